@@ -1,0 +1,37 @@
+# `make run` and `make test` are all a newcomer needs; both install first, when the lock has changed.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+PY := $(VENV)/bin/python
+
+.PHONY: help install run test lint types lock messages bench clean
+
+help:  ## what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+install: $(VENV)/.installed  ## .venv with everything, from the lock
+
+$(VENV)/.installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Kinoteka needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+run: install  ## everything on this machine; with no token, on the sandbox
+	@$(PY) manage.py start
+
+test: install  ## the whole suite on SQLite
+	$(PY) -m pytest
+
+lint: install  ## ruff: style and errors
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: install  ## mypy
+	$(PY) -m mypy .
+
+lock:  ## requirements.lock anew from pyproject.toml (needs uv)
+	uv pip compile --universal --generate-hashes --all-extras --python-version 3.11 \
+	  --no-emit-index-url --no-header --quiet --upgrade pyproject.toml -o requirements.lock
+
+clean:  ## forget .venv
+	rm -rf $(VENV)

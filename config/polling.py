@@ -1,0 +1,190 @@
+"""The loop that loses no update: each is confirmed to Telegram only when it, and all before it, have been handled."""
+
+import json
+import logging
+import threading
+import time
+from collections import deque
+
+from django.conf import settings
+from django.db import connections
+from telebot import apihelper
+from telebot.apihelper import ApiTelegramException
+
+from config.bot import handle_update
+
+log = logging.getLogger(__name__)
+
+LONG_POLL = 25  # seconds
+LIMIT = 100  # the most updates Telegram gives at once
+FINISH = 8  # seconds that SIGTERM leaves to what is at hand
+KINDS = ["message", "callback_query", "inline_query", "my_chat_member"]
+
+
+class CannotPoll(Exception):
+    """Telegram will not give updates until somebody changes something; the text says what."""
+
+
+def chat_of(update):
+    """What orders updates: the chat they happen in, else the person they come from, else nothing (their own id)."""
+    for kind, part in update.items():
+        if isinstance(part, dict):
+            if kind == "callback_query" and isinstance(part.get("message"), dict):
+                part = part["message"]
+            for owner in ("chat", "from"):
+                if isinstance(part.get(owner), dict):
+                    return part[owner].get("id")
+    return f"update {update.get('update_id')}"
+
+
+class Inbox:
+    """Updates between Telegram and the handlers: in order within a chat, side by side across chats."""
+
+    def __init__(self, handle, threads):
+        self.handle = handle
+        lock = threading.Lock()
+        self.work, self.progress = threading.Condition(lock), threading.Condition(lock)
+        self.unfinished = {}  # update_id: None, in the order they came
+        self.finished = set()  # done, but behind an unfinished one
+        self.waiting = {}  # chat: deque of its updates; a chat is in here while one of its updates is handled
+        self.ready = deque()  # chats with an update to handle and nobody at it
+        self.closed = False
+        self.threads = [threading.Thread(target=self._work, daemon=True, name=f"updates-{n}") for n in range(threads)]
+        for thread in self.threads:
+            thread.start()
+
+    def put(self, update):
+        """Take an update in, unless it is already here. Returns whether it was new."""
+        update_id = update["update_id"]
+        with self.work:
+            if update_id in self.unfinished or update_id in self.finished:
+                return False
+            self.unfinished[update_id] = None
+            chat = chat_of(update)
+            if chat in self.waiting:
+                self.waiting[chat].append(update)
+            else:
+                self.waiting[chat] = deque([update])
+                self.ready.append(chat)
+                self.work.notify()
+            return True
+
+    def confirmed_to(self):
+        """The offset to ask from: the oldest unfinished update, else the one after the newest; None: nothing yet."""
+        with self.progress:
+            if self.unfinished:
+                offset = min(self.unfinished)
+                self.finished = {done for done in self.finished if done > offset}
+                return offset
+            if not self.finished:
+                return None
+            newest = max(self.finished)
+            self.finished = {newest}
+            return newest + 1
+
+    def wait_for_progress(self, seconds):
+        """Sleep until some update has been handled, at most so long."""
+        with self.progress:
+            before = len(self.finished)
+            self.progress.wait_for(lambda: self.closed or len(self.finished) != before, seconds)
+
+    def close(self, seconds):
+        """Begin nothing more; wait for what is at hand. Returns how many handlers had to be left."""
+        deadline = time.monotonic() + seconds
+        with self.work:
+            self.closed = True
+            self.work.notify_all()
+            self.progress.notify_all()
+        for thread in self.threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return sum(thread.is_alive() for thread in self.threads)
+
+    def _work(self):
+        try:
+            while True:
+                with self.work:
+                    self.work.wait_for(lambda: self.closed or self.ready)
+                    if self.closed:
+                        return
+                    chat = self.ready.popleft()
+                    update = self.waiting[chat].popleft()
+                self.handle(update)
+                with self.work:
+                    del self.unfinished[update["update_id"]]
+                    self.finished.add(update["update_id"])
+                    if self.waiting[chat]:
+                        self.ready.append(chat)
+                        self.work.notify()
+                    else:
+                        del self.waiting[chat]
+                    self.progress.notify_all()
+        finally:
+            connections.close_all()
+
+
+def poll(stop):
+    """Take updates and handle them until `stop` is set. Raises CannotPoll where only a person can help."""
+    inbox = Inbox(handle_update, settings.BOT_THREADS)
+    failure = []
+
+    def ask():
+        try:
+            _ask(inbox, stop)
+        except CannotPoll as error:
+            failure.append(error)
+            stop.set()
+
+    threading.Thread(target=ask, daemon=True, name="getUpdates").start()
+    stop.wait()
+    left = inbox.close(FINISH)
+    if left:
+        log.warning("%s updates were not finished in time; Telegram will send them again", left)
+    if failure:
+        raise failure[0]
+    if (offset := inbox.confirmed_to()) is not None:
+        try:
+            get_updates(offset, timeout=0, limit=1)
+        except Exception as error:
+            log.warning("the last updates could not be confirmed and will come again: %s", error)
+
+
+def _ask(inbox, stop):
+    delay = 1
+    while not stop.is_set():
+        try:
+            updates = get_updates(inbox.confirmed_to(), LONG_POLL)
+            delay = 1
+        except ApiTelegramException as error:
+            if error.error_code == 401 or error.error_code == 404:
+                raise CannotPoll(
+                    "Telegram does not know TELEGRAM_BOT_TOKEN: take the token that @BotFather shows."
+                ) from None
+            if error.error_code == 409 and "webhook" in error.description:
+                raise CannotPoll(
+                    "A webhook is set for this bot, so polling gets nothing: "
+                    "run `manage.py delete_webhook`, or serve TELEGRAM_WEBHOOK_URL."
+                ) from None
+            if error.error_code == 409:
+                log.error("another process polls with this token; only one may: stop the other")
+            else:
+                log.warning("getUpdates: %s", error.description)
+            updates, delay = None, min(delay * 2, 30)
+        except Exception as error:
+            log.warning("getUpdates: %s; again in %s s", error, delay)
+            updates, delay = None, min(delay * 2, 30)
+        if updates is None:
+            stop.wait(delay / 2)
+            continue
+        fresh = sum([inbox.put(update) for update in updates if isinstance(update.get("update_id"), int)])
+        if updates and not fresh:
+            inbox.wait_for_progress(1)  # everything it gave is here already, behind one that takes its time
+
+
+def get_updates(offset, timeout, limit=LIMIT):
+    """Raw updates (Bot API: getUpdates), so that one that cannot be parsed harms no other."""
+    params = {"timeout": timeout, "limit": limit, "allowed_updates": json.dumps(KINDS)}
+    if offset is not None:
+        params["offset"] = offset
+    params["long_polling_timeout"] = params.pop("timeout")
+    updates = apihelper._make_request(settings.TELEGRAM_BOT_TOKEN, "getUpdates", params=params)
+    return [update for update in updates or [] if isinstance(update, dict)]

@@ -1,0 +1,23 @@
+"""What runs how often: the whole clock. `migrate` writes it into django-q2's table.
+
+Every task here finds by itself what is to be done, may run twice, late or beside itself, and returns a short result.
+"""
+
+CLOCK = {
+    # name: (function, minutes between two runs)
+    "import ratings": ("ratings.tasks.import_ratings", 1),
+    "download posters": ("posters.tasks.download_posters", 1),
+    "upload posters": ("posters.tasks.upload_posters", 1),
+    "refresh films": ("movies.tasks.refresh_movies", 60),
+}
+
+
+def write_schedules(**signal):
+    """Make django-q2's schedules those of CLOCK; what is listed keeps its next run, what is not goes."""
+    from django_q.models import Schedule
+
+    Schedule.objects.exclude(name__in=CLOCK).delete()  # operators add jobs by code, not by hand
+    for name, (func, minutes) in CLOCK.items():
+        Schedule.objects.update_or_create(
+            name=name, defaults={"func": func, "schedule_type": Schedule.MINUTES, "minutes": minutes, "repeats": -1}
+        )

@@ -1,0 +1,235 @@
+"""Every setting of Kinoteka, read from the environment (or `.env`) here and nowhere else.
+
+Names and meanings are listed in README.md. An empty variable counts as unset.
+"""
+
+import os
+import secrets
+import urllib.request
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = BASE_DIR / "data"
+
+environ.Env.read_env(environ.Env().str("ENV_FILE", str(BASE_DIR / ".env")))
+env = environ.Env()
+
+
+def text(name, default=""):
+    return env.str(name, "") or default
+
+
+def number(name, default):
+    value = env.str(name, "")
+    try:
+        return type(default)(value) if value else default
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a number, not {value!r}.") from None
+
+
+def switch(name, default):
+    return env.bool(name) if env.str(name, "") else default
+
+
+def names(name):
+    return [part.strip() for part in env.str(name, "").split(",") if part.strip()]
+
+
+def key_of_this_installation():
+    """The secret key of a development installation: made once, kept in data/, readable by the owner only."""
+    path = DATA_DIR / "secret_key"
+    try:
+        DATA_DIR.mkdir(exist_ok=True)
+        with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(secrets.token_urlsafe(50))
+    except FileExistsError:
+        pass
+    return path.read_text()
+
+
+# --- Django
+
+DEBUG = switch("DEBUG", True)
+SECRET_KEY = text("SECRET_KEY")
+if not SECRET_KEY:
+    if not DEBUG:
+        raise ImproperlyConfigured("SECRET_KEY is missing: with DEBUG off, set it to a long random text.")
+    SECRET_KEY = key_of_this_installation()
+ALLOWED_HOSTS = names("ALLOWED_HOSTS") or (["*"] if DEBUG else [])
+CSRF_TRUSTED_ORIGINS = names("CSRF_TRUSTED_ORIGINS")
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_q",
+    "config",
+    "movies",
+    "posters",
+    "users",
+    "ratings",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+
+LANGUAGE_CODE = "ru"
+LANGUAGES = [("ru", _("Russian")), ("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "config" / "locale"]
+TIME_ZONE = text("TIME_ZONE", "UTC")
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# SQLite keeps no comments and says so for every table and column; PostgreSQL does keep them.
+SILENCED_SYSTEM_CHECKS = ["fields.W163", "models.W046"]
+
+# With DEBUG on, a newcomer's http://127.0.0.1 works; with it off, everything a browser asks for goes by TLS.
+if switch("TRUST_PROXY", False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_SSL_REDIRECT = switch("SECURE_SSL_REDIRECT", not DEBUG)
+SECURE_REDIRECT_EXEMPT = [r"^telegram/webhook/", r"^healthz$", r"^readyz$", r"^metrics$"]  # asked from within
+SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
+
+# --- Database
+
+DATABASE_URL = text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'kinoteka.sqlite3'}")
+DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
+SQLITE = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
+DATABASES["default"]["CONN_MAX_AGE"] = 60
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = not SQLITE
+if SQLITE:
+    Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    # Measured with django-q2: Django's defaults give 17 tasks/s, locked databases and lost results; these 141 and more.
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+
+# --- Redis: unset, the queue, the cache and the limits live in the database
+
+REDIS_URL = text("REDIS_URL")
+CACHES = {
+    "default": (
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+        if REDIS_URL
+        else {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}
+    ),
+    "local": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "local"},
+}
+
+# --- Background work (django-q2)
+
+Q_CLUSTER = {
+    "name": "kinoteka",
+    "workers": number("Q_WORKERS", 4),
+    "timeout": 300,
+    # Counted from prefetch, not from the start of the work: so more than four times the timeout …
+    "retry": 1260,
+    # … and no deeper a queue in memory than there are workers.
+    "queue_limit": number("Q_WORKERS", 4),
+    "catch_up": False,
+    "save_limit": 50,
+    "ack_failures": True,
+    "max_attempts": 1,
+    "label": "Jobs",
+    "cache": "local",  # its statistics, written twice a second by every process, have no place in the database
+    **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default", "poll": 0.25}),
+}
+
+# --- Secrets at rest
+
+SESSION_ENCRYPTION_KEYS = names("SESSION_ENCRYPTION_KEYS")
+
+# --- Telegram and TMDb, or their stand-ins
+
+TELEGRAM_BOT_TOKEN = text("TELEGRAM_BOT_TOKEN")
+SANDBOX = switch("SANDBOX", DEBUG and not TELEGRAM_BOT_TOKEN)
+SANDBOX_TOKEN = "1000000001:SANDBOX-TOKEN-kinoteka-0000000000000"
+SANDBOX_PORT = number("SANDBOX_PORT", 8081)
+SANDBOX_URL = f"http://127.0.0.1:{SANDBOX_PORT}"
+if SANDBOX and TELEGRAM_BOT_TOKEN not in ("", SANDBOX_TOKEN):
+    raise ImproperlyConfigured("SANDBOX is on and a real TELEGRAM_BOT_TOKEN is set: choose one of the two.")
+if SANDBOX:
+    TELEGRAM_BOT_TOKEN = SANDBOX_TOKEN
+
+TELEGRAM_API_URL = text("TELEGRAM_API_URL", SANDBOX_URL if SANDBOX else "https://api.telegram.org").rstrip("/")
+TELEGRAM_POSTER_CHANNELS = [
+    int(channel) if channel.lstrip("-").isdigit() else channel
+    for channel in names("TELEGRAM_POSTER_CHANNELS") or (["-1001000000001"] if SANDBOX else [])
+]
+TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE = number("TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE", 20.0)
+TELEGRAM_WEBHOOK_URL = text("TELEGRAM_WEBHOOK_URL")
+TELEGRAM_WEBHOOK_SECRET = text("TELEGRAM_WEBHOOK_SECRET")
+BOT_THREADS = number("BOT_THREADS", 32)
+
+TMDB_API_KEY = text("TMDB_API_KEY", "0123456789abcdef0123456789abcdef" if SANDBOX else "")
+TMDB_API_URL = text("TMDB_API_URL", f"{SANDBOX_URL}/3" if SANDBOX else "https://api.themoviedb.org/3").rstrip("/")
+TMDB_IMAGE_URL = text("TMDB_IMAGE_URL", f"{SANDBOX_URL}/t/p" if SANDBOX else "https://image.tmdb.org/t/p").rstrip("/")
+TMDB_WEB_URL = text("TMDB_WEB_URL", SANDBOX_URL if SANDBOX else "https://www.themoviedb.org").rstrip("/")
+TMDB_LANGUAGE = text("TMDB_LANGUAGE", "ru-RU")
+TMDB_FALLBACK_LANGUAGE = text("TMDB_FALLBACK_LANGUAGE", "en-US")
+TMDB_REQUESTS_PER_SECOND = number("TMDB_REQUESTS_PER_SECOND", 35.0)
+
+POSTER_DIR = Path(text("POSTER_DIR", str(DATA_DIR / "posters")))
+
+# HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as the standard library reads them (a lower-case name wins).
+PROXIES = urllib.request.getproxies_environment()
+
+# --- Logs
+
+LOG_LEVEL = text("LOG_LEVEL", "INFO")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {
+            "()": "config.logs.MaskedFormatter",
+            "format": "{asctime} {levelname} {name}: {message}",
+            "style": "{",
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {
+        "django": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False},
+        "django-q": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False},
+        "TeleBot": {"handlers": ["console"], "level": "WARNING", "propagate": False},
+        "urllib3": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,112 @@
+"""The door to Telegram: every call of the bot goes through `send`, its parameters in the body.
+
+pyTelegramBotAPI's own sender puts parameters in the address, where proxies and logs read them, and its retry re-sends
+an empty file.
+"""
+
+import json
+import logging
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+
+import requests
+from django.conf import settings
+from telebot import apihelper
+
+from config.http import http_session
+
+log = logging.getLogger(__name__)
+
+# How many seconds of 429 a call waits out by itself before its caller is told.
+_patience = ContextVar("patience", default=20.0)
+
+
+@contextmanager
+def patience(seconds):
+    """Calls in this block wait out no more than so many seconds of 429; 0: the caller sees to it."""
+    token = _patience.set(seconds)
+    try:
+        yield
+    finally:
+        _patience.reset(token)
+
+
+class TelegramUnavailable(Exception):
+    """Telegram did not answer, or not in its own language; `sent` tells whether it may have done the work."""
+
+    def __init__(self, method, why, sent=True):
+        super().__init__(f"{method}: {why}")
+        self.sent = sent
+
+
+class Reply:
+    """What pyTelegramBotAPI reads of an answer."""
+
+    def __init__(self, status_code, content):
+        self.status_code, self.content = status_code, content
+        self.reason = ""
+
+    @property
+    def text(self):
+        return self.content.decode("utf-8", "replace")
+
+    def json(self):
+        return json.loads(self.content)
+
+
+@cache
+def _session():
+    return http_session(settings.TELEGRAM_API_URL, settings.BOT_THREADS + 4)
+
+
+def send(method, url, params=None, files=None, timeout=None, proxies=None):
+    """One call to the Bot API, as pyTelegramBotAPI asks for it (apihelper.CUSTOM_REQUEST_SENDER).
+
+    Waits out 429s within the caller's `patience`; a longer one, and every other answer, goes back as it is.
+    Raises TelegramUnavailable, whose text never holds the address and the token in it.
+    """
+    name = url.rsplit("/", 1)[-1]
+    if files:
+        # read once: a file that is sent again must not be empty
+        files = {key: _readable(value) for key, value in files.items()}
+    left = _patience.get()
+    while True:
+        try:
+            answer = _session().post(url, data=params, files=files, timeout=timeout or (5, 30), allow_redirects=False)
+        except requests.ConnectTimeout:
+            raise TelegramUnavailable(name, "no connection", sent=False) from None
+        except requests.ConnectionError as error:
+            refused = "NewConnectionError" in repr(error)
+            raise TelegramUnavailable(name, "connection refused" if refused else "connection lost", not refused) from None
+        except requests.RequestException as error:
+            raise TelegramUnavailable(name, type(error).__name__) from None
+        if answer.status_code != 429:
+            return Reply(answer.status_code, answer.content)
+        wait = retry_after(answer.content)
+        log.warning("Telegram: %s: too many requests, retry after %s s", name, wait)
+        if wait > left:
+            return Reply(answer.status_code, answer.content)
+        left -= wait
+        time.sleep(wait)
+
+
+def _readable(value):
+    name, content = value if isinstance(value, tuple) else (getattr(value, "name", "file"), value)
+    return (name, content.read() if hasattr(content, "read") else content)
+
+
+def retry_after(body):
+    """The seconds that a 429 asks for; 5 where it does not say."""
+    try:
+        return max(1, int(json.loads(body)["parameters"]["retry_after"]))
+    except (ValueError, KeyError, TypeError):
+        return 5
+
+
+def install():
+    """Have pyTelegramBotAPI call Telegram through this module."""
+    apihelper.CUSTOM_REQUEST_SENDER = send
+    apihelper.API_URL = settings.TELEGRAM_API_URL + "/bot{0}/{1}"
+    apihelper.FILE_URL = settings.TELEGRAM_API_URL + "/file/bot{0}/{1}"

@@ -1,0 +1,190 @@
+"""Whose turn it is and who is at work, over all processes: through Redis where REDIS_URL is set, else the database."""
+
+import os
+import threading
+import time
+import uuid
+from contextlib import contextmanager
+from functools import cache
+
+from django.conf import settings
+from django.db import close_old_connections, connection, transaction
+from django.db.models import Q
+
+from config.models import Lease, Turn
+
+# --- Turns: a limit of so many a second
+
+# One process asks for one background turn at a time, so that twenty threads do not crowd the database.
+_queues: dict[str, threading.Lock] = {}
+_queues_lock = threading.Lock()
+
+
+def wait_for_turn(name, per_second, urgent=False):
+    """Sleep until `name` may be done once more, at most `per_second` times a second over all processes.
+
+    Turns are equally spaced; one that comes late lets the next follow at once, so that wake-up delays cost nothing.
+    An urgent caller (a person waits) books the next free turn and passes everybody who waits without booking.
+    per_second of 0 or less means no limit.
+    """
+    if per_second <= 0:
+        return
+    interval = 1 / per_second
+    if urgent:
+        time.sleep(max(0.0, _take(name, interval, book=True)))
+        return
+    with _queues_lock:
+        queue = _queues.setdefault(name, threading.Lock())
+    with queue:
+        while (wait := _take(name, interval, book=False)) > 0:
+            time.sleep(wait)
+
+
+def pause(name, seconds):
+    """Let no turn of `name` begin for so many seconds, whoever asks."""
+    _push(name, seconds)
+
+
+def _take(name, interval, book):
+    """Seconds until the turn taken (booked), or until another try (not booked: 0 means the turn is ours)."""
+    if settings.REDIS_URL:
+        return float(_redis_take()(keys=[f"turn:{name}"], args=[interval, int(book)]))
+    now = _now()
+    taken = _update_turn(
+        # an unbooked turn may begin one interval in the past: the delay of waking up is caught up with
+        f"UPDATE turns SET next_at = CASE WHEN next_at > {now} - %s THEN next_at ELSE {now} - %s END + %s"
+        f" WHERE name = %s AND (%s OR next_at <= {now}) RETURNING next_at - {now}",
+        [0 if book else interval, 0 if book else interval, interval, name, book],
+    )
+    if taken is not None:
+        return taken - interval if book else 0.0
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT next_at - {now} FROM turns WHERE name = %s", [name])
+        row = cursor.fetchone()
+    if row is None:
+        Turn.objects.bulk_create([Turn(name=name)], ignore_conflicts=True)
+        return _take(name, interval, book)
+    return max(row[0], 0.001)
+
+
+def _push(name, seconds):
+    if settings.REDIS_URL:
+        _redis_pause()(keys=[f"turn:{name}"], args=[seconds])
+        return
+    Turn.objects.bulk_create([Turn(name=name)], ignore_conflicts=True)
+    now = _now()
+    _update_turn(
+        f"UPDATE turns SET next_at = CASE WHEN next_at > {now} + %s THEN next_at ELSE {now} + %s END"
+        " WHERE name = %s RETURNING 0",
+        [seconds, seconds, name],
+    )
+
+
+def _now():
+    """The clock of the database server, as SQL: machines need not agree on the time. SQLite is on this one."""
+    if connection.vendor == "postgresql":
+        return "EXTRACT(EPOCH FROM clock_timestamp())::float8"
+    return f"{time.time():.6f}"
+
+
+def _update_turn(sql, params):
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        row = cursor.fetchone()
+    return row and row[0]
+
+
+TAKE = """
+local now = redis.call('TIME'); now = now[1] + now[2] / 1e6
+local at = tonumber(redis.call('GET', KEYS[1]) or 0)
+local interval, book = tonumber(ARGV[1]), ARGV[2] == '1'
+if not book and at > now then return tostring(at - now) end
+local base = math.max(at, book and now or now - interval)
+redis.call('SET', KEYS[1], string.format('%.6f', base + interval), 'EX', 86400)
+return tostring(book and math.max(0, base - now) or 0)
+"""
+PAUSE = """
+local now = redis.call('TIME'); now = now[1] + now[2] / 1e6
+local at = tonumber(redis.call('GET', KEYS[1]) or 0)
+redis.call('SET', KEYS[1], string.format('%.6f', math.max(at, now + ARGV[1])), 'EX', 86400)
+"""
+
+
+@cache
+def redis_client():
+    import redis  # an extra: installed where REDIS_URL is set
+
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10, health_check_interval=30)
+
+
+@cache
+def _redis_take():
+    return redis_client().register_script(TAKE)
+
+
+@cache
+def _redis_pause():
+    return redis_client().register_script(PAUSE)
+
+
+# --- Leases: work for one process at a time
+
+
+@contextmanager
+def only_one(name, seconds=30):
+    """Hold `name` against all other processes while the block runs; yields False where somebody else holds it.
+
+    The lease is renewed by a thread as long as this process lives, and a process that dies leaves it free after
+    `seconds`. A lease keeps work from being done beside itself for nothing; it is no lock: what is done under it must
+    still be a conditional update.
+    """
+    holder = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+    if not _hold(name, holder, seconds):
+        yield False
+        return
+    done = threading.Event()
+    keeper = threading.Thread(target=_renew, args=(name, holder, seconds, done), daemon=True)
+    keeper.start()
+    try:
+        yield True
+    finally:
+        done.set()
+        keeper.join()
+        _release(name, holder)
+
+
+def _renew(name, holder, seconds, done):
+    try:
+        while not done.wait(seconds / 3):
+            close_old_connections()
+            try:
+                _hold(name, holder, seconds)
+            except Exception:  # the database or Redis is away: the next round tries again
+                continue
+    finally:
+        connection.close()
+
+
+def _hold(name, holder, seconds):
+    if settings.REDIS_URL:
+        client, key = redis_client(), f"lease:{name}"
+        if client.set(key, holder, nx=True, px=int(seconds * 1000)):
+            return True
+        return client.get(key) == holder.encode() and bool(client.pexpire(key, int(seconds * 1000)))
+    now = time.time()
+    free = Lease.objects.filter(Q(expires_at__lt=now) | Q(holder=holder), name=name)
+    if free.update(holder=holder, expires_at=now + seconds):
+        return True
+    with transaction.atomic():
+        if Lease.objects.filter(name=name).exists():
+            return False
+        Lease.objects.bulk_create([Lease(name=name)], ignore_conflicts=True)
+    return bool(free.update(holder=holder, expires_at=now + seconds))
+
+
+def _release(name, holder):
+    if settings.REDIS_URL:
+        if redis_client().get(f"lease:{name}") == holder.encode():
+            redis_client().delete(f"lease:{name}")
+        return
+    Lease.objects.filter(name=name, holder=holder).update(expires_at=0)

@@ -1,0 +1,167 @@
+"""Films as we know them, and what still has to be done for each."""
+
+import time
+
+from django.db import models
+from django.db.models import Func, Q
+from django.utils.translation import gettext_lazy as _
+
+
+class PosterStatus(models.IntegerChoices):
+    NONE = -1, _("no poster")
+    WAITING = 0, _("waits for download")
+    LOCAL = 1, _("on local disk")
+    TELEGRAM = 2, _("in Telegram")
+
+
+class PosterNeed(models.IntegerChoices):
+    """How soon a poster is wanted; a higher one goes first."""
+
+    SOMEDAY = 0, _("some day")
+    IMPORT = 1, _("a running import")
+    ASKED = 2, _("somebody asked for it")
+
+
+class YearOf(Func):
+    """The year of a date column, in plain SQL, so that any client of the database can write the table."""
+
+    output_field = models.PositiveSmallIntegerField(null=True)
+
+    def as_sqlite(self, compiler, connection, **extra):
+        return super().as_sql(compiler, connection, template="CAST(substr(%(expressions)s, 1, 4) AS INTEGER)", **extra)
+
+    def as_postgresql(self, compiler, connection, **extra):
+        return super().as_sql(compiler, connection, template="EXTRACT(YEAR FROM %(expressions)s)::int", **extra)
+
+
+def searchable(*texts):
+    """Texts as the search compares them: case folded, "ё" as "е", parted by a bar that no query holds."""
+    return "|".join(dict.fromkeys(text.casefold().replace("ё", "е") for text in texts if text))
+
+
+class MovieQuerySet(models.QuerySet):
+    def awaiting_download(self):
+        """Films whose poster is due for a download attempt now."""
+        return self.filter(poster_status=PosterStatus.WAITING, poster_next_try_at__lte=int(time.time()))
+
+    def awaiting_upload(self):
+        """Films whose poster lies on the disk and is due for the channel now."""
+        return self.filter(poster_status=PosterStatus.LOCAL, poster_next_try_at__lte=int(time.time()))
+
+    def requeue_posters(self):
+        """Send the posters through the pipeline again, whatever became of them; the old file_id serves until then."""
+        return self.exclude(poster_path="").update(
+            poster_status=PosterStatus.WAITING,
+            local_path="",
+            poster_attempts=0,
+            poster_next_try_at=0,
+            poster_error="",
+        )
+
+
+class Movie(models.Model):
+    """A film of TMDb. Its poster's state is a step of TMDb → disk → channel → file_id."""
+
+    id = models.PositiveIntegerField(primary_key=True, db_comment="TMDb movie id")
+    title = models.TextField(db_default="", default="", blank=True, db_comment="in TMDB_LANGUAGE, else the original")
+    original_title = models.TextField(db_default="", default="", blank=True)
+    overview = models.TextField(db_default="", default="", blank=True)
+    release_date = models.DateField(null=True, blank=True)
+    year = models.GeneratedField(
+        expression=YearOf("release_date"),
+        output_field=models.PositiveSmallIntegerField(null=True),
+        db_persist=True,
+        db_comment="of release_date; generated",
+    )
+    runtime = models.PositiveIntegerField(null=True, blank=True, db_comment="minutes; NULL: unknown")
+    popularity = models.FloatField(default=0, db_default=0)
+    vote_average = models.FloatField(default=0, db_default=0, db_comment="TMDb's mean vote, 0-10")
+    vote_count = models.PositiveIntegerField(default=0, db_default=0)
+    poster_path = models.TextField(db_default="", default="", blank=True, db_comment="path at TMDb; empty: none")
+    poster_status = models.SmallIntegerField(
+        choices=PosterStatus,
+        default=PosterStatus.NONE,
+        db_default=PosterStatus.NONE,
+        db_comment="-1 no poster, 0 waits for download, 1 on local disk, 2 in Telegram",
+    )
+    telegram_file_id = models.TextField(db_default="", default="", blank=True, db_comment="of the largest size")
+    width = models.PositiveIntegerField(null=True, blank=True, db_comment="pixels of the largest size")
+    height = models.PositiveIntegerField(null=True, blank=True, db_comment="pixels of the largest size")
+    local_path = models.TextField(db_default="", default="", blank=True, db_comment="empty unless poster_status is 1")
+
+    details_at = models.BigIntegerField(
+        null=True, blank=True, db_comment="UNIX time /movie/{id} was last read; NULL: known from a list row only"
+    )
+    search_text = models.TextField(db_default="", default="", blank=True, db_comment="titles, folded for the search")
+    poster_need = models.SmallIntegerField(
+        choices=PosterNeed, default=PosterNeed.SOMEDAY, db_default=PosterNeed.SOMEDAY, db_comment="higher goes first"
+    )
+    poster_attempts = models.PositiveIntegerField(
+        default=0, db_default=0, db_comment="attempts at the present step, counted before each"
+    )
+    poster_next_try_at = models.BigIntegerField(
+        default=0, db_default=0, db_comment="UNIX time; in the future while claimed, delayed or set aside"
+    )
+    poster_error = models.TextField(db_default="", default="", blank=True, db_comment="why the last attempt failed")
+
+    objects = MovieQuerySet.as_manager()
+
+    class Meta:
+        db_table = "movies"
+        db_table_comment = "Films of TMDb and where their posters are"
+        verbose_name = _("film")
+        verbose_name_plural = _("films")
+        constraints = [
+            models.CheckConstraint(condition=Q(poster_status__in=PosterStatus.values), name="poster_status_known"),
+            models.CheckConstraint(
+                condition=Q(local_path="") | Q(poster_status=PosterStatus.LOCAL), name="local_path_only_while_local"
+            ),
+            models.CheckConstraint(
+                condition=~Q(telegram_file_id="") | ~Q(poster_status=PosterStatus.TELEGRAM),
+                name="uploaded_poster_has_file_id",
+            ),
+            models.CheckConstraint(condition=Q(vote_average__range=(0, 10)), name="vote_average_in_range"),
+        ]
+        indexes = [
+            models.Index(fields=["poster_status", "-poster_need", "poster_next_try_at"], name="movies_by_poster_status"),
+            models.Index(fields=["telegram_file_id"], name="movies_by_telegram_file_id"),
+            models.Index(fields=["details_at"], name="movies_by_details_at"),
+        ]
+
+    def __str__(self):
+        return f"{self.title or self.original_title or self.pk} ({self.year or '?'})"
+
+    def poster_uploaded(self, file_id, width, height):
+        """Keep the photo that Telegram made of the present poster; the next sweep has nothing to do for it."""
+        Movie.objects.filter(pk=self.pk, poster_path=self.poster_path).update(
+            poster_status=PosterStatus.TELEGRAM,
+            telegram_file_id=file_id,
+            width=width,
+            height=height,
+            local_path="",
+            poster_attempts=0,
+            poster_next_try_at=0,
+            poster_need=PosterNeed.SOMEDAY,
+            poster_error="",
+        )
+
+    def poster_lost(self):
+        """Telegram no longer knows the file_id: fetch the poster again. False if somebody else has already seen to it."""
+        known = Movie.objects.filter(pk=self.pk, telegram_file_id=self.telegram_file_id)
+        return bool(
+            known.update(
+                poster_status=PosterStatus.WAITING,
+                telegram_file_id="",
+                width=None,
+                height=None,
+                local_path="",
+                poster_need=PosterNeed.ASKED,
+                poster_attempts=0,
+                poster_next_try_at=0,
+            )
+        )
+
+    def poster_wanted(self):
+        """Somebody looks at the film now: its poster goes before the others."""
+        pending = Movie.objects.filter(pk=self.pk, poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL])
+        pending.filter(poster_need__lt=PosterNeed.ASKED).update(poster_need=PosterNeed.ASKED)

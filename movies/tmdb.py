@@ -1,0 +1,267 @@
+"""The only door to TMDb: films, images and accounts of API v3. Dictionaries out, errors by meaning.
+
+Facts are from TMDb's reference (developer.themoviedb.org) and its error table; the status codes named below are the
+`status_code` of an error's body, not HTTP's.
+"""
+
+import json
+import logging
+import re
+import time
+from email.utils import parsedate_to_datetime
+from functools import cache
+
+import requests
+from django.conf import settings
+
+from config.http import TooMuch, http_session, read_bounded
+from config.turns import pause, wait_for_turn
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS = 20  # the most TMDb takes from one address
+LARGEST_JSON = 8 * 2**20  # bytes; the longest recorded answers have some 40 KB
+LARGEST_IMAGE = 20 * 2**20  # bytes; a w500 poster has some 50 KB
+LONGEST_WAIT = 60  # seconds that a Retry-After may ask for
+IMAGE_PATH = re.compile(r"/[A-Za-z0-9_-]{1,100}\.(?:jpg|jpeg|png|webp)")
+
+
+class TMDbError(Exception):
+    """Something about a call to TMDb; its text holds a path and a number, never an address, a key or a session."""
+
+
+class NotFound(TMDbError):
+    """TMDb has no such thing."""
+
+
+class SessionRefused(TMDbError):
+    """The person's session is over, or was never theirs: only /connect mends it."""
+
+
+class NotApproved(TMDbError):
+    """The request token waits for the person's approval (401 code 17, 422 code 41)."""
+
+
+class TokenSpent(TMDbError):
+    """The request token was used, denied or is over an hour old: start again (code 33)."""
+
+
+class Refused(TMDbError):
+    """TMDb will not do it, now or later: a value out of range, a page past the last."""
+
+
+class Unavailable(TMDbError):
+    """TMDb cannot be reached, or did not answer as it should: try later, after `retry_after` seconds if it said so."""
+
+    retry_after: float | None = None
+
+
+class KeyRefused(Unavailable):
+    """TMDB_API_KEY is wrong: the operator's affair, no fault of any person or film (code 7)."""
+
+
+class TMDb:
+    """The calls to TMDb we make; each may raise any TMDbError.
+
+    A patient client (the workers') retries what may pass and waits for its turn; an impatient one (the chat's) asks
+    briefly, again only where it can do so at once, and passes those who wait.
+    """
+
+    def __init__(self, patient=True):
+        self.patient = patient
+        self.attempts = 4 if patient else 2
+        self.timeout = (5, 20) if patient else (3, 5)
+
+    # --- films
+
+    def movie(self, movie_id, language=None):
+        """Details of a film: /movie/{id}."""
+        return self._get(f"/movie/{int(movie_id)}", language=language or settings.TMDB_LANGUAGE)
+
+    def search(self, query, year=None, page=1):
+        """A page of films by title: /search/movie."""
+        return self._get(
+            "/search/movie",
+            query=query,
+            year=year,
+            page=page,
+            include_adult="false",
+            language=settings.TMDB_LANGUAGE,
+        )
+
+    def find(self, imdb_id):
+        """Films with an IMDb id: /find/{external_id}."""
+        if not re.fullmatch(r"tt\d{5,12}", imdb_id):
+            raise NotFound("/find: not an IMDb id")
+        return self._get(f"/find/{imdb_id}", external_source="imdb_id", language=settings.TMDB_LANGUAGE)
+
+    def recommendations(self, movie_id, page=1):
+        """Films TMDb shows beside a film: /movie/{id}/recommendations."""
+        return self._get(f"/movie/{int(movie_id)}/recommendations", page=page, language=settings.TMDB_LANGUAGE)
+
+    def changes(self, start_date, end_date, page=1):
+        """Ids of films changed between two dates at most 14 days apart: /movie/changes."""
+        return self._get("/movie/changes", start_date=start_date, end_date=end_date, page=page)
+
+    def image(self, path, size="w500"):
+        """The bytes of an image. Raises NotFound for what is not a path of TMDb's, or is not there."""
+        if not IMAGE_PATH.fullmatch(path):
+            raise NotFound("image: not a path of TMDb's")
+        return self._attempt(lambda: self._image(f"/{size}{path}"))
+
+    # --- accounts
+
+    def check_key(self):
+        """Nothing, if the key is good: /authentication."""
+        self._get("/authentication")
+
+    def request_token(self):
+        """A token for the person to approve, good for 60 minutes and one session."""
+        return self._get("/authentication/token/new")["request_token"]
+
+    def new_session(self, request_token):
+        """The session of an approved token. Raises NotApproved or TokenSpent."""
+        body = {"request_token": request_token}
+        return self._once("POST", "/authentication/session/new", body)["session_id"]
+
+    def end_session(self, session_id):
+        """End a session; one that is already over is no error."""
+        try:
+            self._once("DELETE", "/authentication/session", {"session_id": session_id})
+        except (NotFound, SessionRefused):
+            pass
+
+    def account(self, session_id):
+        """The account of a session: /account."""
+        return self._get("/account", session_id=session_id)
+
+    def rated_movies(self, account_id, session_id, page=1, sort_by="created_at.asc"):
+        """A page of films with the account's `rating`: at most 20 rows, often fewer, and at most 500 pages."""
+        return self._get(
+            f"/account/{int(account_id)}/rated/movies",
+            session_id=session_id,
+            page=page,
+            sort_by=sort_by,
+            language=settings.TMDB_LANGUAGE,
+        )
+
+    def rate(self, movie_id, value, session_id):
+        """Rate a film for the session's account, 0.5-10 in steps of 0.5."""
+        self._once("POST", f"/movie/{int(movie_id)}/rating", {"value": float(value)}, session_id=session_id)
+
+    def unrate(self, movie_id, session_id):
+        """Take the account's rating of a film back; where there is none, that is no error."""
+        try:
+            self._once("DELETE", f"/movie/{int(movie_id)}/rating", session_id=session_id)
+        except NotFound:
+            pass
+
+    # --- how
+
+    def _get(self, path, **params):
+        return self._attempt(lambda: self._call("GET", path, None, params))
+
+    def _once(self, method, path, body=None, **params):
+        """A call that changes something: never repeated blindly, since a request token is good once."""
+        return self._call(method, path, body, params)
+
+    def _attempt(self, call):
+        for attempt in range(1, self.attempts + 1):
+            try:
+                return call()
+            except KeyRefused:
+                raise
+            except Unavailable as error:
+                if attempt == self.attempts or (error.retry_after and not self.patient):
+                    raise
+                if self.patient:
+                    time.sleep(error.retry_after or 0.5 * 2 ** (attempt - 1))
+
+    def _call(self, method, path, body, params):
+        wait_for_turn("tmdb", settings.TMDB_REQUESTS_PER_SECOND, urgent=not self.patient)
+        headers = {"Accept": "application/json"}
+        params = {name: value for name, value in params.items() if value is not None}
+        if settings.TMDB_API_KEY.startswith("eyJ"):
+            headers["Authorization"] = f"Bearer {settings.TMDB_API_KEY}"
+        else:
+            params["api_key"] = settings.TMDB_API_KEY
+        status, content, wait = self._exchange(
+            api_session(), method, settings.TMDB_API_URL + path, path, LARGEST_JSON, params=params, json=body, headers=headers
+        )
+        try:
+            data = json.loads(content)
+        except (ValueError, RecursionError):
+            data = None
+        if 200 <= status < 300 and isinstance(data, dict):
+            return data
+        raise self._error(status, data if isinstance(data, dict) else {}, path, wait, "session_id" in params)
+
+    def _image(self, path):
+        status, content, wait = self._exchange(image_session(), "GET", settings.TMDB_IMAGE_URL + path, path, LARGEST_IMAGE)
+        if status == 200:
+            return content
+        if status in (400, 403, 404, 410):
+            raise NotFound(f"{path}: {status}")
+        raise self._unavailable(f"{path}: {status}", wait)
+
+    def _exchange(self, http, method, url, path, most, **request):
+        """(status, body, seconds of Retry-After or None); the whole exchange takes a bounded time and size."""
+        try:
+            with http.request(
+                method, url, timeout=self.timeout, stream=True, allow_redirects=False, **request
+            ) as response:
+                content = read_bounded(response, most, seconds=self.timeout[1] * 1.5)
+                return response.status_code, content, response.headers.get("Retry-After")
+        except TooMuch as error:
+            raise Unavailable(f"{path}: {error}") from None
+        except (requests.RequestException, OSError, ValueError) as error:
+            # the original names the whole address, and the key with it
+            raise Unavailable(f"{path}: {type(error).__name__}") from None
+
+    def _error(self, status, data, path, wait, with_session):
+        code = data.get("status_code")
+        what = f"{path}: {status}" + (f" code {code}" if isinstance(code, int) else "")
+        if path == "/authentication/session/new" and (code in (17, 41)):
+            return NotApproved(what)
+        if path == "/authentication/session/new" and status in (400, 401, 404, 422) and code != 7:
+            return TokenSpent(what)
+        if code == 7 or (status == 401 and not with_session):
+            return KeyRefused(f"{what}: TMDb refuses TMDB_API_KEY")
+        if status == 401 or (status == 403 and with_session):
+            return SessionRefused(what)
+        if status == 404:
+            return NotFound(what)
+        if status in (400, 405, 406, 422):
+            return Refused(what)
+        return self._unavailable(what, wait, slow_down=status == 429)
+
+    def _unavailable(self, what, wait, slow_down=False):
+        error = Unavailable(what)
+        error.retry_after = seconds_until(wait)
+        if slow_down:
+            pause("tmdb", error.retry_after or 1)  # for everybody: it is our address that asks too often
+        return error
+
+
+def seconds_until(retry_after):
+    """Seconds to wait for a Retry-After of seconds or a date, at most LONGEST_WAIT; None where there is none."""
+    if not retry_after:
+        return None
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
+        except (TypeError, ValueError):
+            return None
+    return min(max(seconds, 0), LONGEST_WAIT)
+
+
+@cache
+def api_session():
+    return http_session(settings.TMDB_API_URL, CONNECTIONS)
+
+
+@cache
+def image_session():
+    return http_session(settings.TMDB_IMAGE_URL, CONNECTIONS)

@@ -1,0 +1,130 @@
+"""What the stand-in for TMDb knows before anybody adds to it: well-known films and a demo account.
+
+The facts (ids, titles, dates, runtimes, votes) are TMDb's; the overviews are our own words. Some rows are
+odd on purpose: TMDb has films without a poster, a date, a runtime, an overview or a translation.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from pathlib import Path
+
+LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+GENRES = {
+    28: ("боевик", "Action"),
+    12: ("приключения", "Adventure"),
+    16: ("мультфильм", "Animation"),
+    35: ("комедия", "Comedy"),
+    80: ("криминал", "Crime"),
+    99: ("документальный", "Documentary"),
+    18: ("драма", "Drama"),
+    10751: ("семейный", "Family"),
+    14: ("фэнтези", "Fantasy"),
+    36: ("история", "History"),
+    27: ("ужасы", "Horror"),
+    10402: ("музыка", "Music"),
+    9648: ("детектив", "Mystery"),
+    10749: ("мелодрама", "Romance"),
+    878: ("фантастика", "Science Fiction"),
+    10770: ("телевизионный фильм", "TV Movie"),
+    53: ("триллер", "Thriller"),
+    10752: ("военный", "War"),
+    37: ("вестерн", "Western"),
+}
+
+
+def poster_path(film_id) -> str:
+    """A poster's address in TMDb's manner, always the same for one film: "/oYu…6f.jpg", 27 letters."""
+    number = int.from_bytes(hashlib.sha256(f"poster {film_id}".encode()).digest(), "big")
+    letters = []
+    while len(letters) < 27:
+        number, index = divmod(number, len(LETTERS))
+        letters.append(LETTERS[index])
+    return f"/{''.join(letters)}.jpg"
+
+
+@dataclass
+class Film:
+    """One film as TMDb keeps it. An empty title or overview means: not translated.
+
+    `extra` is laid over every answer about the film (an unknown field, a wrong type, a title of 2,000 letters);
+    `gone` films answer 404 and stay in rated pages; `hidden` ones are left out of those pages but still counted.
+    """
+
+    id: int
+    title_ru: str = ""
+    title_en: str = ""
+    original_title: str = ""
+    original_language: str = "en"
+    overview_ru: str = ""
+    overview_en: str = ""
+    release_date: str = ""
+    runtime: int | None = None
+    genre_ids: list[int] = field(default_factory=list)
+    imdb_id: str | None = None
+    popularity: float = 1.0
+    vote_average: float = 0.0
+    vote_count: int = 0
+    poster_path: str | None = None
+    tagline_ru: str = ""
+    tagline_en: str = ""
+    status: str = "Released"
+    series: str = ""
+    plain_poster: bool = False
+    gone: bool = False
+    hidden: bool = False
+    extra: dict = field(default_factory=dict)
+    changes: list = field(default_factory=list)
+    answers: dict = field(default_factory=dict, repr=False, compare=False)
+
+    def __setattr__(self, name, value):
+        """Forget the answers made from what the film was before."""
+        object.__setattr__(self, name, value)
+        self.__dict__.get("answers", {}).clear()
+
+    def title(self, language="ru") -> str:
+        """The title in a language, else the original one, in its own script: that is what TMDb does."""
+        translated = {"ru": self.title_ru, "en": self.title_en}.get(language[:2], "")
+        if language[:2] == self.original_language:
+            return self.original_title or translated
+        return translated or self.original_title
+
+    def overview(self, language="ru") -> str:
+        return {"ru": self.overview_ru, "en": self.overview_en}.get(language[:2], "")
+
+    def tagline(self, language="ru") -> str:
+        return {"ru": self.tagline_ru, "en": self.tagline_en}.get(language[:2], "")
+
+    @property
+    def year(self) -> str:
+        return self.release_date[:4]
+
+
+FIELDS = {f.name for f in fields(Film)} - {"answers"}
+
+
+@lru_cache(maxsize=1)
+def _read() -> dict:
+    return json.loads(Path(__file__).with_name("catalogue.json").read_text(encoding="utf-8"))
+
+
+def films() -> dict[int, Film]:
+    """The catalogue, fresh each time: tests change their copy."""
+    found = {}
+    for row in _read()["films"]:
+        row = dict(row, genre_ids=list(row["genre_ids"]))
+        row["poster_path"] = poster_path(row["id"]) if row.pop("poster", True) else None
+        found[row["id"]] = Film(**row)
+    return found
+
+
+def demo_ratings() -> list[tuple[int, float]]:
+    """What the account "demo" has rated, in the order it did."""
+    return [(film_id, value) for film_id, value in _read()["demo"]]
+
+
+def collections() -> dict[str, dict]:
+    """The series that TMDb calls collections: {"matrix": {"id": 2344, "ru": …, "en": …}}."""
+    return _read()["collections"]

@@ -1,0 +1,126 @@
+"""People of the bot and their link with TMDb."""
+
+import base64
+import hashlib
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+
+class SyncStatus(models.IntegerChoices):
+    FAILED = -1, _("failed")
+    NOT_CONNECTED = 0, _("not connected")
+    QUEUED = 1, _("queued or running")
+    IMPORTED = 2, _("imported")
+
+
+class SessionUnreadable(Exception):
+    """A stored TMDb session was encrypted with a key that SESSION_ENCRYPTION_KEYS no longer holds."""
+
+
+def session_cipher():
+    """The cipher of stored TMDb sessions: the first key encrypts, all decrypt.
+
+    Each of SESSION_ENCRYPTION_KEYS is a Fernet key or any long text. The key derived from SECRET_KEY comes last,
+    so that what was stored before the first explicit key stays readable.
+    """
+
+    def fernet(key):
+        try:
+            return Fernet(key)
+        except ValueError:
+            digest = hashlib.sha256(b"kinoteka TMDb session\0" + key.encode()).digest()
+            return Fernet(base64.urlsafe_b64encode(digest))
+
+    return MultiFernet([fernet(key) for key in [*settings.SESSION_ENCRYPTION_KEYS, settings.SECRET_KEY]])
+
+
+class UserQuerySet(models.QuerySet):
+    def connected(self):
+        """People whose TMDb session we hold."""
+        return self.exclude(tmdb_session_id="")
+
+    def awaiting_import(self):
+        return self.filter(sync_status=SyncStatus.QUEUED)
+
+    def queue_import(self):
+        """Have the ratings imported again; who is already queued stays where they are. Returns how many are new."""
+        return (
+            self.connected()
+            .exclude(sync_status=SyncStatus.QUEUED)
+            .update(sync_status=SyncStatus.QUEUED, sync_error="")
+        )
+
+
+class User(models.Model):
+    """A person of the bot. They need no TMDb account to search and rate."""
+
+    telegram_user_id = models.BigIntegerField(primary_key=True, db_comment="Telegram's user id; also the private chat's")
+    tmdb_account_id = models.BigIntegerField(null=True, blank=True)
+    tmdb_session_id = models.TextField(
+        db_default="", default="", blank=True, db_comment="encrypted read-and-write session; empty: not connected"
+    )
+    sync_status = models.SmallIntegerField(
+        choices=SyncStatus,
+        default=SyncStatus.NOT_CONNECTED,
+        db_default=SyncStatus.NOT_CONNECTED,
+        db_comment="0 not connected, 1 queued or running, 2 imported, -1 failed",
+    )
+    last_sync_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds of the last finished import")
+    ratings_count = models.PositiveIntegerField(
+        default=0, db_default=0, db_comment="ratings the last import left in place from TMDb"
+    )
+    sync_error = models.TextField(db_default="", default="", blank=True, db_comment="why the last import failed")
+    language = models.CharField(max_length=8, default="ru", db_default="ru", db_comment="of the bot's texts: ru or en")
+    writes_ratings = models.BooleanField(
+        default=True, db_default=True, db_comment="ratings made in the chat are written to TMDb too"
+    )
+    blocked_at = models.BigIntegerField(
+        null=True, blank=True, db_comment="UNIX seconds since when the person has blocked the bot"
+    )
+
+    objects = UserQuerySet.as_manager()
+
+    class Meta:
+        db_table = "users"
+        db_table_comment = "People of the bot and their link with TMDb"
+        verbose_name = _("person")
+        verbose_name_plural = _("people")
+        constraints = [
+            models.CheckConstraint(condition=Q(sync_status__in=SyncStatus.values), name="sync_status_known"),
+        ]
+        indexes = [models.Index(fields=["sync_status", "last_sync_at"], name="users_by_sync_status")]
+
+    def __str__(self):
+        return str(self.telegram_user_id)
+
+    @property
+    def connected(self):
+        return bool(self.tmdb_session_id)
+
+    @property
+    def session_id(self):
+        """The TMDb session in clear. Raises SessionUnreadable; never show or log it."""
+        try:
+            return session_cipher().decrypt(self.tmdb_session_id.encode()).decode()
+        except InvalidToken:
+            raise SessionUnreadable(
+                "The stored TMDb session cannot be decrypted: put the key it was encrypted with back into "
+                "SESSION_ENCRYPTION_KEYS, or ask the person to /connect again."
+            ) from None
+
+    def connect(self, account_id, session_id):
+        """Keep the TMDb account and its session, and queue the first import."""
+        self.tmdb_account_id = account_id
+        self.tmdb_session_id = session_cipher().encrypt(session_id.encode()).decode()
+        self.sync_status, self.sync_error = SyncStatus.QUEUED, ""
+        self.save(update_fields=["tmdb_account_id", "tmdb_session_id", "sync_status", "sync_error"])
+
+    def disconnect(self):
+        """Forget the TMDb account; the ratings stay."""
+        self.tmdb_account_id, self.tmdb_session_id = None, ""
+        self.sync_status, self.sync_error = SyncStatus.NOT_CONNECTED, ""
+        self.save(update_fields=["tmdb_account_id", "tmdb_session_id", "sync_status", "sync_error"])
