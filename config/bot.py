@@ -26,7 +26,13 @@ LANGUAGES = [code for code, name in settings.LANGUAGES]
 def command(name, title):
     """Answer /name with the function below and list it in the menu; other handlers take no commands."""
     menu[name] = title
-    return bot.message_handler(commands=[name])
+    return bot.message_handler(commands=[name], func=meant_for_us)
+
+
+def meant_for_us(message):
+    """Whether a command names no bot, or this one: in a group, /help@another_bot is not our affair."""
+    addressee = message.text.split(maxsplit=1)[0].partition("@")[2]
+    return not addressee or addressee.lower() == bot.user.username.lower()
 
 
 def button(prefix):
@@ -117,7 +123,8 @@ def gone(error):
         return False
     text = error.description.lower()
     return error.error_code == 403 or any(
-        sign in text for sign in ("chat not found", "query is too old", "message to edit not found", "user is deactivated")
+        sign in text
+        for sign in ("chat not found", "query is too old", "message to edit not found", "user is deactivated")
     )
 
 

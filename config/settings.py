@@ -180,7 +180,7 @@ SESSION_ENCRYPTION_KEYS = names("SESSION_ENCRYPTION_KEYS")
 
 TELEGRAM_BOT_TOKEN = text("TELEGRAM_BOT_TOKEN")
 SANDBOX = switch("SANDBOX", DEBUG and not TELEGRAM_BOT_TOKEN)
-SANDBOX_TOKEN = "1000000001:SANDBOX-TOKEN-kinoteka-0000000000000"
+SANDBOX_TOKEN = "1000000001:SANDBOX-TOKEN-kinoteka"
 SANDBOX_PORT = number("SANDBOX_PORT", 8081)
 SANDBOX_URL = f"http://127.0.0.1:{SANDBOX_PORT}"
 if SANDBOX and TELEGRAM_BOT_TOKEN not in ("", SANDBOX_TOKEN):
@@ -189,6 +189,8 @@ if SANDBOX:
     TELEGRAM_BOT_TOKEN = SANDBOX_TOKEN
 
 TELEGRAM_API_URL = text("TELEGRAM_API_URL", SANDBOX_URL if SANDBOX else "https://api.telegram.org").rstrip("/")
+# Where links to the bot lead: the chat page, in the sandbox
+TELEGRAM_WEB_URL = SANDBOX_URL if SANDBOX else "https://t.me"
 TELEGRAM_POSTER_CHANNELS = [
     int(channel) if channel.lstrip("-").isdigit() else channel
     for channel in names("TELEGRAM_POSTER_CHANNELS") or (["-1001000000001"] if SANDBOX else [])
@@ -198,7 +200,7 @@ TELEGRAM_WEBHOOK_URL = text("TELEGRAM_WEBHOOK_URL")
 TELEGRAM_WEBHOOK_SECRET = text("TELEGRAM_WEBHOOK_SECRET")
 BOT_THREADS = number("BOT_THREADS", 32)
 
-TMDB_API_KEY = text("TMDB_API_KEY", "0123456789abcdef0123456789abcdef" if SANDBOX else "")
+TMDB_API_KEY = text("TMDB_API_KEY", "5a0db0c5000000000000000000007a57" if SANDBOX else "")
 TMDB_API_URL = text("TMDB_API_URL", f"{SANDBOX_URL}/3" if SANDBOX else "https://api.themoviedb.org/3").rstrip("/")
 TMDB_IMAGE_URL = text("TMDB_IMAGE_URL", f"{SANDBOX_URL}/t/p" if SANDBOX else "https://image.tmdb.org/t/p").rstrip("/")
 TMDB_WEB_URL = text("TMDB_WEB_URL", SANDBOX_URL if SANDBOX else "https://www.themoviedb.org").rstrip("/")

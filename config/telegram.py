@@ -79,7 +79,9 @@ def send(method, url, params=None, files=None, timeout=None, proxies=None):
             raise TelegramUnavailable(name, "no connection", sent=False) from None
         except requests.ConnectionError as error:
             refused = "NewConnectionError" in repr(error)
-            raise TelegramUnavailable(name, "connection refused" if refused else "connection lost", not refused) from None
+            raise TelegramUnavailable(
+                name, "connection refused" if refused else "connection lost", not refused
+            ) from None
         except requests.RequestException as error:
             raise TelegramUnavailable(name, type(error).__name__) from None
         if answer.status_code != 429:

@@ -193,51 +193,55 @@ class Query:
         return cls(text, movie_id, text)
 
 
-def get_movie(movie_id):
-    """The film with this TMDb id, from the table, else from TMDb and kept. Raises TMDbError, NotFound among them."""
+def get_movie(movie_id, viewer=None):
+    """The film with this TMDb id, from the table, else from TMDb and kept; `mine` is the viewer's rating of it.
+
+    Raises TMDbError, NotFound among them.
+    """
     if not 0 < movie_id <= LARGEST_ID:
         raise NotFound(f"/movie/{movie_id}: no such id")
-    movie = Movie.objects.filter(pk=movie_id).first()
+    films = Movie.objects.seen_by(viewer)
+    movie = films.filter(pk=movie_id).first()
     if movie is None:
         save_movies([fetch_movie(movie_id, TMDb(patient=False))], PosterNeed.ASKED)
-        movie = Movie.objects.get(pk=movie_id)
+        movie = films.get(pk=movie_id)
     return movie
 
 
-def find_movies(text, ask_tmdb=True):
-    """Films for what a person typed, best first; none for an empty text.
+def find_movies(text, viewer=None, ask_tmdb=True):
+    """Films for what a person typed, best first, with the viewer's ratings (`mine`); none for an empty text.
 
     What the table knows is found without TMDb. TMDb is asked, once a day for the same words, where the table's answer
     is thin; what it says is kept. Raises Unavailable where TMDb was needed and could not be asked.
     """
     query = Query.parse(text)
     if query.movie_id and not query.title:
-        return [get_movie(query.movie_id)]
+        return [get_movie(query.movie_id, viewer)]
     if not query.title:
         return []
     found = []
     if query.movie_id:
         try:
-            found = [get_movie(query.movie_id)]
+            found = [get_movie(query.movie_id, viewer)]
         except NotFound:
             pass
-    known = search_table(query)
+    known = search_table(query, viewer)
     if ask_tmdb and not found and is_thin(known, query) and ask_once(query):
-        known = search_table(query)
+        known = search_table(query, viewer)
     if not known and query.year:  # "Blade Runner 2049": the year belongs to the title
         query = Query(query.text, title=query.text)
-        known = search_table(query)
+        known = search_table(query, viewer)
         if ask_tmdb and is_thin(known, query) and ask_once(query):
-            known = search_table(query)
+            known = search_table(query, viewer)
     if found:  # a number: of its titles only those that are just this number
         known = [movie for movie in known if movie.pk != found[0].pk and is_title(movie, query)]
     return found + known
 
 
-def search_table(query, most=50):
+def search_table(query, viewer=None, most=50):
     """Films of the table whose titles hold the words of the query, in any script and case; best first."""
     words = searchable(query.title)
-    films = Movie.objects.all()
+    films = Movie.objects.seen_by(viewer)
     for word in words.split():
         films = films.filter(search_text__contains=word)
     if query.year:

@@ -3,7 +3,8 @@
 import time
 
 from django.db import models
-from django.db.models import Func, Q
+from django.db.models import F, FilteredRelation, Func, Q
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 
@@ -40,6 +41,18 @@ def searchable(*texts):
 
 
 class MovieQuerySet(models.QuerySet):
+    def seen_by(self, user_id):
+        """The films with `mine`, this person's rating of each (exact, 0.5-10) or None, in the same query."""
+        return self.annotate(
+            _mine=FilteredRelation("ratings", condition=Q(ratings__user_id=user_id)),
+            mine=Coalesce(
+                F("_mine__manual_rating"),
+                F("_mine__tmdb_rating"),
+                F("_mine__normalized_rating"),
+                output_field=models.DecimalField(max_digits=3, decimal_places=1),
+            ),
+        )
+
     def awaiting_download(self):
         """Films whose poster is due for a download attempt now."""
         return self.filter(poster_status=PosterStatus.WAITING, poster_next_try_at__lte=int(time.time()))
@@ -123,7 +136,9 @@ class Movie(models.Model):
             models.CheckConstraint(condition=Q(vote_average__range=(0, 10)), name="vote_average_in_range"),
         ]
         indexes = [
-            models.Index(fields=["poster_status", "-poster_need", "poster_next_try_at"], name="movies_by_poster_status"),
+            models.Index(
+                fields=["poster_status", "-poster_need", "poster_next_try_at"], name="movies_by_poster_status"
+            ),
             models.Index(fields=["telegram_file_id"], name="movies_by_telegram_file_id"),
             models.Index(fields=["details_at"], name="movies_by_details_at"),
         ]

@@ -186,7 +186,14 @@ class TMDb:
         else:
             params["api_key"] = settings.TMDB_API_KEY
         status, content, wait = self._exchange(
-            api_session(), method, settings.TMDB_API_URL + path, path, LARGEST_JSON, params=params, json=body, headers=headers
+            api_session(),
+            method,
+            settings.TMDB_API_URL + path,
+            path,
+            LARGEST_JSON,
+            params=params,
+            json=body,
+            headers=headers,
         )
         try:
             data = json.loads(content)
@@ -197,7 +204,9 @@ class TMDb:
         raise self._error(status, data if isinstance(data, dict) else {}, path, wait, "session_id" in params)
 
     def _image(self, path):
-        status, content, wait = self._exchange(image_session(), "GET", settings.TMDB_IMAGE_URL + path, path, LARGEST_IMAGE)
+        status, content, wait = self._exchange(
+            image_session(), "GET", settings.TMDB_IMAGE_URL + path, path, LARGEST_IMAGE
+        )
         if status == 200:
             return content
         if status in (400, 403, 404, 410):

@@ -38,7 +38,7 @@ GENRES = {
 def poster_path(film_id) -> str:
     """A poster's address in TMDb's manner, always the same for one film: "/oYu…6f.jpg", 27 letters."""
     number = int.from_bytes(hashlib.sha256(f"poster {film_id}".encode()).digest(), "big")
-    letters = []
+    letters: list[str] = []
     while len(letters) < 27:
         number, index = divmod(number, len(LETTERS))
         letters.append(LETTERS[index])

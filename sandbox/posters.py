@@ -250,24 +250,38 @@ def _horizon(pen, chance, sky, accent):
 
 
 def _confetti(pen, chance, sky, accent):
+    sky, accent = sky + chance.uniform(0, 360), accent + chance.uniform(-60, 60)
+    x, y = chance.uniform(380, 620), chance.uniform(430, 540)
     for k in range(7):
-        r = 640 - k * 82
-        _disc(pen, 500, 500, r, _shade(sky + k * 9, 0.34 + 0.05 * k, 0.72, 190))
+        _disc(pen, x, y, 680 - k * 86, _shade(sky + k * 7, 0.28 + 0.04 * k, 0.6, 190))
     for _ in range(46):
-        x, y, r = chance.uniform(0, WIDTH), chance.uniform(0, 1080), chance.uniform(12, 46)
+        at, r, turn = (
+            (chance.uniform(0, WIDTH), chance.uniform(0, 1080)),
+            chance.uniform(12, 46),
+            chance.uniform(0, 360),
+        )
         colour = _shade(accent + chance.choice((0, 60, 150, 200)), 0.6, 0.8, 235)
-        turn = chance.uniform(0, 360)
-        kind = chance.randrange(3)
-        if kind == 0:
-            _disc(pen, x, y, r, colour)
-        elif kind == 1:
-            pen.regular_polygon((x, y, r), 3, turn, fill=colour)
+        sides = chance.choice((0, 3, 4))
+        if sides:
+            pen.regular_polygon((*at, r), sides, turn, fill=colour)
         else:
-            pen.regular_polygon((x, y, r), 4, turn, fill=colour)
-    _disc(pen, 500, 500, 148, _shade(accent, 0.62, 0.85))
-    pen.ellipse((428, 430, 462, 492), fill=(20, 16, 28))
-    pen.ellipse((538, 430, 572, 492), fill=(20, 16, 28))
-    pen.arc((410, 420, 590, 590), 25, 155, fill=(20, 16, 28), width=16)
+            _disc(pen, *at, r, colour)
+    dark, bright = _shade(sky, 0.08, 0.5), _shade(accent, 0.62, 0.85)
+    middle = chance.randrange(3)
+    if middle == 0:  # a smile
+        _disc(pen, x, y, 148, bright)
+        for side in (-55, 55):
+            pen.ellipse((x + side - 17, y - 70, x + side + 17, y - 8), fill=dark)
+        pen.arc((x - 90, y - 80, x + 90, y + 90), 25, 155, fill=dark, width=16)
+    elif middle == 1:  # a star
+        tips = [(170 if k % 2 == 0 else 74, math.radians(36 * k - 90)) for k in range(10)]
+        pen.polygon([(x + r * math.cos(a), y + r * math.sin(a)) for r, a in tips], fill=bright)
+    else:  # balloons
+        for side, rise, tint in ((-120, 40, 0), (0, -60, 60), (120, 30, 200)):
+            top = y + rise
+            pen.line((x + side, top + 90, x, y + 420), fill=(255, 255, 255, 150), width=4)
+            pen.ellipse((x + side - 86, top - 108, x + side + 86, top + 100), fill=_shade(accent + tint, 0.6, 0.85))
+            pen.ellipse((x + side - 50, top - 78, x + side - 18, top - 30), fill=(255, 255, 255, 120))
 
 
 def _meadow(pen, chance, sky, accent):
@@ -292,7 +306,13 @@ def _night(pen, chance, sky, accent):
     _glow(pen, x, y, r, sky, 26)
     _disc(pen, x, y, r, _shade(accent, 0.62, 0.75))
     for _ in range(7):
-        _disc(pen, x + chance.uniform(-r, r) * 0.6, y + chance.uniform(-r, r) * 0.6, r * 0.13, _shade(accent, 0.4, 0.6, 70))
+        _disc(
+            pen,
+            x + chance.uniform(-r, r) * 0.6,
+            y + chance.uniform(-r, r) * 0.6,
+            r * 0.13,
+            _shade(accent, 0.4, 0.6, 70),
+        )
     for row in range(3):
         shade = _shade(sky, 0.12 - 0.035 * row, 0.5)
         for _ in range(9):
@@ -383,22 +403,22 @@ def _shards(pen, chance, sky, accent):
 
 def _desert(pen, chance, sky, accent):
     x = chance.uniform(300, 700)
-    _glow(pen, x, 560, 250, accent)
-    _disc(pen, x, 560, 250, _shade(accent, 0.64, 0.92))
+    _glow(pen, x, 430, 240, accent)
+    _disc(pen, x, 430, 240, _shade(accent, 0.64, 0.92))
     for k in range(3):
-        left, wide, top = chance.uniform(-150, 850), chance.uniform(190, 380), chance.uniform(470, 690)
+        left, wide, top = chance.uniform(-150, 850), chance.uniform(190, 380), chance.uniform(290, 520)
         colour = _shade(sky - 6, 0.30 - 0.06 * k, 0.6)
         pen.polygon(
-            [(left, 900), (left + 26, top + 50), (left + 44, top), (left + wide - 40, top), (left + wide, 900)],
+            [(left, 720), (left + 26, top + 50), (left + 44, top), (left + wide - 40, top), (left + wide, 720)],
             fill=colour,
         )
-    pen.rectangle((0, 880, WIDTH, HEIGHT), fill=_shade(sky - 8, 0.20, 0.6))
+    pen.rectangle((0, 700, WIDTH, HEIGHT), fill=_shade(sky - 8, 0.20, 0.6))
     for _ in range(3):
         cx, tall = chance.uniform(60, 940), chance.uniform(130, 230)
         dark = _shade(sky - 10, 0.08, 0.5)
-        pen.rounded_rectangle((cx - 20, 960 - tall, cx + 20, 985), 20, fill=dark)
-        pen.rounded_rectangle((cx - 78, 960 - tall * 0.72, cx - 48, 960 - tall * 0.3), 15, fill=dark)
-        pen.rectangle((cx - 66, 960 - tall * 0.42, cx, 960 - tall * 0.3), fill=dark)
+        pen.rounded_rectangle((cx - 20, 790 - tall, cx + 20, 815), 20, fill=dark)
+        pen.rounded_rectangle((cx - 78, 790 - tall * 0.72, cx - 48, 790 - tall * 0.3), 15, fill=dark)
+        pen.rectangle((cx - 66, 790 - tall * 0.42, cx, 790 - tall * 0.3), fill=dark)
 
 
 COMPOSITIONS = {

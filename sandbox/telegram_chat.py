@@ -308,9 +308,7 @@ class Person:
         bot = bot or self.telegram.bot
         photos = self.telegram.keep_photo(bot, content)
         entities = tuple(find_entities(caption))
-        return self._post(
-            Content(caption=caption or None, entities=entities, photos=photos), chat, bot, reply_to
-        )
+        return self._post(Content(caption=caption or None, entities=entities, photos=photos), chat, bot, reply_to)
 
     def forward(self, message, chat=None, bot=None):
         """Forward a message to a chat, the bot's by default."""
@@ -352,9 +350,7 @@ class Person:
             if button.data is None:
                 raise AssertionError(f"the button {button.text!r} sends nothing to the bot: {button.raw}")
             bot = message.via_bot or message.bot
-            query = CallbackQuery(
-                str(secrets.randbits(62)), self, message, button.data, bot, telegram.clock()
-            )
+            query = CallbackQuery(str(secrets.randbits(62)), self, message, button.data, bot, telegram.clock())
             telegram.callback_queries[query.id] = query
             update = {"id": query.id, "from": self.as_json()}
             if message.inline_message_id:
@@ -406,10 +402,8 @@ class Person:
         return query.answer
 
     def wait_for_silence(self, seconds=0.5, timeout=10):
-        """Return when nothing has changed in the chats for a while."""
+        """Return when nothing has changed in the chats for so many seconds."""
         end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            version = self.telegram.version
-            if not self.telegram.wait_until(lambda: self.telegram.version != version, seconds):
-                return
-        raise AssertionError(f"the chats do not come to rest in {timeout} s")
+        while self.telegram.wait_for_change(self.telegram.version, seconds):
+            if time.monotonic() > end:
+                raise AssertionError(f"the chats do not come to rest in {timeout} s")

@@ -104,9 +104,7 @@ def store_photo(bot_id, content):
         files.append(data)
     photo = tuple(sizes)
     return [
-        StoredFile(
-            s.file_id, s.file_unique_id, bot_id, data, "image/jpeg", f"photos/{s.file_unique_id}.jpg", photo
-        )
+        StoredFile(s.file_id, s.file_unique_id, bot_id, data, "image/jpeg", f"photos/{s.file_unique_id}.jpg", photo)
         for s, data in zip(sizes, files, strict=True)
     ]
 

@@ -8,6 +8,7 @@ import json
 import re
 import secrets
 import time
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from .telegram_chat import Answer, Content
@@ -421,6 +422,8 @@ def sendPhoto(telegram, account, params):
 def sendDocument(telegram, account, params):
     caption, entities = _caption(params)
     markup = _keyboard(params.get("reply_markup"))
+    with telegram.changed:
+        _chat(telegram, account, params["chat_id"])
     document = _document(telegram, account, params, params["document"])
     with telegram.changed:
         chat = _chat(telegram, account, params["chat_id"])
@@ -521,15 +524,11 @@ def deleteMessage(telegram, account, params):
 
 def deleteMessages(telegram, account, params):
     if not 1 <= len(params["message_ids"]) <= 100:
-        raise bad(
-            "there are no messages to delete" if not params["message_ids"] else "too many messages to delete"
-        )
+        raise bad("there are no messages to delete" if not params["message_ids"] else "too many messages to delete")
     _chat(telegram, account, params["chat_id"], writing=False)
     for message_id in params["message_ids"]:
-        try:
+        with suppress(ApiError):  # Bot API: messages that cannot be found or deleted are skipped
             deleteMessage(telegram, account, {"chat_id": params["chat_id"], "message_id": message_id})
-        except ApiError:
-            pass  # Bot API: messages that cannot be found or deleted are skipped
     return True
 
 
@@ -704,6 +703,7 @@ def getUpdates(telegram, account, params):
                 telegram.changed.wait(left)
         finally:
             account.polling -= 1
+            account.polled_at = time.time()
 
 
 def setWebhook(telegram, account, params):
@@ -843,10 +843,9 @@ def getChat(telegram, account, params):
     chat = _chat(telegram, account, params["chat_id"], writing=False)
     full = chat.as_json() | {"accent_color_id": 0, "max_reaction_count": 11}
     return full | {
-        "accepted_gift_types": {
-            name: False
-            for name in ("unlimited_gifts", "limited_gifts", "unique_gifts", "premium_subscription")
-        }
+        "accepted_gift_types": dict.fromkeys(
+            ("unlimited_gifts", "limited_gifts", "unique_gifts", "premium_subscription"), False
+        )
     }
 
 

@@ -90,8 +90,7 @@ def parse_html(source):
                 tag, offset, extra = open_tags.pop()
                 if name and name != tag:
                     raise EntityError(
-                        f"Unmatched end tag at byte offset {byte(begin)}, "
-                        f'expected "</{tag}>", found "</{name}>"'
+                        f'Unmatched end tag at byte offset {byte(begin)}, expected "</{tag}>", found "</{name}>"'
                     )
                 entity = _entity(tag, extra, "".join(out), offset, position)
                 if entity:
@@ -135,8 +134,7 @@ def _start_tag(source, begin, byte):
                 attributes[attribute] = ""
                 continue
             raise EntityError(
-                f'Expected equal sign in declaration of an attribute of the tag "{name}" '
-                f"at byte offset {byte(begin)}"
+                f'Expected equal sign in declaration of an attribute of the tag "{name}" at byte offset {byte(begin)}'
             )
         at += 1
         while at < len(source) and source[at].isspace():
@@ -207,9 +205,7 @@ def find_entities(text, known=()):
         length = utf16(match.group())
         solid = ("code", "pre", "text_link", "text_mention")
         if any(
-            e["offset"] < offset + length and offset < e["offset"] + e["length"]
-            for e in known
-            if e["type"] in solid
+            e["offset"] < offset + length and offset < e["offset"] + e["length"] for e in known if e["type"] in solid
         ):
             continue
         found.append({"type": match.lastgroup, "offset": offset, "length": length})

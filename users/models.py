@@ -49,16 +49,16 @@ class UserQuerySet(models.QuerySet):
     def queue_import(self):
         """Have the ratings imported again; who is already queued stays where they are. Returns how many are new."""
         return (
-            self.connected()
-            .exclude(sync_status=SyncStatus.QUEUED)
-            .update(sync_status=SyncStatus.QUEUED, sync_error="")
+            self.connected().exclude(sync_status=SyncStatus.QUEUED).update(sync_status=SyncStatus.QUEUED, sync_error="")
         )
 
 
 class User(models.Model):
     """A person of the bot. They need no TMDb account to search and rate."""
 
-    telegram_user_id = models.BigIntegerField(primary_key=True, db_comment="Telegram's user id; also the private chat's")
+    telegram_user_id = models.BigIntegerField(
+        primary_key=True, db_comment="Telegram's user id; also the private chat's"
+    )
     tmdb_account_id = models.BigIntegerField(null=True, blank=True)
     tmdb_session_id = models.TextField(
         db_default="", default="", blank=True, db_comment="encrypted read-and-write session; empty: not connected"

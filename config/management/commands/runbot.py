@@ -1,0 +1,46 @@
+import logging
+import signal
+import threading
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from telebot.apihelper import ApiException, ApiTelegramException
+
+from config.bot import bot, publish_menu
+from config.polling import CannotPoll, poll
+from config.telegram import TelegramUnavailable
+
+log = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    help = "Take updates from Telegram and answer them, until SIGTERM or Ctrl-C."
+
+    def handle(self, *args, **options):
+        if not settings.TELEGRAM_BOT_TOKEN:
+            raise CommandError("TELEGRAM_BOT_TOKEN is missing: make a bot with @BotFather and put its token into .env.")
+        stop = threading.Event()
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sign, lambda *_: stop.set())
+        threading.Thread(target=self.introduce, args=(stop,), daemon=True).start()
+        self.stdout.write("The bot is polling. Ctrl-C stops it.")
+        try:
+            poll(stop)
+        except CannotPoll as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write("The bot has stopped; every update is handled or will come again.")
+
+    def introduce(self, stop):
+        """Publish the menu as soon as Telegram answers; the chat works without it."""
+        while not stop.is_set():
+            try:
+                publish_menu()
+                log.info("the bot is @%s", bot.user.username)
+                return
+            except ApiTelegramException as error:
+                if error.error_code in (401, 404):
+                    return  # polling says what is wrong
+                log.warning("the menu could not be published: %s", error)
+            except (ApiException, TelegramUnavailable) as error:
+                log.warning("the menu could not be published: %s", error)
+            stop.wait(10)

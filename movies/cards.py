@@ -1,0 +1,136 @@
+"""A film's card: caption, buttons, and how it is sent so that there is never silence."""
+
+import logging
+from html import escape, unescape
+from io import BytesIO
+from pathlib import Path
+
+from django.conf import settings
+from django.template.loader import render_to_string
+from django.utils.html import strip_tags
+from django.utils.translation import gettext as _
+from telebot import types
+from telebot.apihelper import ApiTelegramException
+
+from config.bot import bot, keyboard
+from movies.models import PosterStatus
+from movies.tmdb import TMDb, TMDbError
+
+log = logging.getLogger(__name__)
+
+LONGEST_CAPTION = 1024  # UTF-16 code units after Telegram has read the tags (Bot API: sendPhoto)
+LONGEST_TITLE = 200
+# Telegram's words for a file_id it does not know, or that belongs to another bot
+WRONG_FILE = (
+    "wrong file identifier",
+    "wrong remote file identifier",
+    "wrong type of the web page content",
+    "file reference",
+)
+
+
+def units(text):
+    """The length of a text as Telegram counts it: UTF-16 code units."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def shortened(text, most):
+    """The text within `most` UTF-16 code units, cut at a word where one is near, with an ellipsis."""
+    if units(text) <= most:
+        return text
+    cut = text.encode("utf-16-le", "surrogatepass")[: 2 * max(0, most - 1)].decode("utf-16-le", "ignore")
+    head, space, _tail = cut.rpartition(" ")
+    return (head if space and len(head) > len(cut) * 0.7 else cut).rstrip(" ,.;:—-") + "…"
+
+
+def caption(movie):
+    """The card's text, HTML: title, facts, the viewer's rating, and as much of the overview as fits."""
+    title = shortened(movie.title or movie.original_title or str(movie.pk), LONGEST_TITLE)
+    original = shortened(movie.original_title, LONGEST_TITLE)
+    context = {
+        "movie": movie,
+        "title": title,
+        "original": "" if original == title else original,
+        "hours": movie.runtime and movie.runtime // 60,
+        "minutes": movie.runtime and movie.runtime % 60,
+        "mine": movie.mine and points(movie.mine),
+        "vote": f"{movie.vote_average:.1f}" if movie.vote_count else "",
+    }
+    head = render_to_string("movies/card.html", context).strip()
+    left = LONGEST_CAPTION - units(visible(head)) - 2
+    overview = shortened(movie.overview, left) if left > 40 else ""
+    return f"{head}\n\n{escape(overview)}" if overview else head
+
+
+def visible(html):
+    """The text that remains of our own HTML once Telegram has read the tags."""
+    return unescape(strip_tags(html))
+
+
+def points(rating):
+    """A rating as people write it: 8, 7.5."""
+    return f"{rating:f}".rstrip("0").rstrip(".") if rating % 1 else str(int(rating))
+
+
+def buttons(movie):
+    """Rate 1-10, take the rating back, see similar films."""
+
+    def label(value):
+        return f"● {value}" if movie.mine == value else str(value)
+
+    rows = [[(label(value), f"rate:{movie.pk}:{value}") for value in part] for part in (range(1, 6), range(6, 11))]
+    if movie.mine:
+        rows.append([(_("Take my rating back"), f"unrate:{movie.pk}")])
+    rows.append([(_("Similar films"), f"similar:{movie.pk}")])
+    return keyboard(*rows)
+
+
+def send_card(chat_id, movie):
+    """Send the film's card (a film with `mine`, see MovieQuerySet.seen_by): by file_id at once, else with the poster's bytes, else as text. Never silence.
+
+    A file_id that Telegram does not know sends the poster through the pipeline again; one that comes back with the
+    bytes is kept, so that the sweep has nothing left to do.
+    """
+    text, markup = caption(movie), buttons(movie)
+    if movie.telegram_file_id:
+        try:
+            return bot.send_photo(chat_id, movie.telegram_file_id, text, reply_markup=markup)
+        except ApiTelegramException as error:
+            if not is_wrong_file(error):
+                raise
+            log.warning("film %s: Telegram no longer knows its poster", movie.pk)
+            movie.poster_lost()
+            movie.refresh_from_db(fields=["poster_status", "telegram_file_id", "local_path"])
+    if movie.poster_status in (PosterStatus.WAITING, PosterStatus.LOCAL) and (poster := poster_bytes(movie)):
+        try:
+            photo = types.InputFile(BytesIO(poster), file_name=f"{movie.pk}.jpg")
+            message = bot.send_photo(chat_id, photo, text, reply_markup=markup)
+        except ApiTelegramException as error:
+            if error.error_code != 400:
+                raise
+            log.warning("film %s: Telegram refuses its poster: %s", movie.pk, error.description)
+        else:
+            largest = max(message.photo, key=lambda size: size.width * size.height)
+            movie.poster_uploaded(largest.file_id, largest.width, largest.height)
+            return message
+    movie.poster_wanted()
+    return bot.send_message(chat_id, text, reply_markup=markup)
+
+
+def poster_bytes(movie):
+    """The poster's bytes, from the disk where the worker has put them, else from TMDb; None where neither has them."""
+    if movie.local_path:
+        try:
+            return (settings.POSTER_DIR / Path(movie.local_path).name).read_bytes()
+        except OSError:
+            pass  # another worker has just sent it
+    try:
+        return TMDb(patient=False).image(movie.poster_path)
+    except TMDbError as error:
+        log.warning("film %s: no poster for its card: %s", movie.pk, error)
+        return None
+
+
+def is_wrong_file(error):
+    description = error.description.lower()
+    return error.error_code == 400 and any(words in description for words in WRONG_FILE)

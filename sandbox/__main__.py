@@ -1,0 +1,27 @@
+"""Run the sandbox by itself: python -m sandbox [--port 8081]"""
+
+import argparse
+import signal
+import threading
+
+from .server import Sandbox
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description="Telegram and TMDb on this machine.")
+    parser.add_argument("--port", type=int, default=8081, help="0 takes a free one (default: 8081)")
+    port = parser.parse_args().port
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: done.set())
+    try:
+        sandbox = Sandbox(port, demo=True)
+    except OSError as error:
+        parser.exit(1, f"Port {port} cannot be used: {error.strerror}. Try another: --port 0\n")
+    with sandbox:
+        print(f"Telegram and TMDb, the sandbox: {sandbox.url}/", flush=True)
+        done.wait()
+
+
+if __name__ == "__main__":
+    main()

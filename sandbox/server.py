@@ -1,0 +1,58 @@
+"""Both services and the chat page on one port of the loopback interface.
+
+with Sandbox() as sandbox:
+    anna = sandbox.telegram.person("Анна")
+    anna.send("/start")
+"""
+
+from .chat import ChatPage
+from .telegram import CHANNEL, TOKEN, Telegram
+from .tmdb import KEY, TMDb
+from .web import Faults, Server
+
+
+class Sandbox:
+    """A Telegram and a TMDb to try things on. `demo` brings people for the chat page, and limits."""
+
+    telegram_token = TOKEN
+    channel = CHANNEL
+    tmdb_key = KEY
+
+    def __init__(self, port=0, demo=False):
+        self.faults = Faults()
+        self.telegram = Telegram(self.faults, limits=demo)
+        self.tmdb = TMDb(self.faults)
+        self.chat_page = ChatPage(self.telegram, self.tmdb)
+        if demo:
+            self.telegram.person("Анна", id=7_000_000_001, username="anna_sandbox")
+            self.telegram.person("Борис", id=7_000_000_002, username="boris_sandbox")
+            self.telegram.person("Kate", id=7_000_000_003, username="kate_sandbox", language_code="en")
+        self.server = Server(self.handle, port, self.faults)
+        self.port, self.url = self.server.port, self.server.url
+        self.tmdb.url = self.url
+        self.telegram_api_url = self.url
+        self.tmdb_api_url = self.url + "/3"
+        self.tmdb_image_url = self.url + "/t/p"
+        self.tmdb_web_url = self.url
+
+    def handle(self, request):
+        """Pass a request to the service its path belongs to."""
+        if request.path.startswith(("/bot", "/file/bot")):
+            return self.telegram.handle(request)
+        if self.tmdb.serves(request.path):
+            return self.tmdb.handle(request)
+        return self.chat_page.handle(request)
+
+    def start(self):
+        self.server.start()
+        return self
+
+    def stop(self):
+        self.telegram.stop()
+        self.server.stop()
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *exception):
+        self.stop()

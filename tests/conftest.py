@@ -1,0 +1,155 @@
+"""The sandbox for every test, and real processes of ours that talk to it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connections
+
+from sandbox.server import Sandbox
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def sandbox(settings, monkeypatch):
+    """A Telegram and a TMDb of this test alone; settings point at them."""
+    from config import telegram
+    from config.bot import bot
+
+    with Sandbox() as sandbox:
+        settings.TELEGRAM_API_URL = sandbox.telegram_api_url
+        settings.TELEGRAM_BOT_TOKEN = sandbox.telegram_token
+        settings.TELEGRAM_POSTER_CHANNELS = [sandbox.channel]
+        settings.TELEGRAM_WEB_URL = "https://t.me"
+        settings.TMDB_API_URL = sandbox.tmdb_api_url
+        settings.TMDB_IMAGE_URL = sandbox.tmdb_image_url
+        settings.TMDB_WEB_URL = sandbox.tmdb_web_url
+        settings.TMDB_API_KEY = sandbox.tmdb_key
+        monkeypatch.setattr(bot, "token", sandbox.telegram_token)
+        telegram.install()
+        yield sandbox
+
+
+@pytest.fixture
+def environment(sandbox, tmp_path, transactional_db):
+    """The variables with which a real process of ours meets the sandbox and this test's database."""
+    database = connections["default"].settings_dict
+    if database["ENGINE"].endswith("sqlite3"):
+        url = f"sqlite:///{database['NAME']}"
+    else:
+        url = "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**database)
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "ENV_FILE": os.devnull,
+        "DEBUG": "1",
+        "SECRET_KEY": django_settings.SECRET_KEY,
+        "DATABASE_URL": url,
+        "REDIS_URL": django_settings.REDIS_URL,
+        "TELEGRAM_BOT_TOKEN": sandbox.telegram_token,
+        "TELEGRAM_API_URL": sandbox.telegram_api_url,
+        "TELEGRAM_POSTER_CHANNELS": str(sandbox.channel),
+        "TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE": "6000",
+        "TMDB_API_KEY": sandbox.tmdb_key,
+        "TMDB_API_URL": sandbox.tmdb_api_url,
+        "TMDB_IMAGE_URL": sandbox.tmdb_image_url,
+        "TMDB_WEB_URL": sandbox.tmdb_web_url,
+        "TMDB_REQUESTS_PER_SECOND": "0",
+        "POSTER_DIR": str(tmp_path / "posters"),
+        "SANDBOX": "0",
+    }
+
+
+class Process:
+    """A running command of ours, its output kept."""
+
+    def __init__(self, arguments, environment):
+        self.lines = []
+        self.process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    @property
+    def output(self):
+        return "\n".join(self.lines)
+
+    def wait_for_line(self, words, seconds=30):
+        wait_until(lambda: words in self.output or self.process.poll() is not None, seconds, lambda: self.output)
+        assert words in self.output, self.output
+
+    def terminate(self, sign=signal.SIGTERM):
+        """Signal the main process only, as an operator does, and return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(sign)
+        return self.wait()
+
+    def kill(self):
+        """kill -9 for the process and all it started."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        return self.wait()
+
+    def wait(self, seconds=30):
+        return self.process.wait(seconds)
+
+
+@pytest.fixture
+def start(environment):
+    """start("runbot"): a real `manage.py` process against the sandbox; what still runs at the end is killed."""
+    running = []
+
+    def begin(*arguments, **variables):
+        process = Process(["manage.py", *arguments], {**environment, **variables})
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        process.kill()
+
+
+def wait_until(condition, seconds=30, explain=lambda: ""):
+    """Wait until a condition holds, as long as a slow machine may need; fail with an explanation."""
+    deadline = time.monotonic() + seconds
+    while not (outcome := condition()):
+        assert time.monotonic() < deadline, f"nothing came of it in {seconds} s\n{explain()}"
+        time.sleep(0.02)
+    return outcome
+
+
+@pytest.fixture
+def handle(sandbox):
+    """handle(): let the bot answer, in this process, all that people have sent so far."""
+    from config.bot import handle_update
+    from config.polling import get_updates
+
+    def all_updates():
+        offset = None
+        while updates := get_updates(offset, timeout=0):
+            for update in updates:
+                handle_update(update)
+            offset = updates[-1]["update_id"] + 1
+        if offset:
+            get_updates(offset, timeout=0)
+
+    return all_updates

@@ -1,0 +1,228 @@
+"""/start, /help, /connect and /sync: who the person is to us and to TMDb."""
+
+import time
+from urllib.parse import quote
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import transaction
+from django.template.loader import render_to_string
+from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import gettext as _
+from django_q.tasks import async_task
+from telebot.apihelper import ApiTelegramException
+from telebot.util import extract_arguments
+
+from config.bot import answer, bot, button, command, keyboard, unchanged
+from movies.cards import send_card
+from movies.catalogue import get_movie
+from movies.tmdb import NotApproved, NotFound, TMDb, TMDbError, TokenSpent
+from users.models import SyncStatus, User, session_cipher
+
+TOKEN_LIFE = 3600  # seconds a request token can be approved in (TMDb: authentication/token/new)
+
+
+def person(telegram_user):
+    """The person's row, made at the first meeting, with the language Telegram says they read."""
+    user, made = User.objects.get_or_create(pk=telegram_user.id, defaults={"language": get_language()})
+    if not made and (user.language != get_language() or user.blocked_at):
+        user.language, user.blocked_at = get_language(), None
+        user.save(update_fields=["language", "blocked_at"])
+    return user
+
+
+@command("start", gettext_lazy("what I can do"))
+def start(message):
+    payload = (extract_arguments(message.text) or "").strip()
+    if message.chat.type == "private":
+        person(message.from_user)
+        if payload == "tmdb":
+            return finish_link(message)
+        kind, _underscore, movie_id = payload.partition("_")
+        if kind == "movie" and movie_id.isdecimal():
+            return send_asked_card(message, int(movie_id))
+    return show_help(message)
+
+
+@command("help", gettext_lazy("help"))
+def show_help(message):
+    bot.send_message(message.chat.id, render_to_string("users/help.html").strip())
+
+
+def send_asked_card(message, movie_id):
+    try:
+        send_card(message.chat.id, get_movie(movie_id, message.from_user.id))
+    except NotFound:
+        bot.send_message(message.chat.id, _("TMDb has no film with this id."))
+    except TMDbError:
+        bot.send_message(message.chat.id, _("TMDb does not answer just now. Please try again in a few minutes."))
+
+
+# --- The link with TMDb
+
+
+@command("connect", gettext_lazy("link a TMDb account"))
+def connect(message):
+    """Send the address where the person lets us in, and a button to say so.
+
+    The token stays with us and in the person's own button; the address TMDb returns to carries none, since an address
+    with somebody's token would tie another person's chat to that account.
+    """
+    if not only_in_private(message):
+        return
+    user = person(message.from_user)
+    if user.connected and extract_arguments(message.text) != "again":
+        text = _("Your TMDb account is already linked. /sync imports your ratings again; /disconnect ends the link.")
+        bot.send_message(message.chat.id, text)
+        return
+    try:
+        token = TMDb(patient=False).request_token()
+    except TMDbError:
+        bot.send_message(message.chat.id, _("TMDb does not answer just now. Please try again in a few minutes."))
+        return
+    remember_token(user, token)
+    back = f"{settings.TELEGRAM_WEB_URL}/{bot.user.username}?start=tmdb"
+    bot.send_message(
+        message.chat.id,
+        _(
+            "Open TMDb, sign in and press “Approve”. Then come back and press “Done”.\n\n"
+            "The link works for an hour. I will read your ratings and write those you make here; "
+            "/disconnect ends that at any time."
+        ),
+        reply_markup=keyboard(
+            [(_("Open TMDb"), f"{settings.TMDB_WEB_URL}/authenticate/{token}?redirect_to={quote(back, safe='')}")],
+            [(_("Done"), f"approved:{token}")],
+        ),
+    )
+
+
+@button("approved")
+def approved(query):
+    """The person says that they let us in at TMDb."""
+    token = query.data.partition(":")[2]
+    user = person(query.from_user)
+    if token not in remembered_tokens(user):
+        if user.connected:
+            answer(query, _("Your TMDb account is linked."))
+        else:
+            answer(query, _("This link is no longer good. Please send /connect again."), alert=True)
+        return
+    try:
+        link(user, token)
+    except NotApproved:
+        answer(query, _("TMDb has not had your approval yet. Open it, press “Approve”, then “Done” here."), alert=True)
+        return
+    except TokenSpent:
+        forget_tokens(user)
+        answer(query, _("This link was denied or is too old. Please send /connect again."), alert=True)
+        return
+    except TMDbError:
+        answer(query, _("TMDb does not answer just now. Please try again in a few minutes."), alert=True)
+        return
+    answer(query, _("Linked!"))
+    close_question(query.message)
+    begin_import(user)
+
+
+def finish_link(message):
+    """The person came back from TMDb by its redirect: /start tmdb."""
+    user = person(message.from_user)
+    for token in reversed(remembered_tokens(user)):
+        try:
+            link(user, token)
+        except (NotApproved, TokenSpent):
+            continue
+        except TMDbError:
+            bot.send_message(message.chat.id, _("TMDb does not answer just now. Please try again in a few minutes."))
+            return
+        begin_import(user)
+        return
+    if user.connected:
+        bot.send_message(message.chat.id, _("Your TMDb account is linked."))
+    else:
+        bot.send_message(message.chat.id, _("TMDb has not had your approval. Please send /connect again."))
+
+
+def link(user, token):
+    """Make the approved token the person's session; an older session is ended. Raises TMDbError."""
+    tmdb = TMDb(patient=False)
+    old = user.session_id if user.connected else None
+    session_id = tmdb.new_session(token)
+    forget_tokens(user)
+    try:
+        account = TMDb(patient=True).account(session_id)  # patient: the token is spent, there is no second try
+    except TMDbError:
+        tmdb.end_session(session_id)
+        raise
+    user.connect(account["id"], session_id)
+    if old:
+        tmdb.end_session(old)
+
+
+def remember_token(user, token):
+    """Keep a request token for the person, so that nobody else's button or link can be made to use it."""
+    tokens = [*remembered_tokens(user)[-4:], token]
+    cache.set(f"connect:{user.pk}", session_cipher().encrypt(" ".join(tokens).encode()).decode(), TOKEN_LIFE)
+
+
+def remembered_tokens(user):
+    kept = cache.get(f"connect:{user.pk}")
+    return session_cipher().decrypt(kept.encode()).decode().split() if kept else []
+
+
+def forget_tokens(user):
+    cache.delete(f"connect:{user.pk}")
+
+
+def close_question(message):
+    """Take the buttons off a message that has been answered."""
+    try:
+        bot.edit_message_reply_markup(message.chat.id, message.message_id, reply_markup=None)
+    except ApiTelegramException as error:
+        if not unchanged(error) and error.error_code != 400:
+            raise
+
+
+# --- Import
+
+
+@command("sync", gettext_lazy("import my ratings from TMDb again"))
+def sync(message):
+    if not only_in_private(message):
+        return
+    user = person(message.from_user)
+    if not user.connected:
+        bot.send_message(message.chat.id, _("No TMDb account is linked yet. Send /connect to link yours."))
+        return
+    begin_import(user)
+
+
+def begin_import(user):
+    """Queue the import, say so in the message that will show its progress, and ring the worker's bell."""
+    fresh = user.sync_status != SyncStatus.QUEUED
+    User.objects.filter(pk=user.pk).queue_import()
+    progress = bot.send_message(user.pk, _("The import is queued…") if fresh else _("The import is under way…"))
+    transaction.on_commit(lambda: async_task("ratings.tasks.import_ratings", user.pk, progress.message_id))
+
+
+def only_in_private(message):
+    """Whether this is a private chat; elsewhere the person is asked to come to one."""
+    if message.chat.type == "private":
+        return True
+    bot.send_message(
+        message.chat.id,
+        _("That is between you and me: write to me privately."),
+        reply_to_message_id=message.message_id,
+        reply_markup=keyboard([(_("Open a private chat"), f"{settings.TELEGRAM_WEB_URL}/{bot.user.username}")]),
+    )
+    return False
+
+
+# --- Blocked and unblocked
+
+
+@bot.my_chat_member_handler(func=lambda change: change.chat.type == "private")
+def membership(change):
+    """Remember who blocked the bot, so that nobody writes to them until they come back."""
+    blocked = change.new_chat_member.status == "kicked"
+    User.objects.filter(pk=change.from_user.id).update(blocked_at=int(time.time()) if blocked else None)
