@@ -82,7 +82,7 @@ class Film:
     def __setattr__(self, name, value):
         """Forget the answers made from what the film was before."""
         object.__setattr__(self, name, value)
-        self.__dict__.get("answers", {}).clear()
+        object.__setattr__(self, "answers", {})
 
     def title(self, language="ru") -> str:
         """The title in a language, else the original one, in its own script: that is what TMDb does."""

@@ -26,7 +26,7 @@ from .telegram_files import StoredFile, store_document, store_photo
 from .telegram_webhook import Webhook
 from .web import Faults, Request, Response
 
-TOKEN = "1000000001:SANDBOX-TOKEN-kinoteka"  # noqa: S105, as everybody may know
+TOKEN = "1000000001:SANDBOX-TOKEN-kinoteka"  # noqa: S105
 USERNAME = "kinoteka_sandbox_bot"
 CHANNEL = -1001000000001  # where the bot may post posters
 

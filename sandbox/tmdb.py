@@ -4,14 +4,11 @@ Paths, shapes, codes and habits follow TMDb's published API description and its 
 a demonstration needs to steer or to look into is plain Python on the TMDb object.
 """
 
-import html
 import json
 import re
 import secrets
 import threading
 import time
-import unicodedata
-from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,84 +16,43 @@ from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from itertools import islice
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from . import catalogue, posters
+from . import catalogue, posters, tmdb_site
 from .catalogue import FIELDS, GENRES, Film, poster_path
+from .tmdb_answers import (
+    CODE_OF,
+    LANGUAGES,
+    PAGE_SIZE,
+    STATUS,
+    Refused,
+    change_key,
+    day,
+    details_json,
+    error,
+    external_ids,
+    fold,
+    json_body,
+    listing,
+    matches,
+    moment,
+    named_genres,
+    page_of,
+    raw_json,
+    row,
+    row_json,
+    same_series,
+    translations,
+)
 from .web import Fault, Faults, Request, Response
 
 KEY = "5a0db0c5000000000000000000007a57"  # a v3 key: 32 hexadecimal digits
 # a v4 read access token, good for nothing but this stand-in
 READ_TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJhdWQiOiJzYW5kYm94Iiwic2NvcGVzIjpbImFwaV9yZWFkIl19.c2FuZGJveC1vbmx5"  # noqa: S105
 
-PAGE_SIZE = 20
-LAST_PAGE = 500
 CHANGES_PAGE_SIZE = 100
 TOKEN_LIFETIME = 60 * 60
 LONGEST_RANGE = timedelta(days=14)
 POSTER_SIZES = ["w92", "w154", "w185", "w342", "w500", "w780", "original"]
-
-# TMDb's own list of status codes: code -> (HTTP status, message)
-STATUS = {
-    1: (200, "Success."),
-    3: (401, "Authentication failed: You do not have permissions to access the service."),
-    5: (422, "Invalid parameters: Your request parameters are incorrect."),
-    6: (404, "Invalid id: The pre-requisite id is invalid or not found."),
-    7: (401, "Invalid API key: You must be granted a valid key."),
-    9: (503, "Service offline: This service is temporarily offline, try again later."),
-    11: (500, "Internal error: Something went wrong, contact TMDb."),
-    12: (201, "The item/record was updated successfully."),
-    13: (200, "The item/record was deleted successfully."),
-    17: (401, "Session denied."),
-    18: (400, "Validation failed."),
-    20: (422, "Invalid date range: Should be a range no longer than 14 days."),
-    22: (400, "Invalid page: Pages start at 1 and max at 500. They are expected to be an integer."),
-    23: (400, "Invalid date: Format needs to be YYYY-MM-DD."),
-    24: (504, "Your request to the backend server timed out. Try again."),
-    25: (429, "Your request count (#) is over the allowed limit of (40)."),
-    27: (400, "Too many append to response objects: The maximum number of remote calls is 20."),
-    30: (401, "Invalid username and/or password: You did not provide a valid login."),
-    33: (401, "Invalid request token: The request token is either expired or invalid."),
-    34: (404, "The resource you requested could not be found."),
-    37: (404, "The requested session could not be found."),
-    41: (422, "This request token hasn't been approved by the user."),
-    42: (405, "This request method is not supported for this resource."),
-    43: (502, "Couldn't connect to the backend server."),
-}
-CODE_OF = {400: 18, 401: 7, 404: 34, 422: 5, 429: 25, 500: 11, 502: 43, 503: 9, 504: 24}
-
-# language -> (English name, own name, main country, its English name)
-LANGUAGES = {
-    "ru": ("Russian", "Русский", "RU", "Russia"),
-    "en": ("English", "English", "US", "United States of America"),
-    "ja": ("Japanese", "日本語", "JP", "Japan"),
-    "ko": ("Korean", "한국어/조선말", "KR", "South Korea"),
-    "fr": ("French", "Français", "FR", "France"),
-    "it": ("Italian", "Italiano", "IT", "Italy"),
-    "de": ("German", "Deutsch", "DE", "Germany"),
-    "es": ("Spanish", "Español", "ES", "Spain"),
-    "pt": ("Portuguese", "Português", "BR", "Brazil"),
-    "zh": ("Mandarin", "普通话", "CN", "China"),
-    "cn": ("Cantonese", "广州话 / 廣州話", "HK", "Hong Kong"),
-    "sv": ("Swedish", "svenska", "SE", "Sweden"),
-    "fa": ("Persian", "فارسی", "IR", "Iran"),
-    "sr": ("Serbian", "Srpski", "RS", "Serbia"),
-    "da": ("Danish", "Dansk", "DK", "Denmark"),
-}
-
-
-class Refused(Exception):
-    """The request ends here, with this answer."""
-
-    def __init__(self, response):
-        self.response = response
-
-
-def error(code, status=None, message=None, headers=None, **more) -> Response:
-    """One of TMDb's errors, by its code."""
-    usual, text = STATUS.get(code, (500, "Something went wrong."))
-    body = {"success": False, "status_code": code, "status_message": message or text, **more}
-    return Response.json(body, status or usual, **(headers or {}))
 
 
 @dataclass
@@ -145,13 +101,6 @@ class Seen:
     body: bytes
     at: float
     status: int | None = None
-
-
-def fold(text) -> str:
-    """What search compares: no case, no accents, no punctuation; ё is е."""
-    text = unicodedata.normalize("NFKD", text.casefold())
-    text = "".join(c for c in text if not unicodedata.combining(c))
-    return " ".join(re.findall(r"\w+", text))
 
 
 class TMDb:
@@ -446,13 +395,13 @@ class TMDb:
         """TMDb: GET /authentication/token/new."""
         made = RequestToken(secrets.token_hex(20), self.clock() + TOKEN_LIFETIME)
         self.tokens[made.token] = made
-        body = {"success": True, "expires_at": _moment(made.expires_at), "request_token": made.token}
+        body = {"success": True, "expires_at": moment(made.expires_at), "request_token": made.token}
         callback = f"{self.url}/authenticate/{made.token}"
         return Response.json(body, **{"Authentication-Callback": callback})
 
     def new_session(self, request):
         """TMDb: POST /authentication/session/new (GET works too, undocumented)."""
-        text = _json_body(request).get("request_token") or request.query.get("request_token")
+        text = json_body(request).get("request_token") or request.query.get("request_token")
         if not text:
             return error(5)
         with self._lock:
@@ -473,7 +422,7 @@ class TMDb:
 
     def end_session(self, request):
         """TMDb: DELETE /authentication/session."""
-        session_id = _json_body(request).get("session_id") or request.query.get("session_id")
+        session_id = json_body(request).get("session_id") or request.query.get("session_id")
         if not session_id:
             return error(5)
         with self._lock:
@@ -484,7 +433,7 @@ class TMDb:
         """TMDb: GET /authentication/guest_session/new."""
         guest = secrets.token_hex(16)
         self.guests[guest] = Account(0, f"guest {guest[:6]}")
-        expires = _moment(self.clock() + 86_400)
+        expires = moment(self.clock() + 86_400)
         return Response.json({"success": True, "guest_session_id": guest, "expires_at": expires})
 
     # The account
@@ -521,18 +470,18 @@ class TMDb:
         return self._rated_page(account, request) if account else error(34)
 
     def _rated_page(self, account, request):
-        page, language = _page(request), request.query.get("language") or "en-US"
+        page, language = page_of(request), request.query.get("language") or "en-US"
         items = account.ratings.items()
         in_order = reversed(items) if request.query.get("sort_by") == "created_at.desc" else items
         rows = []
         for film_id, value in list(islice(in_order, (page - 1) * PAGE_SIZE, page * PAGE_SIZE)):
             film = self.films.get(film_id)
             if film is not None and not film.hidden:
-                rows.append(f'{self._row_json(film, language)[:-1]}, "rating": {json.dumps(value)}}}')
+                rows.append(f'{row_json(film, language)[:-1]}, "rating": {json.dumps(value)}}}')
         total = len(items)
         head = f'{{"page": {page}, "results": ['
         tail = f'], "total_pages": {-(-total // PAGE_SIZE)}, "total_results": {total}}}'
-        return _raw_json(head + ", ".join(rows) + tail)
+        return raw_json(head + ", ".join(rows) + tail)
 
     # Films
 
@@ -544,8 +493,8 @@ class TMDb:
         if len(wanted) > 20:
             return error(27)
         if not wanted:
-            return _raw_json(self._details_json(film, language))
-        body = json.loads(self._details_json(film, language))
+            return raw_json(details_json(film, language))
+        body = json.loads(details_json(film, language))
         for name in wanted:
             part = self._appended(name, film, request, language)
             if part is not None:
@@ -554,11 +503,11 @@ class TMDb:
 
     def _appended(self, name, film, request, language):
         if name == "translations":
-            return {"translations": _translations(film)}
+            return {"translations": translations(film)}
         if name == "external_ids":
-            return {key: value for key, value in _external_ids(film).items() if key != "id"}
+            return {key: value for key, value in external_ids(film).items() if key != "id"}
         if name == "recommendations":
-            return self._list([self._row(other, language) for other in self._similar(film)], 1)
+            return listing([row(other, language) for other in self._similar(film)], 1)
         if name == "account_states":
             return {key: value for key, value in self._states(film, self._rater(request)).items() if key != "id"}
         empty = {
@@ -578,11 +527,11 @@ class TMDb:
     def translations(self, request, film_id):
         """TMDb: GET /movie/{movie_id}/translations."""
         film = self._film(film_id)
-        return Response.json({"id": film.id, "translations": _translations(film)})
+        return Response.json({"id": film.id, "translations": translations(film)})
 
     def external_ids(self, request, film_id):
         """TMDb: GET /movie/{movie_id}/external_ids."""
-        return Response.json(_external_ids(self._film(film_id)))
+        return Response.json(external_ids(self._film(film_id)))
 
     def account_states(self, request, film_id):
         """TMDb: GET /movie/{movie_id}/account_states."""
@@ -596,14 +545,14 @@ class TMDb:
     def rate(self, request, film_id):
         """TMDb: POST /movie/{movie_id}/rating."""
         account, film = self._rater(request), self._film(film_id)
-        value = _json_body(request).get("value")
+        value = json_body(request).get("value")
         if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value):
             value = float(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return error(5)
         if value > 10:
             return error(18, message="Value too high: Value must be less than, or equal to 10.0.")
-        if value <= 0:
+        if not value > 0:  # nor NaN
             return error(18, message="Value too low: Value must be greater than 0.0.")
         if value * 2 != int(value * 2):
             return error(18, message="Value invalid: Values must be a multiple of 0.50.")
@@ -624,8 +573,8 @@ class TMDb:
     def recommendations(self, request, film_id):
         """TMDb: GET /movie/{movie_id}/recommendations."""
         language = request.query.get("language") or "en-US"
-        rows = [{**self._row(film, language), "media_type": "movie"} for film in self._similar(self._film(film_id))]
-        return Response.json(self._list(rows, _page(request)))
+        rows = [{**row(film, language), "media_type": "movie"} for film in self._similar(self._film(film_id))]
+        return Response.json(listing(rows, page_of(request)))
 
     def _similar(self, film) -> list[Film]:
         """The nearest forty: the same series first, then shared genres, then the language and the fame."""
@@ -639,7 +588,7 @@ class TMDb:
             return (series, round(alike + 0.15 * same_language, 4), other.vote_count, other.id)
 
         others = [other for other in list(self.films.values()) if other is not film and not other.gone]
-        near = [other for other in others if mine.intersection(other.genre_ids) or _same_series(film, other)]
+        near = [other for other in others if mine.intersection(other.genre_ids) or same_series(film, other)]
         return sorted(near, key=nearness, reverse=True)[:40]
 
     def search(self, request):
@@ -647,18 +596,18 @@ class TMDb:
         query = request.query.get("query", "").strip()
         if not query:
             return error(5, errors=["query must be provided"])
-        page, language = _page(request), request.query.get("language") or "en-US"
+        page, language = page_of(request), request.query.get("language") or "en-US"
         words = fold(query).split()
         years = {request.query.get(name, "") for name in ("year", "primary_release_year")} - {""}
         found = []
         for film in list(self.films.values()):
             if film.gone or (years and film.year not in years):
                 continue
-            exact = _matches(film, words)
+            exact = matches(film, words)
             if exact is not None:
                 found.append((not exact, -film.vote_count, film.id, film))
-        rows = [self._row(film, language) for *_, film in sorted(found, key=lambda one: one[:3])]
-        return Response.json(self._list(rows, page))
+        rows = [row(film, language) for *_, film in sorted(found, key=lambda one: one[:3])]
+        return Response.json(listing(rows, page))
 
     def find(self, request, external_id):
         """TMDb: GET /find/{external_id}."""
@@ -667,7 +616,7 @@ class TMDb:
             return error(5)
         language = request.query.get("language") or "en-US"
         rows = [
-            {**self._row(film, language), "media_type": "movie"}
+            {**row(film, language), "media_type": "movie"}
             for film in list(self.films.values())
             if source == "imdb_id" and film.imdb_id == external_id and not film.gone
         ]
@@ -676,18 +625,18 @@ class TMDb:
 
     def genres(self, request):
         """TMDb: GET /genre/movie/list."""
-        return Response.json({"genres": _genres(GENRES, request.query.get("language") or "en")})
+        return Response.json({"genres": named_genres(GENRES, request.query.get("language") or "en")})
 
     def changed_movies(self, request):
         """TMDb: GET /movie/changes."""
         since, until = self._range(request)
-        page = _page(request)
+        page = page_of(request)
         changed = [
             {"id": film.id, "adult": False, "softcore": False}
             for film in list(self.films.values())
-            if any(since <= _day(at) <= until for at, _ in film.changes)
+            if any(since <= day(at) <= until for at, _ in film.changes)
         ]
-        return Response.json(self._list(changed, page, CHANGES_PAGE_SIZE))
+        return Response.json(listing(changed, page, CHANGES_PAGE_SIZE))
 
     def changes(self, request, film_id):
         """TMDb: GET /movie/{movie_id}/changes."""
@@ -697,11 +646,11 @@ class TMDb:
             return error(34)
         items: dict[str, list] = {}
         for number, (at, what) in enumerate(film.changes):
-            if since <= _day(at) <= until:
+            if since <= day(at) <= until:
                 for name, value in what.items():
-                    key, language = _change_key(name)
+                    key, language = change_key(name)
                     identity = sha256(f"{film.id} {number} {name}".encode()).hexdigest()[:24]
-                    item = {"id": identity, "action": "updated", "time": _moment(at), "iso_639_1": language}
+                    item = {"id": identity, "action": "updated", "time": moment(at), "iso_639_1": language}
                     item |= {"iso_3166_1": language and LANGUAGES[language][2], "value": value}
                     items.setdefault(key, []).append(item)
         return Response.json({"changes": [{"key": key, "items": rows} for key, rows in items.items()]})
@@ -709,100 +658,13 @@ class TMDb:
     def _range(self, request) -> tuple[date, date]:
         """The days asked for: the last two when not said, fourteen at most."""
         try:
-            until = date.fromisoformat(request.query.get("end_date") or _day(self.clock()).isoformat())
+            until = date.fromisoformat(request.query.get("end_date") or day(self.clock()).isoformat())
             since = date.fromisoformat(request.query.get("start_date") or (until - timedelta(days=1)).isoformat())
-        except ValueError:
+        except (ValueError, OverflowError):
             raise Refused(error(23)) from None
         if not timedelta(0) <= until - since <= LONGEST_RANGE:
             raise Refused(error(20))
         return since, until
-
-    # Shapes
-
-    @staticmethod
-    def _list(rows, page, size=PAGE_SIZE):
-        total = -(-len(rows) // size)
-        shown = rows[(page - 1) * size : page * size]
-        return {"page": page, "results": shown, "total_pages": total, "total_results": len(rows)}
-
-    def _row_json(self, film, language) -> str:
-        key = ("row", language)
-        if film.extra:
-            return json.dumps(self._row(film, language), ensure_ascii=False)
-        if key not in film.answers:
-            film.answers[key] = json.dumps(self._row(film, language), ensure_ascii=False)
-        return film.answers.get(key) or json.dumps(self._row(film, language), ensure_ascii=False)
-
-    def _details_json(self, film, language) -> str:
-        key = ("details", language)
-        if film.extra:
-            return json.dumps(self._details(film, language), ensure_ascii=False)
-        if key not in film.answers:
-            film.answers[key] = json.dumps(self._details(film, language), ensure_ascii=False)
-        return film.answers.get(key) or json.dumps(self._details(film, language), ensure_ascii=False)
-
-    @staticmethod
-    def _row(film, language):
-        """A film as lists show it: no runtime, genres by number."""
-        row = {
-            "adult": False,
-            "backdrop_path": None,
-            "genre_ids": film.genre_ids,
-            "id": film.id,
-            "title": film.title(language),
-            "original_language": film.original_language,
-            "original_title": film.original_title,
-            "overview": film.overview(language),
-            "popularity": film.popularity,
-            "poster_path": film.poster_path,
-            "release_date": film.release_date,
-            "softcore": False,
-            "video": False,
-            "vote_average": film.vote_average,
-            "vote_count": film.vote_count,
-        }
-        return row | film.extra
-
-    def _details(self, film, language):
-        """A film as its own page shows it."""
-        english, own, country, country_name = LANGUAGES.get(film.original_language, LANGUAGES["en"])
-        collection = catalogue.collections().get(film.series)
-        body = {
-            "adult": False,
-            "backdrop_path": None,
-            "belongs_to_collection": collection
-            and {
-                "id": collection["id"],
-                "name": collection.get(language[:2]) or collection["en"],
-                "poster_path": None,
-                "backdrop_path": None,
-            },
-            "budget": 0,
-            "genres": _genres(film.genre_ids, language),
-            "homepage": "",
-            "id": film.id,
-            "imdb_id": film.imdb_id,
-            "origin_country": [country],
-            "original_language": film.original_language,
-            "original_title": film.original_title,
-            "overview": film.overview(language),
-            "popularity": film.popularity,
-            "poster_path": film.poster_path,
-            "production_companies": [],
-            "production_countries": [{"iso_3166_1": country, "name": country_name}],
-            "release_date": film.release_date,
-            "revenue": 0,
-            "runtime": film.runtime,
-            "softcore": False,
-            "spoken_languages": [{"english_name": english, "iso_639_1": film.original_language, "name": own}],
-            "status": film.status,
-            "tagline": film.tagline(language),
-            "title": film.title(language),
-            "video": False,
-            "vote_average": film.vote_average,
-            "vote_count": film.vote_count,
-        }
-        return body | film.extra
 
     # Images
 
@@ -829,257 +691,57 @@ class TMDb:
     # The site: what the person sees
 
     def film_page(self, request) -> Response:
-        """The page of a film on the site, as far as a link to it needs."""
-        number = re.match(r"/movie/(\d+)", request.path)
+        """TMDb: /movie/{movie_id}, the address that people copy."""
+        number = re.match(r"/movie/(\d{1,18})", request.path)
         film = self.films.get(int(number[1])) if number else None
-        words = WORDS[_tongue(request)]
-        if film is None or film.gone:
-            return _page_html(words["no film"], f"<p>{words['no film']}</p>", words, status=404)
-        language = _tongue(request)
-        poster = f'<img src="/t/p/w342{film.poster_path}" width="171" alt="">' if film.poster_path else ""
-        title = html.escape(film.title(language))
-        head = f"<h1>{title} <small>{html.escape(film.year)}</small></h1>"
-        overview = html.escape(film.overview(language) or film.overview("en"))
-        return _page_html(title, f"{poster}{head}<p>{html.escape(film.original_title)}</p><p>{overview}</p>", words)
+        return tmdb_site.film(None if film is None or film.gone else film, request)
 
     def approval_page(self, request) -> Response:
         """TMDb: /authenticate/{request_token}, where the person allows or denies; then on to redirect_to."""
         parts = request.path.strip("/").split("/")
-        words = WORDS[_tongue(request)]
         token = self._live_token(parts[1]) if len(parts) in (2, 3) else None
         if token is None:
-            return _page_html(words["stale"], f"<h1>{words['stale']}</h1><p>{words['again']}</p>", words, 404)
+            return tmdb_site.stale(request)
         form = request.fields()[0] if request.method == "POST" else {}
         verdict = parts[2] if len(parts) == 3 else form.get("answer", "")
         onward = request.query.get("redirect_to", "")
         if verdict == "allow":
             name = form.get("account") or request.query.get("account") or "demo"
             if name not in self.accounts:
-                return _page_html(words["stale"], f"<h1>{words['no account']}</h1>", words, 400)
+                return tmdb_site.no_account(request)
             self.approve(token.token, name)
-            return self._onward(onward, token.token, "approved", words)
+            return tmdb_site.answered(token.token, "approved", onward, request)
         if verdict == "deny":
             self.deny(token.token)
-            return self._onward(onward, token.token, "denied", words)
+            return tmdb_site.answered(token.token, "denied", onward, request)
         if token.account is not None:
-            return self._onward("", token.token, "approved", words)
-        return self._question(token, onward, words)
-
-    def _question(self, token, onward, words):
-        choices = "".join(
-            f'<label><input type="radio" name="account" value="{html.escape(account.username)}"'
-            f"{' checked' if account.username == 'demo' else ''}> <b>{html.escape(account.username)}</b>"
-            f" <small>{words['ratings']}: {len(account.ratings)}</small></label>"
-            for account in list(self.accounts.values())
-        )
-        action = f"/authenticate/{token.token}" + (f"?redirect_to={quote(onward, safe='')}" if onward else "")
-        form = (
-            f'<h1>{words["question"]}</h1><p>{words["explain"]}</p><form method="post" action="{html.escape(action)}">'
-            f"<fieldset><legend>{words['account']}</legend>{choices}</fieldset>"
-            f'<button name="answer" value="allow">{words["allow"]}</button> '
-            f'<button name="answer" value="deny" class="quiet">{words["deny"]}</button></form>'
-        )
-        return _page_html(words["question"], form, words, onward=onward)
-
-    def _onward(self, onward, token, what, words):
-        parts = urlsplit(onward)
-        if parts.scheme in ("http", "https", "tg"):
-            query = urlencode([*parse_qsl(parts.query), ("request_token", token), (what, "true")])
-            return Response(
-                302, b"", {"Location": urlunsplit(parts._replace(query=query)), "Cache-Control": "no-store"}
-            )
-        return _page_html(words[what], f"<h1>{words[what]}</h1><p>{words['go back']}</p>", words)
+            return tmdb_site.answered(token.token, "approved", "", request)
+        return tmdb_site.question(token.token, list(self.accounts.values()), onward, request)
 
 
-WORDS = {
-    "ru": {
-        "lang": "ru",
-        "site": "TMDb · понарошку",
-        "question": "Разрешить Кинотеке видеть и ставить ваши оценки?",
-        "explain": "Это страница песочницы: настоящий TMDb о ней не знает. Выберите, чьими глазами смотреть.",
-        "account": "Учётная запись",
-        "ratings": "оценок",
-        "allow": "Разрешить",
-        "deny": "Отказать",
-        "approved": "Разрешение дано",
-        "denied": "Вы отказали",
-        "go back": "Вернитесь в чат: там всё продолжится.",
-        "stale": "Эта ссылка больше не действует",
-        "again": "Она живёт час и срабатывает один раз. Попросите в чате новую.",
-        "no account": "Такой учётной записи нет",
-        "no film": "Такого фильма нет",
-    },
-    "en": {
-        "lang": "en",
-        "site": "TMDb · make-believe",
-        "question": "May Kinoteka see and set your ratings?",
-        "explain": "This is a page of the sandbox: the real TMDb knows nothing of it. Choose whose eyes to look with.",
-        "account": "Account",
-        "ratings": "ratings",
-        "allow": "Approve",
-        "deny": "Deny",
-        "approved": "Approved",
-        "denied": "Denied",
-        "go back": "Go back to the chat: it goes on there.",
-        "stale": "This link is no longer good",
-        "again": "It lives an hour and works once. Ask for a new one in the chat.",
-        "no account": "There is no such account",
-        "no film": "There is no such film",
-    },
-}
-
-STYLE = (
-    "body{font:17px/1.5 system-ui,sans-serif;margin:0;background:#0d253f;color:#eaf2f8}"
-    "header{padding:1rem 1.5rem;color:#90cea1;font-weight:700;letter-spacing:.04em}"
-    "main{max-width:34rem;margin:2rem auto;padding:1.5rem 2rem 2rem;background:#12304f;border-radius:14px}"
-    "h1{font-size:1.5rem;line-height:1.25;margin:.3rem 0 1rem}small{color:#9fb6c9;font-weight:400}"
-    "fieldset{border:1px solid #2b5175;border-radius:10px;margin:1.2rem 0;padding:.6rem 1rem}"
-    "label{display:block;padding:.35rem 0;cursor:pointer}img{float:left;border-radius:8px;margin:0 1.2rem .6rem 0}"
-    "button{font:inherit;font-weight:700;padding:.65rem 1.5rem;border:0;border-radius:999px;cursor:pointer;"
-    "background:#01b4e4;color:#04121f}button.quiet{background:none;color:#eaf2f8;border:1px solid #48708f}"
-    "main::after{content:'';display:block;clear:both}"
-)
-STYLE_HASH = b64encode(sha256(STYLE.encode()).digest()).decode()
-
-
-def _page_html(title, content, words, status=200, onward="") -> Response:
-    """A page of the site. No scripts; forms go to ourselves, and from there only to where we were asked to lead."""
-    parts = urlsplit(onward)
-    target = ""
-    if parts.scheme in ("http", "https") and re.fullmatch(r"[\w.:\[\]-]+", parts.netloc):
-        target = f" {parts.scheme}://{parts.netloc}"
-    elif parts.scheme == "tg":
-        target = " tg:"
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; img-src 'self'; "
-        f"form-action 'self'{target}; base-uri 'none'; frame-ancestors 'none'"
-    )
-    page = (
-        f'<!doctype html><html lang="{words["lang"]}"><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width"><title>{title} — {words["site"]}</title>'
-        f"<style>{STYLE}</style><header>{words['site']}</header><main>{content}</main></html>"
-    )
-    response = Response.html(page, status)
-    response.headers |= {
-        "Content-Security-Policy": policy,
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "no-store",
-    }
-    return response
-
-
-def _tongue(request) -> str:
-    return "en" if request.headers.get("accept-language", "ru").startswith("en") else "ru"
-
-
-def _raw_json(text) -> Response:
-    return Response(200, text.encode(), {"Content-Type": "application/json;charset=utf-8"})
-
-
-def _json_body(request) -> dict:
-    try:
-        body = json.loads(request.body or b"{}")
-    except ValueError:
-        raise Refused(error(5)) from None
-    return body if isinstance(body, dict) else {}
-
-
-def _page(request) -> int:
-    text = request.query.get("page") or "1"
-    if not re.fullmatch(r"\d{1,9}", text) or not 1 <= int(text) <= LAST_PAGE:
-        raise Refused(error(22))
-    return int(text)
-
-
-def _genres(ids, language) -> list[dict]:
-    name = 0 if language.startswith("ru") else 1
-    return [{"id": one, "name": GENRES[one][name]} for one in ids if one in GENRES]
-
-
-def _moment(at) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _day(at) -> date:
-    return datetime.fromtimestamp(at, UTC).date()
-
-
-def _same_series(film, other) -> bool:
-    return bool(film.series) and film.series == other.series
-
-
-def _external_ids(film) -> dict:
-    empty = dict.fromkeys(("wikidata_id", "facebook_id", "instagram_id", "twitter_id"))
-    return {"id": film.id, "imdb_id": film.imdb_id, **empty}
-
-
-def _translations(film) -> list[dict]:
-    """The languages we hold; a title that is the original one is left empty, as TMDb does."""
-    rows = []
-    for language in ("en", "ru"):
-        title = {"ru": film.title_ru, "en": film.title_en}[language]
-        overview, tagline = film.overview(language), film.tagline(language)
-        if title or overview:
-            english, own, country, _ = LANGUAGES[language]
-            data = {"homepage": "", "overview": overview, "runtime": film.runtime or 0, "tagline": tagline}
-            data["title"] = "" if language == film.original_language else title
-            row = {"iso_3166_1": country, "iso_639_1": language, "name": own, "english_name": english}
-            rows.append({**row, "data": data})
-    return rows
-
-
-def _change_key(name) -> tuple[str, str]:
-    """A field of Film in the words of /changes: (key, language)."""
-    base, _, language = name.rpartition("_")
-    if base in ("title", "overview", "tagline"):
-        return base, language
-    return {"poster_path": "images", "release_date": "release_dates", "genre_ids": "genres"}.get(name, name), ""
-
-
-def _matches(film, words) -> bool | None:
-    """None if the words are not in any title; else whether they are a whole title."""
-    if "folded" not in film.answers:
-        titles = {film.title_ru, film.title_en, film.original_title} - {""}
-        film.answers["folded"] = [fold(title) for title in titles]
-    titles = film.answers.get("folded", [])
-    text = " ".join(words)
-    if text in titles:
-        return True
-    for title in titles:
-        own = title.split()
-        if words and all(any(one.startswith(word) for one in own) for word in words):
-            return False
-        if not text.isascii() and text and text in title and not re.search(r"[а-я]", text):
-            return False  # scripts that put no spaces between words
-    return None
-
-
-ROUTES: list[tuple[str, re.Pattern[str], Callable[..., Response]]] = [
-    (method, re.compile("/3" + path), answer)
-    for method, path, answer in [
-        ("GET", r"/movie/(\d{1,18})", TMDb.movie),
-        ("GET", r"/account/([^/]+)/rated/movies", TMDb.rated_movies),
-        ("GET", r"/search/movie", TMDb.search),
-        ("GET", r"/configuration", TMDb.configuration),
-        ("GET", r"/authentication", TMDb.validate_key),
-        ("GET", r"/authentication/token/new", TMDb.new_token),
-        ("POST", r"/authentication/session/new", TMDb.new_session),
-        ("GET", r"/authentication/session/new", TMDb.new_session),
-        ("DELETE", r"/authentication/session", TMDb.end_session),
-        ("GET", r"/authentication/guest_session/new", TMDb.new_guest),
-        ("GET", r"/guest_session/([^/]+)/rated/movies", TMDb.guest_rated_movies),
-        ("GET", r"/account", TMDb.account_details),
-        ("GET", r"/account/([^/]+)", TMDb.account_details),
-        ("POST", r"/movie/(\d{1,18})/rating", TMDb.rate),
-        ("DELETE", r"/movie/(\d{1,18})/rating", TMDb.unrate),
-        ("GET", r"/movie/(\d{1,18})/account_states", TMDb.account_states),
-        ("GET", r"/movie/(\d{1,18})/recommendations", TMDb.recommendations),
-        ("GET", r"/movie/(\d{1,18})/translations", TMDb.translations),
-        ("GET", r"/movie/(\d{1,18})/external_ids", TMDb.external_ids),
-        ("GET", r"/movie/(\d{1,18})/changes", TMDb.changes),
-        ("GET", r"/movie/changes", TMDb.changed_movies),
-        ("GET", r"/find/([^/]+)", TMDb.find),
-        ("GET", r"/genre/movie/list", TMDb.genres),
-    ]
+ANSWERS: list[tuple[str, str, Callable[..., Response]]] = [
+    ("GET", r"/movie/(\d{1,18})", TMDb.movie),
+    ("GET", r"/account/([^/]+)/rated/movies", TMDb.rated_movies),
+    ("GET", r"/search/movie", TMDb.search),
+    ("GET", r"/configuration", TMDb.configuration),
+    ("GET", r"/authentication", TMDb.validate_key),
+    ("GET", r"/authentication/token/new", TMDb.new_token),
+    ("POST", r"/authentication/session/new", TMDb.new_session),
+    ("GET", r"/authentication/session/new", TMDb.new_session),
+    ("DELETE", r"/authentication/session", TMDb.end_session),
+    ("GET", r"/authentication/guest_session/new", TMDb.new_guest),
+    ("GET", r"/guest_session/([^/]+)/rated/movies", TMDb.guest_rated_movies),
+    ("GET", r"/account", TMDb.account_details),
+    ("GET", r"/account/([^/]+)", TMDb.account_details),
+    ("POST", r"/movie/(\d{1,18})/rating", TMDb.rate),
+    ("DELETE", r"/movie/(\d{1,18})/rating", TMDb.unrate),
+    ("GET", r"/movie/(\d{1,18})/account_states", TMDb.account_states),
+    ("GET", r"/movie/(\d{1,18})/recommendations", TMDb.recommendations),
+    ("GET", r"/movie/(\d{1,18})/translations", TMDb.translations),
+    ("GET", r"/movie/(\d{1,18})/external_ids", TMDb.external_ids),
+    ("GET", r"/movie/(\d{1,18})/changes", TMDb.changes),
+    ("GET", r"/movie/changes", TMDb.changed_movies),
+    ("GET", r"/find/([^/]+)", TMDb.find),
+    ("GET", r"/genre/movie/list", TMDb.genres),
 ]
+ROUTES = [(method, re.compile("/3" + path), answer) for method, path, answer in ANSWERS]
