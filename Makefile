@@ -17,7 +17,7 @@ $(VENV)/.installed: requirements.lock
 	@touch $@
 
 run: install  ## everything on this machine; with no token, on the sandbox
-	@$(PY) manage.py start
+	@$(PY) manage.py start $(if $(PORT),--port $(PORT))
 
 test: install  ## the whole suite on SQLite
 	$(PY) -m pytest

@@ -16,9 +16,7 @@ from config.telegram import TelegramUnavailable
 log = logging.getLogger(__name__)
 
 telegram.install()
-bot = TeleBot(
-    settings.TELEGRAM_BOT_TOKEN, threaded=False, parse_mode="HTML", validate_token=False, disable_web_page_preview=True
-)
+bot = TeleBot(settings.TELEGRAM_BOT_TOKEN, threaded=False, parse_mode="HTML", validate_token=False)
 menu = {}
 LANGUAGES = [code for code, name in settings.LANGUAGES]
 
@@ -32,7 +30,7 @@ def command(name, title):
 def meant_for_us(message):
     """Whether a command names no bot, or this one: in a group, /help@another_bot is not our affair."""
     addressee = message.text.split(maxsplit=1)[0].partition("@")[2]
-    return not addressee or addressee.lower() == bot.user.username.lower()
+    return not addressee or addressee.lower() == (bot.user.username or "").lower()
 
 
 def button(prefix):

@@ -224,6 +224,7 @@ LOGGING = {
             "()": "config.logs.MaskedFormatter",
             "format": "{asctime} {levelname} {name}: {message}",
             "style": "{",
+            "secrets": [TMDB_API_KEY, TELEGRAM_BOT_TOKEN, TELEGRAM_WEBHOOK_SECRET, SECRET_KEY, *SESSION_ENCRYPTION_KEYS],
         }
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},

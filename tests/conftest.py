@@ -48,6 +48,7 @@ def environment(sandbox, tmp_path, transactional_db):
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
+        "PYTHONUNBUFFERED": "1",
         "ENV_FILE": os.devnull,
         "DEBUG": "1",
         "SECRET_KEY": django_settings.SECRET_KEY,

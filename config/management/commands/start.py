@@ -1,0 +1,143 @@
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+STOP = 4  # seconds that the processes have to finish; then they are killed
+SLOWEST_RESTART = 60  # seconds
+
+
+class Child:
+    """One of our processes, in a session of its own, so that a Ctrl-C reaches it only through us.
+
+    A signal goes to its main process alone: SIGTERM to the whole group of qcluster hangs it.
+    """
+
+    def __init__(self, name, command):
+        self.name, self.command, self.delay = name, command, 1
+        self.begin()
+
+    def begin(self):
+        self.since = time.monotonic()
+        self.process = subprocess.Popen(self.command, cwd=settings.BASE_DIR, start_new_session=True)
+
+    @property
+    def running(self):
+        return self.process.poll() is None
+
+    def terminate(self):
+        if self.running:
+            self.process.terminate()
+
+    def kill(self):
+        """Leave nothing of it behind, its own children included."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+class Command(BaseCommand):
+    help = "Everything on this machine: migrations, web, worker, bot and, without a token, the sandbox. Ctrl-C stops it."
+    requires_system_checks = ["__all__"]
+
+    def add_arguments(self, parser):
+        parser.add_argument("--port", type=int, default=8000, help="of the web server (default: 8000)")
+
+    def handle(self, port, **options):
+        stop = threading.Event()
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(sign, lambda *_: stop.set())
+        self.refuse_taken_port(port, "another --port, or PORT=8001 make run")
+        call_command("migrate", verbosity=0)
+        children = []
+        try:
+            if settings.SANDBOX:
+                self.refuse_taken_port(settings.SANDBOX_PORT, "another SANDBOX_PORT")
+                sandbox = [sys.executable, "-m", "sandbox", "--port", str(settings.SANDBOX_PORT)]
+                children.append(Child("sandbox", sandbox))
+                self.wait_for_port(settings.SANDBOX_PORT, children[0], stop)
+            call_command("check_services", quiet=True)
+            manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+            children.append(Child("web", [*manage, "runserver", "--noreload", f"127.0.0.1:{port}"]))
+            children.append(Child("worker", [*manage, "qcluster"]))
+            if not settings.TELEGRAM_WEBHOOK_URL:
+                children.append(Child("bot", [*manage, "runbot"]))
+            self.wait_for_port(port, children[-2], stop)
+            self.welcome(port)
+            self.supervise(children, stop)
+        finally:
+            self.stop_all(children)
+        self.stdout.write("Stopped.")
+
+    def refuse_taken_port(self, port, remedy):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                raise CommandError(f"Port {port} is taken by another program: choose {remedy}.") from None
+
+    def wait_for_port(self, port, child, stop):
+        while child.running and not stop.is_set():
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+                return
+            time.sleep(0.1)
+
+    def welcome(self, port):
+        lines = ["", "Kinoteka is running."]
+        if settings.SANDBOX:
+            lines.append(f"  Chat    {settings.SANDBOX_URL}/   (Telegram and TMDb are stand-ins on this machine)")
+        else:
+            from config.bot import bot
+
+            lines.append(f"  Chat    {settings.TELEGRAM_WEB_URL}/{bot.user.username}")
+        lines.append(f"  Admin   http://127.0.0.1:{port}/admin/   {self.login()}")
+        lines.append("  Ctrl-C stops everything.")
+        self.stdout.write("\n".join([*lines, ""]))
+
+    def login(self):
+        """How to log in: a first administrator is made where there is none, with a password kept in data/."""
+        users, path = get_user_model().objects, settings.DATA_DIR / "admin_password"
+        if not users.filter(is_superuser=True).exists():
+            password = secrets.token_urlsafe(9)
+            users.create_superuser("admin", password=password)
+            path.parent.mkdir(exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_text(password)
+        admin = users.filter(username="admin").first()
+        if admin and path.exists() and admin.check_password(password := path.read_text()):
+            return f"admin / {password}"
+        return "log in as the administrator you made (manage.py changepassword NAME sets a new password)"
+
+    def supervise(self, children, stop):
+        """Until Ctrl-C: start again whatever ends by itself, after a growing pause."""
+        while not stop.wait(0.5):
+            for child in children:
+                if child.running or time.monotonic() < child.since + child.delay:
+                    continue
+                lived = time.monotonic() - child.since
+                child.delay = 1 if lived > SLOWEST_RESTART else min(child.delay * 2, SLOWEST_RESTART)
+                self.stderr.write(f"{child.name} ended (status {child.process.returncode}); starting it again.")
+                child.kill()
+                child.begin()
+
+    def stop_all(self, children):
+        """The sandbox last, so that the bot can still confirm what it has handled."""
+        ours = [child for child in children if child.name != "sandbox"]
+        for child in ours:
+            child.terminate()
+        deadline = time.monotonic() + STOP
+        while any(child.running for child in ours) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for child in children:
+            child.kill()
