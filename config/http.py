@@ -6,10 +6,15 @@ import requests
 from django.conf import settings
 from requests.adapters import HTTPAdapter
 from requests.utils import should_bypass_proxies
+from urllib3.exceptions import HTTPError
 
 
 class TooMuch(Exception):
     """An answer was longer, or took longer, than anything we would ask for."""
+
+
+class TooLong(TooMuch):
+    """An answer had more bytes than anything we would ask for: asking again will not help."""
 
 
 def http_session(url, connections):
@@ -25,18 +30,29 @@ def http_session(url, connections):
 
 
 def read_bounded(response, most, seconds):
-    """The body of a streamed response. Raises TooMuch past `most` bytes or after `seconds`; the connection is given up."""
+    """The body of a streamed response.
+
+    Raises TooMuch past `most` bytes or after `seconds`, requests.ConnectionError where the connection broke off; the
+    connection is given up then.
+    """
     deadline = time.monotonic() + seconds
     chunks, length = [], 0
     try:
-        for chunk in response.iter_content(65536):
+        if int(response.headers.get("Content-Length") or 0) > most:
+            raise TooLong(f"more than {most} bytes")
+        # read1 takes what has come; read, and so iter_content, would wait for a whole chunk, past any deadline,
+        # on a server that sends a byte now and then
+        while chunk := response.raw.read1(65536, decode_content=True):
             chunks.append(chunk)
             length += len(chunk)
             if length > most:
-                raise TooMuch(f"more than {most} bytes")
+                raise TooLong(f"more than {most} bytes")
             if time.monotonic() > deadline:
                 raise TooMuch(f"more than {seconds} s")
-    except TooMuch:
+    except HTTPError as error:
+        response.close()
+        raise requests.ConnectionError(error) from None
+    except (TooMuch, ValueError):
         response.close()
         raise
     return b"".join(chunks)

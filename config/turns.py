@@ -40,21 +40,34 @@ def wait_for_turn(name, per_second, urgent=False):
             time.sleep(wait)
 
 
+def try_turn(name, per_second, late=0.0):
+    """Take a turn of `name` if one is free: 0 if it is ours, else the seconds until another try is worth making.
+
+    For callers who have something better to do than to sleep, and for limits over a window of time: turns never begin
+    closer together than 1/per_second, but for `late` seconds by which one that comes late may be made up for. Pauses
+    hold even where per_second is 0 (no limit).
+    """
+    return _take(name, 1 / per_second if per_second > 0 else 0.0, book=False, late=late)
+
+
 def pause(name, seconds):
     """Let no turn of `name` begin for so many seconds, whoever asks."""
     _push(name, seconds)
 
 
-def _take(name, interval, book):
+def _take(name, interval, book, late=None):
     """Seconds until the turn taken (booked), or until another try (not booked: 0 means the turn is ours)."""
+    if book:
+        late = 0
+    elif late is None:
+        late = interval  # a turn may begin one interval in the past: the delay of waking up is caught up with
     if settings.REDIS_URL:
-        return float(_redis_take()(keys=[f"turn:{name}"], args=[interval, int(book)]))
+        return float(_redis_take()(keys=[f"turn:{name}"], args=[interval, int(book), late]))
     now = _now()
     taken = _update_turn(
-        # an unbooked turn may begin one interval in the past: the delay of waking up is caught up with
         f"UPDATE turns SET next_at = CASE WHEN next_at > {now} - %s THEN next_at ELSE {now} - %s END + %s"
         f" WHERE name = %s AND (%s OR next_at <= {now}) RETURNING next_at - {now}",
-        [0 if book else interval, 0 if book else interval, interval, name, book],
+        [late, late, interval, name, book],
     )
     if taken is not None:
         return taken - interval if book else 0.0
@@ -63,7 +76,7 @@ def _take(name, interval, book):
         row = cursor.fetchone()
     if row is None:
         Turn.objects.bulk_create([Turn(name=name)], ignore_conflicts=True)
-        return _take(name, interval, book)
+        return _take(name, interval, book, late)
     return max(row[0], 0.001)
 
 
@@ -97,9 +110,9 @@ def _update_turn(sql, params):
 TAKE = """
 local now = redis.call('TIME'); now = now[1] + now[2] / 1e6
 local at = tonumber(redis.call('GET', KEYS[1]) or 0)
-local interval, book = tonumber(ARGV[1]), ARGV[2] == '1'
+local interval, book, late = tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[3])
 if not book and at > now then return tostring(at - now) end
-local base = math.max(at, book and now or now - interval)
+local base = math.max(at, now - late)
 redis.call('SET', KEYS[1], string.format('%.6f', base + interval), 'EX', 86400)
 return tostring(book and math.max(0, base - now) or 0)
 """

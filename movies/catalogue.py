@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db.models import Case, IntegerField, Q, Value, When
 
-from movies.models import Movie, PosterNeed, PosterStatus, searchable
+from movies.models import FROM_THE_START, Movie, PosterNeed, PosterStatus, searchable
 from movies.tmdb import NotFound, TMDb, Unavailable
 
 LARGEST_ID = 2**31 - 1  # PostgreSQL's integer
@@ -149,15 +149,7 @@ def change_poster(movie, need=PosterNeed.SOMEDAY):
     """The film has another poster at TMDb, or none any more; the old file_id serves until the new one is in."""
     stale = Movie.objects.filter(pk=movie.pk).exclude(poster_path=movie.poster_path)
     if movie.poster_path:
-        stale.update(
-            poster_path=movie.poster_path,
-            poster_status=PosterStatus.WAITING,
-            local_path="",
-            poster_need=need,
-            poster_attempts=0,
-            poster_next_try_at=0,
-            poster_error="",
-        )
+        stale.update(**FROM_THE_START | {"poster_path": movie.poster_path, "poster_need": need})
     else:
         uploaded = ~Q(telegram_file_id="")
         stale.exclude(uploaded).update(poster_path="", poster_status=PosterStatus.NONE, local_path="")

@@ -23,6 +23,19 @@ class PosterNeed(models.IntegerChoices):
     ASKED = 2, _("somebody asked for it")
 
 
+# UNIX time that never comes: the next try of a poster that is set aside until somebody sends it through again
+SET_ASIDE = 9_999_999_999
+# A poster at the beginning of its way
+FROM_THE_START = {
+    "poster_status": PosterStatus.WAITING,
+    "local_path": "",
+    "poster_attempts": 0,
+    "poster_unanswered": 0,
+    "poster_next_try_at": 0,
+    "poster_error": "",
+}
+
+
 class YearOf(Func):
     """The year of a date column, in plain SQL, so that any client of the database can write the table."""
 
@@ -61,15 +74,27 @@ class MovieQuerySet(models.QuerySet):
         """Films whose poster lies on the disk and is due for the channel now."""
         return self.filter(poster_status=PosterStatus.LOCAL, poster_next_try_at__lte=int(time.time()))
 
+    def most_needed(self, most):
+        """The first `most` of films due for a step, by need, then by how long they have been due.
+
+        One short range of the index for each need, so that it costs the same however many films wait.
+        """
+        films = []
+        for need in sorted(PosterNeed.values, reverse=True):
+            if len(films) < most:
+                of_this_need = self.filter(poster_need=need).order_by("poster_next_try_at", "id")
+                films += of_this_need[: most - len(films)]
+        return films
+
+    def poster_failed(self):
+        """Films whose poster was given up or is set aside, with the reason in `poster_error`."""
+        set_aside = Q(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL], poster_next_try_at__gte=SET_ASIDE)
+        given_up = Q(poster_status__in=[PosterStatus.NONE, PosterStatus.TELEGRAM]) & ~Q(poster_error="")
+        return self.exclude(poster_path="").filter(set_aside | given_up)
+
     def requeue_posters(self):
         """Send the posters through the pipeline again, whatever became of them; the old file_id serves until then."""
-        return self.exclude(poster_path="").update(
-            poster_status=PosterStatus.WAITING,
-            local_path="",
-            poster_attempts=0,
-            poster_next_try_at=0,
-            poster_error="",
-        )
+        return self.exclude(poster_path="").update(**FROM_THE_START)
 
 
 class Movie(models.Model):
@@ -115,6 +140,9 @@ class Movie(models.Model):
     poster_next_try_at = models.BigIntegerField(
         default=0, db_default=0, db_comment="UNIX time; in the future while claimed, delayed or set aside"
     )
+    poster_unanswered = models.PositiveSmallIntegerField(
+        default=0, db_default=0, db_comment="uploads begun whose answer is not known; counted before each"
+    )
     poster_error = models.TextField(db_default="", default="", blank=True, db_comment="why the last attempt failed")
 
     objects = MovieQuerySet.as_manager()
@@ -137,7 +165,7 @@ class Movie(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["poster_status", "-poster_need", "poster_next_try_at"], name="movies_by_poster_status"
+                fields=["poster_status", "-poster_need", "poster_next_try_at", "id"], name="movies_by_poster_status"
             ),
             models.Index(fields=["telegram_file_id"], name="movies_by_telegram_file_id"),
             models.Index(fields=["details_at"], name="movies_by_details_at"),
@@ -147,34 +175,31 @@ class Movie(models.Model):
         return f"{self.title or self.original_title or self.pk} ({self.year or '?'})"
 
     def poster_uploaded(self, file_id, width, height):
-        """Keep the photo that Telegram made of the present poster; the next sweep has nothing to do for it."""
-        Movie.objects.filter(pk=self.pk, poster_path=self.poster_path).update(
-            poster_status=PosterStatus.TELEGRAM,
-            telegram_file_id=file_id,
-            width=width,
-            height=height,
-            local_path="",
-            poster_attempts=0,
-            poster_next_try_at=0,
-            poster_need=PosterNeed.SOMEDAY,
-            poster_error="",
+        """Keep the photo that Telegram made of the present poster; whatever else was to be done for it is done.
+
+        False where another was first, or where the film has got another poster since: theirs stays.
+        """
+        open_ = Movie.objects.filter(pk=self.pk, poster_path=self.poster_path).exclude(
+            poster_status=PosterStatus.TELEGRAM, poster_error=""
+        )
+        return bool(
+            open_.update(
+                **FROM_THE_START
+                | {
+                    "poster_status": PosterStatus.TELEGRAM,
+                    "telegram_file_id": file_id,
+                    "width": width,
+                    "height": height,
+                    "poster_need": PosterNeed.SOMEDAY,
+                }
+            )
         )
 
     def poster_lost(self):
         """Telegram no longer knows the file_id: fetch the poster again. False if somebody else has already seen to it."""
         known = Movie.objects.filter(pk=self.pk, telegram_file_id=self.telegram_file_id)
-        return bool(
-            known.update(
-                poster_status=PosterStatus.WAITING,
-                telegram_file_id="",
-                width=None,
-                height=None,
-                local_path="",
-                poster_need=PosterNeed.ASKED,
-                poster_attempts=0,
-                poster_next_try_at=0,
-            )
-        )
+        gone = {"telegram_file_id": "", "width": None, "height": None, "poster_need": PosterNeed.ASKED}
+        return bool(known.update(**FROM_THE_START | gone))
 
     def poster_wanted(self):
         """Somebody looks at the film now: its poster goes before the others."""

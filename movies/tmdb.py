@@ -14,7 +14,7 @@ from functools import cache
 import requests
 from django.conf import settings
 
-from config.http import TooMuch, http_session, read_bounded
+from config.http import TooLong, TooMuch, http_session, read_bounded
 from config.turns import pause, wait_for_turn
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ CONNECTIONS = 20  # the most TMDb takes from one address
 LARGEST_JSON = 8 * 2**20  # bytes; the longest recorded answers have some 40 KB
 LARGEST_IMAGE = 20 * 2**20  # bytes; a w500 poster has some 50 KB
 LONGEST_WAIT = 60  # seconds that a Retry-After may ask for
-IMAGE_PATH = re.compile(r"/[A-Za-z0-9_-]{1,100}\.(?:jpg|jpeg|png|webp)")
+IMAGE_PATH = re.compile(r"/[A-Za-z0-9_-][A-Za-z0-9._-]{0,100}\.(?:jpe?g|png|webp)", re.IGNORECASE)
 
 
 class TMDbError(Exception):
@@ -54,6 +54,10 @@ class Unavailable(TMDbError):
     """TMDb cannot be reached, or did not answer as it should: try later, after `retry_after` seconds if it said so."""
 
     retry_after: float | None = None
+
+
+class Oversized(Unavailable):
+    """An answer was longer than anything we would ask for; asking again at once will not help."""
 
 
 class KeyRefused(Unavailable):
@@ -169,7 +173,7 @@ class TMDb:
         for attempt in range(1, self.attempts + 1):
             try:
                 return call()
-            except KeyRefused:
+            except (KeyRefused, Oversized):
                 raise
             except Unavailable as error:
                 if attempt == self.attempts or (error.retry_after and not self.patient):
@@ -209,7 +213,7 @@ class TMDb:
         )
         if status == 200:
             return content
-        if status in (400, 403, 404, 410):
+        if status in (400, 404, 410):  # not 403: that is said to an address, not of an image
             raise NotFound(f"{path}: {status}")
         raise self._unavailable(f"{path}: {status}", wait)
 
@@ -221,6 +225,8 @@ class TMDb:
             ) as response:
                 content = read_bounded(response, most, seconds=self.timeout[1] * 1.5)
                 return response.status_code, content, response.headers.get("Retry-After")
+        except TooLong as error:
+            raise Oversized(f"{path}: {error}") from None
         except TooMuch as error:
             raise Unavailable(f"{path}: {error}") from None
         except (requests.RequestException, OSError, ValueError) as error:
