@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: help install run test lint types lock messages bench clean
+.PHONY: help install run test test-services test-browser lint types lock messages bench clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -19,8 +19,15 @@ $(VENV)/.installed: requirements.lock
 run: install  ## everything on this machine; with no token, on the sandbox
 	@$(PY) manage.py start $(if $(PORT),--port $(PORT))
 
-test: install  ## the whole suite on SQLite
-	$(PY) -m pytest
+test: install  ## the whole suite on SQLite; what needs a browser is `make test-browser`
+	DATABASE_URL= REDIS_URL= $(PY) -m pytest --ignore=tests/browser
+
+test-services: install  ## the same on PostgreSQL and Redis; fails where they are not there
+	DATABASE_URL=$(or $(DATABASE_URL),postgres://postgres@127.0.0.1:5432/postgres) \
+	REDIS_URL=$(or $(REDIS_URL),redis://127.0.0.1:6379/15) $(PY) -m pytest --ignore=tests/browser --ignore=tests/sandbox
+
+test-browser: install  ## the chat page and the admin in the system's Chromium; skips where there is none
+	DATABASE_URL= REDIS_URL= $(PY) -m pytest tests/browser
 
 lint: install  ## ruff: style and errors
 	$(PY) -m ruff check .

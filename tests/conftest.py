@@ -10,18 +10,24 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.cache import cache
 from django.db import connections
 
+from config.turns import redis_client
 from sandbox.server import Sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
-def sandbox(settings, monkeypatch):
+def sandbox(settings, monkeypatch, transactional_db):
     """A Telegram and a TMDb of this test alone; settings point at them."""
     from config import telegram
     from config.bot import bot
+
+    cache.clear()  # it is no table of Django's, so no test's end empties it
+    if settings.REDIS_URL:
+        redis_client().flushdb()
 
     with Sandbox() as sandbox:
         settings.TELEGRAM_API_URL = sandbox.telegram_api_url

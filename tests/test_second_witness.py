@@ -98,7 +98,8 @@ def test_a_card_by_upload_then_by_the_file_id_that_came_back(witness, bot, sandb
     witness.say("/movie 603")
     wait_until(lambda: len(witness.calls("sendPhoto")) == 2, explain=lambda: bot.output)
     upload, cached = witness.calls("sendPhoto")
-    print(upload, cached)
+    assert upload["files"]
+    assert not cached["files"]
     assert not witness.refused()
     assert len(sandbox.tmdb.requests) == asked
 
