@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
 from django.template.loader import render_to_string
-from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
 from django_q.tasks import async_task
 from telebot.apihelper import ApiTelegramException
@@ -17,6 +17,7 @@ from config.bot import answer, bot, button, command, keyboard, unchanged
 from movies.cards import send_card
 from movies.catalogue import get_movie
 from movies.tmdb import NotApproved, NotFound, TMDb, TMDbError, TokenSpent
+from users import leaving
 from users.models import SyncStatus, User, session_cipher
 
 TOKEN_LIFE = 3600  # seconds a request token can be approved in (TMDb: authentication/token/new)
@@ -226,3 +227,103 @@ def membership(change):
     """Remember who blocked the bot, so that nobody writes to them until they come back."""
     blocked = change.new_chat_member.status == "kicked"
     User.objects.filter(pk=change.from_user.id).update(blocked_at=int(time.time()) if blocked else None)
+
+
+# --- What of theirs is written to TMDb
+
+
+@command("settings", gettext_lazy("what I write to TMDb"))
+def show_settings(message):
+    if only_in_private(message):
+        bot.send_message(message.chat.id, **settings_page(person(message.from_user)))
+
+
+def settings_page(user):
+    """Text and keyboard of /settings."""
+    if user.writes_ratings:
+        text = _("Ratings you give here are written to your TMDb account too.")
+        switch = (_("Keep them here only"), "writes:off")
+    else:
+        text = _("Ratings you give here stay here: nothing is written to your TMDb account.")
+        switch = (_("Write them to TMDb too"), "writes:on")
+    if not user.connected:
+        text += "\n\n" + _("No TMDb account is linked yet: /connect links one.")
+    return {"text": text, "reply_markup": keyboard([switch])}
+
+
+@button("writes")
+def switch_writing(query):
+    user = person(query.from_user)
+    if query.data == "writes:off":
+        leaving.stop_writing(user.pk)
+    else:
+        leaving.write_again(user.pk)
+    user.refresh_from_db(fields=["writes_ratings"])
+    replace_text(query.message, **settings_page(user))
+    answer(query)
+
+
+def replace_text(message, text, reply_markup=None):
+    """Let a message of ours say something else; one that says so already, or is gone, is no error."""
+    try:
+        bot.edit_message_text(text, message.chat.id, message.message_id, reply_markup=reply_markup)
+    except ApiTelegramException as error:
+        if not unchanged(error) and error.error_code != 400:
+            raise
+
+
+# --- Leaving
+
+
+@command("disconnect", gettext_lazy("end the link with TMDb"))
+def disconnect(message):
+    if not only_in_private(message):
+        return
+    if not person(message.from_user).connected:
+        bot.send_message(message.chat.id, _("No TMDb account is linked, so there is nothing to end."))
+        return
+    if leaving.disconnect(message.from_user.id):
+        text = _("The link with TMDb is over: the session has been ended there and deleted here.")
+    else:
+        text = _(
+            "The link with TMDb is over: I read and write nothing there any more. TMDb does not answer just now, "
+            "so I keep asking it to end the session until it does."
+        )
+    bot.send_message(message.chat.id, text + "\n\n" + _("Your ratings stay here. /connect links an account again."))
+
+
+@command("forget", gettext_lazy("delete all you know of me"))
+def ask_to_forget(message):
+    if not only_in_private(message):
+        return
+    user = User.objects.filter(pk=message.from_user.id).first()
+    count = user.ratings.count() if user else 0
+    question = ngettext(
+        "Shall I delete all I know of you? That is %(count)d rating, the link with TMDb and your settings.",
+        "Shall I delete all I know of you? That is %(count)d ratings, the link with TMDb and your settings.",
+        count,
+    )
+    bot.send_message(
+        message.chat.id,
+        question % {"count": count}
+        + "\n\n"
+        + _("It cannot be undone. What you rated at TMDb stays there. /export gives you a copy first."),
+        reply_markup=keyboard([(_("Delete everything"), "forget:yes"), (_("Keep it"), "forget:no")]),
+    )
+
+
+@button("forget")
+def forget(query):
+    if query.data != "forget:yes":
+        replace_text(query.message, _("Nothing has been deleted."))
+    elif leaving.forget(query.from_user.id):
+        replace_text(query.message, _("Done: I know nothing of you any more, and no session of yours is left at TMDb."))
+    else:
+        replace_text(
+            query.message,
+            _(
+                "Done: I know nothing of you any more. TMDb does not answer just now, so I keep asking it to end the "
+                "session until it does; that session no longer bears your name."
+            ),
+        )
+    answer(query)

@@ -38,6 +38,17 @@ def session_cipher():
     return MultiFernet([fernet(key) for key in [*settings.SESSION_ENCRYPTION_KEYS, settings.SECRET_KEY]])
 
 
+def decrypted(stored):
+    """A stored session in clear. Raises SessionUnreadable; never show or log it."""
+    try:
+        return session_cipher().decrypt(stored.encode()).decode()
+    except InvalidToken:
+        raise SessionUnreadable(
+            "The stored TMDb session cannot be decrypted: put the key it was encrypted with back into "
+            "SESSION_ENCRYPTION_KEYS, or ask the person to /connect again."
+        ) from None
+
+
 class UserQuerySet(models.QuerySet):
     def connected(self):
         """People whose TMDb session we hold."""
@@ -104,13 +115,7 @@ class User(models.Model):
     @property
     def session_id(self):
         """The TMDb session in clear. Raises SessionUnreadable; never show or log it."""
-        try:
-            return session_cipher().decrypt(self.tmdb_session_id.encode()).decode()
-        except InvalidToken:
-            raise SessionUnreadable(
-                "The stored TMDb session cannot be decrypted: put the key it was encrypted with back into "
-                "SESSION_ENCRYPTION_KEYS, or ask the person to /connect again."
-            ) from None
+        return decrypted(self.tmdb_session_id)
 
     def connect(self, account_id, session_id):
         """Keep the TMDb account and its session, and queue the first import."""
@@ -124,3 +129,19 @@ class User(models.Model):
         self.tmdb_account_id, self.tmdb_session_id = None, ""
         self.sync_status, self.sync_error = SyncStatus.NOT_CONNECTED, ""
         self.save(update_fields=["tmdb_account_id", "tmdb_session_id", "sync_status", "sync_error"])
+
+
+class OldSession(models.Model):
+    """A TMDb session that nobody uses any more and that TMDb has still to end; it names no person."""
+
+    session_id = models.TextField(db_comment="encrypted as in users")
+    attempts = models.PositiveIntegerField(default=0, db_default=0, db_comment="counted before each")
+    next_try_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds")
+
+    class Meta:
+        db_table = "old_sessions"
+        db_table_comment = "TMDb sessions to be ended"
+        indexes = [models.Index(fields=["next_try_at"], name="old_sessions_by_next_try")]
+
+    def __str__(self):
+        return f"session {self.pk}"

@@ -1,0 +1,200 @@
+"""/disconnect, /forget and /settings: how a person's link, data and wishes end."""
+
+import time
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from django_q.models import OrmQ, Task
+
+from movies.models import Movie
+from ratings.models import PendingWrite, Rating
+from users.models import OldSession, SyncStatus, User, session_cipher
+from users.tasks import end_sessions
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def anna(sandbox):
+    return sandbox.telegram.person("Anna", language_code="en")
+
+
+@pytest.fixture
+def linked(anna, sandbox):
+    """Anna, linked with the account demo, with two ratings, one of them still to be written to TMDb."""
+    session = sandbox.tmdb.session_for("demo")
+    user = User.objects.create(
+        pk=anna.id,
+        language="en",
+        tmdb_account_id=sandbox.tmdb.account("demo").id,
+        tmdb_session_id=session_cipher().encrypt(session.encode()).decode(),
+        sync_status=SyncStatus.IMPORTED,
+    )
+    for movie_id in (603, 604):
+        Movie.objects.create(pk=movie_id, title=f"Film {movie_id}")
+        Rating.objects.create(
+            user=user, movie_id=movie_id, manual_rating=8, normalized_rating=8, rated_at=1, source="manual"
+        )
+    PendingWrite.objects.create(user=user, movie_id=604, rating=8)
+    return user
+
+
+def places_of(text):
+    """Every table.column of the database in which the text stands."""
+    found = []
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f'SELECT * FROM "{table}"')
+            names = [column[0] for column in cursor.description]
+            for row in cursor.fetchall():
+                found += [f"{table}.{name}" for name, value in zip(names, row, strict=True) if text in str(value)]
+    return found
+
+
+def test_disconnect_ends_the_session_at_tmdb_and_here_and_keeps_the_ratings(sandbox, anna, linked, handle):
+    anna.send("/disconnect")
+    handle()
+    linked.refresh_from_db()
+    assert "ended there" in anna.chat[-1].text
+    assert sandbox.tmdb.sessions == {}
+    assert (linked.tmdb_session_id, linked.tmdb_account_id, linked.sync_status) == ("", None, 0)
+    assert linked.ratings.count() == 2
+    assert not linked.pending_writes.exists()
+    assert not OldSession.objects.exists()
+
+
+def test_disconnect_without_a_link_says_so(anna, handle):
+    anna.send("/disconnect")
+    handle()
+    assert "nothing to end" in anna.chat[-1].text
+
+
+@pytest.mark.parametrize("trouble", [{"status": 503}, {"status": 500}, {"status": 429}, {"drop": "before"}])
+def test_a_session_that_tmdb_cannot_end_now_is_ended_later(sandbox, anna, linked, handle, trouble):
+    sandbox.tmdb.fail(r"^/3/authentication/session$", times=None, **trouble)
+    anna.send("/disconnect")
+    handle()
+    linked.refresh_from_db()
+    assert "I keep asking" in anna.chat[-1].text
+    assert linked.tmdb_session_id == ""
+    assert len(sandbox.tmdb.sessions) == 1
+    assert end_sessions() == "0 ended"  # not due yet: the person's own try has just been made
+    OldSession.objects.update(next_try_at=0)
+    end_sessions()
+    sandbox.faults.clear()
+    assert OldSession.objects.get().next_try_at > time.time() + 60, "each wait is longer than the one before"
+    OldSession.objects.update(next_try_at=0)
+    end_sessions()
+    assert sandbox.tmdb.sessions == {}
+    assert not OldSession.objects.exists()
+
+
+def test_a_session_whose_end_was_done_but_not_answered_counts_as_ended(sandbox, anna, linked, handle):
+    sandbox.tmdb.fail(r"^/3/authentication/session$", drop="after")
+    anna.send("/disconnect")
+    handle()
+    OldSession.objects.update(next_try_at=0)
+    end_sessions()
+    assert not OldSession.objects.exists()
+
+
+def test_a_session_under_a_lost_key_is_kept_and_hurts_nobody(sandbox, anna, linked, handle, settings):
+    stored = linked.tmdb_session_id
+    settings.SECRET_KEY = "another" * 10
+    anna.send("/disconnect")
+    handle()
+    assert "I keep asking" in anna.chat[-1].text
+    assert OldSession.objects.get().session_id == stored
+    settings.SECRET_KEY = "tests " * 10
+    OldSession.objects.update(next_try_at=0)
+    end_sessions()
+    assert sandbox.tmdb.sessions == {}
+
+
+def test_a_waiting_session_is_unreadable_and_names_nobody(sandbox, anna, linked, handle, caplog):
+    session = next(iter(sandbox.tmdb.sessions))
+    sandbox.tmdb.fail(r"^/3/authentication/session$", status=503, times=None)
+    anna.send("/forget")
+    handle()
+    anna.press(anna.chat[-1], "Delete everything")
+    handle()
+    assert "keep asking" in anna.chat[-1].text
+    assert OldSession.objects.count() == 1
+    assert places_of(session) == []
+    assert places_of(str(anna.id)) == []
+    assert session not in caplog.text
+
+
+def test_forget_asks_first_and_a_no_deletes_nothing(sandbox, anna, linked, handle):
+    anna.send("/forget")
+    handle()
+    assert "2 ratings" in anna.chat[-1].text
+    query = anna.press(anna.chat[-1], "Keep it")
+    handle()
+    assert anna.chat[-1].text == "Nothing has been deleted."
+    assert anna.chat[-1].buttons == []
+    assert query.answer is not None
+    assert linked.ratings.count() == 2
+
+
+def test_forget_leaves_no_trace_of_the_person_in_any_table(sandbox, anna, linked, handle, admin_user):
+    from django.contrib.admin.models import CHANGE, LogEntry
+
+    LogEntry.objects.log_actions(admin_user.pk, [linked], CHANGE, "changed", single_object=True)
+    now = timezone.now()
+    Task.objects.create(id="a" * 32, func="ratings.tasks.import_ratings", args=(anna.id, 5), started=now, stopped=now)
+    Task.objects.create(id="b" * 32, func="ratings.tasks.import_ratings", args=(7, 5), started=now, stopped=now)
+    for words in ("/start", "/connect again", "/settings", "The Matrix", "/forget"):
+        anna.send(words)
+    handle()
+    question = anna.chat[-1]
+    query = anna.press(question, "Delete everything")
+    handle()
+    assert "I know nothing of you" in question.text
+    assert query.answer is not None
+    OrmQ.objects.all().delete()  # bells that have been rung, and find nobody
+    assert places_of(str(anna.id)) == []
+    assert [job.args for job in Task.objects.all()] == [(7, 5)], (
+        "arguments are pickled: the search above is blind to them"
+    )
+    assert sandbox.tmdb.sessions == {}
+
+
+def test_forget_pressed_twice_and_without_any_data_is_no_error(anna, handle):
+    anna.send("/forget")
+    handle()
+    question = anna.chat[-1]
+    first, second = anna.press(question, "Delete everything"), anna.press(question, "Delete everything")
+    handle()
+    assert first.answer is not None
+    assert second.answer is not None
+    assert "I know nothing of you" in question.text
+    assert not User.objects.exists()
+
+
+def test_settings_switch_writing_off_with_what_waits_and_on_again(sandbox, anna, linked, handle):
+    anna.send("/settings")
+    handle()
+    page = anna.chat[-1]
+    anna.press(page, "Keep them here only")
+    handle()
+    linked.refresh_from_db()
+    assert not linked.writes_ratings
+    assert not linked.pending_writes.exists()
+    assert "stay here" in page.text
+    anna.press(page, "Write them to TMDb too")
+    handle()
+    linked.refresh_from_db()
+    assert linked.writes_ratings
+    assert "too" in page.text
+
+
+def test_in_a_group_nothing_of_a_person_is_shown_or_changed(sandbox, anna, linked, handle):
+    group = sandbox.telegram.group("Film club", [anna])
+    for words in ("/forget", "/disconnect", "/settings"):
+        anna.send(words, chat=group)
+        handle()
+        assert "write to me privately" in list(group.messages.values())[-1].text
+    linked.refresh_from_db()
+    assert linked.connected
