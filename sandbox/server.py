@@ -24,6 +24,7 @@ class Sandbox:
         self.tmdb = TMDb(self.faults)
         self.chat_page = ChatPage(self.telegram, self.tmdb)
         if demo:
+            self.tmdb.limit = 40
             self.telegram.person("Анна", id=7_000_000_001, username="anna_sandbox")
             self.telegram.person("Борис", id=7_000_000_002, username="boris_sandbox")
             self.telegram.person("Kate", id=7_000_000_003, username="kate_sandbox", language_code="en")

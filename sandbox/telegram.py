@@ -31,7 +31,7 @@ USERNAME = "kinoteka_sandbox_bot"
 CHANNEL = -1001000000001  # where the bot may post posters
 
 API = json.loads(Path(__file__).with_name("bot_api.json").read_text())
-NAMES = {name.lower(): name for name in API["methods"]}  # Telegram takes method names in any case
+NAMES: dict[str, str] = {name.lower(): name for name in API["methods"]}  # method names come in any case
 UNASKED = {"chat_member", "message_reaction", "message_reaction_count"}  # come only when asked for
 DAY = 24 * 3600
 
@@ -117,7 +117,7 @@ class Telegram:
         match = re.fullmatch(r"/bot([^/]+)/([^/]+)/?", path)
         if not match:
             return _refusal(ApiError(404, "Not Found"))
-        token, name = match.groups()
+        token, name = match[1], match[2]
         started = time.monotonic()
         call = Call(NAMES.get(name.lower(), name), at=request.at, token_ok=token in self.accounts)
         call.in_query = bool(request.query)
@@ -127,7 +127,7 @@ class Telegram:
         try:
             try:
                 form, call.files = request.fields()
-            except ValueError:
+            except (ValueError, AttributeError):  # AttributeError: JSON that is no object
                 raise ApiError(400, "Bad Request: the body cannot be parsed") from None
             call.params = request.query | form
             if self.latency:
@@ -167,7 +167,7 @@ class Telegram:
         match = re.fullmatch(r"/bot([^/]+)/([^/]+)/?", unquote(request.path))
         if not match:
             return
-        token, name = match.groups()
+        token, name = match[1], match[2]
         call = Call(NAMES.get(name.lower(), name), at=request.at, token_ok=token in self.accounts)
         call.in_query = bool(request.query)
         form, call.files = request.fields()

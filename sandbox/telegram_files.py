@@ -1,6 +1,7 @@
 """Files as Telegram keeps them: a photo becomes several JPEG sizes, each with its own file_id."""
 
 import io
+import mimetypes
 import secrets
 import warnings
 from dataclasses import dataclass
@@ -117,7 +118,8 @@ def store_document(bot_id, name, content, mime_type):
         raise FileRefused("file is too big")
     file_id = "BQACAgIAAxkD" + secrets.token_urlsafe(45)
     unique = "AgAD" + secrets.token_urlsafe(9)
-    document = Document(file_id, unique, name, mime_type or "application/octet-stream", len(content))
+    mime_type = mimetypes.guess_type(name)[0] or mime_type or "application/octet-stream"
+    document = Document(file_id, unique, name, mime_type, len(content))
     ending = name.rsplit(".", 1)[-1] if "." in name else "bin"
     path = f"documents/{unique}.{ending}"
     return StoredFile(file_id, unique, bot_id, content, document.mime_type, path, document=document)

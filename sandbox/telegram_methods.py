@@ -844,7 +844,14 @@ def getChat(telegram, account, params):
     full = chat.as_json() | {"accent_color_id": 0, "max_reaction_count": 11}
     return full | {
         "accepted_gift_types": dict.fromkeys(
-            ("unlimited_gifts", "limited_gifts", "unique_gifts", "premium_subscription"), False
+            (
+                "unlimited_gifts",
+                "limited_gifts",
+                "unique_gifts",
+                "premium_subscription",
+                "gifts_from_channels",
+            ),
+            False,
         )
     }
 

@@ -26,7 +26,7 @@ TAGS = {
 NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"'}  # the only names Telegram knows
 FOUND = re.compile(
     r"(?P<url>https?://[^\s<>\"]+[^\s<>\".,:;!?)'])"
-    r"|(?<![\w/@.])(?P<bot_command>/[A-Za-z0-9_]{1,64}(?:@[A-Za-z]\w{3,31})?)(?![\w/])"
+    r"|(?<![\w/@.<>])(?P<bot_command>/[A-Za-z0-9_]{1,64}(?:@[A-Za-z]\w{3,31})?)(?![\w/<>])"
     r"|(?<![\w/.])(?P<mention>@[A-Za-z]\w{3,31})"
     r"|(?<!\w)(?P<hashtag>#\w*[^\W\d]\w*)"
 )

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import HTTP
@@ -48,10 +49,12 @@ class Request:
             return {k: v if isinstance(v, str) else json.dumps(v) for k, v in data.items()}, {}
         if kind.startswith("multipart/form-data"):
             head = f"Content-Type: {kind}\r\n\r\n".encode()
-            form, files = {}, {}
+            form: dict[str, str] = {}
+            files: dict[str, Upload] = {}
             for part in BytesParser(policy=HTTP).parsebytes(head + self.body).iter_parts():
-                name = part.get_param("name", header="content-disposition")
+                name = str(part.get_param("name", header="content-disposition"))
                 content = part.get_payload(decode=True) or b""
+                assert isinstance(content, bytes)
                 filename = part.get_filename()
                 if filename is None:
                     form[name] = content.decode()
@@ -179,18 +182,14 @@ class Server:
             def hang_up(self):
                 self.wfile.flush()
                 self.close_connection = True
-                try:
+                with suppress(OSError):
                     self.connection.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
 
             do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = answer
 
             def handle(self):
-                try:
+                with suppress(ConnectionError, TimeoutError):  # the other side went away: its affair
                     super().handle()
-                except (ConnectionError, TimeoutError):
-                    pass  # the other side went away: its affair
 
             def log_message(self, *args):
                 pass
