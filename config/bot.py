@@ -1,7 +1,10 @@
 """The one bot, `@command` and the menu; how an update is handled, whether polling or the webhook brought it."""
 
 import logging
+import re
+import threading
 import time
+from contextlib import contextmanager
 
 from django.conf import settings
 from django.db import close_old_connections
@@ -18,36 +21,59 @@ log = logging.getLogger(__name__)
 telegram.install()
 bot = TeleBot(settings.TELEGRAM_BOT_TOKEN, threaded=False, parse_mode="HTML", validate_token=False)
 menu = {}
+prefixes = set()
 LANGUAGES = [code for code, name in settings.LANGUAGES]
+SOON = 0.7  # seconds after which a person should see that we are at work
+
+
+class Refusal(Exception):
+    """A button cannot do what it says; the text tells the person why."""
 
 
 def command(name, title):
     """Answer /name with the function below and list it in the menu; other handlers take no commands."""
     menu[name] = title
-    return bot.message_handler(commands=[name], func=meant_for_us)
+    return bot.message_handler(func=lambda message: command_of(message) == name)
 
 
-def meant_for_us(message):
-    """Whether a command names no bot, or this one: in a group, /help@another_bot is not our affair."""
-    addressee = message.text.split(maxsplit=1)[0].partition("@")[2]
-    return not addressee or addressee.lower() == (bot.user.username or "").lower()
+def command_of(message):
+    """The command in a message, in lower case; None where there is none, or where it names another bot."""
+    found = re.match(r"/(\w+)(?:@(\w+))?(?!\S)", message.text or "")
+    if not found or (found[2] and found[2].lower() != bot.user.username.lower()):
+        return None
+    return found[1].lower()
 
 
 def button(prefix):
     """Answer buttons whose data is `prefix` or begins with `prefix:`."""
-    return bot.callback_query_handler(lambda query: (query.data or "").split(":", 1)[0] == prefix)
+    prefixes.add(prefix)
+    return bot.callback_query_handler(lambda query: prefix_of(query) == prefix)
+
+
+def prefix_of(query):
+    return (query.data or "").split(":", 1)[0]
+
+
+def read_button(query, pattern):
+    """The groups of the pattern in a button's data. Raises Refusal for what no button of ours says.
+
+    People's apps send the data back to us, and a changed app sends whatever it likes.
+    """
+    found = re.fullmatch(pattern, query.data or "", re.ASCII | re.DOTALL)
+    if not found:
+        raise Refusal(_("This button is out of date."))
+    return found.groups()
 
 
 def keyboard(*rows):
-    """An inline keyboard of rows of (text, callback data, or an address)."""
+    """An inline keyboard of rows; a button is one of Telegram's, or (text, callback data or an address)."""
+
+    def made(text, data):
+        return types.InlineKeyboardButton(text, **{"url" if data.startswith("http") else "callback_data": data})
+
     markup = types.InlineKeyboardMarkup()
     for row in rows:
-        markup.row(
-            *(
-                types.InlineKeyboardButton(text, **{"url" if "://" in data else "callback_data": data})
-                for text, data in row
-            )
-        )
+        markup.row(*(made(*one) if isinstance(one, tuple) else one for one in row))
     return markup
 
 
@@ -80,9 +106,11 @@ def handle_update(data):
     update = None
     try:
         update = types.Update.de_json(data)
-        with translation.override(language_of(sender_language(data))):
+        with translation.override(language_of(sender_language(data))), typing(update):
             try:
                 bot.process_new_updates([update])
+            except Refusal as refusal:
+                answer(update.callback_query, str(refusal), alert=True)
             except Exception as error:
                 tell_failure(update, error)
     except Exception:
@@ -100,19 +128,71 @@ def sender_language(data):
     return None
 
 
+@contextmanager
+def typing(update):
+    """Show in the chat that we are at work, if the block takes longer than a moment."""
+    message = update.message or (update.callback_query and update.callback_query.message)
+    if not message:
+        yield
+        return
+    done = threading.Event()
+    threading.Thread(target=show_typing, args=(message.chat.id, done), daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def show_typing(chat_id, done):
+    pause = SOON
+    with telegram.patience(0):
+        while not done.wait(pause):
+            try:
+                bot.send_chat_action(chat_id, "typing")
+            except (ApiException, TelegramUnavailable):
+                return  # it is only a courtesy
+            pause = 4.5  # Telegram shows it for five seconds
+
+
 def tell_failure(update, error):
     """Log why an update failed, and tell the person what they can do, in the least demanding way."""
-    log.error("update %s failed", update.update_id, exc_info=error)
-    if gone(error):
-        return
+    lost = gone(error)
+    if lost:
+        log.info("update %s: nobody to answer: %s", update.update_id, error)
+    else:
+        log.error("update %s failed", update.update_id, exc_info=error)
     sentence = _("Something went wrong on our side. Please try again in a minute.")
+    message, query, inline = update.message, update.callback_query, update.inline_query
     try:
-        if update.callback_query:
-            bot.answer_callback_query(update.callback_query.id, sentence, show_alert=True)
-        elif update.message and update.message.chat.type == "private":
-            bot.send_message(update.message.chat.id, sentence)
+        if query:
+            answer(query, "" if lost else sentence, alert=not lost)
+        elif lost:
+            return
+        elif message and (message.chat.type == "private" or command_of(message)):
+            bot.send_message(message.chat.id, sentence)
+        elif inline:
+            hint = types.InlineQueryResultsButton(_("Something went wrong: try again"), start_parameter="help")
+            bot.answer_inline_query(inline.id, [], cache_time=0, is_personal=True, button=hint)
     except (ApiException, TelegramUnavailable) as silence:
         log.warning("update %s: the person could not be told: %s", update.update_id, silence)
+
+
+# --- What Telegram's refusals mean
+
+GONE = (
+    "chat not found",
+    "query is too old",
+    "message to edit not found",
+    "message can't be edited",
+    "message_id_invalid",
+    "message to be replied not found",
+    "user is deactivated",
+    "peer_id_invalid",
+    "have no rights to send",
+    "not enough rights to send",
+    "chat_write_forbidden",
+    "topic_closed",
+)
 
 
 def gone(error):
@@ -120,15 +200,15 @@ def gone(error):
     if not isinstance(error, ApiTelegramException):
         return False
     text = error.description.lower()
-    return error.error_code == 403 or any(
-        sign in text
-        for sign in ("chat not found", "query is too old", "message to edit not found", "user is deactivated")
-    )
+    return error.error_code == 403 or any(sign in text for sign in GONE)
 
 
 def unchanged(error):
     """Whether an edit failed only because the message already reads so, which is success."""
     return isinstance(error, ApiTelegramException) and "message is not modified" in error.description
+
+
+# --- Answers
 
 
 def answer(query, text=None, alert=False):
@@ -138,3 +218,53 @@ def answer(query, text=None, alert=False):
     except ApiTelegramException as error:
         if not gone(error):
             raise
+
+
+def edit(message, text, reply_markup=None):
+    """Change a message of ours in place, be it a text or a photo's caption; False where it can no longer be changed."""
+    if message is None or message.date == 0:  # sent by inline mode, or too old (Bot API: InaccessibleMessage)
+        return False
+    where = {"chat_id": message.chat.id, "message_id": message.message_id, "reply_markup": reply_markup}
+    if message.photo:
+        return edited(lambda: bot.edit_message_caption(text, **where))
+    return edited(lambda: bot.edit_message_text(text, **where))
+
+
+def edit_buttons(message, markup=None):
+    """Change only the buttons of a message of ours; False where it can no longer be changed."""
+    if message is None or message.date == 0:
+        return False
+    return edited(lambda: bot.edit_message_reply_markup(message.chat.id, message.message_id, reply_markup=markup))
+
+
+def edited(call):
+    try:
+        call()
+    except ApiTelegramException as error:
+        if not unchanged(error) and not gone(error):
+            raise
+        return unchanged(error)
+    return True
+
+
+def in_reply(message):
+    """Where an answer belongs that other people read too: under the question, if that is still there."""
+    return types.ReplyParameters(message.message_id, allow_sending_without_reply=True)
+
+
+def only_in_private(message):
+    """Whether this is a private chat; elsewhere the person is asked to come to one."""
+    if message.chat.type == "private":
+        return True
+    bot.send_message(
+        message.chat.id,
+        _("That is between you and me: write to me privately."),
+        reply_parameters=in_reply(message),
+        reply_markup=keyboard([(_("Open a private chat"), deep_link())]),
+    )
+    return False
+
+
+def deep_link(start=""):
+    """The address that opens a private chat with the bot, with what /start is to do there."""
+    return f"{settings.TELEGRAM_WEB_URL}/{bot.user.username}" + (f"?start={start}" if start else "")

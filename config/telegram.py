@@ -84,6 +84,11 @@ def send(method, url, params=None, files=None, timeout=None, proxies=None):
             ) from None
         except requests.RequestException as error:
             raise TelegramUnavailable(name, type(error).__name__) from None
+        if answer.status_code == 400 and params and (moved := new_chat_of(answer.content)):
+            if str(params.get("chat_id")) == str(moved):
+                return Reply(answer.status_code, answer.content)
+            params = {**params, "chat_id": moved}
+            continue
         if answer.status_code != 429:
             return Reply(answer.status_code, answer.content)
         wait = retry_after(answer.content)
@@ -105,6 +110,14 @@ def retry_after(body):
         return max(1, int(json.loads(body)["parameters"]["retry_after"]))
     except (ValueError, KeyError, TypeError):
         return 5
+
+
+def new_chat_of(body):
+    """The id of the supergroup that a group has become, where a refusal says so (ResponseParameters); else None."""
+    try:
+        return json.loads(body)["parameters"]["migrate_to_chat_id"]
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def install():

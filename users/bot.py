@@ -7,13 +7,12 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
 from django.template.loader import render_to_string
-from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 from django_q.tasks import async_task
-from telebot.apihelper import ApiTelegramException
 from telebot.util import extract_arguments
 
-from config.bot import answer, bot, button, command, keyboard, unchanged
+from config.bot import answer, bot, button, command, deep_link, edit, edit_buttons, keyboard, only_in_private
 from movies.cards import send_card
 from movies.catalogue import get_movie
 from movies.tmdb import NotApproved, NotFound, TMDb, TMDbError, TokenSpent
@@ -23,20 +22,11 @@ from users.models import SyncStatus, User, session_cipher
 TOKEN_LIFE = 3600  # seconds a request token can be approved in (TMDb: authentication/token/new)
 
 
-def person(telegram_user):
-    """The person's row, made at the first meeting, with the language Telegram says they read."""
-    user, made = User.objects.get_or_create(pk=telegram_user.id, defaults={"language": get_language()})
-    if not made and (user.language != get_language() or user.blocked_at):
-        user.language, user.blocked_at = get_language(), None
-        user.save(update_fields=["language", "blocked_at"])
-    return user
-
-
 @command("start", gettext_lazy("what I can do"))
 def start(message):
     payload = (extract_arguments(message.text) or "").strip()
     if message.chat.type == "private":
-        person(message.from_user)
+        User.objects.met(message.from_user)
         if payload == "tmdb":
             return finish_link(message)
         kind, _underscore, movie_id = payload.partition("_")
@@ -71,7 +61,7 @@ def connect(message):
     """
     if not only_in_private(message):
         return
-    user = person(message.from_user)
+    user = User.objects.met(message.from_user)
     if user.connected and extract_arguments(message.text) != "again":
         text = _("Your TMDb account is already linked. /sync imports your ratings again; /disconnect ends the link.")
         bot.send_message(message.chat.id, text)
@@ -82,7 +72,7 @@ def connect(message):
         bot.send_message(message.chat.id, _("TMDb does not answer just now. Please try again in a few minutes."))
         return
     remember_token(user, token)
-    back = f"{settings.TELEGRAM_WEB_URL}/{bot.user.username}?start=tmdb"
+    back = deep_link("tmdb")
     bot.send_message(
         message.chat.id,
         _(
@@ -101,7 +91,7 @@ def connect(message):
 def approved(query):
     """The person says that they let us in at TMDb."""
     token = query.data.partition(":")[2]
-    user = person(query.from_user)
+    user = User.objects.met(query.from_user)
     if token not in remembered_tokens(user):
         if user.connected:
             answer(query, _("Your TMDb account is linked."))
@@ -121,13 +111,13 @@ def approved(query):
         answer(query, _("TMDb does not answer just now. Please try again in a few minutes."), alert=True)
         return
     answer(query, _("Linked!"))
-    close_question(query.message)
+    edit_buttons(query.message)
     begin_import(user)
 
 
 def finish_link(message):
     """The person came back from TMDb by its redirect: /start tmdb."""
-    user = person(message.from_user)
+    user = User.objects.met(message.from_user)
     for token in reversed(remembered_tokens(user)):
         try:
             link(user, token)
@@ -175,15 +165,6 @@ def forget_tokens(user):
     cache.delete(f"connect:{user.pk}")
 
 
-def close_question(message):
-    """Take the buttons off a message that has been answered."""
-    try:
-        bot.edit_message_reply_markup(message.chat.id, message.message_id, reply_markup=None)
-    except ApiTelegramException as error:
-        if not unchanged(error) and error.error_code != 400:
-            raise
-
-
 # --- Import
 
 
@@ -191,7 +172,7 @@ def close_question(message):
 def sync(message):
     if not only_in_private(message):
         return
-    user = person(message.from_user)
+    user = User.objects.met(message.from_user)
     if not user.connected:
         bot.send_message(message.chat.id, _("No TMDb account is linked yet. Send /connect to link yours."))
         return
@@ -204,19 +185,6 @@ def begin_import(user):
     User.objects.filter(pk=user.pk).queue_import()
     progress = bot.send_message(user.pk, _("The import is queued…") if fresh else _("The import is under way…"))
     transaction.on_commit(lambda: async_task("ratings.tasks.import_ratings", user.pk, progress.message_id))
-
-
-def only_in_private(message):
-    """Whether this is a private chat; elsewhere the person is asked to come to one."""
-    if message.chat.type == "private":
-        return True
-    bot.send_message(
-        message.chat.id,
-        _("That is between you and me: write to me privately."),
-        reply_to_message_id=message.message_id,
-        reply_markup=keyboard([(_("Open a private chat"), f"{settings.TELEGRAM_WEB_URL}/{bot.user.username}")]),
-    )
-    return False
 
 
 # --- Blocked and unblocked
@@ -235,7 +203,7 @@ def membership(change):
 @command("settings", gettext_lazy("what I write to TMDb"))
 def show_settings(message):
     if only_in_private(message):
-        bot.send_message(message.chat.id, **settings_page(person(message.from_user)))
+        bot.send_message(message.chat.id, **settings_page(User.objects.met(message.from_user)))
 
 
 def settings_page(user):
@@ -253,23 +221,14 @@ def settings_page(user):
 
 @button("writes")
 def switch_writing(query):
-    user = person(query.from_user)
+    user = User.objects.met(query.from_user)
     if query.data == "writes:off":
         leaving.stop_writing(user.pk)
     else:
         leaving.write_again(user.pk)
     user.refresh_from_db(fields=["writes_ratings"])
-    replace_text(query.message, **settings_page(user))
+    edit(query.message, **settings_page(user))
     answer(query)
-
-
-def replace_text(message, text, reply_markup=None):
-    """Let a message of ours say something else; one that says so already, or is gone, is no error."""
-    try:
-        bot.edit_message_text(text, message.chat.id, message.message_id, reply_markup=reply_markup)
-    except ApiTelegramException as error:
-        if not unchanged(error) and error.error_code != 400:
-            raise
 
 
 # --- Leaving
@@ -279,7 +238,7 @@ def replace_text(message, text, reply_markup=None):
 def disconnect(message):
     if not only_in_private(message):
         return
-    if not person(message.from_user).connected:
+    if not User.objects.met(message.from_user).connected:
         bot.send_message(message.chat.id, _("No TMDb account is linked, so there is nothing to end."))
         return
     if leaving.disconnect(message.from_user.id):
@@ -315,11 +274,11 @@ def ask_to_forget(message):
 @button("forget")
 def forget(query):
     if query.data != "forget:yes":
-        replace_text(query.message, _("Nothing has been deleted."))
+        edit(query.message, _("Nothing has been deleted."))
     elif leaving.forget(query.from_user.id):
-        replace_text(query.message, _("Done: I know nothing of you any more, and no session of yours is left at TMDb."))
+        edit(query.message, _("Done: I know nothing of you any more, and no session of yours is left at TMDb."))
     else:
-        replace_text(
+        edit(
             query.message,
             _(
                 "Done: I know nothing of you any more. TMDb does not answer just now, so I keep asking it to end the "

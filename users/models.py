@@ -7,6 +7,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 
@@ -50,6 +51,14 @@ def decrypted(stored):
 
 
 class UserQuerySet(models.QuerySet):
+    def met(self, telegram_user):
+        """The person's row, made at the first meeting, in the language they read now. Who writes has not blocked us."""
+        user, made = self.get_or_create(pk=telegram_user.id, defaults={"language": get_language()})
+        if not made and (user.language != get_language() or user.blocked_at):
+            user.language, user.blocked_at = get_language(), None
+            user.save(update_fields=["language", "blocked_at"])
+        return user
+
     def connected(self):
         """People whose TMDb session we hold."""
         return self.exclude(tmdb_session_id="")
