@@ -1,0 +1,144 @@
+"""`manage.py start`, as a newcomer meets it."""
+
+import os
+import re
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.conftest import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def newcomer(tmp_path):
+    """The variables of a newcomer without a .env: nothing but two free ports and a database of this test."""
+    return {
+        "DATABASE_URL": f"sqlite:///{tmp_path}/new.sqlite3",
+        "REDIS_URL": "",
+        "SANDBOX": "",
+        "SANDBOX_PORT": str(free_port()),
+        **{
+            name: ""
+            for name in (
+                "TELEGRAM_BOT_TOKEN",
+                "TELEGRAM_API_URL",
+                "TELEGRAM_POSTER_CHANNELS",
+                "TMDB_API_KEY",
+                "TMDB_API_URL",
+                "TMDB_IMAGE_URL",
+                "TMDB_WEB_URL",
+            )
+        },
+    }
+
+
+def processes_of(mark):
+    """Live processes that inherited this entry of the environment, whatever session they are in."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                environment = (entry / "environ").read_bytes()
+            except OSError:
+                continue
+            if mark.encode() in environment:
+                found.append((entry.name, (entry / "cmdline").read_bytes().replace(b"\0", b" ")))
+    return found
+
+
+def test_one_command_starts_everything_and_ctrl_c_leaves_nothing_behind(start, newcomer):
+    port, mark = free_port(), f"KINOTEKA_TEST_MARK=start-{os.getpid()}-{time.monotonic_ns()}"
+    name, value = mark.split("=")
+    everything = start("start", "--port", str(port), **newcomer, **{name: value})
+    everything.wait_for_line("Kinoteka is running", 60)
+    chat = re.search(r"Chat\s+(\S+)", everything.output)[1]
+    admin = re.search(r"Admin\s+(\S+)\s+(\S+) / (\S+)", everything.output)
+    assert requests.get(chat, timeout=10).status_code == 200
+    with requests.Session() as session:
+        page = session.get(admin[1], timeout=10)
+        form = {
+            "username": admin[2],
+            "password": admin[3],
+            "csrfmiddlewaretoken": session.cookies["csrftoken"],
+            "next": "/admin/",
+        }
+        page = session.post(page.url, data=form, timeout=10)
+        assert "/logout/" in page.text
+    assert len(processes_of(mark)) >= 4
+    everything.process.send_signal(signal.SIGINT)
+    assert everything.wait(10) == 0
+    wait_until(lambda: not processes_of(mark), 5, lambda: str(processes_of(mark)))
+    assert "Traceback" not in everything.output
+
+
+def test_a_taken_port_is_said_in_one_sentence(start, newcomer):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        everything = start("start", "--port", str(taken.getsockname()[1]), **newcomer)
+        assert everything.wait() != 0
+    assert "is taken by another program" in everything.output
+    assert "Traceback" not in everything.output
+
+
+def test_a_wrong_token_stops_the_start_and_says_what_to_do(start, sandbox):
+    everything = start("start", "--port", str(free_port()), TELEGRAM_BOT_TOKEN="1234567:not-a-token-of-any-bot")
+    assert everything.wait() != 0
+    assert "@BotFather" in everything.output
+    assert "Traceback" not in everything.output
+
+
+def test_a_wrong_key_is_named_by_check_services(start):
+    check = start("check_services", TMDB_API_KEY="f" * 32)
+    assert check.wait() == 1
+    assert "TMDb refuses TMDB_API_KEY" in check.output
+    assert "Traceback" not in check.output
+
+
+def test_a_channel_where_the_bot_cannot_post_is_named(start, sandbox):
+    channel = sandbox.telegram.channel("чужой", id=-1009999999999, admins=[])
+    check = start("check_services", TELEGRAM_POSTER_CHANNELS=str(channel.id))
+    assert check.wait() == 1
+    assert "-1009999999999" in check.output
+    assert "Traceback" not in check.output
+
+
+def test_check_services_says_what_is_well(start):
+    check = start("check_services")
+    assert check.wait() == 0, check.output
+    for line in ("Telegram knows the bot.", "TMDb takes the key."):
+        assert line in check.output
+
+
+@pytest.mark.parametrize("name", ["BOT_THREADS", "TMDB_REQUESTS_PER_SECOND"])
+def test_a_setting_that_is_no_number_is_named(start, name):
+    check = start("check", **{name: "many"})
+    assert check.wait() != 0
+    assert f"{name} must be a number" in check.output
+    assert "Traceback" not in check.output
+
+
+def test_with_debug_off_a_missing_secret_key_refuses_to_start(start):
+    check = start("check", DEBUG="0", SECRET_KEY="")
+    assert check.wait() != 0
+    assert "SECRET_KEY is missing" in check.output
+    assert "Traceback" not in check.output
+
+
+def test_the_sandbox_cannot_be_switched_on_beside_a_real_token(start):
+    check = start("check", SANDBOX="1", TELEGRAM_BOT_TOKEN="123456:real-looking-token-of-somebody")
+    assert check.wait() != 0
+    assert "SANDBOX is on" in check.output
+    assert "Traceback" not in check.output
