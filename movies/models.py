@@ -23,15 +23,27 @@ class PosterNeed(models.IntegerChoices):
     ASKED = 2, _("somebody asked for it")
 
 
+class UnixNow(Func):
+    """The present UNIX time in whole seconds, by the clock of the database."""
+
+    output_field = models.BigIntegerField()
+
+    def as_sqlite(self, compiler, connection, **extra):
+        return super().as_sql(compiler, connection, template="CAST(strftime('%%%%s', 'now') AS INTEGER)", **extra)
+
+    def as_postgresql(self, compiler, connection, **extra):
+        return super().as_sql(compiler, connection, template="EXTRACT(EPOCH FROM now())::bigint", **extra)
+
+
 # UNIX time that never comes: the next try of a poster that is set aside until somebody sends it through again
 SET_ASIDE = 9_999_999_999
-# A poster at the beginning of its way
+# A poster at the beginning of its way; due from now on, so that the back office knows which one waits longest
 FROM_THE_START = {
     "poster_status": PosterStatus.WAITING,
     "local_path": "",
     "poster_attempts": 0,
     "poster_unanswered": 0,
-    "poster_next_try_at": 0,
+    "poster_next_try_at": UnixNow(),
     "poster_error": "",
 }
 

@@ -1,5 +1,7 @@
 """The back office: what an operator finds, and what a click puts right."""
 
+import time
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.urls import reverse
@@ -131,3 +133,10 @@ def test_a_person_and_a_film_show_their_ratings(operator, anna, matrix):
     Rating.objects.create(user=anna, movie=matrix, tmdb_rating="7.5", normalized_rating="7.5", rated_at=1_700_000_000)
     assert "7.5" in operator.get(reverse("admin:users_user_change", args=[501])).text
     assert "501" in operator.get(reverse("admin:movies_movie_change", args=[603])).text
+
+
+def test_a_requeued_poster_is_due_from_the_moment_it_was_requeued(matrix):
+    before = int(time.time())
+    Movie.objects.filter(pk=603).requeue_posters()
+    matrix.refresh_from_db()
+    assert before - 1 <= matrix.poster_next_try_at <= int(time.time()) + 1
