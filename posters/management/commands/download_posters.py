@@ -1,0 +1,33 @@
+from django.core.management.base import BaseCommand, CommandError
+
+from config import turns
+from config.progress import Progress, stop_on_signals
+from movies.models import Movie
+from posters import pipeline
+
+
+class Command(BaseCommand):
+    help = "Fetch the posters that wait for download, in the foreground. SIGTERM finishes those at hand."
+
+    def add_arguments(self, parser):
+        parser.add_argument("--limit", type=int, metavar="N", help="no more than so many")
+
+    def handle(self, limit, **options):
+        stop = stop_on_signals()
+        while not stop.is_set():
+            with turns.only_one("posters.download") as free:  # one at a time: TMDb counts connections
+                if free:
+                    return self.download(limit, stop)
+            self.stdout.write("Another worker is at it; waiting for it to end.")
+            stop.wait(5)
+
+    def download(self, limit, stop):
+        waiting = Movie.objects.awaiting_download().count()
+        progress = Progress(self.stdout, waiting if limit is None else min(limit, waiting))
+        run = pipeline.Run(limit, stop=stop, report=lambda run: progress.show(run.done + run.gone + run.failed))
+        pipeline.download_posters(run)
+        if run.done or run.gone or run.failed:
+            progress.show(run.done + run.gone + run.failed, last=True)
+        self.stdout.write(f"Downloads: {run}.")
+        if run.failed or run.troubles:
+            raise CommandError("Not all posters could be downloaded; what failed comes again by itself.")

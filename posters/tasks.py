@@ -1,0 +1,63 @@
+"""The pipeline's jobs: each finds by itself what waits, may run twice, late or beside itself, and ends in good time."""
+
+import logging
+import time
+
+from django_q.tasks import async_task
+
+from config import turns
+from config.jobs import stop_event
+from movies.models import Movie
+from posters import files, pipeline
+
+log = logging.getLogger(__name__)
+
+SECONDS = 200  # after which a job begins nothing new; Q_CLUSTER's timeout is 300
+BETWEEN_BELLS = 10  # seconds
+
+
+def download_posters(limit=None):
+    """Fetch posters that wait for download; rings for the uploads as soon as the first are there."""
+    rang = time.monotonic() - BETWEEN_BELLS
+
+    def ring_for_uploads(run):
+        nonlocal rang
+        if run.done and time.monotonic() >= rang + BETWEEN_BELLS:
+            rang = time.monotonic()
+            ring("upload_posters")
+
+    with turns.only_one("posters.download") as free:
+        if not free:
+            return "another worker is at it"
+        run = pipeline.Run(limit, SECONDS, stop_event(), ring_for_uploads)
+        pipeline.download_posters(run)
+    if run.done:
+        ring("upload_posters", at_once=True)
+    return _told("downloads", run, Movie.objects.awaiting_download(), limit)
+
+
+def upload_posters(limit=None):
+    """Put posters from the disk into the channels, and delete files that no film needs any more."""
+    with turns.only_one("posters.upload") as free:
+        if not free:
+            return "another worker is at it"
+        swept = files.sweep()
+        run = pipeline.upload_posters(pipeline.Run(limit, SECONDS, stop_event()))
+    if swept:
+        log.info("%s stray files deleted from POSTER_DIR", swept)
+    return _told("uploads", run, Movie.objects.awaiting_upload(), limit)
+
+
+def _told(what, run, due, limit):
+    """Log the counts; where time alone ended the run, ring for the next at once rather than at the next tick."""
+    if run.begun or run.troubles:
+        log.info("poster %s: %s", what, run)
+    if limit is None and not run.troubles and run.left <= 0 and due.most_needed(1):
+        ring("upload_posters" if what == "uploads" else "download_posters", at_once=True)
+    return str(run)
+
+
+def ring(task, at_once=False):
+    """Have a job of ours run soon; without `at_once` not more often than every ten seconds over all processes."""
+    if at_once or not turns.try_turn(f"bell:{task}", 1 / BETWEEN_BELLS):
+        async_task(f"posters.tasks.{task}", save=False)
