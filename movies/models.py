@@ -1,8 +1,10 @@
 """Films as we know them, and what still has to be done for each."""
 
+import re
 import time
+import unicodedata
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import F, FilteredRelation, Func, Q
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
@@ -61,8 +63,28 @@ class YearOf(Func):
 
 
 def searchable(*texts):
-    """Texts as the search compares them: case folded, "ё" as "е", parted by a bar that no query holds."""
-    return "|".join(dict.fromkeys(text.casefold().replace("ё", "е") for text in texts if text))
+    """Titles as the search compares them, parted by a bar that no query holds.
+
+    Letters and digits only, case folded, marks taken off ("ё" as "е", "é" as "e"); a title without any keeps its signs.
+    """
+    return "|".join(dict.fromkeys(folded for text in texts if (folded := folded_text(text))))
+
+
+def folded_text(text):
+    letters = unicodedata.normalize("NFKD", text).casefold()
+    letters = "".join(sign for sign in letters if not unicodedata.combining(sign))
+    words = re.sub(r"[^\w]+|_", " ", letters)
+    return " ".join(words.split()) or " ".join(text.replace("|", " ").split())
+
+
+def rating_that_counts(relation):
+    """Rating.value in SQL."""
+    return Coalesce(
+        F(f"{relation}__manual_rating"),
+        F(f"{relation}__tmdb_rating"),
+        F(f"{relation}__normalized_rating"),
+        output_field=models.DecimalField(max_digits=3, decimal_places=1),
+    )
 
 
 class MovieQuerySet(models.QuerySet):
@@ -70,13 +92,23 @@ class MovieQuerySet(models.QuerySet):
         """The films with `mine`, this person's rating of each (exact, 0.5-10) or None, in the same query."""
         return self.annotate(
             _mine=FilteredRelation("ratings", condition=Q(ratings__user_id=user_id)),
-            mine=Coalesce(
-                F("_mine__manual_rating"),
-                F("_mine__tmdb_rating"),
-                F("_mine__normalized_rating"),
-                output_field=models.DecimalField(max_digits=3, decimal_places=1),
-            ),
+            mine=rating_that_counts("_mine"),
         )
+
+    def rated_by(self, user_id):
+        """The films this person has rated, with `mine` and `rated_at`."""
+        return self.filter(ratings__user_id=user_id).annotate(
+            mine=rating_that_counts("ratings"), rated_at=F("ratings__rated_at")
+        )
+
+    def make_searchable(self, most=20_000):
+        """Fill in `search_text` where another program has written the film; returns for how many."""
+        films = self.filter(search_text="").values_list("id", "title", "original_title")[:most]
+        texts = [(searchable(title, original) or "|", id) for id, title, original in films]
+        if texts:
+            with connection.cursor() as cursor:
+                cursor.executemany("UPDATE movies SET search_text = %s WHERE id = %s AND search_text = ''", texts)
+        return len(texts)
 
     def awaiting_download(self):
         """Films whose poster is due for a download attempt now."""
@@ -85,6 +117,10 @@ class MovieQuerySet(models.QuerySet):
     def awaiting_upload(self):
         """Films whose poster lies on the disk and is due for the channel now."""
         return self.filter(poster_status=PosterStatus.LOCAL, poster_next_try_at__lte=int(time.time()))
+
+    def of_channel(self, number, channels):
+        """Films whose poster belongs into this one of so many channels: nothing to store."""
+        return self.annotate(_channel=F("id") % channels).filter(_channel=number)
 
     def most_needed(self, most):
         """The first `most` of films due for a step, by need, then by how long they have been due.
@@ -139,6 +175,7 @@ class Movie(models.Model):
     height = models.PositiveIntegerField(null=True, blank=True, db_comment="pixels of the largest size")
     local_path = models.TextField(db_default="", default="", blank=True, db_comment="empty unless poster_status is 1")
 
+    imdb_id = models.TextField(db_default="", default="", blank=True, db_comment="tt…; empty: none, or not yet read")
     details_at = models.BigIntegerField(
         null=True, blank=True, db_comment="UNIX time /movie/{id} was last read; NULL: known from a list row only"
     )
@@ -181,6 +218,8 @@ class Movie(models.Model):
             ),
             models.Index(fields=["telegram_file_id"], name="movies_by_telegram_file_id"),
             models.Index(fields=["details_at"], name="movies_by_details_at"),
+            models.Index(fields=["imdb_id"], name="movies_by_imdb_id"),
+            models.Index(fields=["id"], condition=Q(search_text=""), name="movies_not_yet_searchable"),
         ]
 
     def __str__(self):
