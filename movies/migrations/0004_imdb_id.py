@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("movies", "0002_poster_unanswered"),
+        ("movies", "0003_searchable"),
     ]
 
     operations = [
