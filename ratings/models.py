@@ -1,5 +1,6 @@
 """Who gave which film how much, here and at TMDb."""
 
+import time
 from decimal import Decimal
 
 from django.db import models
@@ -10,6 +11,7 @@ from movies.models import Movie
 from users.models import User
 
 HALF_POINTS = [Decimal(n) / 2 for n in range(1, 21)]  # 0.5, 1.0 … 10.0, as TMDb holds ratings
+MOST_NAMES = 200  # films of a kind that an import names
 
 
 def normalize(rating):
@@ -45,6 +47,9 @@ class Rating(models.Model):
     )
     rated_at = models.BigIntegerField(db_comment="UNIX seconds when this value was first seen")
     source = models.CharField(max_length=6, choices=Source, default=Source.TMDB, db_default=Source.TMDB)
+    seen_in_crawl = models.BigIntegerField(
+        null=True, blank=True, db_comment="Import.crawl_id of the last reading of the account that came upon it"
+    )
 
     class Meta:
         db_table = "user_movie_ratings"
@@ -101,3 +106,154 @@ class PendingWrite(models.Model):
 
     def __str__(self):
         return f"{self.user_id} · {self.movie_id} · {self.rating}"
+
+
+class ImportQuerySet(models.QuerySet):
+    def running(self):
+        """Imports to be gone on with."""
+        return self.filter(finished_at=None)
+
+    def untold(self):
+        """Finished imports whose outcome the person has still to hear; after a day it would only puzzle them."""
+        return self.filter(told_at=None, finished_at__gt=int(time.time()) - 86_400, user__blocked_at=None)
+
+
+class Import(models.Model):
+    """One import of a person's ratings from TMDb: while it runs, where to go on; afterwards, what came of it.
+
+    Whatever must outlive a kill -9 is in this row, and changes in the same transaction as the ratings it is about.
+    """
+
+    user = models.ForeignKey(
+        User, models.CASCADE, related_name="imports", db_column="telegram_user_id", db_comment="whose"
+    )
+    account_id = models.BigIntegerField(null=True, db_comment="TMDb account; NULL until TMDb told us")
+    scheduled = models.BooleanField(
+        default=False, db_default=False, db_comment="by the clock: told only what the person would care about"
+    )
+    started_at = models.BigIntegerField(db_comment="UNIX seconds")
+    finished_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds; NULL while it runs")
+    told_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds when the person knew the outcome")
+    error = models.TextField(default="", db_default="", blank=True, db_comment="why it failed; empty: it did not")
+    message_id = models.BigIntegerField(null=True, blank=True, db_comment="the message in the chat that shows it")
+
+    crawl = models.JSONField(default=dict, db_comment="how far the account has been read; see ratings.crawl")
+    crawled = models.BooleanField(default=False, db_default=False, db_comment="the account has been read")
+    complete = models.BooleanField(
+        default=False, db_default=False, db_comment="every rating came while the account stood still"
+    )
+    quick = models.BooleanField(
+        default=False, db_default=False, db_comment="only the newest page was read: nothing else can have changed much"
+    )
+    total_results = models.PositiveIntegerField(default=0, db_default=0, db_comment="as TMDb counts")
+    out_of_reach = models.PositiveIntegerField(
+        default=0, db_default=0, db_comment="ratings beyond the 20,000 that TMDb serves"
+    )
+    ratings_done = models.PositiveIntegerField(default=0, db_default=0, db_comment="progress: rated films read")
+    films_total = models.PositiveIntegerField(default=0, db_default=0, db_comment="films that lacked details")
+    films_done = models.PositiveIntegerField(default=0, db_default=0, db_comment="progress: films asked for")
+
+    added = models.PositiveIntegerField(default=0, db_default=0)
+    changed = models.PositiveIntegerField(default=0, db_default=0, db_comment="another value at TMDb than before")
+    removed = models.PositiveIntegerField(default=0, db_default=0, db_comment="no longer at TMDb")
+    overridden = models.PositiveIntegerField(default=0, db_default=0, db_comment="of `changed`: rated here as well")
+    left_out = models.PositiveIntegerField(default=0, db_default=0, db_comment="TMDb gave no valid rating")
+    failed = models.PositiveIntegerField(default=0, db_default=0, db_comment="films whose details did not come")
+    names = models.JSONField(
+        default=dict, db_comment="the films of overridden, left_out and failed, by id, at most 200 each"
+    )
+
+    trouble_since = models.BigIntegerField(
+        null=True, blank=True, db_comment="UNIX seconds since when TMDb does not answer; NULL: it does"
+    )
+    trouble = models.TextField(default="", db_default="", blank=True, db_comment="what TMDb says instead")
+    next_try_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds; later, while TMDb is away")
+
+    objects = ImportQuerySet.as_manager()
+
+    class Meta:
+        db_table = "imports"
+        db_table_comment = "Imports of ratings from TMDb, running and past"
+        verbose_name = _("import")
+        verbose_name_plural = _("imports")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user"], condition=Q(finished_at__isnull=True), name="one_running_import_per_person"
+            ),
+        ]
+        indexes = [models.Index(fields=["finished_at"], name="imports_by_finished_at")]
+
+    def __str__(self):
+        return f"{self.user_id} · {self.started_at}"
+
+    @property
+    def crawl_id(self):
+        """What marks the ratings that the present reading of the account has come upon (Rating.seen_in_crawl)."""
+        return self.pk * 10 + self.crawl.get("reading", 0)
+
+    @property
+    def settled(self):
+        """Whether the account stood still while it was read."""
+        return bool(self.crawl.get("settled"))
+
+    def note(self, kind, movie_id, **what):
+        """Count a film under `kind` (overridden, left_out, failed) and keep its name for the report; once each."""
+        films = self.names.setdefault(kind, {})
+        if str(movie_id) in films:
+            return
+        setattr(self, kind, getattr(self, kind) + 1)
+        if len(films) < MOST_NAMES:
+            films[str(movie_id)] = what
+
+
+class DetailsFailure(models.Model):
+    """A rated film whose details TMDb would not give; it is asked again, ever more seldom."""
+
+    movie = models.OneToOneField(Movie, models.CASCADE, primary_key=True, related_name="details_failure")
+    attempts = models.PositiveIntegerField(default=0, db_default=0)
+    next_try_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds")
+    error = models.TextField(default="", db_default="", blank=True, db_comment="what TMDb said")
+
+    class Meta:
+        db_table = "details_failures"
+        db_table_comment = "Films whose details TMDb would not give"
+        verbose_name = _("film without details")
+        verbose_name_plural = _("films without details")
+        indexes = [models.Index(fields=["next_try_at"], name="details_failures_by_next_try")]
+
+    def __str__(self):
+        return f"{self.movie_id}: {self.error}"
+
+
+class FileImport(models.Model):
+    """A CSV that a person sent: where to go on with it, and what has come of its rows so far.
+
+    The file stays with Telegram and is read anew by each run; what a run has done is in this row, written in the same
+    transaction as the ratings.
+    """
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="file_imports", db_column="telegram_user_id")
+    telegram_file_id = models.TextField(db_comment="of the document")
+    message_id = models.BigIntegerField(null=True, blank=True, db_comment="the message in the chat that shows it")
+    sent_at = models.BigIntegerField(db_comment="UNIX seconds")
+    replace = models.BooleanField(
+        default=False, db_default=False, db_comment="the file's rating counts even where the one here is newer"
+    )
+    rows_total = models.PositiveIntegerField(null=True, blank=True, db_comment="NULL until the file has been read")
+    rows_done = models.PositiveIntegerField(default=0, db_default=0)
+    outcome = models.JSONField(default=dict, db_comment="how many rows came to what: added, changed, kept, …")
+    names = models.JSONField(default=dict, db_comment="films that were kept or not found, some of each")
+    attempts = models.PositiveIntegerField(default=0, db_default=0, db_comment="in vain, since the last progress")
+    next_try_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds")
+    finished_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds; NULL while there is work")
+    error = models.TextField(default="", db_default="", blank=True, db_comment="why it was given up; empty: it was not")
+
+    class Meta:
+        db_table = "file_imports"
+        db_table_comment = "CSV files that people sent, running and past"
+        verbose_name = _("file import")
+        verbose_name_plural = _("file imports")
+        indexes = [models.Index(fields=["finished_at", "next_try_at"], name="file_imports_by_next_try")]
+
+    def __str__(self):
+        return f"{self.user_id} · {self.sent_at}"

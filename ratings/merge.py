@@ -1,0 +1,109 @@
+"""A page of TMDb's ratings into the table: what is new, what changed there, what stands as the person set it here.
+
+The rule where both sides changed: `Rating.tmdb_rating` is the value last seen at TMDb, the base. While TMDb still holds
+the base, what was done here stands. As soon as TMDb holds something else, TMDb wins, and the person is told by name.
+"""
+
+from movies.catalogue import save_movies
+from movies.models import Movie, PosterNeed, PosterStatus
+from ratings.models import PendingWrite, Rating, Source, normalize
+
+MERGED_FIELDS = ["tmdb_rating", "manual_rating", "normalized_rating", "rated_at", "source", "seen_in_crawl"]
+
+
+def merge_page(run, page, now):
+    """Write a Page of the import `run`, inside the caller's transaction, and count what it changed in `run`.
+
+    Returns (ids of its films without details, whether there are new posters).
+    """
+    rated = [row.movie.id for row in page.rows if row.rating is not None]
+    known = dict(Movie.objects.filter(id__in=rated).values_list("id", "details_at"))
+    new = [row.movie for row in page.rows if row.rating is not None and row.movie.id not in known]
+    if new:
+        save_movies(new, PosterNeed.IMPORT)
+    if known:
+        unhurried = [PosterStatus.WAITING, PosterStatus.LOCAL]
+        waiting = Movie.objects.filter(id__in=list(known), poster_status__in=unhurried)
+        waiting.filter(poster_need__lt=PosterNeed.IMPORT).update(poster_need=PosterNeed.IMPORT)
+    merge_ratings(run, page.rows, now)
+    return [film for film in rated if known.get(film) is None], any(movie.poster_path for movie in new)
+
+
+def merge_ratings(run, rows, now):
+    ids = [row.movie.id for row in rows]
+    mine = {"user_id": run.user_id, "movie_id__in": ids}
+    held = {rating.movie_id: rating for rating in Rating.objects.select_for_update().filter(**mine)}
+    pending = {write.movie_id: write for write in PendingWrite.objects.select_for_update().filter(**mine)}
+    unchanged, changed, spent = [], [], []
+    for row in rows:
+        film, rating, write = row.movie.id, held.get(row.movie.id), pending.get(row.movie.id)
+        if row.rating is None:
+            run.note("left_out", film, title=row.movie.title, rating=str(row.given)[:20])
+        elif rating is None and write and write.rating is None and write.base == row.rating:
+            pass  # taken back here; TMDb has still to hear of it
+        elif rating is None:
+            if write:
+                spent.append(write.pk)
+                report_override(run, row, None)
+            run.added += 1
+            changed.append(seen_anew(run, film, row.rating, now))
+            continue
+        elif rating.tmdb_rating != row.rating:
+            changed.append(take_over(run, rating, row, now))
+            if write:
+                spent.append(write.pk)
+            continue
+        if rating:
+            unchanged.append(film)
+        elif film not in run.crawl["skipped"]:
+            run.crawl["skipped"].append(film)
+    if changed:
+        Rating.objects.bulk_create(
+            changed, update_conflicts=True, unique_fields=["user", "movie"], update_fields=MERGED_FIELDS
+        )
+    if unchanged:
+        Rating.objects.filter(user_id=run.user_id, movie_id__in=unchanged).update(seen_in_crawl=run.crawl_id)
+    if spent:
+        PendingWrite.objects.filter(pk__in=spent).delete()
+
+
+def seen_anew(run, film, value, now):
+    return Rating(
+        user_id=run.user_id,
+        movie_id=film,
+        tmdb_rating=value,
+        manual_rating=None,
+        normalized_rating=normalize(value),
+        rated_at=now,
+        source=Source.TMDB,
+        seen_in_crawl=run.crawl_id,
+    )
+
+
+def take_over(run, rating, row, now):
+    """The rating after TMDb's value moved away from the base."""
+    if rating.source == Source.MANUAL and rating.manual_rating == row.rating:
+        # ours has arrived there, and nobody had time to note it: the rating is as old as it was
+        rating.tmdb_rating, rating.seen_in_crawl = row.rating, run.crawl_id
+        return rating
+    if rating.source == Source.MANUAL:
+        report_override(run, row, rating.manual_rating)
+    run.changed += 1
+    return seen_anew(run, row.movie.id, row.rating, now)
+
+
+def report_override(run, row, mine):
+    """TMDb's value displaces what the person did here: rated, or (None) took back."""
+    old = None if mine is None else f"{mine:f}"
+    run.note("overridden", row.movie.id, title=row.movie.title, old=old, new=f"{row.rating:f}")
+
+
+def drop_gone(run):
+    """After a complete reading: ratings that TMDb no longer holds go, unless they are the person's own from here."""
+    unseen = Rating.objects.filter(user_id=run.user_id, tmdb_rating__isnull=False).exclude(seen_in_crawl=run.crawl_id)
+    # one that was rated here while the account was being read may have come to TMDb behind the page it is on
+    unseen.filter(source=Source.MANUAL, rated_at__lte=run.started_at).update(tmdb_rating=None)
+    gone = unseen.filter(source=Source.TMDB)
+    for film, title in gone.values_list("movie_id", "movie__title"):
+        run.note("removed", film, title=title)
+    gone.delete()

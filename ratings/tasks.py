@@ -1,0 +1,83 @@
+"""Jobs of the ratings: imports, as soon as they are asked for and by the clock."""
+
+import time
+from contextlib import suppress
+
+from django.db import transaction
+from django.db.models import BigIntegerField, F, Q, Value
+from django.db.models.functions import Mod
+from django_q.tasks import async_task
+from telebot.apihelper import ApiException
+
+from config.bot import bot
+from config.telegram import TelegramUnavailable
+from ratings.importer import begin, import_queued, queued_now
+from ratings.models import Import
+from users.models import SyncStatus, User
+
+# Seconds of one run: short, so that a worker told to stop does; the rest is done by the next run, called at once.
+SLICE = 10
+DAY = 86_400
+RECENT = DAY // 2  # seconds for which an import by hand makes the daily one needless
+
+
+def import_ratings(user_id=None, message_id=None):
+    """Import the ratings of everybody who is queued; `message_id`: where this person is to see how it goes.
+
+    Two runs never work beside each other: the one at work sees who was queued meanwhile.
+    """
+    if user_id is not None:
+        show_in(user_id, message_id)
+    finished = import_queued(SLICE)
+    if finished is None:
+        return "another worker is at it"
+    if queued_now().exists():
+        async_task("ratings.tasks.import_ratings")
+        return f"{finished} imported, more to do"
+    return f"{finished} imported"
+
+
+def show_in(user_id, message_id):
+    """Have a person's import seen in this message, and their earlier one out of the way."""
+    with transaction.atomic():
+        user = User.objects.select_for_update().filter(pk=user_id).first()
+        if user is None:
+            return
+        queued = user.sync_status == SyncStatus.QUEUED
+        run = begin(user) if queued else Import.objects.filter(user=user).order_by("-pk").first()
+        if run is None:
+            return
+        old = run.message_id
+        if queued or run.told_at is None:
+            run.message_id, run.scheduled = message_id or old, False
+            run.save(update_fields=["message_id", "scheduled"])
+            needless = old
+        else:
+            needless = message_id  # all was over, and told, before this message came
+    if old and message_id and old != message_id:
+        take_away(user_id, needless)
+
+
+def take_away(user_id, message_id):
+    with suppress(ApiException, TelegramUnavailable):  # then it stays as it is: no harm
+        bot.delete_message(user_id, message_id)
+
+
+def queue_daily_imports():
+    """Queue everybody whose hour has come: once a day each, spread over the day by their ids."""
+    now = int(time.time())
+    second_of_day = Mod(F("pk"), DAY, output_field=BigIntegerField())
+    since_their_hour = Mod(Value(now) - second_of_day, DAY, output_field=BigIntegerField())
+    due = (
+        User.objects.connected()
+        .filter(sync_status=SyncStatus.IMPORTED, blocked_at=None)
+        .annotate(their_hour=Value(now) - since_their_hour)
+        .filter(Q(last_sync_at=None) | Q(last_sync_at__lt=F("their_hour")) & Q(last_sync_at__lt=now - RECENT))
+    )
+    queued = 0
+    for user in due:
+        with transaction.atomic():
+            if User.objects.filter(pk=user.pk, sync_status=SyncStatus.IMPORTED).queue_import():
+                begin(user, scheduled=True)
+                queued += 1
+    return f"{queued} queued"
