@@ -1,6 +1,14 @@
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
 from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules
+
+
+class BackOfficeConfig(admin_apps.AdminConfig):
+    """Django's admin with our front page and pages of our own."""
+
+    default = False  # of this module's two, INSTALLED_APPS means ConfigConfig by "config"
+    default_site = "config.backoffice.BackOffice"
 
 
 class ConfigConfig(AppConfig):
@@ -9,6 +17,8 @@ class ConfigConfig(AppConfig):
     def ready(self):
         """Find every app's handlers and checks, as Django finds admin.py."""
         from config.schedules import write_schedules
+        from config.signs import watch_jobs
 
         autodiscover_modules("checks", "bot")
+        watch_jobs()
         post_migrate.connect(write_schedules, sender=self)

@@ -11,6 +11,7 @@ from django.db import connections
 from telebot import apihelper
 from telebot.apihelper import ApiTelegramException
 
+from config import signs
 from config.bot import handle_update
 
 log = logging.getLogger(__name__)
@@ -154,6 +155,7 @@ def _ask(inbox, stop):
         try:
             updates = get_updates(inbox.confirmed_to(), LONG_POLL)
             delay = 1
+            signs.beat("bot", signs.HOST, "polls Telegram")
         except ApiTelegramException as error:
             if error.error_code == 401 or error.error_code == 404:
                 raise CannotPoll(

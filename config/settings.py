@@ -63,14 +63,14 @@ ALLOWED_HOSTS = names("ALLOWED_HOSTS") or (["*"] if DEBUG else [])
 CSRF_TRUSTED_ORIGINS = names("CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "config",  # before the admin, whose templates it extends
+    "config.apps.BackOfficeConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_q",
-    "config",
     "movies",
     "posters",
     "users",
@@ -78,8 +78,10 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "config.middleware.content_security_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "config.middleware.viewers_time_zone",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -208,6 +210,8 @@ TMDB_LANGUAGE = text("TMDB_LANGUAGE", "ru-RU")
 TMDB_FALLBACK_LANGUAGE = text("TMDB_FALLBACK_LANGUAGE", "en-US")
 TMDB_REQUESTS_PER_SECOND = number("TMDB_REQUESTS_PER_SECOND", 35.0)
 
+SIGNS_EVERY = number("SIGNS_EVERY", 5.0)  # seconds between two writings of signs of life and counts; 0: never
+
 POSTER_DIR = Path(text("POSTER_DIR", str(DATA_DIR / "posters")))
 
 # HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as the standard library reads them (a lower-case name wins).
@@ -224,7 +228,13 @@ LOGGING = {
             "()": "config.logs.MaskedFormatter",
             "format": "{asctime} {levelname} {name}: {message}",
             "style": "{",
-            "secrets": [TMDB_API_KEY, TELEGRAM_BOT_TOKEN, TELEGRAM_WEBHOOK_SECRET, SECRET_KEY, *SESSION_ENCRYPTION_KEYS],
+            "secrets": [
+                TMDB_API_KEY,
+                TELEGRAM_BOT_TOKEN,
+                TELEGRAM_WEBHOOK_SECRET,
+                SECRET_KEY,
+                *SESSION_ENCRYPTION_KEYS,
+            ],
         }
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},

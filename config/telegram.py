@@ -15,6 +15,7 @@ import requests
 from django.conf import settings
 from telebot import apihelper
 
+from config import signs
 from config.http import http_session
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,8 @@ def send(method, url, params=None, files=None, timeout=None, proxies=None):
         files = {key: _readable(value) for key, value in files.items()}
     left = _patience.get()
     while True:
+        if name != "getUpdates":
+            signs.count("telegram.requests")
         try:
             answer = _session().post(url, data=params, files=files, timeout=timeout or (5, 30), allow_redirects=False)
         except requests.ConnectTimeout:
@@ -91,6 +94,7 @@ def send(method, url, params=None, files=None, timeout=None, proxies=None):
             continue
         if answer.status_code != 429:
             return Reply(answer.status_code, answer.content)
+        signs.count("telegram.429")
         wait = retry_after(answer.content)
         log.warning("Telegram: %s: too many requests, retry after %s s", name, wait)
         if wait > left:

@@ -14,6 +14,7 @@ from functools import cache
 import requests
 from django.conf import settings
 
+from config import signs
 from config.http import TooLong, TooMuch, http_session, read_bounded
 from config.turns import pause, wait_for_turn
 
@@ -219,10 +220,13 @@ class TMDb:
 
     def _exchange(self, http, method, url, path, most, **request):
         """(status, body, seconds of Retry-After or None); the whole exchange takes a bounded time and size."""
+        signs.count("tmdb.requests" if http is api_session() else "tmdb.images")
         try:
             with http.request(
                 method, url, timeout=self.timeout, stream=True, allow_redirects=False, **request
             ) as response:
+                if response.status_code == 429:
+                    signs.count("tmdb.429")
                 content = read_bounded(response, most, seconds=self.timeout[1] * 1.5)
                 return response.status_code, content, response.headers.get("Retry-After")
         except TooLong as error:
