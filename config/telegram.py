@@ -6,6 +6,7 @@ an empty file.
 
 import json
 import logging
+import re
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,7 +17,7 @@ from django.conf import settings
 from telebot import apihelper
 
 from config import signs
-from config.http import http_session
+from config.http import TooLong, TooMuch, http_session, read_bounded
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,29 @@ def send(method, url, params=None, files=None, timeout=None, proxies=None):
             return Reply(answer.status_code, answer.content)
         left -= wait
         time.sleep(wait)
+
+
+def download(file_id, most):
+    """The bytes of a file that somebody sent (Bot API: getFile; 20 MB at most).
+
+    Raises ApiTelegramException where Telegram does not know the file or it is too big, TooLong where it is longer than
+    `most` bytes, TelegramUnavailable.
+    """
+    path = str(apihelper.get_file(settings.TELEGRAM_BOT_TOKEN, file_id).get("file_path", ""))
+    if not re.fullmatch(r"[\w./-]{1,200}", path, re.ASCII) or ".." in path:
+        raise TelegramUnavailable("file", "an odd path")
+    url = apihelper.FILE_URL.format(settings.TELEGRAM_BOT_TOKEN, path)
+    try:
+        with _session().get(url, timeout=(5, 30), stream=True, allow_redirects=False) as answer:
+            if answer.status_code != 200:
+                raise TelegramUnavailable("file", str(answer.status_code))
+            return read_bounded(answer, most, seconds=60)
+    except requests.RequestException as error:
+        raise TelegramUnavailable("file", type(error).__name__) from None
+    except TooLong:
+        raise
+    except TooMuch as error:
+        raise TelegramUnavailable("file", str(error)) from None
 
 
 def _readable(value):

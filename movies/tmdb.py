@@ -83,7 +83,7 @@ class TMDb:
         """Details of a film: /movie/{id}."""
         return self._get(f"/movie/{int(movie_id)}", language=language or settings.TMDB_LANGUAGE)
 
-    def search(self, query, year=None, page=1):
+    def search(self, query, year=None, page=1, language=None):
         """A page of films by title: /search/movie."""
         return self._get(
             "/search/movie",
@@ -91,7 +91,7 @@ class TMDb:
             year=year,
             page=page,
             include_adult="false",
-            language=settings.TMDB_LANGUAGE,
+            language=language or settings.TMDB_LANGUAGE,
         )
 
     def find(self, imdb_id):

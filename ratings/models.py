@@ -246,6 +246,7 @@ class FileImport(models.Model):
     attempts = models.PositiveIntegerField(default=0, db_default=0, db_comment="in vain, since the last progress")
     next_try_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds")
     finished_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds; NULL while there is work")
+    told_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds when the person knew the outcome")
     error = models.TextField(default="", db_default="", blank=True, db_comment="why it was given up; empty: it was not")
 
     class Meta:
