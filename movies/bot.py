@@ -1,17 +1,35 @@
-"""/movie, plain-text search, and the list that leads to a card."""
+"""/movie, plain-text search, the lists that lead to a card, and inline mode."""
 
-from django.template.loader import render_to_string
+import re
+
+from django.conf import settings
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
+from telebot import types
 from telebot.apihelper import ApiTelegramException
 from telebot.util import extract_arguments
 
-from config.bot import answer, bot, button, command, keyboard, unchanged
-from movies.cards import points, send_card, shortened
-from movies.catalogue import find_movies, get_movie
+from config.bot import (
+    Refusal,
+    answer,
+    bot,
+    button,
+    command,
+    deep_link,
+    edit,
+    gone,
+    in_reply,
+    keyboard,
+    read_button,
+)
+from movies.cards import caption, excuse, name, rates_by_reply, send_card
+from movies.catalogue import Ask, find_movies, get_movie, similar_movies, with_details
+from movies.lists import film_list, page_of
+from movies.models import Movie
 from movies.tmdb import NotFound, TMDbError
 
-PAGE = 8  # films on a page of a list
+INLINE_PAGE = 20  # results at a time; Telegram takes 50
+SAME_ANSWER_FOR = 60  # seconds for which Telegram may give the same person the same results without us
 
 
 @command("movie", gettext_lazy("a film's card"))
@@ -19,90 +37,237 @@ def movie_card(message):
     if text := (extract_arguments(message.text) or "").strip():
         show(message, text)
     else:
-        bot.send_message(
-            message.chat.id,
-            _("Which film? For example: /movie 603, /movie The Matrix 1999, or an address of themoviedb.org."),
-        )
+        say(message, _("Which film? For example: /movie 603, /movie The Matrix 1999, or an address of themoviedb.org."))
 
 
 @bot.message_handler(
-    content_types=["text"], func=lambda message: message.chat.type == "private" and not message.text.startswith("/")
+    content_types=["text"],
+    func=lambda message: (
+        message.chat.type == "private"
+        and not message.text.startswith("/")
+        and not message.via_bot
+        and not rates_by_reply(message)
+    ),
 )
 def plain_text(message):
     show(message, message.text)
 
 
+def say(message, text):
+    """Answer a message, under it where other people write too."""
+    bot.send_message(message.chat.id, text, reply_parameters=None if private(message) else in_reply(message))
+
+
+def private(message):
+    return message.chat.type == "private"
+
+
+# --- Search
+
+
 def show(message, text):
     """Answer what a person typed: one film is its card, several are a list, none is said."""
+    viewer = message.from_user.id if private(message) else None
     try:
-        movies = find_movies(text, message.from_user.id)
-    except NotFound:
-        bot.send_message(message.chat.id, _("TMDb has no film with this id."))
-        return
-    except TMDbError:
-        movies = find_movies(text, message.from_user.id, ask_tmdb=False)
-        if not movies:
-            bot.send_message(message.chat.id, _("TMDb does not answer just now. Please try again in a few minutes."))
-            return
-    if not movies:
-        bot.send_message(
-            message.chat.id,
+        found = find_movies(text, viewer)
+    except NotFound as error:
+        return say(message, excuse(error))
+    except TMDbError as error:
+        found = find_movies(text, viewer, Ask.NEVER)
+        if not found.movies:
+            return say(message, excuse(error))
+    search = Search(text, None if private(message) else message.from_user.id)
+    if not found.movies:
+        say(
+            message,
             _("No film found. Try the original title, add the year, or send the film's address at themoviedb.org."),
         )
-    elif len(movies) == 1:
-        send_card(message.chat.id, movies[0])
+    elif len(found.movies) == 1:
+        rows = [[(_("More films called so"), search.data("more", 0))]] if found.hidden and search.fits else []
+        movie = with_details(found.movies[0], viewer)
+        send_card(message.chat.id, movie, None if private(message) else in_reply(message), rows)
     else:
-        bot.send_message(message.chat.id, **found_page(movies, 0), reply_to_message_id=message.message_id)
+        # a reply, since a long search does not fit into the buttons: they find it in the message they answer
+        bot.send_message(message.chat.id, **found_page(found, search, "found", 0), reply_parameters=in_reply(message))
 
 
-def found_page(movies, page):
-    """Text and keyboard of one page of a list of films."""
-    first = page * PAGE
-    lines = [
-        {
-            "number": first + n,
-            "movie": movie,
-            "title": shortened(movie.title, 100),
-            "vote": f"{movie.vote_average:.1f}",
-            "mine": movie.mine and points(movie.mine),
-        }
-        for n, movie in enumerate(movies[first : first + PAGE], 1)
-    ]
-    numbers = [(str(line["number"]), f"card:{line['movie'].pk}") for line in lines]
-    turns = [("‹", f"found:{page - 1}")] if page else []
-    if first + PAGE < len(movies):
-        turns.append(("›", f"found:{page + 1}"))
-    text = render_to_string("movies/found.html", {"lines": lines, "total": len(movies)})
-    rows = [row for row in (numbers[:4], numbers[4:], turns) if row]
-    return {"text": text.strip(), "reply_markup": keyboard(*rows)}
+class Search:
+    """What stands in a list's buttons: what was searched for, and in a group by whom."""
+
+    def __init__(self, text, asker=None):
+        self.text, self.asker = " ".join(text.split()), asker
+
+    @property
+    def fits(self):
+        return len(f"found:00:{self.asker or ''}:{self.text}".encode()) <= 64  # bytes (Bot API: callback_data)
+
+    def data(self, kind, page):
+        return f"{kind}:{page}:{self.asker or ''}:{self.text if self.fits else ''}"
+
+
+def found_page(found, search, kind, page):
+    """One page of the films found. `kind` is found, or more: what TMDb knows besides."""
+    total = len(found.movies)
+    heading = ngettext("%(count)d film found:", "%(count)d films found:", total) % {"count": total}
+    rows = [[(_("Look further at TMDb"), search.data("more", 0))]] if found.hidden else []
+    return film_list(
+        heading,
+        page_of(found.movies, page),
+        page,
+        total,
+        turn=lambda page: search.data(kind, page),
+        asker=search.asker,
+        rows=rows,
+    )
 
 
 @button("found")
+@button("more")
 def turn_page(query):
-    """Another page of the list; what was searched for stands in the message the list answers."""
-    asked = query.message.reply_to_message
-    text = (asked and asked.text) or ""
-    text = extract_arguments(text) if text.startswith("/") else text
-    movies = find_movies(text or "", query.from_user.id, ask_tmdb=False)
-    page = int(query.data.split(":")[1])
-    if not 0 <= page * PAGE < len(movies):
-        answer(query, _("This list is out of date: please search again."))
-        return
+    """Another page of a list, or all that TMDb knows: then under a card, whose buttons stay, as a new message."""
+    kind, page, asker, text = read_button(query, r"(found|more):(\d{1,3})(?::(\d*):(.*))?")
+    check_asker(query, asker)
+    search = Search(text or asked_for(query.message), int(asker) if asker else None)
+    viewer = None if asker else query.from_user.id
     try:
-        bot.edit_message_text(
-            chat_id=query.message.chat.id, message_id=query.message.message_id, **found_page(movies, page)
-        )
-    except ApiTelegramException as error:
-        if not unchanged(error):
-            raise
+        found = find_movies(search.text, viewer, Ask.ALWAYS if kind == "more" else Ask.NEVER)
+    except TMDbError as error:
+        raise Refusal(excuse(error)) from error
+    page = int(page)
+    if not page_of(found.movies, page):
+        raise Refusal(_("This list is out of date: please search again."))
+    contents = found_page(found, search, kind, page)
+    if query.message.photo or is_card(query.message):
+        bot.send_message(query.message.chat.id, **contents, reply_parameters=in_reply(query.message))
+    else:
+        edit(query.message, **contents)
     answer(query)
+
+
+def is_card(message):
+    rows = message.reply_markup.keyboard if message.reply_markup else []
+    return any((button.callback_data or "").startswith("rate:") for row in rows for button in row)
+
+
+def asked_for(message):
+    """What was searched for, from the message that the list answers."""
+    asked = message.reply_to_message
+    text = (asked and asked.text) or ""
+    return (extract_arguments(text) if text.startswith("/") else text) or ""
+
+
+def check_asker(query, asker):
+    """In a group only the asker's buttons act for the asker; a message that is too old to be read acts for nobody."""
+    if query.message is None or query.message.date == 0:
+        raise Refusal(_("This button is out of date."))
+    if asker and int(asker) != query.from_user.id:
+        raise Refusal(_("This list is somebody else's: please search yourself."))
 
 
 @button("card")
 def card(query):
+    movie_id, asker = read_button(query, r"card:(\d{1,10})(?::(\d{1,20}))?")
+    check_asker(query, asker)
     try:
-        send_card(query.message.chat.id, get_movie(int(query.data.split(":")[1]), query.from_user.id))
-    except TMDbError:
-        answer(query, _("TMDb does not answer just now. Please try again in a few minutes."), alert=True)
-        return
+        movie = with_details(get_movie(int(movie_id), query.from_user.id), query.from_user.id)
+    except TMDbError as error:
+        raise Refusal(excuse(error)) from error
+    send_card(query.message.chat.id, movie)
     answer(query)
+
+
+@button("similar")
+def similar(query):
+    """Films like the one on the card, as a new list; its pages by editing it."""
+    movie_id, page, asker = read_button(query, r"similar:(\d{1,10})(?::(\d{1,3})(?::(\d{1,20}))?)?")
+    check_asker(query, asker)
+    shared = not private(query.message)
+    viewer = None if shared else query.from_user.id
+    try:
+        movie = get_movie(int(movie_id), viewer)
+        movies = similar_movies(movie.pk, viewer)
+    except TMDbError as error:
+        raise Refusal(excuse(error)) from error
+    if not movies:
+        raise Refusal(_("TMDb names no similar films."))
+    number = int(page or 0)
+    if not page_of(movies, number):
+        raise Refusal(_("This list is out of date: please search again."))
+    asker = query.from_user.id if shared else None
+    owner = f":{asker}" if asker else ""
+    contents = film_list(
+        _("Similar to “%(title)s”:") % {"title": name(movie, 100)},
+        page_of(movies, number),
+        number,
+        len(movies),
+        turn=lambda page: f"similar:{movie.pk}:{page}{owner}",
+        asker=asker,
+    )
+    if page is None:
+        bot.send_message(query.message.chat.id, **contents, reply_parameters=in_reply(query.message))
+    else:
+        edit(query.message, **contents)
+    answer(query)
+
+
+# --- Inline mode
+
+
+@bot.inline_handler(lambda query: True)
+def inline(query):
+    """Films for "@bot text" in any chat; for nothing typed yet, the person's own favourites.
+
+    The results are personal: their texts are in the person's language, and the favourites are theirs.
+    """
+    start = int(query.offset) if re.fullmatch(r"[0-9]{1,4}", query.offset) else 0
+    if query.query.strip():
+        movies, hint = inline_search(query), None
+    else:
+        movies = list(Movie.objects.rated_by(query.from_user.id).order_by("-mine", "-rated_at", "id")[:500])
+        hint = None if movies else types.InlineQueryResultsButton(_("Rate films: they appear here"), None, "help")
+    page = movies[start : start + INLINE_PAGE]
+    more = start + INLINE_PAGE < len(movies)
+    try:
+        bot.answer_inline_query(
+            query.id,
+            [inline_result(movie) for movie in page],
+            cache_time=SAME_ANSWER_FOR,
+            is_personal=True,
+            next_offset=str(start + INLINE_PAGE) if more else "",
+            button=hint,
+        )
+    except ApiTelegramException as error:
+        if not gone(error):
+            raise
+
+
+def inline_search(query):
+    """Films of the table; TMDb is asked only where there are none and the person has typed more than a beginning."""
+    viewer = query.from_user.id
+    ask = Ask.IF_NOTHING if len(query.query.strip()) >= 3 and not query.offset else Ask.NEVER
+    try:
+        return find_movies(query.query, viewer, ask).movies
+    except NotFound:
+        return []
+    except TMDbError:
+        return find_movies(query.query, viewer, Ask.NEVER).movies
+
+
+def inline_result(movie):
+    """A cached photo; an article for a film whose poster is not in Telegram. Whoever reads it may open the card."""
+    movie.mine = None  # it is for others to read
+    text = caption(movie)
+    markup = keyboard([(_("Rate it in Kinoteka"), deep_link(f"movie_{movie.pk}"))])
+    title = name(movie, 100) + (f" ({movie.year})" if movie.year else "")
+    if movie.telegram_file_id:
+        return types.InlineQueryResultCachedPhoto(
+            str(movie.pk), movie.telegram_file_id, title, caption=text, parse_mode="HTML", reply_markup=markup
+        )
+    article = types.InlineQueryResultArticle(
+        str(movie.pk), title, types.InputTextMessageContent(text, parse_mode="HTML"), reply_markup=markup
+    )
+    if movie.vote_count:
+        article.description = f"⭐ {movie.vote_average:.1f}"
+    if movie.poster_path:
+        article.thumbnail_url = f"{settings.TMDB_IMAGE_URL}/w92{movie.poster_path}"
+    return article

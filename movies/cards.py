@@ -1,6 +1,7 @@
 """A film's card: caption, buttons, and how it is sent so that there is never silence."""
 
 import logging
+import re
 from html import escape, unescape
 from io import BytesIO
 from pathlib import Path
@@ -12,14 +13,15 @@ from django.utils.translation import gettext as _
 from telebot import types
 from telebot.apihelper import ApiTelegramException
 
-from config.bot import bot, keyboard
+from config.bot import bot, edit, edit_buttons, keyboard
 from movies.models import PosterStatus
-from movies.tmdb import TMDb, TMDbError
+from movies.tmdb import NotFound, TMDb, TMDbError
 
 log = logging.getLogger(__name__)
 
 LONGEST_CAPTION = 1024  # UTF-16 code units after Telegram has read the tags (Bot API: sendPhoto)
 LONGEST_TITLE = 200
+NUMBER = re.compile(r"[-+]?[0-9]{1,2}(?:[.,][0-9]*)?(?:\s*/\s*10)?", re.ASCII)  # a rating, right or wrong
 # Telegram's words for a file_id it does not know, or that belongs to another bot
 WRONG_FILE = (
     "wrong file identifier",
@@ -27,6 +29,11 @@ WRONG_FILE = (
     "wrong type of the web page content",
     "file reference",
 )
+
+
+def cleaned(text):
+    """The text without what no message can carry: NUL, and halves of a surrogate pair."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def units(text):
@@ -45,8 +52,8 @@ def shortened(text, most):
 
 def caption(movie):
     """The card's text, HTML: title, facts, the viewer's rating, and as much of the overview as fits."""
-    title = shortened(movie.title or movie.original_title or str(movie.pk), LONGEST_TITLE)
-    original = shortened(movie.original_title, LONGEST_TITLE)
+    title = name(movie, LONGEST_TITLE)
+    original = shortened(cleaned(movie.original_title).strip(), LONGEST_TITLE)
     context = {
         "movie": movie,
         "title": title,
@@ -58,8 +65,14 @@ def caption(movie):
     }
     head = render_to_string("movies/card.html", context).strip()
     left = LONGEST_CAPTION - units(visible(head)) - 2
-    overview = shortened(movie.overview, left) if left > 40 else ""
+    overview = shortened(cleaned(movie.overview).strip(), left) if left > 40 else ""
     return f"{head}\n\n{escape(overview)}" if overview else head
+
+
+def name(movie, most):
+    """The film's title, of at most so many UTF-16 code units; never empty."""
+    titles = (cleaned(title).strip() for title in (movie.title, movie.original_title))
+    return shortened(next(filter(None, titles), str(movie.pk)), most)
 
 
 def visible(html):
@@ -73,7 +86,7 @@ def points(rating):
 
 
 def buttons(movie):
-    """Rate 1-10, take the rating back, see similar films."""
+    """Rate 1-10, take the rating back, see similar films, send the card to somebody."""
 
     def label(value):
         return f"● {value}" if movie.mine == value else str(value)
@@ -81,20 +94,25 @@ def buttons(movie):
     rows = [[(label(value), f"rate:{movie.pk}:{value}") for value in part] for part in (range(1, 6), range(6, 11))]
     if movie.mine:
         rows.append([(_("Take my rating back"), f"unrate:{movie.pk}")])
-    rows.append([(_("Similar films"), f"similar:{movie.pk}")])
-    return keyboard(*rows)
+    share = types.InlineKeyboardButton(_("Share"), switch_inline_query=str(movie.pk))  # inline mode finds it by its id
+    rows.append([(_("Similar films"), f"similar:{movie.pk}"), share])
+    return rows
 
 
-def send_card(chat_id, movie):
-    """Send the film's card (a film with `mine`, see MovieQuerySet.seen_by): by file_id at once, else with the poster's bytes, else as text. Never silence.
+def send_card(chat_id, movie, reply_to=None, rows=()):
+    """Send a card of the film (one with `mine`, see MovieQuerySet.seen_by) and return the message. Never silence.
 
-    A file_id that Telegram does not know sends the poster through the pipeline again; one that comes back with the
-    bytes is kept, so that the sweep has nothing left to do.
+    By file_id at once, else with the poster's bytes, else as text. A file_id that Telegram does not know sends the
+    poster through the pipeline again; one that comes back with the bytes is kept, so that the sweep has nothing to do.
+    In a group everybody sees the card, so nobody's rating is on it; `rows` are further buttons.
     """
-    text, markup = caption(movie), buttons(movie)
+    if chat_id < 0:
+        movie.mine = None
+    text = caption(movie)
+    more = {"reply_markup": keyboard(*buttons(movie), *rows), "reply_parameters": reply_to}
     if movie.telegram_file_id:
         try:
-            return bot.send_photo(chat_id, movie.telegram_file_id, text, reply_markup=markup)
+            return bot.send_photo(chat_id, movie.telegram_file_id, text, **more)
         except ApiTelegramException as error:
             if not is_wrong_file(error):
                 raise
@@ -104,7 +122,7 @@ def send_card(chat_id, movie):
     if movie.poster_status in (PosterStatus.WAITING, PosterStatus.LOCAL) and (poster := poster_bytes(movie)):
         try:
             photo = types.InputFile(BytesIO(poster), file_name=f"{movie.pk}.jpg")
-            message = bot.send_photo(chat_id, photo, text, reply_markup=markup)
+            message = bot.send_photo(chat_id, photo, text, **more)
         except ApiTelegramException as error:
             if error.error_code != 400:
                 raise
@@ -114,7 +132,40 @@ def send_card(chat_id, movie):
             movie.poster_uploaded(largest.file_id, largest.width, largest.height)
             return message
     movie.poster_wanted()
-    return bot.send_message(chat_id, text, reply_markup=markup)
+    return bot.send_message(chat_id, text, **more)
+
+
+def show_rating(message, movie):
+    """Bring a card up to date with its reader's rating; one that many read shows none. False where that cannot be."""
+    if message is None or message.chat.type != "private":
+        return False
+    return edit(message, caption(movie), keyboard(*buttons(movie)))
+
+
+def ask_on_card(message, *rows):
+    """Put a question in the place of the card's buttons. False where it cannot be done."""
+    return edit_buttons(message, keyboard(*rows))
+
+
+def movie_on_card(message):
+    """The TMDb id of the film whose card the message is, by its buttons; None for any other message."""
+    if message is None or not message.reply_markup or message.from_user.id != bot.user.id:
+        return None
+    data = [button.callback_data or "" for row in message.reply_markup.keyboard for button in row]
+    ids = {found[1] for text in data if (found := re.fullmatch(r"(?:rate|unrate):(\d+)(?::\d+)?", text))}
+    return int(ids.pop()) if len(ids) == 1 else None
+
+
+def rates_by_reply(message):
+    """Whether a message is a number in reply to a card: a rating, and no search."""
+    return bool(NUMBER.fullmatch(message.text.strip())) and movie_on_card(message.reply_to_message) is not None
+
+
+def excuse(error):
+    """What to tell a person where TMDb gave us no film."""
+    if isinstance(error, NotFound):
+        return _("TMDb has no film with this id.")
+    return _("TMDb does not answer just now. Please try again in a few minutes.")
 
 
 def poster_bytes(movie):

@@ -1,16 +1,21 @@
 """Films for everybody else: from the table, else from TMDb, and how an answer of TMDb's becomes a row."""
 
+import hashlib
+import logging
 import re
 import time
 from dataclasses import dataclass
 from datetime import date
+from enum import Enum
 
 from django.conf import settings
 from django.core.cache import cache
 from django.db.models import Case, IntegerField, Q, Value, When
 
 from movies.models import FROM_THE_START, Movie, PosterNeed, PosterStatus, searchable
-from movies.tmdb import NotFound, TMDb, Unavailable
+from movies.tmdb import NotFound, TMDb, TMDbError, Unavailable
+
+log = logging.getLogger(__name__)
 
 LARGEST_ID = 2**31 - 1  # PostgreSQL's integer
 LONGEST_TEXT = 10_000  # characters of a title or overview that are kept
@@ -26,7 +31,7 @@ LIST_FIELDS = [
     "vote_count",
     "search_text",
 ]
-DETAIL_FIELDS = [*LIST_FIELDS, "runtime", "details_at"]
+DETAIL_FIELDS = [*LIST_FIELDS, "runtime", "imdb_id", "details_at"]
 
 
 class Malformed(Unavailable):
@@ -54,19 +59,29 @@ def movie_from(reply, details=False):
         overview=_text(reply.get("overview")),
         release_date=_date(reply.get("release_date")),
         runtime=reply["runtime"] if _whole(reply.get("runtime"), 1, 100_000) else None,
+        imdb_id=_imdb_id(reply.get("imdb_id")),
         popularity=_number(reply.get("popularity"), 1e9),
         vote_average=_number(reply.get("vote_average"), 10),
         vote_count=reply["vote_count"] if _whole(reply.get("vote_count"), 0, LARGEST_ID) else 0,
         poster_path=poster_path,
         poster_status=PosterStatus.WAITING if poster_path else PosterStatus.NONE,
+        poster_next_try_at=int(time.time()),
         details_at=int(time.time()) if details else None,
         search_text=searchable(title, original),
     )
 
 
 def _text(value):
-    """PostgreSQL takes no NUL in a text, and a title of a megabyte is no title."""
-    return value.replace("\0", "").strip()[:LONGEST_TEXT] if isinstance(value, str) else ""
+    """PostgreSQL takes no NUL in a text, no database half a surrogate pair, and a title of a megabyte is no title."""
+    return cleaned(value).strip()[:LONGEST_TEXT] if isinstance(value, str) else ""
+
+
+def cleaned(text):
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _imdb_id(value):
+    return value if isinstance(value, str) and re.fullmatch(r"tt\d{5,12}", value, re.ASCII) else ""
 
 
 def _whole(value, least, most):
@@ -158,17 +173,27 @@ def change_poster(movie, need=PosterNeed.SOMEDAY):
 
 # --- Looking films up
 
-ADDRESS = re.compile(r"(?:themoviedb\.org|tmdb\.org|/)/?movie/(\d{1,10})", re.IGNORECASE)
+ADDRESS = re.compile(r"(?:themoviedb\.org|tmdb\.org|/)/?(?:[a-z]{2}(?:-[a-z]{2})?/)?movie/(\d+)", re.IGNORECASE)
 TITLE_AND_YEAR = re.compile(r"(?P<title>.*\S)[\s,]+\(?(?P<year>(?:18|19|20)\d\d)\)?")
+LONGEST_QUERY = 200  # characters; TMDb's longest title has fewer
 THIN = 5  # fewer films than this, none of them of just this title, and TMDb is asked
+MOST = 50  # films of the table for one query
 ASKED_FOR = 24 * 3600  # seconds for which TMDb is not asked the same again
+
+
+class Ask(Enum):
+    """When a search asks TMDb."""
+
+    NEVER = "never"
+    IF_NOTHING = "where the table knows no such film"
+    IF_THIN = "where the table knows few such films, and none of just this title"
+    ALWAYS = "whatever the table knows"
 
 
 @dataclass(frozen=True)
 class Query:
     """What a person typed to find a film."""
 
-    text: str
     movie_id: int | None = None
     title: str = ""
     year: int | None = None
@@ -176,13 +201,35 @@ class Query:
     @classmethod
     def parse(cls, text):
         """A TMDb id, an address of TMDb's, a title, or a title with a year."""
-        text = " ".join(text.replace("\0", "").split())[:200]
+        text = " ".join(cleaned(text).split())
         if found := ADDRESS.search(text):
-            return cls(text, movie_id=int(found[1]))
-        movie_id = int(text) if re.fullmatch(r"[0-9]{1,10}", text) else None
-        if found := TITLE_AND_YEAR.fullmatch(text):
-            return cls(text, movie_id, found["title"], int(found["year"]))
-        return cls(text, movie_id, text)
+            return cls(movie_id=int(found[1][:20]))
+        text = text[:LONGEST_QUERY]
+        if re.fullmatch(r"[0-9]{1,10}", text):
+            return cls(int(text), text)
+        found = TITLE_AND_YEAR.fullmatch(text)
+        if found and int(found["year"]) <= date.today().year + 10:  # Blade Runner 2049 is no film of 2049
+            return cls(title=found["title"], year=int(found["year"]))
+        return cls(title=text)
+
+    @property
+    def words(self):
+        return searchable(self.title)
+
+    def is_title_of(self, movie):
+        return self.words in movie.search_text.split("|")
+
+    def as_title(self):
+        """The same with the year as a part of the title: Wonder Woman 1984."""
+        return Query(title=f"{self.title} {self.year}") if self.year else self
+
+
+@dataclass(frozen=True)
+class Found:
+    """Films for a query, best first; `hidden`: TMDb has not been asked, and may know more."""
+
+    movies: list
+    hidden: bool = False
 
 
 def get_movie(movie_id, viewer=None):
@@ -190,49 +237,97 @@ def get_movie(movie_id, viewer=None):
 
     Raises TMDbError, NotFound among them.
     """
-    if not 0 < movie_id <= LARGEST_ID:
-        raise NotFound(f"/movie/{movie_id}: no such id")
-    films = Movie.objects.seen_by(viewer)
-    movie = films.filter(pk=movie_id).first()
+    movie = movie_in_table(movie_id, viewer)
     if movie is None:
         save_movies([fetch_movie(movie_id, TMDb(patient=False))], PosterNeed.ASKED)
-        movie = films.get(pk=movie_id)
+        movie = Movie.objects.seen_by(viewer).get(pk=movie_id)
     return movie
 
 
-def find_movies(text, viewer=None, ask_tmdb=True):
-    """Films for what a person typed, best first, with the viewer's ratings (`mine`); none for an empty text.
+def with_details(movie, viewer=None):
+    """The film as its card shows it: one that is known from a list row only is asked for, once a day at most."""
+    asked = f"details:{movie.pk}"
+    if movie.details_at or movie.telegram_file_id or cache.get(asked):
+        return movie
+    cache.set(asked, True, ASKED_FOR)
+    try:
+        save_movies([fetch_movie(movie.pk, TMDb(patient=False))], PosterNeed.ASKED)
+    except TMDbError as error:
+        log.warning("film %s: its card goes without details: %s", movie.pk, error)
+        return movie
+    return Movie.objects.seen_by(viewer).get(pk=movie.pk)
 
-    What the table knows is found without TMDb. TMDb is asked, once a day for the same words, where the table's answer
-    is thin; what it says is kept. Raises Unavailable where TMDb was needed and could not be asked.
+
+def movie_in_table(movie_id, viewer=None):
+    """The film with this TMDb id, or None. Raises NotFound for what is no id."""
+    if not 0 < movie_id <= LARGEST_ID:
+        raise NotFound(f"/movie/{movie_id}: no such id")
+    return Movie.objects.seen_by(viewer).filter(pk=movie_id).first()
+
+
+def find_movies(text, viewer=None, ask=Ask.IF_THIN):
+    """Films for what a person typed, with the viewer's ratings (`mine`); none for an empty text.
+
+    What the table knows is found without TMDb. What TMDb says is kept, and for a day it is not asked for the same words
+    again. Raises NotFound for an address of no film, Unavailable where TMDb was needed and could not be asked.
     """
     query = Query.parse(text)
-    if query.movie_id and not query.title:
-        return [get_movie(query.movie_id, viewer)]
-    if not query.title:
-        return []
-    found = []
-    if query.movie_id:
-        try:
-            found = [get_movie(query.movie_id, viewer)]
-        except NotFound:
-            pass
-    known = search_table(query, viewer)
-    if ask_tmdb and not found and is_thin(known, query) and ask_once(query):
-        known = search_table(query, viewer)
-    if not known and query.year:  # "Blade Runner 2049": the year belongs to the title
-        query = Query(query.text, title=query.text)
-        known = search_table(query, viewer)
-        if ask_tmdb and is_thin(known, query) and ask_once(query):
-            known = search_table(query, viewer)
-    if found:  # a number: of its titles only those that are just this number
-        known = [movie for movie in known if movie.pk != found[0].pk and is_title(movie, query)]
-    return found + known
+    if query.title and query.movie_id is not None:
+        return find_number(query, viewer, ask)
+    if query.title:
+        return find_titles(query, viewer, ask)
+    return Found([get_movie(query.movie_id, viewer)] if query.movie_id is not None else [])
 
 
-def search_table(query, viewer=None, most=50):
+def find_number(query, viewer, ask):
+    """The film of this id, and films that are called so: 1917, 300, 12."""
+    try:
+        film = movie_in_table(query.movie_id, viewer)
+        short = len(query.title) <= 4  # hardly any title is a longer number
+        if film is None and not short and ask in (Ask.IF_THIN, Ask.ALWAYS):
+            film = get_movie(query.movie_id, viewer)
+        if film and ask is not Ask.ALWAYS:
+            called = [movie for movie in search_table(query, viewer) if query.is_title_of(movie) and movie != film]
+            return Found([film, *called], hidden=short and not called)
+        found = find_titles(query, viewer, ask)
+        if film is None and ask in (Ask.IF_THIN, Ask.ALWAYS):
+            film = get_movie(query.movie_id, viewer)
+    except NotFound:
+        return find_titles(query, viewer, ask)
+    if film is None:
+        return found
+    called = [movie for movie in found.movies if ask is Ask.ALWAYS or query.is_title_of(movie)]
+    return Found([film, *(movie for movie in called if movie != film)], found.hidden)
+
+
+def find_titles(query, viewer, ask):
+    Movie.objects.make_searchable()
+    known = known_titles(query, viewer)
+    answer = kept_answer(query)
+    if answer is None and is_wanted(ask, known, query):
+        answer = ask_once(query)
+        if not answer and not known and query.year:
+            answer = ask_once(query.as_title())
+        known = known_titles(query, viewer)
+    films = known + others(answer or [], known, viewer)
+    return Found(films or near_year(query, viewer), hidden=answer is None)
+
+
+def is_wanted(ask, known, query):
+    """Whether TMDb is to be asked, given what the table knows."""
+    if ask is Ask.IF_THIN:
+        return len(known) < THIN and not any(query.is_title_of(movie) for movie in known)
+    return ask is Ask.ALWAYS or (ask is Ask.IF_NOTHING and not known)
+
+
+def known_titles(query, viewer):
+    """Films of the table for a title with a year, else for a title that ends with one: Wonder Woman 1984."""
+    return search_table(query, viewer) or (search_table(query.as_title(), viewer) if query.year else [])
+
+
+def search_table(query, viewer=None):
     """Films of the table whose titles hold the words of the query, in any script and case; best first."""
-    words = searchable(query.title)
+    words = query.words
     films = Movie.objects.seen_by(viewer)
     for word in words.split():
         films = films.filter(search_text__contains=word)
@@ -242,33 +337,70 @@ def search_table(query, viewer=None, most=50):
     closeness = Case(
         When(exact, then=Value(0)),
         When(Q(search_text__startswith=words) | Q(search_text__contains=f"|{words}"), then=Value(1)),
-        When(search_text__contains=words, then=Value(2)),
-        default=Value(3),
+        When(search_text__contains=f" {words}", then=Value(2)),
+        When(search_text__contains=words, then=Value(3)),
+        default=Value(4),
         output_field=IntegerField(),
     )
-    return list(films.order_by(closeness, "-vote_count", "-popularity", "id")[:most])
+    return list(films.order_by(closeness, "-vote_count", "-popularity", "id")[:MOST]) if words else []
 
 
-def is_title(movie, query):
-    return searchable(query.title) in movie.search_text.split("|")
+def near_year(query, viewer):
+    """Films of this title from the year before or after: countries differ about the year of a film."""
+    if not query.year:
+        return []
+    films = search_table(Query(title=query.title), viewer)
+    return [movie for movie in films if movie.year and abs(movie.year - query.year) == 1]
 
 
-def is_thin(movies, query):
-    return len(movies) < THIN and not any(is_title(movie, query) for movie in movies)
+def others(ids, known, viewer):
+    """The films with these ids, in this order, that are not known yet: TMDb knows titles that our table does not."""
+    ids = [id for id in ids if id not in {movie.pk for movie in known}]
+    films = Movie.objects.seen_by(viewer).in_bulk(ids)
+    return [films[id] for id in ids if id in films]
+
+
+# --- Lists that TMDb makes, kept for a day
 
 
 def ask_once(query):
-    """Ask TMDb for films of this title and keep them; False where it was asked within the last day."""
-    key = f"search:{searchable(query.title).encode().hex()[:180]}:{query.year or ''}"
-    if cache.get(key):
-        return False
-    rows = TMDb(patient=False).search(query.title, query.year).get("results")
-    movies = []
+    """The ids of TMDb's films for a query; asked within the last day, its answer of then."""
+    return kept_or_asked(key_of(query), lambda tmdb: tmdb.search(query.title, query.year))
+
+
+def kept_answer(query):
+    return cache.get(key_of(query))
+
+
+def key_of(query):
+    return f"search:{hashlib.sha256(query.words.encode()).hexdigest()[:40]}:{query.year or ''}"
+
+
+def similar_movies(movie_id, viewer=None):
+    """The films TMDb shows beside this one. Raises TMDbError."""
+    ids = kept_or_asked(f"similar:{movie_id}", lambda tmdb: tmdb.recommendations(movie_id))
+    return others([id for id in ids if id != movie_id], [], viewer)
+
+
+def kept_or_asked(key, ask):
+    """The ids of the films in a list of TMDb's, from the cache, else from TMDb: asked once, and its films kept."""
+    ids = cache.get(key)
+    if ids is None:
+        movies = movies_in(ask(TMDb(patient=False)))
+        save_movies(movies)
+        ids = [movie.id for movie in movies]
+        cache.set(key, ids, ASKED_FOR)
+    return ids
+
+
+def movies_in(reply):
+    """Unsaved films of a list of TMDb's; one odd row hides no other."""
+    rows = reply.get("results")
+    movies = {}
     for row in rows if isinstance(rows, list) else []:
         try:
-            movies.append(movie_from(row))
+            movie = movie_from(row)
         except Unavailable:
-            continue  # one odd row hides no other
-    save_movies(movies)
-    cache.set(key, True, ASKED_FOR)
-    return True
+            continue
+        movies.setdefault(movie.id, movie)
+    return list(movies.values())
