@@ -152,11 +152,13 @@ def save_movies(movies, need=PosterNeed.SOMEDAY):
         Movie.objects.bulk_create(listed, ignore_conflicts=True, batch_size=500)
     if detailed:
         paths = dict(Movie.objects.filter(id__in=[m.id for m in detailed]).values_list("id", "poster_path"))
+        fresh = [m.poster_path for m in detailed]  # bulk_create reads what it did not write back into the films
         Movie.objects.bulk_create(
             detailed, update_conflicts=True, unique_fields=["id"], update_fields=DETAIL_FIELDS, batch_size=500
         )
-        for movie in detailed:
-            if paths.get(movie.id, movie.poster_path) != movie.poster_path:
+        for movie, poster_path in zip(detailed, fresh, strict=True):
+            if paths.get(movie.id, poster_path) != poster_path:
+                movie.poster_path = poster_path
                 change_poster(movie, need)
 
 

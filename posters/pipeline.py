@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError, connection, connections,
 from django.db.models import F
 from telebot.apihelper import ApiException, ApiHTTPException, ApiTelegramException
 
-from config import turns
+from config import signs, turns
 from config.bot import bot
 from config.telegram import TelegramUnavailable, patience, retry_after
 from movies.models import FROM_THE_START, SET_ASIDE, Movie, PosterNeed, PosterStatus
@@ -174,11 +174,13 @@ def _postpone(movie, why, **more):
         return
     delay = DELAYS[movie.poster_attempts - 1]
     log.warning("film %s: %s; again in %s s", movie.pk, why, delay)
+    signs.failed("posters", why)
     _held(movie).update(poster_next_try_at=int(time.time()) + delay, poster_error=why, **more)
 
 
 def _set_aside(movie, why):
     """Nothing more is tried until requeue_posters(); nothing is left on the disk meanwhile."""
+    signs.failed("posters", why)
     log.error("film %s: %s; set aside (manage.py requeue_posters --movie %s)", movie.pk, why, movie.pk)
     if _held(movie).update(
         poster_status=PosterStatus.WAITING, local_path="", poster_next_try_at=SET_ASIDE, poster_error=why
@@ -241,7 +243,7 @@ def download_posters(run):
 
 
 def _claim_downloads(run, most, alone):
-    """Up to `most` films to begin now. One that twice ended its worker without a word is taken alone, after the others."""
+    """Up to `most` films to begin; one that twice ended its worker without a word is taken alone, the last of all."""
     room = run.begin(most)
     claimed = []
     while room and not claimed and (due := Movie.objects.awaiting_download().most_needed(room)):
@@ -301,6 +303,7 @@ def _save_downloads(outcomes):
                 "poster_status": PosterStatus.LOCAL,
                 "local_path": path,
                 "poster_unanswered": F("poster_unanswered"),
+                "poster_next_try_at": int(time.time()),  # the clock that awaiting_upload() looks at
             }
             if _held(movie).update(**FROM_THE_START | local):
                 counts.append("done")
@@ -337,6 +340,7 @@ def _release_all(movies):
 def _give_up(movie, why):
     """There is no such image; an older poster goes on serving. A refresh that brings another path begins anew."""
     log.warning("film %s: %s", movie.pk, why)
+    signs.failed("posters", why)
     status = PosterStatus.TELEGRAM if movie.telegram_file_id else PosterStatus.NONE
     _held(movie).update(poster_status=status, poster_attempts=0, poster_next_try_at=0, poster_error=why)
 
