@@ -10,6 +10,7 @@ CLOCK = {
     "download posters": ("posters.tasks.download_posters", 1),
     "upload posters": ("posters.tasks.upload_posters", 1),
     "refresh films": ("movies.tasks.refresh_movies", 60),
+    "count figures": ("config.tasks.count_figures", 1),
     "end old sessions": ("users.tasks.end_sessions", 5),
 }
 
