@@ -11,8 +11,9 @@ from telebot.apihelper import ApiException
 
 from config.bot import bot
 from config.telegram import TelegramUnavailable
-from ratings.importer import begin, import_queued, queued_now
+from ratings.importer import begin, import_queued, may_be_quick, queued_now
 from ratings.models import Import
+from ratings.writeback import write_pending
 from users.models import SyncStatus, User
 
 # Seconds of one run: short, so that a worker told to stop does; the rest is done by the next run, called at once.
@@ -49,8 +50,8 @@ def show_in(user_id, message_id):
             return
         old = run.message_id
         if queued or run.told_at is None:
-            run.message_id, run.scheduled = message_id or old, False
-            run.save(update_fields=["message_id", "scheduled"])
+            run.message_id, run.scheduled, run.next_try_at = message_id or old, False, 0
+            run.save(update_fields=["message_id", "scheduled", "next_try_at"])
             needless = old
         else:
             needless = message_id  # all was over, and told, before this message came
@@ -78,6 +79,11 @@ def queue_daily_imports():
     for user in due:
         with transaction.atomic():
             if User.objects.filter(pk=user.pk, sync_status=SyncStatus.IMPORTED).queue_import():
-                begin(user, scheduled=True)
+                begin(user, scheduled=True, quick=may_be_quick(user.pk))
                 queued += 1
     return f"{queued} queued"
+
+
+def write_ratings(user_id=None):
+    """Write to TMDb what was rated here, by this person or by everybody."""
+    return f"{write_pending(user_id)} written"
