@@ -1,5 +1,6 @@
 """Whose turn it is and who is at work, over all processes: through Redis where REDIS_URL is set, else the database."""
 
+import logging
 import os
 import threading
 import time
@@ -12,6 +13,8 @@ from django.db import close_old_connections, connection, transaction
 from django.db.models import Q
 
 from config.models import Lease, Turn
+
+log = logging.getLogger(__name__)
 
 # --- Turns: a limit of so many a second
 
@@ -172,8 +175,8 @@ def _renew(name, holder, seconds, done):
             close_old_connections()
             try:
                 _hold(name, holder, seconds)
-            except Exception:  # the database or Redis is away: the next round tries again
-                continue
+            except Exception as error:
+                log.warning("the lease %s could not be renewed: %s; the next round tries again", name, error)
     finally:
         connection.close()
 

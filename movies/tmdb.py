@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import time
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import cache
 
@@ -131,10 +132,8 @@ class TMDb:
 
     def end_session(self, session_id):
         """End a session; one that is already over is no error."""
-        try:
+        with suppress(NotFound, SessionRefused):
             self._once("DELETE", "/authentication/session", {"session_id": session_id})
-        except (NotFound, SessionRefused):
-            pass
 
     def account(self, session_id):
         """The account of a session: /account."""
@@ -156,10 +155,8 @@ class TMDb:
 
     def unrate(self, movie_id, session_id):
         """Take the account's rating of a film back; where there is none, that is no error."""
-        try:
+        with suppress(NotFound):
             self._once("DELETE", f"/movie/{int(movie_id)}/rating", session_id=session_id)
-        except NotFound:
-            pass
 
     # --- how
 

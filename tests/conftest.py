@@ -1,5 +1,6 @@
 """The sandbox for every test, and real processes of ours that talk to it."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -110,10 +111,8 @@ class Process:
 
     def kill(self):
         """kill -9 for the process and all it started."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         return self.wait()
 
     def wait(self, seconds=30):

@@ -16,7 +16,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def answers(sandbox):
     """Every text the bot has sent, in order."""
-    return [call.params["text"] for call in list(sandbox.telegram.calls) if call.method == "sendMessage" and call.status == 200]
+    return [
+        call.params["text"]
+        for call in list(sandbox.telegram.calls)
+        if call.method == "sendMessage" and call.status == 200
+    ]
 
 
 def test_a_killed_bot_loses_none_of_the_updates_it_had_taken(sandbox, start):

@@ -107,7 +107,9 @@ def test_a_card_by_upload_then_by_the_file_id_that_came_back(witness, bot, sandb
 def test_a_wrong_file_id_still_gets_its_card(witness, bot):
     movie = matrix(poster_status=PosterStatus.TELEGRAM, telegram_file_id="AgACAgIAAxkBAAIBY2-of-another-bot")
     witness.say("/movie 603")
-    wait_until(lambda: len(witness.calls("sendPhoto")) + len(witness.calls("sendMessage")) >= 2, explain=lambda: bot.output)
+    wait_until(
+        lambda: len(witness.calls("sendPhoto")) + len(witness.calls("sendMessage")) >= 2, explain=lambda: bot.output
+    )
     movie.refresh_from_db()
     assert movie.telegram_file_id != "AgACAgIAAxkBAAIBY2-of-another-bot"
     assert [record["method"] for record in witness.refused()] == ["sendPhoto"]

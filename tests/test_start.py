@@ -12,6 +12,16 @@ import requests
 
 from tests.conftest import wait_until
 
+SERVICES = (
+    "TELEGRAM_BOT_TOKEN",
+    "TELEGRAM_API_URL",
+    "TELEGRAM_POSTER_CHANNELS",
+    "TMDB_API_KEY",
+    "TMDB_API_URL",
+    "TMDB_IMAGE_URL",
+    "TMDB_WEB_URL",
+)
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -29,18 +39,7 @@ def newcomer(tmp_path):
         "REDIS_URL": "",
         "SANDBOX": "",
         "SANDBOX_PORT": str(free_port()),
-        **{
-            name: ""
-            for name in (
-                "TELEGRAM_BOT_TOKEN",
-                "TELEGRAM_API_URL",
-                "TELEGRAM_POSTER_CHANNELS",
-                "TMDB_API_KEY",
-                "TMDB_API_URL",
-                "TMDB_IMAGE_URL",
-                "TMDB_WEB_URL",
-            )
-        },
+        **dict.fromkeys(SERVICES, ""),
     }
 
 

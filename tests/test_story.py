@@ -30,11 +30,18 @@ def account(sandbox):
     tmdb.add_film(ODD["no poster"], poster=None, title_ru="Без афиши", title_en="No Poster", original_title="No Poster")
     tmdb.add_film(ODD["no date"], title_ru="Без даты", original_title="No Date", release_date="")
     tmdb.add_film(ODD["no runtime"], title_ru="Без длины", original_title="No Runtime", runtime=0)
-    tmdb.add_film(ODD["no overview"], title_ru="Без описания", original_title="No Overview", overview_ru="", overview_en="")
+    tmdb.add_film(
+        ODD["no overview"], title_ru="Без описания", original_title="No Overview", overview_ru="", overview_en=""
+    )
     tmdb.add_film(ODD["gone from TMDb"], title_ru="Пропавший", original_title="Gone")
     tmdb.add_film(
-        ODD["no translation"], title_ru="", overview_ru="", title_en="Untranslated", overview_en="In English only.",
-        original_title="未翻訳", original_language="ja",
+        ODD["no translation"],
+        title_ru="",
+        overview_ru="",
+        title_en="Untranslated",
+        overview_en="In English only.",
+        original_title="未翻訳",
+        original_language="ja",
     )
     tmdb.gone(ODD["gone from TMDb"])
     account = tmdb.add_account("film_lover")
@@ -107,8 +114,10 @@ def test_from_connect_to_cards_that_ask_tmdb_nothing(sandbox, account, start, en
     before = user.last_sync_at
     anna.send("/sync")
     wait_until(
-        lambda: [r for r in sandbox.tmdb.requests if "/rated/movies" in r.path]
-        and User.objects.get(pk=anna.id).sync_status == SyncStatus.IMPORTED,
+        lambda: (
+            [r for r in sandbox.tmdb.requests if "/rated/movies" in r.path]
+            and User.objects.get(pk=anna.id).sync_status == SyncStatus.IMPORTED
+        ),
         90,
         logs,
     )
@@ -124,6 +133,5 @@ def test_from_connect_to_cards_that_ask_tmdb_nothing(sandbox, account, start, en
 
 
 def files_in(folder):
-
 
     return list(Path(folder).glob("*"))

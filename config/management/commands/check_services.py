@@ -21,7 +21,8 @@ class Command(BaseCommand):
                 serious = problem.level >= ERROR
                 failed += serious
                 style = self.style.ERROR if serious else self.style.WARNING
-                self.stderr.write(style(f"{'wrong' if serious else 'note'}  {problem.msg} {problem.hint or ''}".rstrip()))
+                verdict = "wrong " if serious else "note  "
+                self.stderr.write(style(f"{verdict} {problem.msg} {problem.hint or ''}".rstrip()))
             if not problems and not quiet:
                 self.stdout.write(f"ok     {check.__doc__.strip()}")
         if failed:

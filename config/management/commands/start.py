@@ -29,7 +29,7 @@ class Child:
 
     def begin(self):
         self.since = time.monotonic()
-        self.process = subprocess.Popen(self.command, cwd=settings.BASE_DIR, start_new_session=True)
+        self.process = subprocess.Popen(self.command, cwd=settings.BASE_DIR, start_new_session=True)  # noqa: S603 ours
 
     @property
     def running(self):
@@ -47,7 +47,7 @@ class Child:
 
 
 class Command(BaseCommand):
-    help = "Everything on this machine: migrations, web, worker, bot and, without a token, the sandbox. Ctrl-C stops it."
+    help = "Everything on this machine: migrations, web, worker, bot and, without a token, the sandbox."
     requires_system_checks = ["__all__"]
 
     def add_arguments(self, parser):
