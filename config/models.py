@@ -13,6 +13,9 @@ class Turn(models.Model):
         db_table = "turns"
         db_table_comment = "Rate limits over all processes"
 
+    def __str__(self):
+        return self.name
+
 
 class Lease(models.Model):
     """Work that only one process may do at a time, until the lease runs out; see config.turns."""
@@ -24,6 +27,9 @@ class Lease(models.Model):
     class Meta:
         db_table = "leases"
         db_table_comment = "Who is at work on what, and until when"
+
+    def __str__(self):
+        return self.name
 
 
 class Heartbeat(models.Model):
