@@ -1,5 +1,6 @@
 """/start, /help, /connect and /sync: who the person is to us and to TMDb."""
 
+import re
 import time
 from urllib.parse import quote
 
@@ -10,12 +11,28 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django_q.tasks import async_task
-from telebot.util import extract_arguments
+from telebot.util import content_type_media, extract_arguments
 
-from config.bot import answer, bot, button, command, deep_link, edit, edit_buttons, keyboard, only_in_private
-from movies.cards import send_card
-from movies.catalogue import get_movie
-from movies.tmdb import NotApproved, NotFound, TMDb, TMDbError, TokenSpent
+from config.bot import (
+    Refusal,
+    answer,
+    bot,
+    button,
+    command,
+    command_of,
+    deep_link,
+    edit,
+    edit_buttons,
+    in_reply,
+    keyboard,
+    menu,
+    only_in_private,
+    prefix_of,
+    prefixes,
+)
+from movies.cards import excuse, send_card
+from movies.catalogue import get_movie, with_details
+from movies.tmdb import NotApproved, TMDb, TMDbError, TokenSpent, Unavailable
 from users import leaving
 from users.models import SyncStatus, User, session_cipher
 
@@ -29,24 +46,22 @@ def start(message):
         User.objects.met(message.from_user)
         if payload == "tmdb":
             return finish_link(message)
-        kind, _underscore, movie_id = payload.partition("_")
-        if kind == "movie" and movie_id.isdecimal():
-            return send_asked_card(message, int(movie_id))
+        if found := re.fullmatch(r"movie_([0-9]{1,20})", payload):
+            return send_asked_card(message, int(found[1]))
     return show_help(message)
 
 
 @command("help", gettext_lazy("help"))
 def show_help(message):
-    bot.send_message(message.chat.id, render_to_string("users/help.html").strip())
+    bot.send_message(message.chat.id, render_to_string("users/help.html", {"commands": menu}).strip())
 
 
 def send_asked_card(message, movie_id):
+    viewer = message.from_user.id
     try:
-        send_card(message.chat.id, get_movie(movie_id, message.from_user.id))
-    except NotFound:
-        bot.send_message(message.chat.id, _("TMDb has no film with this id."))
-    except TMDbError:
-        bot.send_message(message.chat.id, _("TMDb does not answer just now. Please try again in a few minutes."))
+        send_card(message.chat.id, with_details(get_movie(movie_id, viewer), viewer))
+    except TMDbError as error:
+        bot.send_message(message.chat.id, excuse(error))
 
 
 # --- The link with TMDb
@@ -62,7 +77,8 @@ def connect(message):
     if not only_in_private(message):
         return
     user = User.objects.met(message.from_user)
-    if user.connected and extract_arguments(message.text) != "again":
+    broken = user.sync_status == SyncStatus.FAILED  # perhaps TMDb no longer lets us in
+    if user.connected and not broken and extract_arguments(message.text) != "again":
         text = _("Your TMDb account is already linked. /sync imports your ratings again; /disconnect ends the link.")
         bot.send_message(message.chat.id, text)
         return
@@ -136,18 +152,17 @@ def finish_link(message):
 
 def link(user, token):
     """Make the approved token the person's session; an older session is ended. Raises TMDbError."""
-    tmdb = TMDb(patient=False)
-    old = user.session_id if user.connected else None
-    session_id = tmdb.new_session(token)
+    session_id = TMDb(patient=False).new_session(token)
     forget_tokens(user)
     try:
-        account = TMDb(patient=True).account(session_id)  # patient: the token is spent, there is no second try
-    except TMDbError:
-        tmdb.end_session(session_id)
-        raise
-    user.connect(account["id"], session_id)
-    if old:
-        tmdb.end_session(old)
+        account_id = TMDb(patient=True).account(session_id)["id"]  # patient: the token is spent, there is no second try
+    except (TMDbError, KeyError):
+        leaving.discard(session_id)
+        raise Unavailable("/account") from None
+    old = leaving.set_aside(user)
+    user.connect(account_id, session_id)
+    user.pending_writes.update(attempts=0, next_try_at=0)  # ratings that the old session could not write
+    leaving.end_now(old)
 
 
 def remember_token(user, token):
@@ -195,6 +210,39 @@ def membership(change):
     """Remember who blocked the bot, so that nobody writes to them until they come back."""
     blocked = change.new_chat_member.status == "kicked"
     User.objects.filter(pk=change.from_user.id).update(blocked_at=int(time.time()) if blocked else None)
+
+
+# --- What is not for us
+
+
+@bot.message_handler(func=lambda message: message.text.startswith("/") and is_unknown(message))
+def unknown_command(message):
+    bot.send_message(
+        message.chat.id,
+        _("I do not know this command. /help lists those I do."),
+        reply_parameters=None if message.chat.type == "private" else in_reply(message),
+    )
+
+
+def is_unknown(message):
+    """In private whatever begins like a command; in a group only what names this bot."""
+    name = command_of(message)
+    if message.chat.type == "private":
+        return name not in menu
+    return name is not None and name not in menu and "@" in message.text.split(maxsplit=1)[0]
+
+
+@bot.message_handler(
+    content_types=[kind for kind in content_type_media if kind not in ("text", "document")],
+    func=lambda message: message.chat.type == "private" and not message.via_bot,
+)
+def no_text(message):
+    bot.send_message(message.chat.id, _("I understand titles of films, not this. Send me a title, or see /help."))
+
+
+@bot.callback_query_handler(lambda query: prefix_of(query) not in prefixes)
+def unknown_button(query):
+    raise Refusal(_("This button is out of date."))
 
 
 # --- What of theirs is written to TMDb

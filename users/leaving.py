@@ -10,7 +10,7 @@ from django.db.models import F
 from django_q.models import Task
 
 from movies.tmdb import TMDb, TMDbError
-from users.models import OldSession, SessionUnreadable, User, decrypted
+from users.models import OldSession, SessionUnreadable, User, decrypted, session_cipher
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,11 @@ def write_again(user_id):
 def set_aside(user):
     """Keep the person's session, encrypted as it is, until TMDb has ended it; None where there is none."""
     return OldSession.objects.create(session_id=user.tmdb_session_id) if user.connected else None
+
+
+def discard(session_id):
+    """End a session that came to nothing."""
+    end_now(OldSession.objects.create(session_id=session_cipher().encrypt(session_id.encode()).decode()))
 
 
 def end_now(old):
