@@ -43,8 +43,10 @@ BATCH = 50  # details written at once
 LINGER = 0.5  # seconds that details wait for a full batch
 DRAIN = 5.0  # seconds that the end of a slice leaves to requests under way
 TRIES = 4  # of a film, or of a page TMDb refuses, before that is taken for its answer
-LONGEST_PAUSE = 30.0  # seconds between two tries
+FIRST_PAUSE = 0.5  # seconds between two tries; then twice as long
+LONGEST_PAUSE = 30.0
 SOON = 5.0  # seconds that a slice waits for a next try; what comes later is left to the next sweep
+PROBE_PAUSE = 1.0  # seconds between two signs of life asked for; then twice as long
 SILENCE = 4  # failures in a row after which nothing more is asked until TMDb gives a sign of life
 AWAY = 15.0  # seconds without one, and the slice ends
 PAGE_PATIENCE = 6 * 3600  # seconds after which an import does without a page that TMDb will not give
@@ -54,6 +56,7 @@ BROKEN_FOR = 600  # the same for one that TMDb cannot show; then three times as 
 LONGEST_BREAK = 60 * 86_400
 WEEK = 7 * 86_400
 PAST_IMPORTS = 10  # kept of each person
+KEY_REFUSED = "TMDb refuses TMDB_API_KEY"
 POSTER_BELL = 15.0  # seconds between two rings of the poster worker's bell
 
 
@@ -130,7 +133,7 @@ class Importer:
         self.under_way = set()  # jobs in the threads' hands
         self.look_at = 0.0
         self.failures, self.last_success, self.silent_since = 0, 0.0, 0.0
-        self.probe_at, self.probe_pause, self.probing = 0.0, 1.0, False
+        self.probe_at, self.probe_pause, self.probing = 0.0, PROBE_PAUSE, False
         self.closing = False
         self.rung_at = -POSTER_BELL
         self.finished = 0
@@ -419,7 +422,7 @@ class Importer:
         if isinstance(answer, Unavailable) and not isinstance(answer, Malformed):
             self.failures += 1
         else:
-            self.failures, self.silent_since, self.probe_pause = 0, 0.0, 1.0
+            self.failures, self.silent_since, self.probe_pause = 0, 0.0, PROBE_PAUSE
             self.last_success = time.monotonic()
         if job.kind == "probe":
             self.probing = False
@@ -434,9 +437,9 @@ class Importer:
     def key_refused(self, job, error):
         """The operator's affair: nothing is asked until the next sweep, and nobody's import has failed."""
         self.closing = True
-        if cache.add("import: key refused", True, 3600):
+        if cache.add("import:key-refused", True, 3600):
             log.error("imports wait: %s", error)
-        self.trouble_for_all("TMDb refuses TMDB_API_KEY")
+        self.trouble_for_all(KEY_REFUSED)
         self.failures = SILENCE
         if job.person:
             job.person.out.discard(job.key)
@@ -464,7 +467,7 @@ class Importer:
         now = time.monotonic()
         job.tries += 1
         job.failing_since = job.failing_since or now
-        pause = getattr(error, "retry_after", None) or min(0.5 * 2 ** (job.tries - 1), LONGEST_PAUSE)
+        pause = getattr(error, "retry_after", None) or min(FIRST_PAUSE * 2 ** (job.tries - 1), LONGEST_PAUSE)
         heapq.heappush(self.later, (now + pause, next(self.order), job))
         if job.person:
             job.person.out.add(job.key)
@@ -556,10 +559,11 @@ class Importer:
             person.run.save(update_fields=PROGRESS)
 
     def trouble(self, person, why):
-        if person.run.trouble_since is None:
-            person.run.trouble_since, person.run.trouble = int(time.time()), why
-            person.run.save(update_fields=["trouble_since", "trouble"])
-            self.teller.poke(person.run.pk)
+        run = person.run
+        if run.trouble_since is None or run.trouble != why:
+            run.trouble_since, run.trouble = run.trouble_since or int(time.time()), why
+            run.save(update_fields=["trouble_since", "trouble"])
+            self.teller.poke(run.pk)
 
     def trouble_for_all(self, why):
         for person in self.people.values():
@@ -632,9 +636,11 @@ class Importer:
         for person in self.people.values():
             if person.lacking & films:
                 person.lacking -= films
-                person.run.films_done = person.run.films_total - len(person.lacking)
-                person.run.save(update_fields=["films_done", "failed", "names"])
-                self.teller.poke(person.run.pk)
+                run = person.run
+                run.films_done = run.films_total - len(person.lacking)
+                run.trouble_since, run.trouble = None, ""
+                run.save(update_fields=["films_total", "films_done", "failed", "names", "trouble_since", "trouble"])
+                self.teller.poke(run.pk)
 
     def ring_for_posters(self):
         """Wake the poster worker, not at every page."""
@@ -668,7 +674,7 @@ PROGRESS = [
 ]
 
 
-def begin(user, scheduled=False):
+def begin(user, scheduled=False, quick=False):
     """The running import of a queued person: the one that was interrupted, or a new one. None: they are not queued."""
     with transaction.atomic():
         user = User.objects.select_for_update().filter(pk=user.pk, sync_status=SyncStatus.QUEUED).first()
@@ -686,7 +692,7 @@ def begin(user, scheduled=False):
                 user=user,
                 account_id=user.tmdb_account_id,
                 scheduled=scheduled,
-                quick=scheduled and may_be_quick(user.pk),
+                quick=quick,
                 started_at=int(time.time()),
                 message_id=message_id,
             )

@@ -52,7 +52,7 @@ class Teller(threading.Thread):
                 self.take_in()
                 self.tell_due()
             deadline = time.monotonic() + GOODBYE
-            while self.outcomes and time.monotonic() < deadline:
+            while any(self.due[run_id] < deadline for run_id in self.outcomes) and time.monotonic() < deadline:
                 self.tell_due(only=self.outcomes)
                 time.sleep(0.02)
         finally:

@@ -11,6 +11,7 @@ from telebot.apihelper import ApiException
 
 from config.bot import bot
 from config.telegram import TelegramUnavailable
+from ratings import csv_import, csv_report
 from ratings.importer import begin, import_queued, may_be_quick, queued_now
 from ratings.models import Import
 from ratings.writeback import write_pending
@@ -18,6 +19,7 @@ from users.models import SyncStatus, User
 
 # Seconds of one run: short, so that a worker told to stop does; the rest is done by the next run, called at once.
 SLICE = 10
+FILE_SLICE = 20  # seconds of a run at one file
 DAY = 86_400
 RECENT = DAY // 2  # seconds for which an import by hand makes the daily one needless
 
@@ -87,3 +89,22 @@ def queue_daily_imports():
 def write_ratings(user_id=None):
     """Write to TMDb what was rated here, by this person or by everybody."""
     return f"{write_pending(user_id)} written"
+
+
+def import_file(file_id):
+    """Go on with a file that somebody sent; a long one lets others have their turn now and then."""
+    if csv_import.go_on(file_id, FILE_SLICE, csv_report.Teller()):
+        async_task("ratings.tasks.import_file", file_id)
+        return "more to do"
+    return "done for now"
+
+
+def import_files():
+    """Go on with all files that are due, tell outcomes that could not be told, forget old ones."""
+    for file in csv_report.untold():
+        csv_report.tell(file)
+    csv_import.forget_old()
+    files = list(csv_import.waiting().values_list("pk", flat=True)[:20])
+    for file_id in files:
+        import_file(file_id)
+    return f"{len(files)} at work"

@@ -8,56 +8,16 @@ from django_q.models import OrmQ
 from movies.models import Movie, PosterStatus
 from ratings.models import DetailsFailure, Import, Rating
 from ratings.tasks import import_ratings
+from tests.imports import at_tmdb, linked, rate, sync, table_of, work
 from users.models import SyncStatus, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def anna(sandbox):
+def anna(sandbox, transactional_db):
     """Somebody with an empty account at TMDb, linked and queued."""
     return linked(sandbox, sandbox.telegram.person("Анна"), "anna")
-
-
-def linked(sandbox, person, username):
-    """The User of a person whose TMDb account `username` is linked; its Account is `.account`."""
-    account = sandbox.tmdb.add_account(username)
-    if not person.private_chat():
-        person.send("/start")
-    user = User.objects.create(pk=person.id, language="ru")
-    user.connect(account.id, sandbox.tmdb.session_for(account))
-    user.account, user.person = account, person
-    return user
-
-
-def rate(account, films):
-    for number, film in enumerate(films):
-        account.rate(film, (number % 20 + 1) / 2)
-
-
-def sync(user):
-    """What /sync does, and the work of the worker until nobody is queued."""
-    User.objects.filter(pk=user.pk).queue_import()
-    work(user)
-
-
-def work(user=None):
-    import_ratings(user and user.pk)
-    for _slice in range(50):
-        if not User.objects.awaiting_import().exists():
-            break
-        import_ratings()
-    if user:
-        user.refresh_from_db()
-
-
-def table_of(user):
-    """What the table of ratings holds from TMDb."""
-    return {rating.movie_id: rating.tmdb_rating for rating in user.ratings.exclude(tmdb_rating=None)}
-
-
-def at_tmdb(account):
-    return {film: Decimal(str(value)) for film, value in account.ratings.items()}
 
 
 @pytest.mark.parametrize("size", [0, 1, 20, 21, 45, 61])
