@@ -8,6 +8,7 @@ CLOCK = {
     "import ratings": ("ratings.tasks.import_ratings", 1),
     "queue daily imports": ("ratings.tasks.queue_daily_imports", 10),
     "write ratings": ("ratings.tasks.write_ratings", 1),
+    "import files": ("ratings.tasks.import_files", 1),
     "download posters": ("posters.tasks.download_posters", 1),
     "upload posters": ("posters.tasks.upload_posters", 1),
     "refresh films": ("movies.tasks.refresh_movies", 60),
