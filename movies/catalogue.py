@@ -219,7 +219,8 @@ class Query:
         return searchable(self.title)
 
     def is_title_of(self, movie):
-        return self.words in movie.search_text.split("|")
+        titles = movie.search_text.split("|")
+        return self.words in titles or self.as_title().words in titles
 
     def as_title(self):
         """The same with the year as a part of the title: Wonder Woman 1984."""
