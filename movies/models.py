@@ -34,7 +34,7 @@ class UnixNow(Func):
         return super().as_sql(compiler, connection, template="CAST(strftime('%%%%s', 'now') AS INTEGER)", **extra)
 
     def as_postgresql(self, compiler, connection, **extra):
-        return super().as_sql(compiler, connection, template="EXTRACT(EPOCH FROM now())::bigint", **extra)
+        return super().as_sql(compiler, connection, template="floor(EXTRACT(EPOCH FROM now()))::bigint", **extra)
 
 
 # UNIX time that never comes: the next try of a poster that is set aside until somebody sends it through again
@@ -179,6 +179,12 @@ class Movie(models.Model):
     details_at = models.BigIntegerField(
         null=True, blank=True, db_comment="UNIX time /movie/{id} was last read; NULL: known from a list row only"
     )
+    details_tried_at = models.BigIntegerField(
+        default=0, db_default=0, db_comment="UNIX time a refresh last tried to read them, set before it did"
+    )
+    changed_at = models.BigIntegerField(
+        null=True, blank=True, db_comment="UNIX time up to which TMDb last said that the film had changed"
+    )
     search_text = models.TextField(db_default="", default="", blank=True, db_comment="titles, folded for the search")
     poster_need = models.SmallIntegerField(
         choices=PosterNeed, default=PosterNeed.SOMEDAY, db_default=PosterNeed.SOMEDAY, db_comment="higher goes first"
@@ -256,3 +262,19 @@ class Movie(models.Model):
         """Somebody looks at the film now: its poster goes before the others."""
         pending = Movie.objects.filter(pk=self.pk, poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL])
         pending.filter(poster_need__lt=PosterNeed.ASKED).update(poster_need=PosterNeed.ASKED)
+
+
+class KnownChanges(models.Model):
+    """For which time it is known, without a gap, which films TMDb has changed. One row."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    since = models.BigIntegerField(db_comment="UNIX time, midnight UTC")
+    until = models.BigIntegerField(db_comment="UNIX time, midnight UTC")
+
+    class Meta:
+        db_table = "movies_known_changes"
+        db_table_comment = "For which time it is known which films TMDb has changed"
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_known_changes")]
+
+    def __str__(self):
+        return f"{self.since}-{self.until}"

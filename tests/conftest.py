@@ -159,3 +159,10 @@ def handle(sandbox):
             get_updates(offset, timeout=0)
 
     return all_updates
+
+
+@pytest.fixture
+def poster_dir(settings, tmp_path):
+    """POSTER_DIR of this test alone; not made yet."""
+    settings.POSTER_DIR = tmp_path / "posters"
+    return settings.POSTER_DIR

@@ -16,44 +16,15 @@ from movies.tmdb import TMDb
 from posters import pipeline, tasks
 from ratings.models import Rating
 from tests.conftest import wait_until
+from tests.posters import film, films, left_on_disk, sent, statuses
 from users.models import User
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def poster_dir(settings, tmp_path):
-    settings.POSTER_DIR = tmp_path / "posters"
-    return settings.POSTER_DIR
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("poster_dir")]
 
 
 @pytest.fixture
 def matrix(sandbox):
     return film(sandbox, 603)
-
-
-def film(sandbox, movie_id, **fields):
-    """A film of the sandbox's, waiting for its poster."""
-    what = sandbox.tmdb.films[movie_id]
-    fields = {"poster_path": what.poster_path, "poster_status": PosterStatus.WAITING, **fields}
-    return Movie.objects.create(pk=movie_id, title=what.title_ru or what.title_en, **fields)
-
-
-def films(sandbox, n, start=1_000_000, **fields):
-    return [film(sandbox, movie_id, **fields) for movie_id in sandbox.tmdb.add_films(n, start)]
-
-
-def statuses():
-    return list(Movie.objects.order_by("pk").values_list("poster_status", flat=True))
-
-
-def left_on_disk(folder):
-    return [path.name for path in folder.iterdir()] if folder.exists() else []
-
-
-def sent(sandbox):
-    """The ids of the films whose posters were sent to channels, in order."""
-    return [int(call.files["photo"].filename.split(".")[0]) for call in sandbox.telegram.calls_of("sendPhoto")]
 
 
 # --- The way
