@@ -22,7 +22,7 @@ from config.bot import (
     keyboard,
     read_button,
 )
-from movies.cards import caption, excuse, name, rates_by_reply, send_card
+from movies.cards import caption, excuse, is_wrong_file, name, rates_by_reply, send_card
 from movies.catalogue import Ask, find_movies, get_movie, similar_movies, with_details
 from movies.lists import film_list, page_of
 from movies.models import Movie
@@ -226,15 +226,21 @@ def inline(query):
         movies = list(Movie.objects.rated_by(query.from_user.id).order_by("-mine", "-rated_at", "id")[:500])
         hint = None if movies else types.InlineQueryResultsButton(_("Rate films: they appear here"), None, "help")
     page = movies[start : start + INLINE_PAGE]
-    more = start + INLINE_PAGE < len(movies)
+    more = str(start + INLINE_PAGE) if start + INLINE_PAGE < len(movies) else ""
+    try:
+        answer_inline(query, [inline_result(movie, movie.telegram_file_id) for movie in page], more, hint)
+    except ApiTelegramException as error:
+        if not is_wrong_file(error):
+            raise
+        # one of the photos is no longer known, and Telegram does not say which: its card will find out
+        answer_inline(query, [inline_result(movie) for movie in page], more, hint)
+
+
+def answer_inline(query, results, next_offset, hint):
+    """Answer an inline query; one that is too old to be answered is no error."""
     try:
         bot.answer_inline_query(
-            query.id,
-            [inline_result(movie) for movie in page],
-            cache_time=SAME_ANSWER_FOR,
-            is_personal=True,
-            next_offset=str(start + INLINE_PAGE) if more else "",
-            button=hint,
+            query.id, results, SAME_ANSWER_FOR, is_personal=True, next_offset=next_offset, button=hint
         )
     except ApiTelegramException as error:
         if not gone(error):
@@ -253,15 +259,15 @@ def inline_search(query):
         return find_movies(query.query, viewer, Ask.NEVER).movies
 
 
-def inline_result(movie):
+def inline_result(movie, photo=""):
     """A cached photo; an article for a film whose poster is not in Telegram. Whoever reads it may open the card."""
     movie.mine = None  # it is for others to read
     text = caption(movie)
     markup = keyboard([(_("Rate it in Kinoteka"), deep_link(f"movie_{movie.pk}"))])
     title = name(movie, 100) + (f" ({movie.year})" if movie.year else "")
-    if movie.telegram_file_id:
+    if photo:
         return types.InlineQueryResultCachedPhoto(
-            str(movie.pk), movie.telegram_file_id, title, caption=text, parse_mode="HTML", reply_markup=markup
+            str(movie.pk), photo, title, caption=text, parse_mode="HTML", reply_markup=markup
         )
     article = types.InlineQueryResultArticle(
         str(movie.pk), title, types.InputTextMessageContent(text, parse_mode="HTML"), reply_markup=markup
