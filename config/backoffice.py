@@ -5,13 +5,21 @@ An app's admin.py brings what it knows: `@panel` a part of the front page, `@fai
 """
 
 import time
+from datetime import UTC, datetime
+from functools import wraps
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path
-from django.utils.translation import gettext_lazy as _
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.i18n import set_language
+
+from config import throttle
 
 panels = []
 failure_sources = []
@@ -29,7 +37,7 @@ def panel(order, permission, template):
 
 
 def failures(permission):
-    """List the failures of the last day that the function below yields: (what failed, cause, how often, address)."""
+    """List failures of the last day, which the function below yields as (what, cause, how often, address)."""
 
     def register(source):
         failure_sources.append((permission, source))
@@ -42,28 +50,42 @@ def page(route, name, permission):
     """Serve the view below at /admin/<route>, for who has the permission."""
 
     def register(view):
-        def guarded(request, **route_values):
+        @wraps(view)
+        def guarded(request, **values):
             if not request.user.has_perm(permission):
                 raise PermissionDenied
-            return view(request, **route_values)
+            return view(request, **values)
 
-        pages.append(lambda site: path(route, site.admin_view(guarded), name=name))
+        pages.append((route, guarded, name))
         return view
 
     return register
 
 
+def show(request, template, title, status=200, **context):
+    """A page of ours inside the admin."""
+    context = {**admin.site.each_context(request), "title": title, **context}
+    return TemplateResponse(request, template, context, status=status)
+
+
 class BackOffice(admin.AdminSite):
-    site_header = site_title = _("Kinoteka")
-    index_title = _("At a glance")
+    site_header = site_title = gettext_lazy("Kinoteka")
+    index_title = gettext_lazy("At a glance")
     index_template = "config/front_page.html"
+    site_url = None
     empty_value_display = "—"
 
     def get_urls(self):
-        ours = [made(self) for made in pages]
+        ours = [path(route, self.admin_view(view), name=name) for route, view, name in pages]
         figures = path("figures/", self.admin_view(self.figures), name="figures")
         language = path("language/", set_language, name="set_language")
         return [figures, language, *ours, *super().get_urls()]
+
+    def login(self, request, extra_context=None):
+        """Django's, but who keeps guessing has to wait."""
+        if request.method == "POST" and throttle.too_many(request):
+            return show(request, "config/locked.html", _("Too many attempts"), status=429)
+        return super().login(request, extra_context)
 
     def index(self, request, extra_context=None):
         return super().index(request, {**self.glance(request), **(extra_context or {})})
@@ -74,8 +96,54 @@ class BackOffice(admin.AdminSite):
 
     def glance(self, request):
         """What this person may see, as it is now."""
-        shown = []
-        for _order, permission, template, figures in sorted(panels, key=lambda one: one[0]):
-            if request.user.has_perm(permission):
-                shown.append({"template": template, **figures(request)})
-        return {"panels": shown, "fresh_at": time.time()}
+        shown = [
+            {"template": template, **figures(request)}
+            for _order, permission, template, figures in sorted(panels, key=lambda one: one[0])
+            if request.user.has_perm(permission)
+        ]
+        return {"panels": shown, "fresh_at": moment(time.time())}
+
+
+# --- How things are said
+
+
+def moment(seconds):
+    """A UNIX time as the admin shows times, in the viewer's zone; None where there is none."""
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
+
+
+def ago(seconds):
+    """How long ago a UNIX time was, in one short word."""
+    age = max(0, int(time.time() - seconds))
+    for unit, words in ((86_400, _("%d days ago")), (3600, _("%d h ago")), (60, _("%d min ago"))):
+        if age >= 2 * unit:
+            return words % (age // unit)
+    return _("%d s ago") % age
+
+
+def word(tone, text):
+    """A state as a coloured word: tone is good, busy, bad or idle."""
+    return format_html('<span class="state {}">{}</span>', tone, text)
+
+
+def size(number):
+    """Bytes for people."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}" if number >= 10 or unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} TB"
+
+
+# --- Lists and their actions
+
+
+def nobody(*anything):
+    """No permission for anyone: what comes from TMDb and Telegram is not edited here."""
+    return False
+
+
+def back(request, page_of_one):
+    """Where an action leads: to the page of the one row whose own button was pressed, else to the list."""
+    chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
+    return redirect(page_of_one, chosen[0]) if "from_page" in request.POST and len(chosen) == 1 else None

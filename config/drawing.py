@@ -30,7 +30,8 @@ def columns(numbers, label, names):
     for place, (number, name) in enumerate(zip(numbers, names, strict=True)):
         tall = height * number / highest if number else 0
         tall = max(tall, 2) if number else 0.5
-        shapes.append((f"{place * step + step * 0.1:.1f}", f"{height - tall:.1f}", f"{step * 0.8:.1f}", f"{tall:.1f}", name))
+        sizes = (place * step + step * 0.1, height - tall, step * 0.8, tall)
+        shapes.append((*(f"{number:.1f}" for number in sizes), name))
     return format_html(
         '<svg class="columns" viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>',
         label,

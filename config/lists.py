@@ -1,34 +1,36 @@
-"""Lists in the back office over tables of any size: no page counts a big table, none skips through its rows."""
+"""Lists in the back office over tables of any size: no page counts a big table or reads all the rows before it."""
 
 import json
-from datetime import UTC, datetime
 
 from django.core.paginator import Paginator
 from django.db import connections
 from django.utils.functional import cached_property
-from django.utils.html import format_html
 
-EXACT = 1000  # rows up to which a list knows its length; above, it is estimated
+EXACT = 1000  # rows up to which a list knows its length; above, PostgreSQL's planner estimates it
 
 
 class BigTablePaginator(Paginator):
     """Pages of a table of any size, for a ModelAdmin's `paginator`.
 
-    On PostgreSQL a length above EXACT is the planner's estimate. A page is found by its keys, which an index alone
-    answers, so that the last of ten thousand pages costs little more than the first.
+    A page is found by its keys, which an index alone answers, so that the last of ten thousand pages costs little more
+    than the first.
     """
+
+    @property
+    def estimates(self):
+        return connections[self.object_list.db].vendor == "postgresql"
 
     @cached_property
     def count(self):
-        if connections[self.object_list.db].vendor != "postgresql":
+        if not self.estimates:
             return super().count
         rows = self.object_list.order_by()
         exact = rows.values("pk")[: EXACT + 1].count()
-        return exact if exact <= EXACT else max(exact, estimate(rows))
+        return exact if exact <= EXACT else max(exact, expected(rows))
 
     @property
     def estimated(self):
-        return self.count > EXACT and connections[self.object_list.db].vendor == "postgresql"
+        return self.estimates and self.count > EXACT
 
     def page(self, number):
         number = self.validate_number(number)
@@ -37,21 +39,6 @@ class BigTablePaginator(Paginator):
         return self._get_page(self.object_list.filter(pk__in=keys), number, self)
 
 
-def estimate(rows):
+def expected(rows):
     """How many rows PostgreSQL's planner expects."""
     return int(json.loads(rows.values("pk").explain(format="json"))[0]["Plan"]["Plan Rows"])
-
-
-def nobody(*anything):
-    """No permission for anyone: what comes from TMDb and Telegram is not edited here."""
-    return False
-
-
-def moment(seconds):
-    """A UNIX time as the admin shows times, in the viewer's zone; None where there is none."""
-    return datetime.fromtimestamp(seconds, UTC) if seconds else None
-
-
-def word(tone, text):
-    """A state as a coloured word: tone is good, busy, bad or idle."""
-    return format_html('<span class="state {}">{}</span>', tone, text)

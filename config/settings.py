@@ -126,6 +126,8 @@ SECURE_REDIRECT_EXEMPT = [r"^telegram/webhook/", r"^healthz$", r"^readyz$", r"^m
 SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+SESSION_COOKIE_AGE = 7 * 24 * 3600
 
 # --- Database
 
@@ -213,6 +215,7 @@ TMDB_REQUESTS_PER_SECOND = number("TMDB_REQUESTS_PER_SECOND", 35.0)
 SIGNS_EVERY = number("SIGNS_EVERY", 5.0)  # seconds between two writings of signs of life and counts; 0: never
 
 POSTER_DIR = Path(text("POSTER_DIR", str(DATA_DIR / "posters")))
+THUMBNAIL_DIR = Path(text("THUMBNAIL_DIR", str(DATA_DIR / "thumbnails")))  # of the admin; may be deleted at any time
 
 # HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as the standard library reads them (a lower-case name wins).
 PROXIES = urllib.request.getproxies_environment()

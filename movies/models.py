@@ -9,6 +9,8 @@ from django.db.models import F, FilteredRelation, Func, Q
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
+from config import signs
+
 
 class PosterStatus(models.IntegerChoices):
     NONE = -1, _("no poster")
@@ -144,6 +146,16 @@ class MovieQuerySet(models.QuerySet):
         """Send the posters through the pipeline again, whatever became of them; the old file_id serves until then."""
         return self.exclude(poster_path="").update(**FROM_THE_START)
 
+    def set_posters_aside(self, why):
+        """Try nothing more for posters on their way, until somebody sends them through again; files go by themselves."""
+        unfinished = self.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL])
+        aside = {"poster_next_try_at": SET_ASIDE, "poster_error": why}
+        return unfinished.update(**FROM_THE_START | aside)
+
+    def reread_details(self):
+        """Have the details read from TMDb again before all others."""
+        return self.update(details_at=0, details_tried_at=0)
+
 
 class Movie(models.Model):
     """A film of TMDb. Its poster's state is a step of TMDb → disk → channel → file_id."""
@@ -224,6 +236,8 @@ class Movie(models.Model):
             ),
             models.Index(fields=["telegram_file_id"], name="movies_by_telegram_file_id"),
             models.Index(fields=["details_at"], name="movies_by_details_at"),
+            models.Index(fields=["year", "id"], name="movies_by_year"),
+            models.Index(fields=["id"], condition=~Q(poster_error=""), name="movies_with_poster_error"),
             models.Index(fields=["imdb_id"], name="movies_by_imdb_id"),
             models.Index(fields=["id"], condition=Q(search_text=""), name="movies_not_yet_searchable"),
         ]
@@ -239,18 +253,18 @@ class Movie(models.Model):
         open_ = Movie.objects.filter(pk=self.pk, poster_path=self.poster_path).exclude(
             poster_status=PosterStatus.TELEGRAM, poster_error=""
         )
-        return bool(
-            open_.update(
-                **FROM_THE_START
-                | {
-                    "poster_status": PosterStatus.TELEGRAM,
-                    "telegram_file_id": file_id,
-                    "width": width,
-                    "height": height,
-                    "poster_need": PosterNeed.SOMEDAY,
-                }
-            )
+        saved = open_.update(
+            **FROM_THE_START
+            | {
+                "poster_status": PosterStatus.TELEGRAM,
+                "telegram_file_id": file_id,
+                "width": width,
+                "height": height,
+                "poster_need": PosterNeed.SOMEDAY,
+            }
         )
+        signs.count("posters.uploaded", saved)
+        return bool(saved)
 
     def poster_lost(self):
         """Telegram no longer knows the file_id: fetch the poster again. False if somebody else has already seen to it."""

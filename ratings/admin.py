@@ -1,22 +1,331 @@
-"""Ratings in the back office: a table on the pages of people and films, since a composite key cannot be registered."""
+"""Ratings and imports in the back office.
+
+A model with a composite key cannot be registered in the admin, so ratings have pages of their own, found from the pages
+of people and films.
+"""
+
+import time
 
 from django.contrib import admin
-from django.utils.html import format_html_join
+from django.db.models import Q
+from django.http import Http404
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from movies.models import Movie
+from config.backoffice import ago, failures, moment, nobody, page, panel, show, word
+from config.drawing import progress
+from config.lists import BigTablePaginator
+from movies.models import Movie, folded_text
+from ratings.models import Import, Rating
 from users.models import User
 
+PAGE = 50  # ratings on a page
+DAY = 86_400
 
-@admin.display(description=gettext_lazy("latest ratings"))
-def latest_ratings(owner):
-    rows = owner.ratings.select_related("movie").order_by("-rated_at")[:50]
-    return format_html_join("", "<div>{} · {} · {}</div>", ((row.user_id, row.movie, row.value) for row in rows)) or _(
-        "none yet"
+
+# --- Ratings, paged by their keys
+
+
+@page("ratings/person/<int:user_id>/", "ratings_of_person", "users.view_user")
+def ratings_of_person(request, user_id):
+    """What a person has rated, newest first; searchable by title."""
+    if not User.objects.filter(pk=user_id).exists():
+        raise Http404
+    rows = Rating.objects.filter(user_id=user_id).select_related("movie").defer("movie__overview")
+    for part in folded_text(request.GET.get("q", "")).split():
+        rows = rows.filter(movie__search_text__contains=part)
+    return ratings_page(
+        request, rows, "movie_id", _("Ratings of %s") % user_id, reverse("admin:users_user_change", args=[user_id])
     )
 
 
-for page in map(admin.site.get_model_admin, (User, Movie)):
-    page.readonly_fields = (*page.readonly_fields, latest_ratings)
-    page.fields = (*page.fields, latest_ratings)
+@page("ratings/film/<int:movie_id>/", "ratings_of_film", "movies.view_movie")
+def ratings_of_film(request, movie_id):
+    """Who has rated a film, by person; searchable by the person's id."""
+    movie = Movie.objects.filter(pk=movie_id).first()
+    if movie is None:
+        raise Http404
+    rows = Rating.objects.filter(movie_id=movie_id).select_related("movie").defer("movie__overview")
+    asked = request.GET.get("q", "").strip()
+    if asked:
+        rows = (
+            rows.filter(user_id=int(asked))
+            if asked.isascii() and asked.isdecimal() and len(asked) < 19
+            else rows.none()
+        )
+    return ratings_page(
+        request, rows, "user_id", _("Ratings of %s") % movie, reverse("admin:movies_movie_change", args=[movie_id])
+    )
+
+
+def ratings_page(request, rows, key, title, owner):
+    """One page of ratings, newest first: after the row that `after` names, so that no page reads those before it."""
+    try:
+        rated_at, last = map(int, request.GET.get("after", "").split("."))
+        if not (abs(rated_at) < 2**63 and abs(last) < 2**63):
+            raise ValueError
+    except ValueError:
+        after = None
+    else:
+        after = rated_at, last
+        rows = rows.filter(Q(rated_at__lt=rated_at) | Q(rated_at=rated_at, **{f"{key}__lt": last}))
+    found = list(rows.order_by("-rated_at", f"-{key}")[: PAGE + 1])
+    following = found[PAGE - 1] if len(found) > PAGE else None
+    for row in found:
+        row.when = moment(row.rated_at)
+    return show(
+        request,
+        "ratings/office/ratings.html",
+        title,
+        rows=found[:PAGE],
+        following=following and f"{following.rated_at}.{getattr(following, key)}",
+        after=after,
+        asked=request.GET.get("q", ""),
+        owner=owner,
+        by_person=key == "movie_id",
+    )
+
+
+# --- Imports
+
+
+class StateFilter(admin.SimpleListFilter):
+    title, parameter_name = gettext_lazy("state"), "state"
+
+    def lookups(self, request, model_admin):
+        return [("running", _("running")), ("failed", _("failed")), ("gaps", _("with gaps")), ("done", _("done"))]
+
+    def queryset(self, request, imports):
+        if self.value() == "running":
+            return imports.running()
+        if self.value() == "failed":
+            return imports.exclude(error="")
+        if self.value() == "gaps":
+            return imports.filter(error="", finished_at__isnull=False).exclude(failed=0, left_out=0, out_of_reach=0)
+        if self.value() == "done":
+            return imports.filter(error="", finished_at__isnull=False)
+        return imports
+
+
+class EndFilter(admin.SimpleListFilter):
+    title, parameter_name = gettext_lazy("ended"), "ended"
+
+    def lookups(self, request, model_admin):
+        return [("day", _("within a day")), ("week", _("within a week"))]
+
+    def queryset(self, request, imports):
+        days = {"day": 1, "week": 7}.get(self.value())
+        return imports.filter(finished_at__gt=int(time.time()) - days * DAY) if days else imports
+
+
+@admin.register(Import)
+class ImportAdmin(admin.ModelAdmin):
+    list_display = ("id", "user_id", "state", "started", "duration", "outcome", "reason")
+    list_filter = (StateFilter, EndFilter)
+    list_per_page = 50
+    search_fields = ("user_id",)
+    search_help_text = gettext_lazy("a Telegram id")
+    ordering = ("-id",)
+    sortable_by = ("id",)
+    paginator = BigTablePaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    fieldsets = [
+        (None, {"fields": ("person", "state", "reason", "started", "finished", "duration", "scheduled")}),
+        (
+            gettext_lazy("What came of it"),
+            {
+                "fields": (
+                    "ratings_done",
+                    "total_results",
+                    "added",
+                    "changed",
+                    "removed",
+                    "overridden",
+                    "left_out",
+                    "out_of_reach",
+                    "films_done",
+                    "films_total",
+                    "failed",
+                    "named",
+                )
+            },
+        ),
+    ]
+    has_add_permission = has_change_permission = has_delete_permission = nobody
+
+    def get_search_results(self, request, queryset, search_term):
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        known = term.isascii() and term.isdecimal() and len(term) < 19
+        return (queryset.filter(user_id=int(term)) if known else queryset.none()), False
+
+    @admin.display(description=gettext_lazy("person"))
+    def person(self, run):
+        return format_html('<a href="{}">{}</a>', reverse("admin:users_user_change", args=[run.user_id]), run.user_id)
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, run):
+        return state_of(run)
+
+    @admin.display(description=gettext_lazy("reason"), empty_value="—")
+    def reason(self, run):
+        return run.error or run.trouble or None
+
+    @admin.display(description=gettext_lazy("started"))
+    def started(self, run):
+        return moment(run.started_at)
+
+    @admin.display(description=gettext_lazy("finished"))
+    def finished(self, run):
+        return moment(run.finished_at)
+
+    @admin.display(description=gettext_lazy("took"))
+    def duration(self, run):
+        return duration_of(run)
+
+    @admin.display(description=gettext_lazy("outcome"))
+    def outcome(self, run):
+        return outcome_of(run)
+
+    @admin.display(description=gettext_lazy("by name"), empty_value="—")
+    def named(self, run):
+        return names_of(run)
+
+
+def state_of(run):
+    if run.finished_at is None:
+        return word("bad", _("waits for TMDb")) if run.trouble_since else word("busy", _("running"))
+    if run.error:
+        return word("bad", _("failed"))
+    return word("ready", _("with gaps")) if run.failed or run.left_out or run.out_of_reach else word("good", _("done"))
+
+
+def duration_of(run):
+    seconds = int((run.finished_at or time.time()) - run.started_at)
+    minutes, rest = divmod(max(0, seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+
+
+def outcome_of(run):
+    if run.finished_at is None:
+        return _("%(done)s of %(total)s") % {"done": run.ratings_done, "total": run.total_results or "?"}
+    parts = [(run.added, _("%d added")), (run.changed, _("%d changed")), (run.removed, _("%d removed"))]
+    parts += [
+        (run.failed, _("%d without details")),
+        (run.left_out, _("%d left out")),
+        (run.out_of_reach, _("%d out of reach")),
+    ]
+    return ", ".join(text % number for number, text in parts if number) or _("nothing new")
+
+
+def names_of(run):
+    """The films that an import names, each a link."""
+    words = {"overridden": _("changed at TMDb"), "left_out": _("left out"), "failed": _("without details")}
+    found = []
+    for kind, text in words.items():
+        for movie_id, what in list(run.names.get(kind, {}).items())[:50]:
+            title = what.get("title", movie_id) if isinstance(what, dict) else what
+            found.append((reverse("admin:movies_movie_change", args=[movie_id]), title or movie_id, text))
+    return (
+        format_html('<ul class="plain">{}</ul>', format_html_join("", '<li><a href="{}">{}</a>: {}</li>', found))
+        if found
+        else None
+    )
+
+
+def latest_imports(person):
+    """The last imports of a person, with what took how long and what failed by name."""
+    runs = list(person.imports.order_by("-pk")[:10])
+    return [
+        {
+            "run": run,
+            "state": state_of(run),
+            "started": moment(run.started_at),
+            "duration": duration_of(run),
+            "outcome": outcome_of(run),
+            "reason": run.error or run.trouble,
+            "names": names_of(run),
+        }
+        for run in runs
+    ]
+
+
+@admin.display(description=gettext_lazy("imports"))
+def imports_of_person(person):
+    rows = [
+        (one["started"], one["state"], one["duration"], one["outcome"], one["reason"], one["names"] or "")
+        for one in latest_imports(person)
+    ]
+    return table((_("started"), _("state"), _("took"), _("outcome"), _("reason"), _("by name")), rows) or _("none yet")
+
+
+@admin.display(description=gettext_lazy("ratings"))
+def ratings_link(owner):
+    name = "admin:ratings_of_person" if isinstance(owner, User) else "admin:ratings_of_film"
+    return format_html('<a href="{}">{}</a>', reverse(name, args=[owner.pk]), _("all ratings"))
+
+
+def table(heads, rows):
+    from django.contrib.admin.utils import display_for_value
+
+    if not rows:
+        return ""
+    return format_html(
+        '<div class="scroll"><table class="plain"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>',
+        format_html_join("", '<th scope="col">{}</th>', ((head,) for head in heads)),
+        format_html_join(
+            "",
+            "<tr>{}</tr>",
+            ((format_html_join("", "<td>{}</td>", ((display_for_value(one, "—"),) for one in row)),) for row in rows),
+        ),
+    )
+
+
+for model, columns in ((User, (ratings_link, imports_of_person)), (Movie, (ratings_link,))):
+    office = admin.site.get_model_admin(model)
+    office.readonly_fields = (*office.readonly_fields, *columns)
+    office.fieldsets = [*office.fieldsets, (gettext_lazy("Ratings"), {"fields": columns})]
+
+
+# --- The front page
+
+
+@panel(40, "ratings.view_import", "ratings/office/running.html")
+def imports_at_a_glance(request):
+    url = reverse("admin:ratings_import_changelist")
+    running = list(Import.objects.running().order_by("started_at")[:51])
+    shown = [
+        {
+            "url": reverse("admin:ratings_import_change", args=[run.pk]),
+            "person": run.user_id,
+            "outcome": outcome_of(run),
+            "since": ago(run.started_at),
+            "trouble": run.trouble if run.trouble_since else "",
+            "progress": progress(
+                run.ratings_done + run.films_done, run.total_results + run.films_total, outcome_of(run)
+            ),
+        }
+        for run in running[:8]
+    ]
+    return {
+        "id": "imports",
+        "title": _("Imports running"),
+        "url": f"{url}?state=running",
+        "number": "50+" if len(running) > 50 else len(running),
+        "running": shown,
+        "latest_url": f"{url}?ended=day",
+    }
+
+
+@failures("ratings.view_import")
+def failed_imports():
+    since = int(time.time()) - DAY
+    url = f"{reverse('admin:ratings_import_changelist')}?state=failed&ended=day"
+    causes = {}
+    for error in Import.objects.filter(finished_at__gt=since).exclude(error="").values_list("error", flat=True)[:1000]:
+        causes[error] = causes.get(error, 0) + 1
+    return [(_("import"), cause, number, url) for cause, number in causes.items()]

@@ -26,6 +26,7 @@ DATABASES["default"]["TEST"] = {
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
 POSTER_DIR = SCRATCH / "posters"
+THUMBNAIL_DIR = SCRATCH / "thumbnails"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = False
 # Nothing here is slow on purpose: limits are what some tests set.

@@ -1,6 +1,9 @@
 """The back office: what an operator finds, and what a click puts right."""
 
+import html
+import re
 import time
+from decimal import Decimal
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -131,8 +134,11 @@ def test_what_was_imported_cannot_be_edited_added_or_deleted(operator, anna, mat
 
 def test_a_person_and_a_film_show_their_ratings(operator, anna, matrix):
     Rating.objects.create(user=anna, movie=matrix, tmdb_rating="7.5", normalized_rating="7.5", rated_at=1_700_000_000)
-    assert "7.5" in operator.get(reverse("admin:users_user_change", args=[501])).text
-    assert "501" in operator.get(reverse("admin:movies_movie_change", args=[603])).text
+    of_anna, of_matrix = reverse("admin:ratings_of_person", args=[501]), reverse("admin:ratings_of_film", args=[603])
+    assert of_anna in operator.get(reverse("admin:users_user_change", args=[501])).text
+    assert of_matrix in operator.get(reverse("admin:movies_movie_change", args=[603])).text
+    assert [row.value for row in operator.get(of_anna).context["rows"]] == [Decimal("7.5")]
+    assert [row.user_id for row in operator.get(of_matrix).context["rows"]] == [501]
 
 
 def test_a_requeued_poster_is_due_from_the_moment_it_was_requeued(matrix):
@@ -140,3 +146,13 @@ def test_a_requeued_poster_is_due_from_the_moment_it_was_requeued(matrix):
     Movie.objects.filter(pk=603).requeue_posters()
     matrix.refresh_from_db()
     assert before - 1 <= matrix.poster_next_try_at <= int(time.time()) + 1
+
+
+def test_the_front_page_shows_every_panel_and_each_figure_leads_somewhere(operator, anna, matrix):
+    page = operator.get(reverse("admin:index"))
+    assert page.status_code == 200
+    assert {panel["id"] for panel in page.context["panels"]} == {
+        "people", "films", "posters", "imports", "failures", "requests", "signs", "space",
+    }  # fmt: skip
+    for address in set(re.findall(r'href="(/admin/[^"#]*)"', page.text)):
+        assert operator.get(html.unescape(address)).status_code == 200, address

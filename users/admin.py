@@ -1,46 +1,92 @@
 """People in the back office. The TMDb session never leaves the table: no page here reads it."""
 
+import time
+
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django_q.tasks import async_task
 
-from config.lists import BigTablePaginator, moment, nobody, word
+from config import figures
+from config.backoffice import back, moment, nobody, panel, show, word
+from config.drawing import bar
+from config.lists import BigTablePaginator
+from users import leaving
 from users.models import SyncStatus, User
 
+DAY = 86_400
+MOST_AT_ONCE = 100  # people whose sessions are ended while the operator waits: each asks TMDb
 TONES = {
+    SyncStatus.IMPORTED: "good",
+    SyncStatus.QUEUED: "busy",
     SyncStatus.FAILED: "bad",
     SyncStatus.NOT_CONNECTED: "idle",
-    SyncStatus.QUEUED: "busy",
-    SyncStatus.IMPORTED: "good",
 }
+
+
+class AgeFilter(admin.SimpleListFilter):
+    title, parameter_name = gettext_lazy("last import"), "age"
+
+    def lookups(self, request, model_admin):
+        return [
+            ("day", _("within a day")),
+            ("week", _("within a week")),
+            ("month", _("within a month")),
+            ("older", _("longer ago")),
+            ("never", _("never")),
+        ]
+
+    def queryset(self, request, people):
+        now = int(time.time())
+        ages = {"day": DAY, "week": 7 * DAY, "month": 30 * DAY}
+        if self.value() in ages:
+            return people.filter(last_sync_at__gt=now - ages[self.value()])
+        if self.value() == "older":
+            return people.filter(last_sync_at__lte=now - 30 * DAY)
+        if self.value() == "never":
+            return people.filter(last_sync_at=None)
+        return people
 
 
 @admin.register(User)
 class UserAdmin(admin.ModelAdmin):
-    list_display = ("telegram_user_id", "state", "sync_error", "last_import", "ratings_count", "tmdb_account_id")
-    list_filter = ("sync_status",)
+    list_display = ("telegram_user_id", "state", "reason", "last_import", "ratings_count", "tmdb_account_id")
+    list_filter = (("sync_status", admin.ChoicesFieldListFilter), AgeFilter)
+    list_per_page = 50
     search_fields = ("telegram_user_id",)
     search_help_text = gettext_lazy("a Telegram or TMDb account id")
     ordering = ("-telegram_user_id",)
-    sortable_by = ("telegram_user_id",)
+    sortable_by = ("telegram_user_id", "last_import", "ratings_count")
     paginator = BigTablePaginator
     show_full_result_count = False
-    actions = ("import_again",)
-    fields = (
-        "telegram_user_id",
-        "state",
-        "sync_error",
-        "last_import",
-        "ratings_count",
-        "tmdb_account_id",
-        "language",
-        "writes_ratings",
-        "blocked_since",
-    )
+    show_facets = admin.ShowFacets.NEVER
+    actions = ("import_again", "end_session", "forget")
+    change_form_template = "users/office/person.html"
+    fieldsets = [
+        (None, {"fields": ("telegram_user_id", "language", "blocked_since")}),
+        (
+            gettext_lazy("Link with TMDb"),
+            {
+                "fields": (
+                    "state",
+                    "reason",
+                    "tmdb_account_id",
+                    "last_import",
+                    "ratings_count",
+                    "writes_ratings",
+                )
+            },
+        ),
+    ]
     has_add_permission = has_change_permission = has_delete_permission = nobody
 
     def has_act_permission(self, request):
         return request.user.has_perm("users.change_user")
+
+    def has_forget_permission(self, request):
+        return request.user.has_perm("users.delete_user")
 
     def get_queryset(self, request):
         return super().get_queryset(request).defer("tmdb_session_id")
@@ -50,24 +96,84 @@ class UserAdmin(admin.ModelAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        if not term.isdecimal() or len(term) > 18:
+        if not (term.isascii() and term.isdecimal()) or len(term) > 18:
             return queryset.none(), False
         return queryset.filter(pk=int(term)) | queryset.filter(tmdb_account_id=int(term)), False
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        may = {"may_act": self.has_act_permission(request), "may_forget": self.has_forget_permission(request)}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **may})
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, person):
         return word(TONES[person.sync_status], person.get_sync_status_display())
 
-    @admin.display(description=gettext_lazy("last import"))
+    @admin.display(description=gettext_lazy("reason of a failure"), empty_value="—")
+    def reason(self, person):
+        return person.sync_error or None
+
+    @admin.display(description=gettext_lazy("last import"), ordering="last_sync_at")
     def last_import(self, person):
         return moment(person.last_sync_at)
 
-    @admin.display(description=gettext_lazy("blocked the bot"))
+    @admin.display(description=gettext_lazy("has blocked the bot since"))
     def blocked_since(self, person):
         return moment(person.blocked_at)
+
+    # --- Actions
 
     @admin.action(description=gettext_lazy("Import again"), permissions=["act"])
     def import_again(self, request, people):
         count = people.order_by().queue_import()
         async_task("ratings.tasks.import_ratings")
         self.message_user(request, ngettext("%d import queued.", "%d imports queued.", count) % count)
+        return back(request, "admin:users_user_change")
+
+    @admin.action(description=gettext_lazy("End the session with TMDb"), permissions=["act"])
+    def end_session(self, request, people):
+        linked = list(people.order_by().connected().values_list("pk", flat=True)[:MOST_AT_ONCE])
+        for person in linked:
+            leaving.disconnect(person)
+        self.message_user(request, ngettext("%d session ended.", "%d sessions ended.", len(linked)) % len(linked))
+        return back(request, "admin:users_user_change")
+
+    @admin.action(description=gettext_lazy("Forget: delete all that is known of them"), permissions=["forget"])
+    def forget(self, request, people):
+        chosen = list(people.order_by().values_list("pk", flat=True)[:MOST_AT_ONCE])
+        if "confirmed" not in request.POST:
+            return show(
+                request,
+                "users/office/forget.html",
+                _("Forget these people?"),
+                people=chosen,
+                name_of_chosen=ACTION_CHECKBOX_NAME,
+                opts=self.model._meta,
+            )
+        for person in chosen:
+            leaving.forget(person)
+        self.message_user(request, ngettext("%d person forgotten.", "%d people forgotten.", len(chosen)) % len(chosen))
+        return None
+
+
+@panel(10, "users.view_user", "config/states.html")
+def people_at_a_glance(request):
+    counts, counted_at = figures.states("people")
+    url = reverse("admin:users_user_changelist")
+    states = [
+        {
+            "tone": TONES[status],
+            "word": status.label,
+            "number": counts.get(status, 0),
+            "url": f"{url}?sync_status__exact={status.value}",
+        }
+        for status in TONES
+    ]
+    return {
+        "id": "people",
+        "title": _("People by import"),
+        "url": url,
+        "total": sum(counts.values()),
+        "bar": bar([(state["tone"], state["number"]) for state in states]),
+        "states": states,
+        "counted_at": moment(counted_at),
+    }
