@@ -94,8 +94,13 @@ def take_over(run, rating, row, now):
 
 def report_override(run, row, mine):
     """TMDb's value displaces what the person did here: rated, or (None) took back."""
-    old = None if mine is None else f"{mine:f}"
-    run.note("overridden", row.movie.id, title=row.movie.title, old=old, new=f"{row.rating:f}")
+    old = None if mine is None else plain(mine)
+    run.note("overridden", row.movie.id, title=row.movie.title, old=old, new=plain(row.rating))
+
+
+def plain(rating):
+    """7, 7.5, 10"""
+    return f"{rating.normalize():f}"
 
 
 def drop_gone(run):

@@ -51,5 +51,6 @@ def at_tmdb(account):
 def know(films):
     """Have these films in the table, with details."""
     Movie.objects.bulk_create(
-        [Movie(id=film, title=f"Фильм {film}", details_at=1, search_text=f"фильм {film}") for film in films]
+        [Movie(id=film, title=f"Фильм {film}", details_at=1, search_text=f"фильм {film}") for film in films],
+        batch_size=2000,
     )

@@ -1,5 +1,6 @@
 """Ratings come in from TMDb: all of them, each film asked for once, the person told by one message."""
 
+import time
 from decimal import Decimal
 
 import pytest
@@ -7,8 +8,8 @@ from django_q.models import OrmQ
 
 from movies.models import Movie, PosterStatus
 from ratings.models import DetailsFailure, Import, Rating
-from ratings.tasks import import_ratings
-from tests.imports import at_tmdb, linked, rate, sync, table_of, work
+from ratings.tasks import DAY, import_ratings, queue_daily_imports
+from tests.imports import at_tmdb, know, linked, rate, sync, table_of, work
 from users.models import SyncStatus, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -117,3 +118,158 @@ def test_the_message_of_the_chat_is_the_one_that_is_edited(sandbox, anna):
     assert message.id == message_id
     assert "45" in message.text
     assert Import.objects.get().told_at
+
+
+# --- Large accounts
+
+
+def test_two_thousand_ratings_of_known_films_cost_their_pages_only(sandbox, anna):
+    films = sandbox.tmdb.add_films(2000)
+    know(films)
+    rate(anna.account, films)
+    work(anna)
+    assert table_of(anna) == at_tmdb(anna.account)
+    assert len(sandbox.tmdb.requests) == 102  # 100 pages, and both ends once more
+
+
+@pytest.mark.parametrize(("size", "unreachable"), [(12_000, 0), (20_050, 50)])
+def test_ratings_beyond_five_hundred_pages_are_read_from_the_other_end(sandbox, anna, size, unreachable):
+    films = sandbox.tmdb.add_films(size)
+    know(films)
+    rate(anna.account, films)
+    work(anna)
+    assert anna.sync_status == SyncStatus.IMPORTED
+    assert anna.ratings_count == len(table_of(anna)) == size - unreachable
+    run = Import.objects.get()
+    assert run.out_of_reach == unreachable
+    assert run.complete == (not unreachable)
+    assert ("50" in anna.person.chat[-1].text) == bool(unreachable)
+
+
+# --- By the clock
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """clock.pass_by(seconds): as if that time had passed, as far as the days of an import go."""
+
+    class Clock:
+        def __init__(self):
+            self.ahead, self.time = 0, time.time
+
+        def __call__(self):
+            return self.time() + self.ahead
+
+        def pass_by(self, seconds):
+            self.ahead += seconds
+
+    clock = Clock()
+    monkeypatch.setattr("ratings.tasks.time.time", clock)
+    return clock
+
+
+def a_day_later(clock, user):
+    clock.pass_by(DAY)
+    queue_daily_imports()
+    work()
+    user.refresh_from_db()
+
+
+def test_everybody_is_imported_once_a_day_each_at_their_hour(sandbox, transactional_db, clock):
+    people = [
+        linked(sandbox, sandbox.telegram.person(f"P{n}", id=8_000_000_000 + n * 7919), f"p{n}") for n in range(12)
+    ]
+    work()
+    clock.pass_by(-clock() % DAY)  # to midnight
+    hours = {}
+    for hour in range(72):
+        clock.pass_by(3600)
+        queue_daily_imports()
+        for user in User.objects.awaiting_import():
+            hours.setdefault(user.pk, []).append(hour)
+        work()
+    for user in people:
+        days = [hour for hour in hours[user.pk] if hour >= 24]
+        assert days == [24 + user.pk % DAY // 3600, 48 + user.pk % DAY // 3600]
+    assert len({times[-1] for times in hours.values()}) > 4
+
+
+def test_a_day_without_changes_costs_one_request_and_no_words(sandbox, anna, clock):
+    rate(anna.account, sandbox.tmdb.add_films(100))
+    work(anna)
+    messages = len(anna.person.chat)
+    sandbox.tmdb.forget_requests()
+    a_day_later(clock, anna)
+    assert len(sandbox.tmdb.requests) == 1
+    assert (anna.sync_status, anna.ratings_count) == (SyncStatus.IMPORTED, 100)
+    assert len(anna.person.chat) == messages
+
+
+def test_a_few_new_ratings_cost_one_page_and_their_films(sandbox, anna, clock):
+    films = sandbox.tmdb.add_films(105)
+    rate(anna.account, films[:100])
+    work(anna)
+    rate(anna.account, films[100:])
+    sandbox.tmdb.forget_requests()
+    a_day_later(clock, anna)
+    assert len(sandbox.tmdb.requests) == 6
+    assert table_of(anna) == at_tmdb(anna.account)
+    assert anna.ratings_count == 105
+    a_day_later(clock, anna)
+    assert len(sandbox.tmdb.requests) == 7
+
+
+@pytest.mark.parametrize("new", [0, 1, 20, 21])
+def test_a_rating_that_went_is_seen_the_next_day(sandbox, anna, clock, new):
+    films = sandbox.tmdb.add_films(150)
+    rate(anna.account, films[:100])
+    work(anna)
+    anna.account.unrate(films[3])
+    rate(anna.account, films[100 : 100 + new])
+    a_day_later(clock, anna)
+    assert table_of(anna) == at_tmdb(anna.account)
+
+
+def test_an_old_film_rated_anew_is_seen_within_a_week_and_by_sync_at_once(sandbox, anna, clock):
+    films = sandbox.tmdb.add_films(60)
+    rate(anna.account, films)
+    work(anna)
+    anna.account.rate(films[3], 10)
+    a_day_later(clock, anna)
+    assert table_of(anna) != at_tmdb(anna.account)
+    for _day in range(7):
+        a_day_later(clock, anna)
+    assert table_of(anna) == at_tmdb(anna.account)
+    anna.account.rate(films[4], 10)
+    sync(anna)
+    assert table_of(anna) == at_tmdb(anna.account)
+
+
+def test_a_sync_that_joins_a_daily_import_reads_everything(sandbox, anna, clock):
+    films = sandbox.tmdb.add_films(60)
+    rate(anna.account, films)
+    work(anna)
+    anna.account.rate(films[3], 10)
+    clock.pass_by(DAY)
+    queue_daily_imports()
+    sync(anna)
+    assert table_of(anna) == at_tmdb(anna.account)
+    assert Import.objects.latest("pk").told_at
+
+
+def test_a_session_that_ended_is_told_by_the_daily_import_once(sandbox, anna, clock):
+    rate(anna.account, [603])
+    work(anna)
+    sandbox.tmdb.revoke(anna.account)
+    a_day_later(clock, anna)
+    assert anna.sync_status == SyncStatus.FAILED
+    told = len(anna.person.chat)
+    assert "/connect" in anna.person.chat[-1].words
+    a_day_later(clock, anna)
+    assert len(anna.person.chat) == told
+
+
+def test_past_imports_are_not_kept_for_ever(sandbox, anna):
+    for _time in range(15):
+        sync(anna)
+    assert Import.objects.count() == 10
