@@ -1,6 +1,7 @@
-"""What all processes share when there is no Redis: whose turn it is and who is at work."""
+"""What all processes share: updates, whose turn it is, who is at work, signs of life and counts."""
 
 from django.db import models
+from django.db.models import Q
 
 
 class Turn(models.Model):
@@ -30,6 +31,41 @@ class Lease(models.Model):
 
     def __str__(self):
         return self.name
+
+
+class Update(models.Model):
+    """An update that the webhook brought, and its id for as long as it may come again; see config.webhook."""
+
+    class State(models.IntegerChoices):
+        WAITING = 0
+        AT_HAND = 1
+        DONE = 2
+
+    update_id = models.BigIntegerField(primary_key=True, db_comment="Telegram's; the order within a chat")
+    chat = models.CharField(max_length=64, db_comment="what is handled one by one; empty once all is done")
+    body = models.TextField(db_comment="JSON as it came; empty once handled")
+    state = models.SmallIntegerField(choices=State, db_default=State.WAITING, db_comment="0 waits, 1 at hand, 2 done")
+    tries = models.SmallIntegerField(default=0, db_default=0, db_comment="counted before each")
+    held_until = models.FloatField(
+        default=0, db_default=0, db_comment="UNIX time when the claim of a dead process ends"
+    )
+    received_at = models.FloatField(db_comment="UNIX time")
+    reply = models.TextField(default="", db_default="", db_comment="the call it was answered with; empty: none, or old")
+
+    class Meta:
+        db_table = "updates"
+        db_table_comment = "Telegram's updates that came by webhook"
+        constraints = [
+            models.UniqueConstraint(fields=["chat"], condition=Q(state=1), name="one_update_at_hand_per_chat"),
+        ]
+        indexes = [
+            models.Index(fields=["chat", "update_id"], condition=Q(state__lt=2), name="updates_not_done"),
+            models.Index(fields=["received_at"], name="updates_by_received_at"),
+            models.Index(fields=["received_at"], condition=~Q(reply=""), name="updates_with_reply"),
+        ]
+
+    def __str__(self):
+        return f"update {self.update_id}"
 
 
 class Heartbeat(models.Model):

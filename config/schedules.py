@@ -12,6 +12,7 @@ CLOCK = {
     "download posters": ("posters.tasks.download_posters", 1),
     "upload posters": ("posters.tasks.upload_posters", 1),
     "refresh films": ("movies.tasks.refresh_movies", 60),
+    "go on with updates": ("config.webhook.sweep", 1),
     "count figures": ("config.tasks.count_figures", 1),
     "end old sessions": ("users.tasks.end_sessions", 5),
 }

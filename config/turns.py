@@ -66,7 +66,7 @@ def _take(name, interval, book, late=None):
         late = interval  # a turn may begin one interval in the past: the delay of waking up is caught up with
     if settings.REDIS_URL:
         return float(_redis_take()(keys=[f"turn:{name}"], args=[interval, int(book), late]))
-    now = _now()
+    now = clock()
     taken = _update_turn(
         f"UPDATE turns SET next_at = CASE WHEN next_at > {now} - %s THEN next_at ELSE {now} - %s END + %s"
         f" WHERE name = %s AND (%s OR next_at <= {now}) RETURNING next_at - {now}",
@@ -88,7 +88,7 @@ def _push(name, seconds):
         _redis_pause()(keys=[f"turn:{name}"], args=[seconds])
         return
     Turn.objects.bulk_create([Turn(name=name)], ignore_conflicts=True)
-    now = _now()
+    now = clock()
     _update_turn(
         f"UPDATE turns SET next_at = CASE WHEN next_at > {now} + %s THEN next_at ELSE {now} + %s END"
         " WHERE name = %s RETURNING 0",
@@ -96,7 +96,7 @@ def _push(name, seconds):
     )
 
 
-def _now():
+def clock():
     """The clock of the database server, as SQL: machines need not agree on the time. SQLite is on this one."""
     if connection.vendor == "postgresql":
         return "EXTRACT(EPOCH FROM clock_timestamp())::float8"

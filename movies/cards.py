@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from telebot import types
 from telebot.apihelper import ApiTelegramException
 
+from config import telegram
 from config.bot import bot, edit, edit_buttons, keyboard
 from movies.models import PosterStatus
 from movies.tmdb import NotFound, TMDb, TMDbError
@@ -100,7 +101,7 @@ def buttons(movie):
 
 
 def send_card(chat_id, movie, reply_to=None, rows=()):
-    """Send a card of the film (one with `mine`, see MovieQuerySet.seen_by) and return the message. Never silence.
+    """Send a card of the film (one with `mine`, see MovieQuerySet.seen_by). Never silence.
 
     By file_id at once, else with the poster's bytes, else as text. A file_id that Telegram does not know sends the
     poster through the pipeline again; one that comes back with the bytes is kept, so that the sweep has nothing to do.
@@ -112,7 +113,9 @@ def send_card(chat_id, movie, reply_to=None, rows=()):
     more = {"reply_markup": keyboard(*buttons(movie), *rows), "reply_parameters": reply_to}
     if movie.telegram_file_id:
         try:
-            return bot.send_photo(chat_id, movie.telegram_file_id, text, **more)
+            with telegram.unheard():
+                bot.send_photo(chat_id, movie.telegram_file_id, text, **more)
+            return
         except ApiTelegramException as error:
             if not is_wrong_file(error):
                 raise
@@ -130,9 +133,9 @@ def send_card(chat_id, movie, reply_to=None, rows=()):
         else:
             largest = max(message.photo, key=lambda size: size.width * size.height)
             movie.poster_uploaded(largest.file_id, largest.width, largest.height)
-            return message
+            return
     movie.poster_wanted()
-    return bot.send_message(chat_id, text, **more)
+    bot.send_message(chat_id, text, **more)
 
 
 def show_rating(message, movie):

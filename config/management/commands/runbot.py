@@ -19,6 +19,11 @@ class Command(BaseCommand):
     def handle(self, *args, **options):
         if not settings.TELEGRAM_BOT_TOKEN:
             raise CommandError("TELEGRAM_BOT_TOKEN is missing: make a bot with @BotFather and put its token into .env.")
+        if settings.TELEGRAM_WEBHOOK_URL:
+            raise CommandError(
+                "TELEGRAM_WEBHOOK_URL is set, so updates come to the web server and polling would get none: "
+                "unset it and run `manage.py delete_webhook` to poll."
+            )
         stop = threading.Event()
         for sign in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sign, lambda *_: stop.set())

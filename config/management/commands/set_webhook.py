@@ -1,0 +1,39 @@
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.urls import reverse
+from telebot.apihelper import ApiException, ApiTelegramException
+
+from config.bot import bot, publish_menu
+from config.polling import KINDS
+from config.telegram import TelegramUnavailable
+
+
+class Command(BaseCommand):
+    help = "Have Telegram send updates to TELEGRAM_WEBHOOK_URL from now on, and publish the menu."
+
+    def add_arguments(self, parser):
+        parser.add_argument(
+            "--max-connections",
+            type=int,
+            default=min(100, settings.BOT_THREADS),
+            help="deliveries side by side, 1-100: threads times web processes (default: BOT_THREADS)",
+        )
+
+    def handle(self, max_connections, **options):
+        url, secret = settings.TELEGRAM_WEBHOOK_URL, settings.TELEGRAM_WEBHOOK_SECRET
+        if not url:
+            raise CommandError("TELEGRAM_WEBHOOK_URL is missing: set it to the https address of the web server.")
+        if not secret:
+            raise CommandError("TELEGRAM_WEBHOOK_SECRET is missing: set it to 1-256 letters, digits, _ and -.")
+        if urlsplit(url).path in ("", "/"):
+            url = url.rstrip("/") + reverse("webhook")
+        try:
+            bot.set_webhook(url, max_connections=max_connections, allowed_updates=KINDS, secret_token=secret)
+            publish_menu()
+        except ApiTelegramException as error:
+            raise CommandError(f"Telegram refuses the webhook {url}: {error.description}.") from None
+        except (ApiException, TelegramUnavailable) as error:
+            raise CommandError(f"Telegram cannot be reached, so no webhook is set: {error}.") from None
+        self.stdout.write(f"Telegram now sends updates to {url}, at most {max_connections} side by side.")

@@ -1,0 +1,43 @@
+"""What other programs ask of the web server."""
+
+import hmac
+import json
+import logging
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.http import HttpResponse, HttpResponseForbidden
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from config import webhook
+
+log = logging.getLogger(__name__)
+
+LONGEST_UPDATE = 2**20  # bytes; Telegram's are a few thousand
+
+
+@csrf_exempt
+@require_POST
+def telegram_webhook(request):
+    """Take an update from Telegram. 200 whatever becomes of it, or it comes again; 503 where it could not be kept."""
+    secret, given = settings.TELEGRAM_WEBHOOK_SECRET, request.headers.get("X-Telegram-Bot-Api-Secret-Token", "")
+    if not secret or not hmac.compare_digest(given.encode(), secret.encode()):
+        return HttpResponseForbidden("Not Telegram.", content_type="text/plain")
+    if int(request.META.get("CONTENT_LENGTH") or 0) > LONGEST_UPDATE:
+        log.warning("an update of %s bytes is left unread", request.META["CONTENT_LENGTH"])
+        return HttpResponse()
+    try:
+        body = request.body.decode()
+        update = json.loads(body)
+    except (ValueError, RecursionError):  # the latter: brackets a hundred thousand deep
+        update = None
+    if not isinstance(update, dict) or type(update.get("update_id")) is not int or not 0 <= update["update_id"] < 2**63:
+        log.warning("what came by webhook is no update")
+        return HttpResponse()
+    try:
+        reply = webhook.receive(update, body)
+    except DatabaseError:
+        log.exception("update %s cannot be kept now; Telegram will send it again", update["update_id"])
+        return HttpResponse(status=503)
+    return HttpResponse(reply, content_type="application/json" if reply else "text/plain")

@@ -1,0 +1,15 @@
+"""The web server for more than a newcomer's machine: `gunicorn` reads this by itself; its own options go before."""
+
+import os
+
+from config import settings
+
+wsgi_app = "config.wsgi:application"
+bind = "127.0.0.1:8000"
+worker_class = "gthread"
+threads = settings.BOT_THREADS + 8  # an admin or a health check finds a thread even while updates take all theirs
+keepalive = 75  # seconds; Telegram and proxies use a connection again
+graceful_timeout = 30  # seconds that SIGTERM leaves to updates at hand
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 the heartbeat's file, never on a disk
+control_socket_disable = True
+logconfig_dict = settings.LOGGING
