@@ -108,6 +108,11 @@ def _work_off(chat, held, mine=None, began=0.0):
     return ""
 
 
+def forget_answers(user_id):
+    """Keep nothing of what a person was answered."""
+    Update.objects.filter(chat=str(user_id), state=DONE).update(chat="", reply="")
+
+
 def sweep():
     """Go on with what dead processes left; forget what can no longer come again."""
     left = _go_on_with_left_chats()

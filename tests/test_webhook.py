@@ -18,6 +18,7 @@ from config.models import Update
 from movies.models import Movie, PosterStatus
 from tests.conftest import Process, wait_until
 from tests.test_start import free_port
+from users import leaving
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -214,6 +215,13 @@ def test_old_updates_are_forgotten_and_answers_sooner(sandbox, anna):
     webhook.sweep()
     assert dict(Update.objects.values_list("update_id", "reply")) == {2: "", 3: '{"method": "x"}'}
     assert Update.objects.get(pk=2).chat == ""
+
+
+def test_who_is_forgotten_leaves_no_answer_behind(sandbox, serve, anna, matrix):
+    serve().post(message(1, "/movie 603"))
+    assert Update.objects.get().reply
+    leaving.forget(anna.id)
+    assert (Update.objects.get().reply, Update.objects.get().chat) == ("", "")
 
 
 def test_only_who_knows_the_secret_is_let_in(sandbox, serve, anna):

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import F
 from django_q.models import Task
 
+from config.webhook import forget_answers
 from movies.tmdb import TMDb, TMDbError
 from users.models import OldSession, SessionUnreadable, User, decrypted, session_cipher
 
@@ -43,6 +44,7 @@ def forget(user_id):
         old = user and set_aside(user)
         if user:
             user.delete()
+        forget_answers(user_id)
         LogEntry.objects.filter(content_type__app_label="users", object_id=str(user_id)).delete()
     cache.delete(f"connect:{user_id}")
     jobs = [job.pk for job in Task.objects.iterator() if str(user_id) in repr((job.args, job.kwargs, job.result))]
