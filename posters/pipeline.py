@@ -232,7 +232,7 @@ def download_posters(run):
                     run.give_back(len(waiting))
                 if finished:
                     outcomes = [(at_hand.pop(future), future) for future in finished]
-                    trouble = _settle_downloads(run, outcomes, doubtful) or trouble
+                    trouble = _settle_downloads(run, outcomes, doubtful, trouble)
                 if time.monotonic() > renewed + RENEW:
                     _renew(at_hand.values())
                     renewed = time.monotonic()
@@ -269,26 +269,24 @@ def _fetch(tmdb, movie):
     return files.keep(movie.pk, photo_from(tmdb.image(movie.poster_path)))
 
 
-def _settle_downloads(run, outcomes, doubtful):
-    """Write down what came of some downloads, in one transaction. Returns a trouble that stops them all, or nothing."""
-    trouble = ""
+def _settle_downloads(run, outcomes, doubtful, trouble):
+    """Write down, in one transaction, what came of some downloads. Returns the trouble that stops them all, if any."""
     for movie, future in outcomes:
         error = future.exception()
         if isinstance(error, DiskTrouble):
-            trouble = str(error)
+            trouble = trouble or str(error)
         elif isinstance(error, Unavailable) and not isinstance(error, Oversized):
             doubtful.append((movie, str(error)))
             if len(doubtful) >= MANY_IN_A_ROW or error.retry_after:
-                trouble = f"TMDb's images cannot be had now ({error})"
+                trouble = trouble or f"TMDb's images cannot be had now ({error})"
     doubted = {movie.pk for movie, _ in doubtful}
     counts = _stubbornly(lambda: _save_downloads([pair for pair in outcomes if pair[0].pk not in doubted]))
     for outcome in counts:
         run.count(outcome)
     if trouble:
         run.trouble(trouble)
-        _judge(run, doubtful, own=False)
-    elif "done" in counts:
-        _judge(run, doubtful, own=True)
+    if trouble or "done" in counts:
+        _judge(run, doubtful, own=not trouble)
     return trouble
 
 

@@ -18,9 +18,9 @@ from posters import files
 
 log = logging.getLogger(__name__)
 
-BOX = (240, 360)  # pixels; a film's page shows it at half of that, sharp on a good screen
+BOX = (400, 600)  # pixels; enough for the preview of a card
 LARGEST = 10 * 2**20  # bytes of a photo in Telegram (Bot API: sendPhoto)
-KEPT = 5_000  # pictures; some 15 KB each
+KEPT = 5_000  # pictures; some 30 KB each
 AT_ONCE = threading.BoundedSemaphore(4)  # a list asks for fifty; Telegram has the chat to serve first
 
 
