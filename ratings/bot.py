@@ -1,4 +1,4 @@
-"""Rating films: the buttons of a card, /rate, a number in reply to a card; /rated; files of ratings, in and out."""
+"""Rating films: a card's buttons, /rate, a number in reply to a card; /rated, /stats; files of ratings, in and out."""
 
 import re
 from datetime import UTC, datetime
@@ -31,7 +31,9 @@ from movies.tmdb import TMDbError
 from ratings.csv_export import LETTERBOXD_MOST, export
 from ratings.csv_import import LARGEST, TooManyFiles, receive, replace_kept, ring
 from ratings.csv_report import TROUBLE
+from ratings.picture import in_words, picture
 from ratings.rate import points_in, rate, take_back
+from ratings.stats import stats_of
 from users.models import User
 
 # --- The buttons of a card
@@ -188,6 +190,22 @@ def rated_page(user_id, order, page):
         turn=lambda page: f"rated:{order}:{page}",
         rows=[sorting],
     )
+
+
+# --- Figures
+
+
+@command("stats", gettext_lazy("my films in figures"))
+def send_stats(message):
+    if not only_in_private(message):
+        return
+    stats = stats_of(message.from_user.id)
+    if not stats.count:
+        text = _("You have no ratings yet. Rate a film on its card, /connect TMDb, or send me a CSV with your ratings.")
+        bot.send_message(message.chat.id, text)
+        return
+    photo = types.InputFile(BytesIO(picture(stats)), file_name="stats.png")
+    bot.send_photo(message.chat.id, photo, in_words(stats))
 
 
 # --- Files of ratings, in and out
