@@ -13,7 +13,7 @@ from config import turns
 from movies.catalogue import fetch_movie, save_movies
 from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus
 from movies.tmdb import TMDb
-from posters import pipeline, tasks
+from posters import checks, pipeline, tasks
 from ratings.models import Rating
 from tests.conftest import wait_until
 from tests.posters import film, films, left_on_disk, sent, statuses
@@ -338,3 +338,28 @@ def test_the_claims_use_the_index(db):
         films = due.filter(poster_need=PosterNeed.SOMEDAY).order_by("poster_next_try_at", "id")
         assert "movies_by_poster_status (poster_status=? AND poster_need=? AND poster_next_try_at<" in films.explain()
         assert "TEMP B-TREE" not in films.explain()
+
+
+# --- Checks
+
+
+def test_check_services_says_in_a_sentence_why_a_channel_takes_no_posters(sandbox, settings):
+    telegram = sandbox.telegram
+    assert checks.the_bot_may_post_in_the_channels(None) == []
+    telegram.set_member(telegram.poster_channel, telegram.bot, "administrator", can_post_messages=False)
+    assert "no right to post" in checks.the_bot_may_post_in_the_channels(None)[0].msg
+    telegram.set_member(telegram.poster_channel, telegram.bot, "kicked")
+    assert "kicked" in checks.the_bot_may_post_in_the_channels(None)[0].msg
+    settings.TELEGRAM_POSTER_CHANNELS = [-100999]
+    assert "chat not found" in checks.the_bot_may_post_in_the_channels(None)[0].msg
+    settings.TELEGRAM_POSTER_CHANNELS = []
+    assert [problem.id for problem in checks.the_bot_may_post_in_the_channels(None)] == ["posters.E002"]
+    assert sandbox.telegram.photos == []
+
+
+def test_checks_say_that_posters_have_no_channel_and_no_place_on_the_disk(settings):
+    assert checks.posters_have_a_way(None) == checks.poster_dir_takes_files(None) == []
+    settings.TELEGRAM_POSTER_CHANNELS = []
+    settings.POSTER_DIR = Path("/proc/version/posters")
+    assert [problem.id for problem in checks.posters_have_a_way(None)] == ["posters.W001", "posters.W002"]
+    assert [problem.id for problem in checks.poster_dir_takes_files(None)] == ["posters.E001"]
