@@ -353,7 +353,7 @@ def upload_posters(run):
     fault of a poster, a channel or Telegram: the run tells of them.
     """
     channels = settings.TELEGRAM_POSTER_CHANNELS
-    if not Movie.objects.awaiting_upload().most_needed(1):
+    if not Movie.objects.awaiting_upload().most_needed(1) and not _is_other_token():
         return run
     if not channels:
         run.trouble("TELEGRAM_POSTER_CHANNELS is empty: make a private channel, let the bot post there, set its id.")
@@ -395,6 +395,12 @@ def _greet():
     except (ApiException, KeyError, TypeError, ValueError):
         raise Stopped("Telegram's answers cannot be read") from None
     notice_new_bot(me.id)
+
+
+def _is_other_token():
+    """Whether the token seems to be of another bot than the known one: it begins with the bot's id."""
+    known = KnownBot.objects.first()
+    return known is not None and not bot.token.startswith(f"{known.bot_id}:")
 
 
 def _serve(run, number, channels, at_hand):

@@ -232,14 +232,25 @@ def test_another_bot_sends_every_poster_again_rated_films_first(sandbox, setting
     assert sent(sandbox) == [1_000_002, 1_000_000, 1_000_001]
 
 
-def test_the_upload_notices_another_bot_by_itself(sandbox, matrix):
+def test_the_upload_notices_another_bot_even_when_it_has_nothing_to_do(sandbox, matrix):
     film(sandbox, 550).poster_uploaded("of the old bot", 500, 750)
+    matrix.poster_uploaded("of the old bot, too", 500, 750)
     pipeline.notice_new_bot(1)
-    for _ in range(2):
+    for _ in range(3):
         tasks.download_posters()
         tasks.upload_posters()
     assert sorted(sent(sandbox)) == [550, 603]
+    assert len(sandbox.telegram.calls_of("getMe")) == 2
     assert statuses() == [PosterStatus.TELEGRAM] * 2
+
+
+def test_the_bot_that_starts_says_how_many_posters_go_again(sandbox, start):
+    film(sandbox, 603).poster_uploaded("of the old bot", 500, 750)
+    pipeline.notice_new_bot(1)
+    process = start("runbot")
+    process.wait_for_line("1 posters go to the channels again")
+    assert statuses() == [PosterStatus.WAITING]
+    assert process.terminate() == 0
 
 
 def test_the_card_that_was_first_leaves_the_sweep_nothing_to_do(sandbox, matrix, poster_dir):

@@ -4,6 +4,8 @@ import threading
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from django.utils.module_loading import import_string
 from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot import bot, publish_menu
@@ -41,6 +43,8 @@ class Command(BaseCommand):
             try:
                 publish_menu()
                 log.info("the bot is @%s", bot.user.username)
+                import_string("posters.pipeline.notice_new_bot")(bot.user.id)
+                connection.close()
                 return
             except ApiTelegramException as error:
                 if error.error_code in (401, 404):
