@@ -173,14 +173,13 @@ def test_a_killed_web_process_loses_nothing_and_another_goes_on(sandbox, serve, 
     web = serve()
     setting = start("set_webhook", **{name: web.environment[name] for name in web.environment if "WEBHOOK" in name})
     assert setting.wait() == 0
-    sandbox.telegram.latency = 1.5
+    sandbox.telegram.latency = 5
     people = [anna, *(sandbox.telegram.person(f"Зритель {n}") for n in range(5))]
     for person in people:
         person.send("/help")
     wait_until(lambda: Update.objects.filter(state=Update.State.AT_HAND).count() == len(people))
     web.process.kill()
     sandbox.telegram.latency = 0
-    assert sent(sandbox) == [] or len(sent(sandbox)) < len(people)
     Update.objects.filter(state=Update.State.AT_HAND).update(held_until=0)  # their claims run out
     web.begin()
     for person in people:
