@@ -1,9 +1,26 @@
-"""What our django-q2 tasks ask of the cluster they run in."""
+"""Where background jobs go, and what they ask of the django-q2 cluster they run in."""
 
 import sys
 import threading
 
+from django.conf import settings
+from django_q import tasks
 from django_q.cluster import Sentinel
+
+QUEUES = {"ratings": "imports", "posters": "posters"}  # by app; all other jobs are the first cluster's
+
+
+def queue_of(func):
+    """The cluster that a job is for, by its dotted path: with Q_CLUSTERS a long import never delays a poster.
+
+    None where one cluster does everything.
+    """
+    return QUEUES.get(func.split(".")[0], settings.Q_CLUSTER["name"]) if settings.Q_CLUSTERS else None
+
+
+def async_task(func, *args, **options):
+    """Have a cluster run the function at this dotted path soon, as django-q2's async_task does."""
+    return tasks.async_task(func, *args, cluster=queue_of(func), **options)
 
 
 def stop_event():

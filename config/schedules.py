@@ -12,7 +12,7 @@ CLOCK = {
     "download posters": ("posters.tasks.download_posters", 1),
     "upload posters": ("posters.tasks.upload_posters", 1),
     "refresh films": ("movies.tasks.refresh_movies", 60),
-    "go on with updates": ("config.webhook.sweep", 1),
+    "go on with updates": ("config.tasks.go_on_with_updates", 1),
     "count figures": ("config.tasks.count_figures", 1),
     "end old sessions": ("users.tasks.end_sessions", 5),
 }
@@ -22,8 +22,9 @@ def write_schedules(**signal):
     """Make django-q2's schedules those of CLOCK; what is listed keeps its next run, what is not goes."""
     from django_q.models import Schedule
 
+    from config.jobs import queue_of
+
     Schedule.objects.exclude(name__in=CLOCK).delete()  # operators add jobs by code, not by hand
     for name, (func, minutes) in CLOCK.items():
-        Schedule.objects.update_or_create(
-            name=name, defaults={"func": func, "schedule_type": Schedule.MINUTES, "minutes": minutes, "repeats": -1}
-        )
+        row = {"func": func, "schedule_type": Schedule.MINUTES, "minutes": minutes, "repeats": -1}
+        Schedule.objects.update_or_create(name=name, defaults=row | {"cluster": queue_of(func)})

@@ -5,6 +5,7 @@ Names and meanings are listed in README.md. An empty variable counts as unset.
 
 import os
 import secrets
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -146,6 +147,14 @@ if SQLITE:
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
+else:
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    # A connection for each thread, kept for a minute, is the cheapest while PostgreSQL has enough of them. A pool lets
+    # the many threads of a bot or web process share a few (config.telegram gives them back while it waits). qcluster
+    # never has one: it forks its workers, and no pool survives that; each worker holds one connection anyway.
+    if (DATABASE_POOL := number("DATABASE_POOL", 0)) and "qcluster" not in sys.argv:
+        DATABASES["default"]["CONN_MAX_AGE"] = 0
+        DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": DATABASE_POOL, "timeout": 20}
 
 # --- Redis: unset, the queue, the cache and the limits live in the database
 
@@ -161,8 +170,10 @@ CACHES = {
 
 # --- Background work (django-q2)
 
+Q_CLUSTERS = switch("Q_CLUSTERS", False)  # imports, posters and the rest in clusters of their own; see config.jobs
 Q_CLUSTER = {
     "name": "kinoteka",
+    "ALT_CLUSTERS": {"imports": {}, "posters": {}},  # Q_CLUSTER_NAME says which one a process is, Q_WORKERS how large
     "workers": number("Q_WORKERS", 4),
     "timeout": 300,
     # Counted from prefetch, not from the start of the work: so more than four times the timeout …

@@ -1,6 +1,6 @@
 """Jobs of the house itself; see config.schedules for how often."""
 
-from config import figures
+from config import figures, webhook
 
 
 def count_figures():
@@ -9,3 +9,8 @@ def count_figures():
     for name in large:
         figures.take(name)
     return f"{len(large)} counted"
+
+
+def go_on_with_updates():
+    """Handle what web processes that died have left of the updates they had taken in."""
+    return webhook.sweep()

@@ -14,6 +14,7 @@ from functools import cache
 
 import requests
 from django.conf import settings
+from django.db import connection
 from telebot import apihelper
 
 from config import signs
@@ -130,6 +131,7 @@ def send(method, url, params=None, files=None, timeout=None, proxies=None):
         # read once: a file that is sent again must not be empty
         files = {key: _readable(value) for key, value in files.items()}
     left = _patience.get()
+    _lend_connection()
     while True:
         if name != "getUpdates":
             signs.count("telegram.requests")
@@ -181,6 +183,12 @@ def download(file_id, most):
         raise
     except TooMuch as error:
         raise TelegramUnavailable("file", str(error)) from None
+
+
+def _lend_connection():
+    """Let other threads have this one's database connection while it waits, where there is a pool of them."""
+    if connection.settings_dict["OPTIONS"].get("pool") and not connection.in_atomic_block:
+        connection.close()
 
 
 def _readable(value):

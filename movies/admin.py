@@ -10,12 +10,12 @@ from django.utils import translation
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from django_q.tasks import async_task
 
 from config import figures
 from config.backoffice import ago, back, moment, nobody, page, panel, show, word
 from config.bot import LANGUAGES
 from config.drawing import bar
+from config.jobs import async_task
 from config.lists import BigTablePaginator
 from movies.cards import buttons, caption
 from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus, folded_text

@@ -3,10 +3,8 @@
 import logging
 import time
 
-from django_q.tasks import async_task
-
 from config import turns
-from config.jobs import stop_event
+from config.jobs import async_task, stop_event
 from movies.models import Movie
 from posters import files, pipeline
 

@@ -9,10 +9,10 @@ import logging
 import time
 
 from django.db import IntegrityError, transaction
-from django_q.tasks import async_task
 from telebot.apihelper import ApiTelegramException
 
 from config.http import TooLong
+from config.jobs import async_task
 from config.telegram import TelegramUnavailable, download
 from config.turns import only_one
 from movies.models import Movie

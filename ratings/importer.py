@@ -21,8 +21,8 @@ from itertools import count
 
 from django.core.cache import cache
 from django.db import DatabaseError, OperationalError, connections, transaction
-from django_q.tasks import async_task
 
+from config.jobs import async_task
 from config.turns import only_one
 from movies.catalogue import Malformed, fetch_movie, save_movies
 from movies.models import Movie, PosterNeed

@@ -5,8 +5,8 @@ import time
 from decimal import Decimal
 
 from django.db import transaction
-from django_q.tasks import async_task
 
+from config.jobs import async_task
 from ratings.models import HALF_POINTS, PendingWrite, Rating, Source, normalize
 
 POINTS = re.compile(r"([0-9]{1,2})(?:[.,]([05])?0*)?(?:\s*/\s*10)?", re.ASCII)

@@ -6,10 +6,10 @@ from contextlib import suppress
 from django.db import transaction
 from django.db.models import BigIntegerField, F, Q, Value
 from django.db.models.functions import Mod
-from django_q.tasks import async_task
 from telebot.apihelper import ApiException
 
 from config.bot import bot
+from config.jobs import async_task
 from config.telegram import TelegramUnavailable
 from ratings import csv_import, csv_report
 from ratings.importer import begin, import_queued, may_be_quick, queued_now

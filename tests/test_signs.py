@@ -4,7 +4,7 @@ import time
 
 import pytest
 from django.db import DatabaseError
-from django_q.tasks import async_task
+from config.jobs import async_task
 from telebot.apihelper import ApiTelegramException
 
 from config import signs

@@ -7,11 +7,11 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from django_q.tasks import async_task
 
 from config import figures
 from config.backoffice import back, moment, nobody, panel, show, word
 from config.drawing import bar
+from config.jobs import async_task
 from config.lists import BigTablePaginator
 from users import leaving
 from users.models import SyncStatus, User

@@ -10,7 +10,6 @@ from django.db import transaction
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from django_q.tasks import async_task
 from telebot.util import content_type_media, extract_arguments
 
 from config.bot import (
@@ -30,6 +29,7 @@ from config.bot import (
     prefix_of,
     prefixes,
 )
+from config.jobs import async_task
 from movies.cards import excuse, send_card
 from movies.catalogue import get_movie, with_details
 from movies.tmdb import NotApproved, TMDb, TMDbError, TokenSpent, Unavailable

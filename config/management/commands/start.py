@@ -23,13 +23,16 @@ class Child:
     A signal goes to its main process alone: SIGTERM to the whole group of qcluster hangs it.
     """
 
-    def __init__(self, name, command):
-        self.name, self.command, self.delay = name, command, 1
+    def __init__(self, name, command, **variables):
+        self.name, self.command, self.variables, self.delay = name, command, variables, 1
         self.begin()
 
     def begin(self):
         self.since = time.monotonic()
-        self.process = subprocess.Popen(self.command, cwd=settings.BASE_DIR, start_new_session=True)  # noqa: S603 ours
+        environment = {**os.environ, **self.variables}
+        self.process = subprocess.Popen(  # noqa: S603 our own commands
+            self.command, cwd=settings.BASE_DIR, env=environment, start_new_session=True
+        )
 
     @property
     def running(self):
@@ -68,11 +71,18 @@ class Command(BaseCommand):
                 self.wait_for_port(settings.SANDBOX_PORT, children[0], stop)
             call_command("check_services", quiet=True)
             manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
-            children.append(Child("web", [*manage, "runserver", "--noreload", f"127.0.0.1:{port}"]))
+            if settings.DEBUG and not settings.TELEGRAM_WEBHOOK_URL:
+                web = Child("web", [*manage, "runserver", "--noreload", f"127.0.0.1:{port}"])
+            else:  # others than this machine's owner may reach it
+                web = Child("web", [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}"])
+            children.append(web)
             children.append(Child("worker", [*manage, "qcluster"]))
+            if settings.Q_CLUSTERS:
+                for name in settings.Q_CLUSTER["ALT_CLUSTERS"]:
+                    children.append(Child(f"worker of {name}", [*manage, "qcluster"], Q_CLUSTER_NAME=name))
             if not settings.TELEGRAM_WEBHOOK_URL:
                 children.append(Child("bot", [*manage, "runbot"]))
-            self.wait_for_port(port, children[-2], stop)
+            self.wait_for_port(port, web, stop)
             self.welcome(port)
             self.supervise(children, stop)
         finally:
