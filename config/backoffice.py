@@ -14,6 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path
+from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -21,6 +22,7 @@ from django.views.i18n import set_language
 
 from config import throttle
 
+NOTHING = "—"
 panels = []
 failure_sources = []
 pages = []
@@ -73,7 +75,7 @@ class BackOffice(admin.AdminSite):
     index_title = gettext_lazy("At a glance")
     index_template = "config/front_page.html"
     site_url = None
-    empty_value_display = "—"
+    empty_value_display = NOTHING
 
     def get_urls(self):
         ours = [path(route, self.admin_view(view), name=name) for route, view, name in pages]
@@ -110,6 +112,16 @@ class BackOffice(admin.AdminSite):
 def moment(seconds):
     """A UNIX time as the admin shows times, in the viewer's zone; None where there is none."""
     return datetime.fromtimestamp(seconds, UTC) if seconds else None
+
+
+def when(seconds):
+    """A UNIX time in words, for lists and pages."""
+    at = moment(seconds)
+    return format_html('<time datetime="{}">{}</time>', at.isoformat(), clock(at)) if at else NOTHING
+
+
+def clock(at):
+    return formats.date_format(timezone.localtime(at), "j M Y, H:i")
 
 
 def ago(seconds):

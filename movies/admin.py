@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from config import figures
-from config.backoffice import ago, back, moment, nobody, page, panel, show, word
+from config.backoffice import NOTHING, ago, back, moment, nobody, page, panel, show, when, word
 from config.bot import LANGUAGES
 from config.drawing import bar
 from config.jobs import async_task
@@ -173,29 +173,29 @@ class MovieAdmin(admin.ModelAdmin):
             return word("bad", _("given up"))
         return word(TONES[movie.poster_status], movie.get_poster_status_display())
 
-    @admin.display(description=gettext_lazy("attempts"), empty_value="—")
+    @admin.display(description=gettext_lazy("attempts"))
     def attempts(self, movie):
-        return movie.poster_attempts or None
+        return movie.poster_attempts or NOTHING
 
-    @admin.display(description=gettext_lazy("last error"), empty_value="—")
+    @admin.display(description=gettext_lazy("last error"))
     def last_error(self, movie):
-        return movie.poster_error or None
+        return movie.poster_error or NOTHING
 
     @admin.display(description=gettext_lazy("next try"))
     def next_try(self, movie):
         if movie.poster_status not in UNFINISHED:
-            return None
+            return NOTHING
         if movie.poster_next_try_at >= SET_ASIDE:
             return _("never, until somebody revives it")
-        return _("now") if movie.poster_next_try_at <= time.time() else moment(movie.poster_next_try_at)
+        return _("now") if movie.poster_next_try_at <= time.time() else when(movie.poster_next_try_at)
 
     @admin.display(description=gettext_lazy("size in Telegram"))
     def size_in_telegram(self, movie):
-        return f"{movie.width} × {movie.height}" if movie.width else None
+        return f"{movie.width} × {movie.height}" if movie.width else NOTHING
 
     @admin.display(description=gettext_lazy("metadata read"))
     def metadata_read(self, movie):
-        return _("to be read again") if movie.details_at == 0 else moment(movie.details_at)
+        return _("to be read again") if movie.details_at == 0 else when(movie.details_at)
 
     # --- Actions
 

@@ -9,12 +9,13 @@ import time
 from django.contrib import admin
 from django.db.models import Q
 from django.http import Http404
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from config.backoffice import ago, failures, moment, nobody, page, panel, show, word
+from config.backoffice import NOTHING, ago, failures, nobody, page, panel, show, when, word
 from config.drawing import progress
 from config.lists import BigTablePaginator
 from movies.models import Movie, folded_text
@@ -22,6 +23,7 @@ from ratings.models import Import, Rating
 from users.models import User
 
 PAGE = 50  # ratings on a page
+NAMED = 50  # films of a kind that an import's page names
 DAY = 86_400
 
 
@@ -74,7 +76,7 @@ def ratings_page(request, rows, key, title, owner):
     found = list(rows.order_by("-rated_at", f"-{key}")[: PAGE + 1])
     following = found[PAGE - 1] if len(found) > PAGE else None
     for row in found:
-        row.when = moment(row.rated_at)
+        row.when = when(row.rated_at)
     return show(
         request,
         "ratings/office/ratings.html",
@@ -171,17 +173,17 @@ class ImportAdmin(admin.ModelAdmin):
     def state(self, run):
         return state_of(run)
 
-    @admin.display(description=gettext_lazy("reason"), empty_value="—")
+    @admin.display(description=gettext_lazy("reason"))
     def reason(self, run):
-        return run.error or run.trouble or None
+        return reason_of(run)
 
     @admin.display(description=gettext_lazy("started"))
     def started(self, run):
-        return moment(run.started_at)
+        return when(run.started_at)
 
     @admin.display(description=gettext_lazy("finished"))
     def finished(self, run):
-        return moment(run.finished_at)
+        return when(run.finished_at)
 
     @admin.display(description=gettext_lazy("took"))
     def duration(self, run):
@@ -191,7 +193,7 @@ class ImportAdmin(admin.ModelAdmin):
     def outcome(self, run):
         return outcome_of(run)
 
-    @admin.display(description=gettext_lazy("by name"), empty_value="—")
+    @admin.display(description=gettext_lazy("by name"))
     def named(self, run):
         return names_of(run)
 
@@ -202,6 +204,10 @@ def state_of(run):
     if run.error:
         return word("bad", _("failed"))
     return word("ready", _("with gaps")) if run.failed or run.left_out or run.out_of_reach else word("good", _("done"))
+
+
+def reason_of(run):
+    return run.error or run.trouble or NOTHING
 
 
 def duration_of(run):
@@ -225,64 +231,28 @@ def outcome_of(run):
 def names_of(run):
     """The films that an import names, each a link."""
     words = {"overridden": _("changed at TMDb"), "left_out": _("left out"), "failed": _("without details")}
-    found = []
-    for kind, text in words.items():
-        for movie_id, what in list(run.names.get(kind, {}).items())[:50]:
-            title = what.get("title", movie_id) if isinstance(what, dict) else what
-            found.append((reverse("admin:movies_movie_change", args=[movie_id]), title or movie_id, text))
-    return (
-        format_html('<ul class="plain">{}</ul>', format_html_join("", '<li><a href="{}">{}</a>: {}</li>', found))
-        if found
-        else None
-    )
-
-
-def latest_imports(person):
-    """The last imports of a person, with what took how long and what failed by name."""
-    runs = list(person.imports.order_by("-pk")[:10])
-    return [
-        {
-            "run": run,
-            "state": state_of(run),
-            "started": moment(run.started_at),
-            "duration": duration_of(run),
-            "outcome": outcome_of(run),
-            "reason": run.error or run.trouble,
-            "names": names_of(run),
-        }
-        for run in runs
+    named = [
+        (reverse("admin:movies_movie_change", args=[movie_id]), what.get("title") or movie_id, text)
+        for kind, text in words.items()
+        for movie_id, what in list(run.names.get(kind, {}).items())[:NAMED]
     ]
+    return format_html_join("", '<div><a href="{}">{}</a>: {}</div>', named) or NOTHING
 
 
-@admin.display(description=gettext_lazy("imports"))
+@admin.display(description=gettext_lazy("latest imports"))
 def imports_of_person(person):
+    """With how long each took, and what failed by name."""
     rows = [
-        (one["started"], one["state"], one["duration"], one["outcome"], one["reason"], one["names"] or "")
-        for one in latest_imports(person)
+        (when(run.started_at), state_of(run), duration_of(run), outcome_of(run), reason_of(run), names_of(run))
+        for run in person.imports.order_by("-pk")[:10]
     ]
-    return table((_("started"), _("state"), _("took"), _("outcome"), _("reason"), _("by name")), rows) or _("none yet")
+    return render_to_string("ratings/office/imports.html", {"rows": rows}) if rows else _("none yet")
 
 
 @admin.display(description=gettext_lazy("ratings"))
 def ratings_link(owner):
     name = "admin:ratings_of_person" if isinstance(owner, User) else "admin:ratings_of_film"
     return format_html('<a href="{}">{}</a>', reverse(name, args=[owner.pk]), _("all ratings"))
-
-
-def table(heads, rows):
-    from django.contrib.admin.utils import display_for_value
-
-    if not rows:
-        return ""
-    return format_html(
-        '<div class="scroll"><table class="plain"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>',
-        format_html_join("", '<th scope="col">{}</th>', ((head,) for head in heads)),
-        format_html_join(
-            "",
-            "<tr>{}</tr>",
-            ((format_html_join("", "<td>{}</td>", ((display_for_value(one, "—"),) for one in row)),) for row in rows),
-        ),
-    )
 
 
 for model, columns in ((User, (ratings_link, imports_of_person)), (Movie, (ratings_link,))):

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from config import figures
-from config.backoffice import back, moment, nobody, panel, show, word
+from config.backoffice import NOTHING, back, moment, nobody, panel, show, when, word
 from config.drawing import bar
 from config.jobs import async_task
 from config.lists import BigTablePaginator
@@ -108,17 +108,17 @@ class UserAdmin(admin.ModelAdmin):
     def state(self, person):
         return word(TONES[person.sync_status], person.get_sync_status_display())
 
-    @admin.display(description=gettext_lazy("reason of a failure"), empty_value="—")
+    @admin.display(description=gettext_lazy("reason of a failure"))
     def reason(self, person):
-        return person.sync_error or None
+        return person.sync_error or NOTHING
 
     @admin.display(description=gettext_lazy("last import"), ordering="last_sync_at")
     def last_import(self, person):
-        return moment(person.last_sync_at)
+        return when(person.last_sync_at)
 
     @admin.display(description=gettext_lazy("has blocked the bot since"))
     def blocked_since(self, person):
-        return moment(person.blocked_at)
+        return when(person.blocked_at)
 
     # --- Actions
 
