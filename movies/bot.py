@@ -23,7 +23,7 @@ from config.bot import (
     read_button,
 )
 from movies.cards import caption, excuse, is_wrong_file, name, rates_by_reply, send_card
-from movies.catalogue import Ask, find_movies, get_movie, similar_movies, with_details
+from movies.catalogue import Ask, cleaned, find_movies, get_movie, similar_movies, with_details
 from movies.lists import film_list, page_of
 from movies.models import Movie
 from movies.tmdb import NotFound, TMDbError
@@ -95,7 +95,7 @@ class Search:
     """What stands in a list's buttons: what was searched for, and in a group by whom."""
 
     def __init__(self, text, asker=None):
-        self.text, self.asker = " ".join(text.split()), asker
+        self.text, self.asker = " ".join(cleaned(text).split()), asker
 
     @property
     def fits(self):
@@ -221,12 +221,15 @@ def inline(query):
     """
     start = int(query.offset) if re.fullmatch(r"[0-9]{1,4}", query.offset) else 0
     if query.query.strip():
-        movies, hint = inline_search(query), None
+        movies = inline_search(query)
     else:
-        movies = list(Movie.objects.rated_by(query.from_user.id).order_by("-mine", "-rated_at", "id")[:500])
-        hint = None if movies else types.InlineQueryResultsButton(_("Rate films: they appear here"), None, "help")
-    page = movies[start : start + INLINE_PAGE]
-    more = str(start + INLINE_PAGE) if start + INLINE_PAGE < len(movies) else ""
+        movies = Movie.objects.rated_by(query.from_user.id).order_by("-mine", "-rated_at", "id")
+    page = list(movies[start : start + INLINE_PAGE + 1])  # one more tells whether there is a next page
+    more = str(start + INLINE_PAGE) if len(page) > INLINE_PAGE else ""
+    page = page[:INLINE_PAGE]
+    hint = None
+    if not page and not query.query.strip():
+        hint = types.InlineQueryResultsButton(_("Rate films: they appear here"), start_parameter="help")
     try:
         answer_inline(query, [inline_result(movie, movie.telegram_file_id) for movie in page], more, hint)
     except ApiTelegramException as error:

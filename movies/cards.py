@@ -15,6 +15,7 @@ from telebot.apihelper import ApiTelegramException
 
 from config import telegram
 from config.bot import bot, edit, edit_buttons, keyboard
+from movies.catalogue import cleaned
 from movies.models import PosterStatus
 from movies.tmdb import NotFound, TMDb, TMDbError
 
@@ -30,11 +31,6 @@ WRONG_FILE = (
     "wrong type of the web page content",
     "file reference",
 )
-
-
-def cleaned(text):
-    """The text without what no message can carry: NUL, and halves of a surrogate pair."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def units(text):

@@ -77,6 +77,7 @@ def _text(value):
 
 
 def cleaned(text):
+    """The text without what no database and no message can carry: NUL, halves of a surrogate pair."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 

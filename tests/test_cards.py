@@ -1,0 +1,157 @@
+"""Cards, lists and their buttons stay within Telegram's limits, whatever a film or a search is called."""
+
+import os
+from datetime import date
+from decimal import Decimal
+from io import BytesIO
+
+import pytest
+from django.utils import translation
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from config.bot import bot, keyboard
+from movies.bot import Search, found_page
+from movies.cards import buttons, caption, name, points, shortened, units, visible
+from movies.catalogue import LARGEST_ID, Found, Query, movie_from
+from movies.models import Movie, searchable
+from movies.tmdb import Unavailable
+from ratings.models import HALF_POINTS
+
+# Letters of every script, emoji of many units, signs that turn the direction, markup, half a surrogate pair, NUL
+PIECES = ["👩\u200d👩\u200d👧\u200d👦", "🏳️\u200d🌈", "é", "ف", "\u202e", "<b>", "&amp;", "\ud83d", "\0", " ", "\n", "|"]
+PATCHWORK = st.lists(st.sampled_from(PIECES) | st.characters(), max_size=40).map("".join)
+LONG = st.builds(lambda text, times: (text * times)[:4000], PATCHWORK, st.integers(1, 4000))
+TEXT = st.text() | PATCHWORK | LONG
+
+FILMS = st.builds(
+    Movie,
+    id=st.integers(1, LARGEST_ID),
+    title=TEXT,
+    original_title=TEXT,
+    overview=TEXT,
+    release_date=st.none() | st.dates(date(1, 1, 1)),
+    runtime=st.none() | st.integers(0, 100_000),
+    vote_average=st.floats(0, 10),
+    vote_count=st.integers(0, LARGEST_ID),
+)
+
+
+@st.composite
+def films(draw):
+    movie = draw(FILMS)
+    movie.year = movie.release_date and movie.release_date.year
+    movie.mine = draw(st.none() | st.sampled_from(HALF_POINTS))
+    return movie
+
+
+# The same examples every time: a suite that is green stays so; HYPOTHESIS_EXAMPLES=5000 looks for more.
+checked = settings(
+    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "60")),
+    derandomize="HYPOTHESIS_EXAMPLES" not in os.environ,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def data_of(markup):
+    return [button.callback_data for row in markup.keyboard for button in row if button.callback_data]
+
+
+@pytest.fixture
+def chat(sandbox):
+    """The id of a chat that the bot may write to."""
+    anna = sandbox.telegram.person("Anna")
+    anna.send("/start")
+    return anna.id
+
+
+@checked
+@given(movie=films(), language=st.sampled_from(["ru", "en"]))
+def test_telegram_takes_every_card(chat, movie, language):
+    with translation.override(language):
+        text, markup = caption(movie), keyboard(*buttons(movie))
+    assert units(visible(text)) <= 1024
+    assert all(len(data.encode()) <= 64 for data in data_of(markup))
+    bot.send_message(chat, text, reply_markup=markup)
+
+
+@checked
+@given(movie=films())
+def test_telegram_takes_every_caption(chat, poster, movie):
+    bot.send_photo(chat, poster, caption(movie), reply_markup=keyboard(*buttons(movie)))
+
+
+@pytest.fixture
+def poster(sandbox, chat):
+    picture = BytesIO()
+    Image.new("RGB", (40, 60)).save(picture, "JPEG")
+    return bot.send_photo(chat, picture.getvalue()).photo[-1].file_id
+
+
+@checked
+@given(
+    found=st.lists(films(), min_size=2, max_size=20),
+    text=TEXT,
+    asker=st.none() | st.integers(1, 2**52),
+    hidden=st.booleans(),
+)
+def test_telegram_takes_every_page_of_every_list(chat, found, text, asker, hidden):
+    for page in range((len(found) - 1) // 8 + 1):
+        contents = found_page(Found(found, hidden), Search(text, asker), "more", page)
+        assert all(1 <= len(data.encode()) <= 64 for data in data_of(contents["reply_markup"]))
+        bot.send_message(chat, **contents)
+
+
+@checked
+@given(text=TEXT, most=st.integers(2, 300))
+def test_a_shortened_text_is_never_too_long(text, most):
+    assert units(shortened(text, most)) <= most
+
+
+@checked
+@given(text=TEXT)
+def test_every_film_has_a_name(text):
+    assert name(Movie(id=603, title=text, original_title=text), 100).strip()
+
+
+@checked
+@given(text=TEXT)
+def test_every_text_can_be_searched_for(text):
+    query = Query.parse(text)
+    assert query.movie_id is None or query.movie_id >= 0
+    query.words.encode()
+
+
+@checked
+@given(text=TEXT)
+def test_a_search_finds_every_film_by_its_own_title(text):
+    """What the table keeps of a title holds each word that the search makes of it."""
+    movie = movie_from({"id": 1, "title": text or "x", "original_title": "x"})
+    kept = searchable(movie.title)
+    assert all(word in kept for word in Query(title=movie.title).words.split())
+    assert "|" not in kept
+
+
+@checked
+@given(
+    reply=st.dictionaries(
+        st.sampled_from(["id", "title", "overview", "runtime", "poster_path", "release_date"]),
+        TEXT | st.integers() | st.none(),
+    )
+)
+def test_what_tmdb_answers_becomes_a_row_or_is_refused(reply):
+    try:
+        movie = movie_from(reply)
+    except Unavailable:
+        return
+    for text in (movie.title, movie.original_title, movie.overview):
+        assert "\0" not in text
+        text.encode()
+
+
+@pytest.mark.parametrize(("rating", "written"), [("0.5", "0.5"), ("1", "1"), ("7.5", "7.5"), ("10", "10")])
+def test_a_rating_is_written_as_people_write_it(rating, written):
+    assert points(Decimal(rating)) == written
