@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 PY := $(VENV)/bin/python
+CATALOGUE := config/locale/ru/LC_MESSAGES/django.po
 
 .PHONY: help install run test test-services test-browser lint types lock messages bench clean
 
@@ -39,6 +40,11 @@ types: install  ## mypy
 lock:  ## requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile --universal --generate-hashes --all-extras --python-version 3.11 \
 	  --no-emit-index-url --no-header --quiet --upgrade pyproject.toml -o requirements.lock
+
+messages: install  ## new texts from the code into the catalogue, and the catalogue as the bot reads it (needs gettext)
+	$(PY) manage.py makemessages -l ru --no-location --no-obsolete -i .venv -i sandbox -i data -i tests
+	sed -i.old -E '/^"(POT-Creation-Date|Report-Msgid-Bugs-To):/d' $(CATALOGUE) && rm $(CATALOGUE).old
+	$(PY) manage.py compilemessages -l ru -i .venv
 
 clean:  ## forget .venv
 	rm -rf $(VENV)
