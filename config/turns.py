@@ -203,4 +203,4 @@ def _release(name, holder):
         if redis_client().get(f"lease:{name}") == holder.encode():
             redis_client().delete(f"lease:{name}")
         return
-    Lease.objects.filter(name=name, holder=holder).update(expires_at=0)
+    Lease.objects.filter(name=name, holder=holder).delete()  # names of work for one person or file come once only

@@ -71,10 +71,11 @@ def forget_old():
 # --- One file
 
 
-def go_on(file_id, seconds, watch=lambda file: None):
+def go_on(file_id, seconds, stop, watch=lambda file: None):
     """Import a file, for so many seconds at most; True where there is more to do at once.
 
-    `watch(file)` is called as it gets on and when it is finished. Another process at the same file is left alone.
+    `stop` is an Event that ends the work early; `watch(file)` is called as it gets on and when it is finished. Another
+    process at the same file is left alone.
     """
     with only_one(f"ratings.file.{file_id}") as free:
         file = FileImport.objects.filter(pk=file_id, finished_at=None).first()
@@ -86,7 +87,7 @@ def go_on(file_id, seconds, watch=lambda file: None):
             FileImport.objects.filter(pk=file.pk).update(rows_total=len(rows))
             matcher = Matcher(resigned=file.attempts >= RESIGNED)
             while file and file.rows_done < len(rows):
-                if time.monotonic() > deadline:
+                if stop.is_set() or time.monotonic() > deadline:
                     return True
                 some = rows[file.rows_done : file.rows_done + ROWS]
                 file = write(file, some, matcher.match(some))

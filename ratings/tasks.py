@@ -9,7 +9,7 @@ from django.db.models.functions import Mod
 from telebot.apihelper import ApiException
 
 from config.bot import bot
-from config.jobs import async_task
+from config.jobs import async_task, stop_event
 from config.telegram import TelegramUnavailable
 from ratings import csv_import, csv_report
 from ratings.importer import begin, import_queued, may_be_quick, queued_now
@@ -17,8 +17,7 @@ from ratings.models import Import
 from ratings.writeback import write_pending
 from users.models import SyncStatus, User
 
-# Seconds of one run: short, so that a worker told to stop does; the rest is done by the next run, called at once.
-SLICE = 10
+SLICE = 30  # seconds of one run; the rest is done by the next, called at once
 FILE_SLICE = 20  # seconds of a run at one file
 DAY = 86_400
 RECENT = DAY // 2  # seconds for which an import by hand makes the daily one needless
@@ -31,7 +30,7 @@ def import_ratings(user_id=None, message_id=None):
     """
     if user_id is not None:
         show_in(user_id, message_id)
-    finished = import_queued(SLICE)
+    finished = import_queued(SLICE, stop_event())
     if finished is None:
         return "another worker is at it"
     if queued_now().exists():
@@ -93,7 +92,7 @@ def write_ratings(user_id=None):
 
 def import_file(file_id):
     """Go on with a file that somebody sent; a long one lets others have their turn now and then."""
-    if csv_import.go_on(file_id, FILE_SLICE, csv_report.Teller()):
+    if csv_import.go_on(file_id, FILE_SLICE, stop_event(), csv_report.Teller()):
         async_task("ratings.tasks.import_file", file_id)
         return "more to do"
     return "done for now"

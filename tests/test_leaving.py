@@ -7,6 +7,7 @@ from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ, Task
 
+from config.models import Lease
 from movies.models import Movie
 from ratings.models import PendingWrite, Rating
 from users.models import OldSession, SyncStatus, User, session_cipher
@@ -145,6 +146,7 @@ def test_forget_leaves_no_trace_of_the_person_in_any_table(sandbox, anna, linked
     now = timezone.now()
     Task.objects.create(id="a" * 32, func="ratings.tasks.import_ratings", args=(anna.id, 5), started=now, stopped=now)
     Task.objects.create(id="b" * 32, func="ratings.tasks.import_ratings", args=(7, 5), started=now, stopped=now)
+    Lease.objects.create(name=f"ratings.write.{anna.id}")
     for words in ("/start", "/connect again", "/settings", "The Matrix", "/forget"):
         anna.send(words)
     handle()
@@ -153,6 +155,7 @@ def test_forget_leaves_no_trace_of_the_person_in_any_table(sandbox, anna, linked
     handle()
     assert "I know nothing of you" in question.text
     assert query.answer is not None
+    assert not Lease.objects.exists()
     OrmQ.objects.all().delete()  # bells that have been rung, and find nobody
     assert places_of(str(anna.id)) == []
     assert [job.args for job in Task.objects.all()] == [(7, 5)], (
@@ -171,6 +174,31 @@ def test_forget_pressed_twice_and_without_any_data_is_no_error(anna, handle):
     assert second.answer is not None
     assert "I know nothing of you" in question.text
     assert not User.objects.exists()
+
+
+def test_a_question_too_old_to_be_edited_is_answered_by_a_message(sandbox, anna, linked, handle):
+    anna.send("/forget")
+    handle()
+    sandbox.telegram.fail("editMessageText", status=400, description="Bad Request: message can't be edited")
+    anna.press(anna.chat[-1], "Delete everything")
+    handle()
+    assert "I know nothing of you" in anna.chat[-1].text
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("data", ["forget:", "forget:maybe", "forget:yes:7", "writes:", "writes:0"])
+def test_a_made_up_button_changes_nothing(sandbox, anna, linked, handle, data):
+    anna.send("/forget")
+    handle()
+    question = anna.chat[-1]
+    markup = {"inline_keyboard": [[{"text": "!", "callback_data": data}]]}
+    question.content = type(question.content)(text=question.text, markup=markup)
+    query = anna.press(question, "!")
+    handle()
+    assert query.answer.show_alert
+    linked.refresh_from_db()
+    assert linked.connected
+    assert linked.writes_ratings
 
 
 def test_settings_switch_writing_off_with_what_waits_and_on_again(sandbox, anna, linked, handle):

@@ -28,6 +28,7 @@ from config.bot import (
     only_in_private,
     prefix_of,
     prefixes,
+    read_button,
 )
 from config.jobs import async_task
 from movies.cards import excuse, send_card
@@ -269,8 +270,9 @@ def settings_page(user):
 
 @button("writes")
 def switch_writing(query):
+    (wish,) = read_button(query, "writes:(on|off)")
     user = User.objects.met(query.from_user)
-    if query.data == "writes:off":
+    if wish == "off":
         leaving.stop_writing(user.pk)
     else:
         leaving.write_again(user.pk)
@@ -321,16 +323,16 @@ def ask_to_forget(message):
 
 @button("forget")
 def forget(query):
-    if query.data != "forget:yes":
-        edit(query.message, _("Nothing has been deleted."))
+    (decision,) = read_button(query, "forget:(yes|no)")
+    if decision == "no":
+        text = _("Nothing has been deleted.")
     elif leaving.forget(query.from_user.id):
-        edit(query.message, _("Done: I know nothing of you any more, and no session of yours is left at TMDb."))
+        text = _("Done: I know nothing of you any more, and no session of yours is left at TMDb.")
     else:
-        edit(
-            query.message,
-            _(
-                "Done: I know nothing of you any more. TMDb does not answer just now, so I keep asking it to end the "
-                "session until it does; that session no longer bears your name."
-            ),
+        text = _(
+            "Done: I know nothing of you any more. TMDb does not answer just now, so I keep asking it to end the "
+            "session until it does; that session no longer bears your name."
         )
+    if not edit(query.message, text):
+        bot.send_message(query.from_user.id, text)
     answer(query)

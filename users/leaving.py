@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import F
 from django_q.models import Task
 
+from config.models import Lease
 from config.webhook import forget_answers
 from movies.tmdb import TMDb, TMDbError
 from users.models import OldSession, SessionUnreadable, User, decrypted, session_cipher
@@ -46,6 +47,7 @@ def forget(user_id):
             user.delete()
         forget_answers(user_id)
         LogEntry.objects.filter(content_type__app_label="users", object_id=str(user_id)).delete()
+        Lease.objects.filter(name__endswith=f".{user_id}").delete()
     cache.delete(f"connect:{user_id}")
     jobs = [job.pk for job in Task.objects.iterator() if str(user_id) in repr((job.args, job.kwargs, job.result))]
     Task.objects.filter(pk__in=jobs).delete()
