@@ -47,6 +47,13 @@ def test_connect_sends_a_link_to_tmdbs_page_and_a_button_to_confirm(ask, sandbox
     assert parse_qs(parts.query) == {"redirect_to": ["https://t.me/kinoteka_sandbox_bot?start=tmdb"]}
 
 
+def test_the_button_is_named_as_agreed_in_russian(sandbox, handle):
+    oleg = sandbox.telegram.person("Олег", language_code="ru")
+    oleg.send("/connect")
+    handle()
+    assert oleg.chat[-1].button(text="Готово").data.startswith("approved:")
+
+
 def test_who_has_approved_is_linked_and_the_import_is_queued(ask, anna, sandbox, handle):
     question = ask("/connect")
     sandbox.tmdb.approve(token_in(question), "demo")
@@ -57,7 +64,7 @@ def test_who_has_approved_is_linked_and_the_import_is_queued(ask, anna, sandbox,
     assert sandbox.tmdb.sessions[user.session_id] is sandbox.tmdb.account("demo")
     assert OrmQ.objects.count() == 1
     assert question.buttons == []
-    assert "import begins" in anna.chat[-1].text
+    assert "import is queued" in anna.chat[-1].text
 
 
 def test_the_session_is_encrypted_at_rest(ask, anna, sandbox, handle):

@@ -198,7 +198,7 @@ def sync(message):
 def begin_import(user):
     """Queue the import, say so in the message that will show its progress, and ring the worker's bell."""
     User.objects.filter(pk=user.pk).queue_import()
-    progress = bot.send_message(user.pk, _("The import begins…"))
+    progress = bot.send_message(user.pk, _("The import is queued…"))
     transaction.on_commit(lambda: async_task("ratings.tasks.import_ratings", user.pk, progress.message_id))
 
 
