@@ -207,7 +207,7 @@ if SANDBOX:
 
 TELEGRAM_API_URL = text("TELEGRAM_API_URL", SANDBOX_URL if SANDBOX else "https://api.telegram.org").rstrip("/")
 # Where links to the bot lead: the chat page, in the sandbox
-TELEGRAM_WEB_URL = SANDBOX_URL if SANDBOX else "https://t.me"
+TELEGRAM_WEB_URL = text("TELEGRAM_WEB_URL", SANDBOX_URL if SANDBOX else "https://t.me").rstrip("/")
 TELEGRAM_POSTER_CHANNELS = [
     int(channel) if channel.lstrip("-").isdigit() else channel
     for channel in names("TELEGRAM_POSTER_CHANNELS") or (["-1001000000001"] if SANDBOX else [])

@@ -63,6 +63,7 @@ def environment(sandbox, tmp_path, transactional_db):
         "REDIS_URL": django_settings.REDIS_URL,
         "TELEGRAM_BOT_TOKEN": sandbox.telegram_token,
         "TELEGRAM_API_URL": sandbox.telegram_api_url,
+        "TELEGRAM_WEB_URL": sandbox.url,
         "TELEGRAM_POSTER_CHANNELS": str(sandbox.channel),
         "TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE": "6000",
         "TMDB_API_KEY": sandbox.tmdb_key,

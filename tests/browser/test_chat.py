@@ -44,7 +44,8 @@ def press(message, words):
 
 def test_connect_import_search_rate_list_similar_stats_forget(chat, sandbox):
     say(chat, "/connect")
-    invitation = latest(chat, "TMDb")
+    invitation = chat.locator(".message:not(.mine)").filter(has=chat.locator(".buttons a")).last
+    expect(invitation).to_be_visible(timeout=20_000)
     with chat.expect_popup() as popup:
         invitation.locator(".buttons a").first.click()
     approval = popup.value
