@@ -5,7 +5,6 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from movies.models import Movie
 from ratings.models import Rating
 from tests.conftest import wait_until
 from users.models import SyncStatus, User
@@ -38,6 +37,11 @@ def latest(page, words):
     return message
 
 
+def cards(page):
+    """The newest message of the bot with a picture."""
+    return page.locator(".message:not(.mine)").filter(has=page.locator("img")).last
+
+
 def press(message, words):
     message.locator(".buttons button, .buttons a").filter(has_text=words).first.click()
 
@@ -57,26 +61,30 @@ def test_connect_import_search_rate_list_similar_stats_forget(chat, sandbox):
     user = wait_until(lambda: User.objects.filter(sync_status=SyncStatus.IMPORTED).first(), 60)
     assert user.ratings_count == 60
 
-    say(chat, "матрица")
-    listing = latest(chat, "Матрица")
-    first = listing.locator(".buttons button").first
-    first.click()
-    card = chat.locator(".message:not(.mine)").filter(has=chat.locator("img")).last
-    expect(card).to_contain_text("Матрица", timeout=20_000)
+    unrated = next(film for film in sandbox.tmdb.films.values() if film.id not in sandbox.tmdb.account("demo").ratings)
+    say(chat, "звёздные войны")
+    listing = latest(chat, "Звёздные войны")
+    listing.locator(".buttons button").first.click()
+    expect(cards(chat)).to_contain_text("Звёздные войны", timeout=20_000)
+
+    say(chat, f"/movie {unrated.id}")
+    card = cards(chat)
+    expect(card).to_contain_text(unrated.title_ru, timeout=20_000)
     card.locator(".buttons button").filter(has_text=re.compile(r"^\D*9$")).first.click()
     expect(card).to_contain_text(re.compile("оценка.*9"), timeout=20_000)
-    matrix = wait_until(lambda: Rating.objects.filter(user=user, source="manual").first())
-    assert matrix.value == 9
+    rating = wait_until(lambda: Rating.objects.filter(user=user, source="manual").first())
+    assert (rating.movie_id, rating.value) == (unrated.id, 9)
+    demo = sandbox.tmdb.account("demo")
+    wait_until(lambda: demo.ratings.get(unrated.id) == 9, 60)
 
     say(chat, "/rated")
-    latest(chat, Movie.objects.get(pk=matrix.movie_id).title)
+    latest(chat, unrated.title_ru)
 
     press(card, "Похожие")
     latest(chat, re.compile("Похож"))
 
     say(chat, "/stats")
-    picture = chat.locator(".message:not(.mine)").filter(has=chat.locator("img")).last
-    expect(picture).to_contain_text("61", timeout=20_000)
+    expect(cards(chat)).to_contain_text("61", timeout=20_000)
 
     say(chat, "/forget")
     question = latest(chat, "?")
