@@ -34,6 +34,8 @@ RENEW = 15  # seconds between two renewals of what is at hand
 DELAYS = [60, 300, 1800, 7200, 28_800, 86_400, 86_400]  # seconds after the first, second … failed attempt
 MOST_ATTEMPTS = len(DELAYS) + 1
 MOST_UNANSWERED = 2  # a poster goes up once more where an answer was lost, not twice
+AT_HAND = 3 * CONNECTIONS  # films claimed for download at a time, so that no connection waits for the database
+BREATH = 0.02  # seconds in which finished downloads gather, to be written down together
 PAUSE = 10  # seconds for which a run stands still after a trouble that may pass
 MANY_IN_A_ROW = 8  # failures of different posters, one after another, that make it the server's fault
 
@@ -41,6 +43,26 @@ MESSAGES_PER_SECOND = 29  # over all channels; Telegram allows 30 (Bots FAQ: bro
 HAIR = 0.98  # of the allowed rate: twenty messages and what the network adds to them still take over a minute
 LATE = 0.05  # seconds by which a late upload lets the next one follow sooner
 UPLOAD_TIMEOUT = 30  # seconds
+
+# What a worker needs to know of a film
+FIELDS = [
+    "poster_path",
+    "poster_status",
+    "poster_attempts",
+    "poster_unanswered",
+    "poster_error",
+    "telegram_file_id",
+    "local_path",
+    "title",
+    "original_title",
+    "year",
+]
+# A download's end, in plain SQL: hundreds a second
+DOWNLOADED = """
+    UPDATE movies
+    SET poster_status = 1, local_path = %s, poster_attempts = 0, poster_next_try_at = %s, poster_error = ''
+    WHERE id = %s AND poster_status = 0 AND poster_path = %s AND poster_attempts = %s
+"""
 
 # What Telegram says when a channel, not a photo, is what is wrong (400; every 403 says so)
 CHANNEL_TROUBLE = (
@@ -130,20 +152,21 @@ class Run:
 # --- Claims
 
 
-def _claim(movie, **more):
-    """Take a film for one attempt, counted before it is made; False where somebody else was first."""
-    free = Movie.objects.filter(
-        pk=movie.pk,
-        poster_status=movie.poster_status,
-        poster_path=movie.poster_path,
-        poster_attempts=movie.poster_attempts,
-        poster_next_try_at=movie.poster_next_try_at,
-    )
-    now = int(time.time())
-    if not free.update(poster_attempts=F("poster_attempts") + 1, poster_next_try_at=now + LEASE, **more):
-        return False
-    movie.poster_attempts += 1
-    return True
+def _claim(due, most, choose=None, **more):
+    """Take up to `most` of the films due, most needed first, each for one attempt that is counted before it is made.
+
+    `choose` may leave some of them to others. A film that another worker has in hand is passed over.
+    """
+    with transaction.atomic():
+        movies = due.only(*FIELDS).select_for_update(skip_locked=True).most_needed(most)
+        if choose:
+            movies = choose(movies)
+        lease = int(time.time()) + LEASE
+        claimed = Movie.objects.filter(pk__in=[movie.pk for movie in movies])
+        claimed.update(poster_attempts=F("poster_attempts") + 1, poster_next_try_at=lease, **more)
+    for movie in movies:
+        movie.poster_attempts += 1
+    return movies
 
 
 def _held(movie):
@@ -215,15 +238,16 @@ def download_posters(run):
         try:
             trouble = ""
             while True:
-                if not trouble:
-                    for movie in _claim_downloads(run, 2 * CONNECTIONS - len(at_hand), alone=not at_hand):
+                if not trouble and len(at_hand) <= AT_HAND - CONNECTIONS:
+                    for movie in _claim_downloads(run, AT_HAND - len(at_hand), alone=not at_hand):
                         at_hand[pool.submit(_fetch, tmdb, movie)] = movie
                 if not at_hand:
                     if not trouble or run.done == fruit or not run.sleep(PAUSE):
                         break
                     trouble, fruit = "", run.done
                     continue
-                finished, waiting = wait(at_hand, timeout=1, return_when=FIRST_COMPLETED)
+                wait(at_hand, timeout=1, return_when=FIRST_COMPLETED)
+                finished, waiting = wait(at_hand, timeout=BREATH)
                 if trouble or run.stop.is_set():
                     waiting = [future for future in waiting if future.cancel()]
                     _stubbornly(lambda waiting=waiting: _release_all([at_hand[future] for future in waiting]))
@@ -244,22 +268,21 @@ def download_posters(run):
 
 def _claim_downloads(run, most, alone):
     """Up to `most` films to begin; one that twice ended its worker without a word is taken alone, the last of all."""
-    room = run.begin(most)
-    claimed = []
-    while room and not claimed and (due := Movie.objects.awaiting_download().most_needed(room)):
+
+    def choose(due):
+        """Not those that ended their worker without a word; where there are no others, one of them."""
         silent = [movie for movie in due if movie.poster_attempts >= 2 and not movie.poster_error]
-        movies = [movie for movie in due if movie not in silent]
-        if not movies:
-            if not alone:
-                break
-            movies = silent[:1]
-        with transaction.atomic():
-            # in one order everywhere, so that no two workers wait for each other
-            claimed = [movie for movie in sorted(movies, key=lambda movie: movie.pk) if _claim(movie)]
-        for movie in [movie for movie in claimed if movie.poster_attempts > MOST_ATTEMPTS]:
-            _set_aside(movie, movie.poster_error or "its download ended the worker, time and again")
-            claimed.remove(movie)
-            run.count("failed")
+        return [movie for movie in due if movie not in silent] or silent[: int(alone)]
+
+    due = Movie.objects.awaiting_download()
+    if not due.most_needed(1):
+        return []  # SQLite is not locked only to find that there is nothing to do
+    room = run.begin(most)
+    claimed = _claim(due, room, choose) if room else []
+    for movie in [movie for movie in claimed if movie.poster_attempts > MOST_ATTEMPTS]:
+        _set_aside(movie, movie.poster_error or "its download ended the worker, time and again")
+        claimed.remove(movie)
+        run.count("failed")
     run.give_back(room - len(claimed))
     return claimed
 
@@ -290,35 +313,29 @@ def _settle_downloads(run, outcomes, doubtful, trouble):
     return trouble
 
 
-@transaction.atomic
 def _save_downloads(outcomes):
-    counts = []
-    for movie, future in outcomes:
-        error = future.exception()
-        if error is None:
-            path = future.result()
-            local = {
-                "poster_status": PosterStatus.LOCAL,
-                "local_path": path,
-                "poster_unanswered": F("poster_unanswered"),
-                "poster_next_try_at": int(time.time()),  # the clock that awaiting_upload() looks at
-            }
-            if _held(movie).update(**FROM_THE_START | local):
-                counts.append("done")
-            else:
-                files.remove(path)  # the card's own upload was first, or the film has another poster now
-        elif isinstance(error, NotFound):
-            _give_up(movie, f"TMDb has no such image ({error})")
-            counts.append("gone")
-        elif isinstance(error, DiskTrouble):
-            _release(movie)
-            counts.append("postponed")
-        else:
-            if not isinstance(error, BadPicture | Oversized):
-                log.error("film %s: its poster cannot be taken", movie.pk, exc_info=error)
-            _postpone(movie, str(error) or type(error).__name__)
-            counts.append("failed")
-    return counts
+    with transaction.atomic(), connection.cursor() as cursor:
+        return [_save_download(cursor, movie, future) for movie, future in outcomes]
+
+
+def _save_download(cursor, movie, future):
+    error = future.exception()
+    if error is None:
+        path = future.result()
+        cursor.execute(DOWNLOADED, [path, int(time.time()), movie.pk, movie.poster_path, movie.poster_attempts])
+        if not cursor.rowcount:
+            files.remove(path)  # the card's own upload was first, or the film has another poster now
+        return "done"
+    if isinstance(error, NotFound):
+        _give_up(movie, f"TMDb has no such image ({error})")
+        return "gone"
+    if isinstance(error, DiskTrouble):
+        _release(movie)
+        return "postponed"
+    if not isinstance(error, BadPicture | Oversized):
+        log.error("film %s: its poster cannot be taken", movie.pk, exc_info=error)
+    _postpone(movie, str(error) or type(error).__name__)
+    return "failed"
 
 
 def _judge(run, doubtful, own):
@@ -411,8 +428,8 @@ def _serve(run, number, channels, at_hand):
     fruit = done = 0
     try:
         while not run.over:
-            due = Movie.objects.awaiting_upload().of_channel(number, len(channels)).most_needed(1)
-            if not due:
+            due = Movie.objects.awaiting_upload().of_channel(number, len(channels))
+            if not due.most_needed(1):
                 return
             if wait_ := turns.try_turn(turn, per_second, LATE):
                 if not run.sleep(wait_):
@@ -423,8 +440,10 @@ def _serve(run, number, channels, at_hand):
             if not run.begin(1):
                 return
             try:
-                at_hand[channel] = due[0]
-                outcome = _upload(due[0], channel)
+                outcome = None
+                for movie in _claim(due, 1, poster_unanswered=F("poster_unanswered") + 1):
+                    at_hand[channel] = movie
+                    outcome = _upload(movie, channel)
             except Stopped as error:
                 run.count("postponed")
                 run.trouble(str(error))
@@ -452,13 +471,11 @@ def _serve(run, number, channels, at_hand):
 
 
 def _upload(movie, channel):
-    """Claim a film and send its poster: "done", "failed", "postponed", or None where nothing was tried.
+    """Send a claimed film's poster: "done", "failed", "postponed", or None where Telegram was asked too often.
 
     Raises Stopped where the channel, or Telegram, takes no poster now.
     """
-    known = movie.poster_unanswered
-    if not _claim(movie, poster_unanswered=F("poster_unanswered") + 1):
-        return None
+    known = movie.poster_unanswered  # without this one, which the claim has counted
     if known >= MOST_UNANSWERED:
         _set_aside(movie, f"{known} uploads got no answer: look for it in channel {channel} before sending it again")
         return "failed"

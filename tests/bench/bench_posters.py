@@ -12,7 +12,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -33,7 +32,7 @@ def serve():
     from sandbox.server import Sandbox
 
     out = io.BytesIO()
-    noise = Image.frombytes("RGB", (125, 188), random.Random(1).randbytes(125 * 188 * 3))
+    noise = Image.frombytes("RGB", (64, 96), random.Random(1).randbytes(64 * 96 * 3))
     noise.resize((500, 750), Image.Resampling.BICUBIC).save(out, "JPEG", quality=80)
     poster = out.getvalue()
     with Sandbox() as sandbox:
@@ -139,9 +138,18 @@ def curl(url, n, connections):
         lines = [f'url = "{url}/t/p/w500/p{i}.jpg"\noutput = "{folder}/{i}.jpg"' for i in range(n)]
         config = Path(folder, "config")
         config.write_text("\n".join(lines))
-        command = ["curl", "--silent", "--parallel", "--parallel-max", str(connections), "--config", str(config)]
+        command = [
+            "curl",
+            "--silent",
+            "--no-progress-meter",
+            "--parallel",
+            "--parallel-max",
+            str(connections),
+            "--config",
+            str(config),
+        ]
         started = time.monotonic()
-        subprocess.run(command, check=True)
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
         return n / (time.monotonic() - started)
 
 
@@ -305,8 +313,8 @@ def queries(row, many, connection):
         row(f"query at {many:,} films: {what}", f"{timed(query):.2f} ms", "", "", "10 ms")
     due = Movie.objects.awaiting_upload().of_channel(3, 5).filter(poster_need=0).order_by("poster_next_try_at", "id")
     print("\n" + due[:1].explain())
-    film = Movie.objects.awaiting_upload().most_needed(1)
-    row("a claim", f"{timed(lambda: [pipeline._claim(film[0])], 1):.2f} ms", "", "", "10 ms")
+    claim = timed(lambda: pipeline._claim(Movie.objects.awaiting_upload(), 40))
+    row(f"claim at {many:,} films: 40", f"{claim:.2f} ms", "", "", "")
 
 
 if __name__ == "__main__":
