@@ -8,14 +8,17 @@ import codecs
 import csv
 import io
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
 
 from ratings.models import HALF_POINTS
 
 MOST_ROWS = 100_000
 LONGEST_TITLE = 300  # characters of a title that are kept
+LONGEST_LINE = 2**20  # characters; a line of all columns that IMDb has takes a thousand
 CHUNK = 65536  # bytes
 
 COLUMNS = {
@@ -67,12 +70,20 @@ class Row:
 def read(content, now):
     """The rows of a file of bytes. Raises Unreadable. Takes memory for the rows, not for what else the file holds."""
     encoding = encoding_of(content)
-    lines = io.TextIOWrapper(io.BytesIO(content), encoding, errors="replace", newline="")
+    lines = lines_of(io.TextIOWrapper(io.BytesIO(content), encoding, errors="replace", newline=""))
     try:
         separator, columns = header(lines)
         return body(csv.reader(lines, delimiter=separator), columns, now)
     except csv.Error:  # a field longer than any: a quotation mark that nobody closed
         raise Unreadable("broken") from None
+
+
+def lines_of(file):
+    """The lines of a text file, none too long. Raises Unreadable."""
+    while line := file.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise Unreadable("broken")
+        yield line
 
 
 # --- Encoding
@@ -108,7 +119,7 @@ def utf8_letters(content):
         text = decoder.decode(content[start : start + CHUNK])
         if not text.isascii():
             broken += text.count("\ufffd")
-            foreign += sum(not letter.isascii() for letter in text)
+            foreign += len(text) - len(text.encode("ascii", "ignore"))
     return broken, foreign
 
 
@@ -117,14 +128,11 @@ def utf8_letters(content):
 
 def header(lines):
     """(separator, {meaning: places of its columns}) of the header. Raises Unreadable where there are no ratings."""
-    for _line in range(10):
-        line = lines.readline()
-        if line.strip().lower().startswith("sep="):  # Excel's own hint
-            continue
-        if line.strip():
+    for line in islice(lines, 10):
+        if line.strip() and not line.strip().lower().startswith("sep="):  # Excel's own hint
             break
     else:
-        raise Unreadable("empty" if not line else "no_ratings")
+        raise Unreadable("empty" if next(lines, None) is None else "no_ratings")
     found = {separator: meanings(next(csv.reader([line], delimiter=separator), [])) for separator in ",;\t|"}
     separator, columns = max(found.items(), key=lambda one: len(one[1]))
     named = "title" in columns or "original_title" in columns or "tmdb_id" in columns or "imdb_id" in columns
@@ -207,17 +215,15 @@ def moment_of(text, now):
     """
     if found := re.fullmatch(r"(\d\d)\.(\d\d)\.(\d{4})", text, re.ASCII):
         text = f"{found[3]}-{found[2]}-{found[1]}"
+    at = None
+    with suppress(ValueError):
+        at = datetime.fromisoformat(text)
     for style in ("%Y-%m-%d %H:%M:%S UTC", "%a %b %d %H:%M:%S %Y"):  # the second is IMDb's of old
-        try:
-            at = datetime.strptime(text, style).replace(tzinfo=UTC)
-            break
-        except ValueError:
-            continue
-    else:
-        try:
-            at = datetime.fromisoformat(text)
-        except ValueError:
-            return None, False
+        if at is None and text:
+            with suppress(ValueError):
+                at = datetime.strptime(text, style)
+    if at is None:
+        return None, False
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     try:
         seconds = int(at.timestamp())

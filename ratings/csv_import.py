@@ -81,9 +81,9 @@ def go_on(file_id, seconds, stop, watch=lambda file: None):
         file = FileImport.objects.filter(pk=file_id, finished_at=None).first()
         if not free or file is None:
             return False
-        deadline = time.monotonic() + seconds
         try:
             rows = read(download(file.telegram_file_id, LARGEST), file.sent_at)
+            deadline = time.monotonic() + seconds
             FileImport.objects.filter(pk=file.pk).update(rows_total=len(rows))
             matcher = Matcher(resigned=file.attempts >= RESIGNED)
             while file and file.rows_done < len(rows):

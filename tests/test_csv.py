@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import time
+import tracemalloc
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -433,6 +434,7 @@ def test_no_token_is_in_what_a_file_leaves_behind(sandbox, anna, user, handle, c
         (b"{}" * 10_000, "no ratings"),
         (b"Date,Name,Year,Letterboxd URI\n2020-01-01,The Matrix,1999,https://boxd.it/1\n", "no ratings"),
         (b'Title,Year,Rating10\n"' + b"never closed " * 20_000, "never closed"),
+        (b"tmdbID,Rating10\n603,8" + b"," * 3_000_000, "never ends"),
         (b"tmdbID,Rating10\n" + b"603,8\n" * 100_001, "too long"),
         (b"\n" * 200_000, "empty"),
         (b"tmdbID,Rating10" + b"\n" * 200_000, "too long"),
@@ -493,6 +495,28 @@ def test_ten_thousand_columns_do_no_harm():
     names = ["tmdbID", *(f"column {n}" for n in range(10_000)), "Rating10"]
     rows = read((",".join(names) + "\n603" + "," * 10_001 + "8\n").encode(), NOW)
     assert [(row.tmdb_id, row.value) for row in rows] == [(603, 8)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"," * (20 * 2**20),
+        b"tmdbID,Rating10\n" + b'"",' * (7 * 2**20),
+        b"tmdbID,Rating10\n" + b'"\n",' * (5 * 2**20),  # keeps a reference for each of five million cells
+        b"Title,Rating10\n" + b"\xf0\x9f\x98\x80" * (5 * 2**20),
+        b"Title,Rating10" + b"," * 10_000 + b"\n" + (b"x,8" + b"," * 10_000 + b"\n") * 2000,
+        "\N{CYRILLIC CAPITAL LETTER ZHE}".encode() * (10 * 2**20),
+    ],
+    ids=["one line", "pairs of quotes", "one endless row", "one endless word", "wide", "letters"],
+)
+def test_a_hostile_file_of_twenty_megabytes_takes_bounded_memory(content):
+    tracemalloc.start()
+    try:
+        with suppress(Unreadable):
+            read(content, NOW)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(content)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
@@ -615,3 +639,19 @@ def test_twelve_thousand_ratings_go_out_and_come_back(sandbox, user, send):
     assert "12000 new ratings" in told.text.replace(",", "").replace("\xa0", "")
     assert Rating.objects.count() == 12_000
     assert sandbox.tmdb.requests == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_real_processes_take_a_file_in_and_an_export_out(sandbox, start):
+    bot, cluster = start("runbot"), start("qcluster")
+    anna = sandbox.telegram.person("Anna", language_code="en")
+    anna.send_document("ratings.csv", LETTERBOXD.encode(), "text/csv")
+    told = anna.wait(lambda message: "2 new ratings" in message.words, timeout=60)
+    assert "No Such Film, Ever (1987)" in told.text
+    assert any("Reading your file" in before.text for before in told.edits)
+    anna.send("/export")
+    file = anna.wait(lambda message: message.document, timeout=30).document
+    assert b"129" in sandbox.telegram.files[file.file_id].content
+    anna.send("/stats")
+    assert anna.wait(lambda message: message.photo, timeout=30).caption.startswith("2 films rated")
+    assert "Traceback" not in bot.output + cluster.output
