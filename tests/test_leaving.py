@@ -7,9 +7,11 @@ from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ, Task
 
+from config.jobs import async_task
 from config.models import Lease
 from movies.models import Movie
-from ratings.models import PendingWrite, Rating
+from ratings.models import Import, PendingWrite, Rating
+from tests.conftest import wait_until
 from users.models import OldSession, SyncStatus, User, session_cipher
 from users.tasks import end_sessions
 
@@ -226,3 +228,35 @@ def test_in_a_group_nothing_of_a_person_is_shown_or_changed(sandbox, anna, linke
         assert "write to me privately" in list(group.messages.values())[-1].text
     linked.refresh_from_db()
     assert linked.connected
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("comes_back", [False, True], ids=["and stays away", "and comes back at once"])
+def test_a_running_import_does_not_bring_back_who_was_forgotten(sandbox, anna, handle, start, comes_back):
+    account = sandbox.tmdb.add_account("busy")
+    for film in sandbox.tmdb.add_films(600):
+        account.rate(film, 8)
+    user = User.objects.create(pk=anna.id, language="en")
+    user.connect(account.id, sandbox.tmdb.session_for("busy"))
+    sandbox.tmdb.latency = 0.05
+    async_task("ratings.tasks.import_ratings")
+    cluster = start("qcluster")
+    wait_until(lambda: Rating.objects.filter(user_id=anna.id).exists(), 60, lambda: cluster.output)
+    assert User.objects.get(pk=anna.id).sync_status == SyncStatus.QUEUED, "the import is not over"
+    anna.send("/forget")
+    handle()
+    anna.press(anna.chat[-1], "Delete everything")
+    handle()
+    if comes_back:
+        anna.send("/start")
+        handle()
+    sandbox.tmdb.latency = 0
+    wait_until(lambda: not Import.objects.exists() and no_requests_for(sandbox, 3), 60, lambda: cluster.output)
+    assert not Rating.objects.exists()
+    assert list(User.objects.values_list("tmdb_session_id", "sync_status")) == ([("", 0)] if comes_back else [])
+    assert sandbox.tmdb.sessions == {}
+    assert "Traceback" not in cluster.output
+
+
+def no_requests_for(sandbox, seconds):
+    return time.time() - max(seen.at for seen in sandbox.tmdb.requests) > seconds
