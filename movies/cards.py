@@ -5,6 +5,7 @@ import re
 from html import escape, unescape
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.template.loader import render_to_string
@@ -14,7 +15,7 @@ from telebot import types
 from telebot.apihelper import ApiTelegramException
 
 from config import telegram
-from config.bot import bot, edit, edit_buttons, keyboard
+from config.bot import bot, deep_link, edit, edit_buttons, keyboard
 from movies.catalogue import cleaned
 from movies.models import PosterStatus
 from movies.tmdb import NotFound, TMDb, TMDbError
@@ -91,9 +92,19 @@ def buttons(movie):
     rows = [[(label(value), f"rate:{movie.pk}:{value}") for value in part] for part in (range(1, 6), range(6, 11))]
     if movie.mine:
         rows.append([(_("Take my rating back"), f"unrate:{movie.pk}")])
-    share = types.InlineKeyboardButton(_("Share"), switch_inline_query=str(movie.pk))  # inline mode finds it by its id
-    rows.append([(_("Similar films"), f"similar:{movie.pk}"), share])
+    rows.append([(_("Similar films"), f"similar:{movie.pk}"), share_button(movie)])
     return rows
+
+
+def share_button(movie):
+    """Send the film to somebody: as a photo by inline mode, or as a link where the bot's owner has not switched it on.
+
+    Telegram refuses a message with a button for inline mode that the bot does not have.
+    """
+    if bot.user.supports_inline_queries:
+        return types.InlineKeyboardButton(_("Share"), switch_inline_query=str(movie.pk))  # it is found by its id
+    link = {"url": deep_link(f"movie_{movie.pk}"), "text": name(movie, 100)}
+    return (_("Share"), f"{settings.TELEGRAM_WEB_URL}/share/url?{urlencode(link)}")
 
 
 def send_card(chat_id, movie, reply_to=None, rows=()):

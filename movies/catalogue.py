@@ -249,9 +249,13 @@ def get_movie(movie_id, viewer=None):
 
 
 def with_details(movie, viewer=None):
-    """The film as its card shows it: one that is known from a list row only is asked for, once a day at most."""
+    """The film as its card shows it: one from a list row, which has no runtime, is asked for with its poster's bytes.
+
+    Once a day at most; and never where the poster is in Telegram already: such a card asks TMDb nothing.
+    """
     asked = f"details:{movie.pk}"
-    if movie.details_at or movie.telegram_file_id or cache.get(asked):
+    from_list = movie.details_at is None and movie.runtime is None and movie.poster_status == PosterStatus.WAITING
+    if not from_list or movie.telegram_file_id or cache.get(asked):
         return movie
     cache.set(asked, True, ASKED_FOR)
     try:

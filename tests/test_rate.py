@@ -1,8 +1,10 @@
 """Rating films in the chat, and TMDb hearing of it."""
 
+import threading
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 
 from movies.models import Movie
 from ratings.models import PendingWrite, Rating, Source
@@ -454,6 +456,42 @@ def test_nothing_is_written_while_an_import_reads(anna, sandbox, handle, linked,
     assert sandbox.tmdb.account("empty").ratings == {}
     User.objects.update(sync_status=SyncStatus.IMPORTED)
     assert write_ratings() == "1 written"
+
+
+def test_what_is_written_while_an_import_begins_is_written_again_after_it(anna, sandbox, handle, linked, card):
+    """The import may have read the old value a moment before: it must not take that for TMDb's newest."""
+    tap(anna, card, handle, text="8")
+    sandbox.tmdb.fail("/3/movie/603/rating", delay=1)
+    writing = threading.Thread(target=write_and_hang_up)
+    writing.start()
+    wait_until(lambda: PendingWrite.objects.filter(attempts=1).exists())
+    User.objects.update(sync_status=SyncStatus.QUEUED)
+    writing.join()
+    assert rating_of(anna).tmdb_rating is None
+    User.objects.update(sync_status=SyncStatus.IMPORTED)
+    PendingWrite.objects.update(next_try_at=0)
+    assert write_ratings() == "1 written"
+    assert rating_of(anna).tmdb_rating == 8
+
+
+def test_a_rating_given_while_another_is_being_written_is_written_after_it(anna, sandbox, handle, linked, card):
+    tap(anna, card, handle, text="8")
+    sandbox.tmdb.fail("/3/movie/603/rating", delay=1)
+    writing = threading.Thread(target=write_and_hang_up)
+    writing.start()
+    wait_until(lambda: PendingWrite.objects.filter(attempts=1).exists())
+    tap(anna, card, handle, text="3")
+    assert write_ratings() == "0 written"  # one at a time
+    writing.join()
+    assert sandbox.tmdb.account("empty").ratings == {603: 3.0}
+    assert (rating_of(anna).tmdb_rating, PendingWrite.objects.count()) == (3, 0)
+
+
+def write_and_hang_up():
+    try:
+        write_ratings()
+    finally:
+        connection.close()
 
 
 def test_who_has_blocked_the_bot_is_not_written_to(anna, sandbox, handle, linked, card):

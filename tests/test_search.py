@@ -1,8 +1,11 @@
 """Finding films: by title, year, id and address, in private and in groups; lists, their pages, similar films, links."""
 
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 from django.db import connection
 
+from config.bot import bot
 from movies.models import Movie, searchable
 from ratings.models import Rating
 
@@ -231,6 +234,25 @@ def test_while_tmdb_is_down_the_table_answers(ask, sandbox):
     assert "TMDb does not answer" in ask("/movie 13").text
 
 
+def test_the_card_of_a_film_that_a_search_has_brought_has_all_details(ask, sandbox):
+    """A list row of TMDb's has no runtime, and an overview only where it is translated."""
+    sandbox.tmdb.add_film(5001, title_en="Untranslated", overview_en="A story.", runtime=90, release_date="2001-01-01")
+    card = ask("untranslated")
+    assert "1 h 30 min" in card.caption
+    assert "A story." in card.caption
+
+
+def test_a_film_that_tmdb_has_lost_since_the_search_has_a_card(ask, anna, handle, sandbox):
+    page = ask("матриц")
+    movie_id = int(page.buttons[0][0].data.split(":")[1])
+    sandbox.tmdb.gone(movie_id)
+    tap(anna, page, handle, text="1")
+    assert anna.chat[-1].button(text="8")
+    asked = len(sandbox.tmdb.requests_of(f"/3/movie/{movie_id}"))
+    tap(anna, page, handle, text="1")
+    assert len(sandbox.tmdb.requests_of(f"/3/movie/{movie_id}")) == asked == 1
+
+
 # --- Lists
 
 
@@ -437,6 +459,13 @@ def test_the_share_button_sends_the_card_by_inline_mode(ask, anna, handle):
     query = anna.inline(card.button(text="Share").switch_inline)
     handle()
     assert "Матрица" in query.wait()[0]["caption"]
+
+
+def test_where_the_bot_has_no_inline_mode_the_share_button_is_a_link(ask, sandbox, monkeypatch):
+    monkeypatch.setattr(bot.user, "supports_inline_queries", False)
+    address = urlsplit(ask("/movie 603").button(text="Share").url)
+    assert (address.netloc, address.path) == ("t.me", "/share/url")
+    assert parse_qs(address.query)["url"] == ["https://t.me/kinoteka_sandbox_bot?start=movie_603"]
 
 
 # --- What it costs

@@ -44,7 +44,8 @@ TOKEN_LIFE = 3600  # seconds a request token can be approved in (TMDb: authentic
 def start(message):
     payload = (extract_arguments(message.text) or "").strip()
     if message.chat.type == "private":
-        User.objects.met(message.from_user)
+        if User.objects.met(message.from_user).blocked_at:  # they are back, and that update was lost
+            User.objects.filter(pk=message.from_user.id).update(blocked_at=None)
         if payload == "tmdb":
             return finish_link(message)
         if found := re.fullmatch(r"movie_([0-9]{1,20})", payload):

@@ -52,11 +52,11 @@ def decrypted(stored):
 
 class UserQuerySet(models.QuerySet):
     def met(self, telegram_user):
-        """The person's row, made at the first meeting, in the language they read now. Who writes has not blocked us."""
+        """The person's row, made at the first meeting, with the language they read now."""
         user, made = self.get_or_create(pk=telegram_user.id, defaults={"language": get_language()})
-        if not made and (user.language != get_language() or user.blocked_at):
-            user.language, user.blocked_at = get_language(), None
-            user.save(update_fields=["language", "blocked_at"])
+        if not made and user.language != get_language():
+            user.language = get_language()
+            user.save(update_fields=["language"])
         return user
 
     def connected(self):
