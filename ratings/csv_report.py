@@ -29,7 +29,9 @@ TROUBLE = {
     "empty": gettext_lazy("The file is empty."),
     "archive": gettext_lazy("This is an archive. Unpack it and send me the file ratings.csv from it."),
     "no_text": gettext_lazy("This is no CSV: there is no text in it."),
-    "broken": gettext_lazy("I cannot read this CSV: a quotation mark is opened and never closed, or a line never ends."),
+    "broken": gettext_lazy(
+        "I cannot read this CSV: a quotation mark is opened and never closed, or a line never ends."
+    ),
     "no_ratings": gettext_lazy(
         "I find no ratings in this file. I know the ratings exports of TMDb, Letterboxd (ratings.csv) and IMDb, and my "
         "own (/export). The first line has to name the columns, for example: Title, Year, Rating10."

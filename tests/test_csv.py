@@ -324,6 +324,20 @@ def test_a_film_that_tmdb_fails_at_does_not_hold_up_the_others(sandbox, user, se
     assert "Pulp Fiction" in told.text
 
 
+def test_films_that_tmdb_fails_at_again_and_again_are_left_behind(sandbox, anna, user, handle):
+    film(603, "Матрица")
+    sandbox.tmdb.fail(r"^/3/movie/68\d$", status=500, times=None)
+    rows = "".join(f"68{number},Film {number},8\n" for number in range(6))
+    anna.send_document("r.csv", b"tmdbID,Title,Rating10\n603,The Matrix,9\n" + rows.encode(), "text/csv")
+    handle()
+    import_files()
+    assert FileImport.objects.get().finished_at is None, "so many at once are rather TMDb's fault than theirs"
+    FileImport.objects.update(next_try_at=0, attempts=3)
+    import_files()
+    assert FileImport.objects.get().outcome == {"added": 1, "unanswered": 6}
+    assert list(mine(user)) == [603]
+
+
 def test_a_key_that_tmdb_refuses_is_no_fault_of_the_file(sandbox, user, send, settings):
     settings.TMDB_API_KEY = "0" * 32
     send(IMDB)
