@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 
 telegram.install()
 bot = TeleBot(settings.TELEGRAM_BOT_TOKEN, threaded=False, parse_mode="HTML", validate_token=False)
-menu = {}
-prefixes = set()
+menu: dict = {}  # command: title
+prefixes: set[str] = set()  # of the buttons
 LANGUAGES = [code for code, name in settings.LANGUAGES]
 SOON = 0.7  # seconds after which a person should see that we are at work
 

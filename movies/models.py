@@ -106,10 +106,16 @@ class MovieQuerySet(models.QuerySet):
     def make_searchable(self, most=20_000):
         """Fill in `search_text` where another program has written the film; returns for how many."""
         films = self.filter(search_text="").values_list("id", "title", "original_title")[:most]
-        texts = [(searchable(title, original) or "|", id) for id, title, original in films]
-        if texts:
+        texts = [(id, searchable(title, original) or "|") for id, title, original in films]
+        for first in range(0, len(texts), 400):  # SQLite may take no more than 999 values in a statement
+            part = texts[first : first + 400]
             with connection.cursor() as cursor:
-                cursor.executemany("UPDATE movies SET search_text = %s WHERE id = %s AND search_text = ''", texts)
+                cursor.execute(
+                    "UPDATE movies SET search_text = new.column2"
+                    f" FROM (VALUES {', '.join(['(%s, %s)'] * len(part))}) AS new"  # noqa: S608
+                    " WHERE movies.id = new.column1 AND movies.search_text = ''",
+                    [value for row in part for value in row],
+                )
         return len(texts)
 
     def awaiting_download(self):
