@@ -20,8 +20,8 @@ $(VENV)/.installed: requirements.lock
 run: install  ## everything on this machine; with no token, on the sandbox
 	@$(PY) manage.py start $(if $(PORT),--port $(PORT))
 
-test: install  ## the whole suite on SQLite; what needs a browser is `make test-browser`
-	DATABASE_URL= REDIS_URL= $(PY) -m pytest --ignore=tests/browser
+test: install  ## the whole suite on SQLite; what needs a browser says so and skips where there is none
+	DATABASE_URL= REDIS_URL= $(PY) -m pytest
 
 test-services: install  ## the same on PostgreSQL and Redis; fails where they are not there
 	DATABASE_URL=$(or $(DATABASE_URL),postgres://postgres@127.0.0.1:5432/postgres) \
@@ -29,6 +29,9 @@ test-services: install  ## the same on PostgreSQL and Redis; fails where they ar
 
 test-browser: install  ## the chat page and the admin in the system's Chromium; skips where there is none
 	DATABASE_URL= REDIS_URL= $(PY) -m pytest tests/browser
+
+bench: install  ## every figure the documents name, measured side by side in one run
+	for bench in tests/bench/bench_*.py; do $(PY) -m $$(echo $${bench%.py} | tr / .) || exit 1; done
 
 lint: install  ## ruff: style and errors
 	$(PY) -m ruff check .
