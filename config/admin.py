@@ -80,6 +80,13 @@ class ScheduleAdmin(queue_admin.ScheduleAdmin):
             return fixed
         return (*fixed, "name", "func", "hook", "args", "kwargs", "cluster", "intended_date_kwarg")
 
+    def get_form(self, request, obj=None, **kwargs):
+        form = super().get_form(request, obj, **kwargs)
+        if "next_run" in form.base_fields:  # Django labels the pair, but neither of the two
+            for part, label in zip(form.base_fields["next_run"].widget.widgets, (_("Date"), _("Time")), strict=True):
+                part.attrs["aria-label"] = label
+        return form
+
     @admin.action(description=gettext_lazy("Run now"), permissions=["act"])
     def run_now(self, request, schedules):
         count = schedules.update(next_run=timezone.now())

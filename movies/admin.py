@@ -103,7 +103,7 @@ class MetadataFilter(admin.SimpleListFilter):
 
 @admin.register(Movie)
 class MovieAdmin(admin.ModelAdmin):
-    list_display = ("id", "film", "year", "poster", "attempts", "last_error", "metadata_read")
+    list_display = ("film", "poster", "year", "id", "attempts", "last_error", "metadata_read")
     list_display_links = ("id", "film")
     list_filter = (("poster_status", admin.ChoicesFieldListFilter), PosterFilter, YearFilter, MetadataFilter)
     list_per_page = 50

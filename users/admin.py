@@ -52,7 +52,7 @@ class AgeFilter(admin.SimpleListFilter):
 
 @admin.register(User)
 class UserAdmin(admin.ModelAdmin):
-    list_display = ("telegram_user_id", "state", "reason", "last_import", "ratings_count", "tmdb_account_id")
+    list_display = ("telegram_user_id", "state", "reason", "last_import", "ratings_count")
     list_filter = (("sync_status", admin.ChoicesFieldListFilter), AgeFilter)
     list_per_page = 50
     search_fields = ("telegram_user_id",)

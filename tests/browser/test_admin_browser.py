@@ -1,0 +1,184 @@
+"""The back office as an operator uses it all day: in a browser, from the keyboard, on a phone, in the dark."""
+
+import re
+import time
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.urls import reverse
+from playwright.sync_api import expect
+
+from config import signs
+from config.models import Count
+from movies.catalogue import fetch_movie, save_movies
+from movies.models import Movie, PosterStatus
+from movies.tmdb import TMDb
+from ratings.models import Import, Rating
+from users.models import SyncStatus, User
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PASSWORD = "a long enough password"
+FILMS = [603, 604, 238, 550]
+
+
+@pytest.fixture
+def office(sandbox, live_server):
+    """The back office with some films, people and figures in it, and an operator to log in."""
+    groups = Group.objects.filter(name="operators")
+    olga = get_user_model().objects.create_user("olga", password=PASSWORD, is_staff=True)
+    olga.groups.set(groups or [operators()])
+    save_movies([fetch_movie(movie_id, TMDb()) for movie_id in FILMS])
+    anna = User.objects.create(pk=501, sync_status=SyncStatus.IMPORTED, last_sync_at=int(time.time()) - 60)
+    User.objects.create(pk=502, sync_status=SyncStatus.FAILED, sync_error="TMDb refused the session")
+    for movie in Movie.objects.all():
+        Rating.objects.create(user=anna, movie=movie, tmdb_rating=8, normalized_rating=8, rated_at=1_700_000_000)
+    Import.objects.create(user=anna, started_at=int(time.time()) - 90, ratings_done=40, total_results=120)
+    Count.objects.create(name="tmdb.requests", minute=int(time.time()) // 60 * 60, number=7)
+    signs.beat("bot", "here", "polls Telegram")
+    signs.flush()
+    return live_server.url
+
+
+def operators():
+    """The group, where a transactional test before this one has emptied the tables."""
+    from importlib import import_module
+
+    from django.apps import apps
+
+    import_module("config.migrations.0004_groups").make(apps, None)
+    return Group.objects.get(name="operators")
+
+
+@pytest.fixture
+def olga(page, office):
+    """Her browser, logged in."""
+    log_in(page, office)
+    return page
+
+
+def log_in(page, office):
+    page.goto(office + reverse("admin:index"))
+    page.fill("#id_username", "olga")
+    page.fill("#id_password", PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator("#figures")).to_be_visible()
+
+
+def test_a_poster_is_requeued_and_seen_to_travel_to_telegram(olga, start):
+    start("qcluster", SIGNS_EVERY="0.5")
+    waiting, there = PosterStatus.WAITING.value, PosterStatus.TELEGRAM.value
+    link = f'a[href$="poster_status__exact={there}"]'
+    # the front page refreshes by itself until all posters are in the channel
+    expect(olga.locator(f"#films li {link} b")).to_have_text(str(len(FILMS)), timeout=60_000)
+    olga.locator(f"#films li {link}").click()
+    expect(olga.locator("#result_list tbody tr")).to_have_count(len(FILMS))
+    olga.fill("#searchbar", "МАТРИЦА")
+    olga.keyboard.press("Enter")
+    expect(olga.locator("#result_list tbody tr")).to_have_count(2)
+    before = Movie.objects.get(pk=603).telegram_file_id
+    olga.locator("#result_list tbody tr", has_text="603").locator("input.action-select").check()
+    olga.select_option("select[name=action]", "requeue_posters")
+    olga.locator("button[name=index]").click()
+    expect(olga.locator(".messagelist li")).to_contain_text("1")
+    olga.goto(re.sub(r"/admin/.*", reverse("admin:movies_movie_change", args=[603]), olga.url))
+    deadline = time.monotonic() + 60
+    while Movie.objects.get(pk=603).telegram_file_id == before and time.monotonic() < deadline:
+        time.sleep(0.2)
+    olga.reload()
+    expect(olga.locator(".field-poster .state")).to_have_class("state good")
+    assert Movie.objects.get(pk=603).poster_status == there != waiting
+    expect(olga.locator("img.thumbnail")).to_have_js_property("complete", True)
+    assert olga.locator("img.thumbnail").evaluate("image => image.naturalWidth") > 100
+
+
+def test_the_front_page_refreshes_by_itself_and_keeps_the_focus(olga):
+    link = olga.locator('#people a[href*="exact=-1"]')
+    expect(link.locator("b")).to_have_text("1")
+    link.focus()
+    User.objects.create(pk=503, sync_status=SyncStatus.FAILED)
+    expect(link.locator("b")).to_have_text("2", timeout=20_000)
+    expect(link).to_be_focused()
+
+
+def test_figures_that_cannot_be_refreshed_say_so(chromium, office):
+    context = chromium.new_context()  # of its own: the browser complains of the refused request, as it should
+    page = context.new_page()
+    log_in(page, office)
+    page.route("**/figures/", lambda route: route.abort())
+    expect(page.locator("#stale")).to_be_visible(timeout=20_000)
+    page.unroute("**/figures/")
+    expect(page.locator("#stale")).to_be_hidden(timeout=30_000)
+    context.close()
+
+
+def test_a_films_card_is_shown_as_the_chat_shows_it_in_both_languages(olga, office):
+    olga.goto(office + reverse("admin:movies_movie_change", args=[603]))
+    olga.locator(".object-tools a").first.click()
+    cards = olga.locator("article.card")
+    expect(cards).to_have_count(2)
+    for card in cards.all():
+        expect(card.locator("b").first).to_have_text("Матрица")
+        expect(card.locator(".keys span").first).to_have_text("1")
+
+
+def test_everything_is_reached_from_the_keyboard(olga, office):
+    olga.keyboard.press("Tab")
+    expect(olga.locator(".skip-to-content-link")).to_be_focused()
+    olga.keyboard.press("Enter")
+    olga.keyboard.press("Tab")
+    expect(olga.locator("#people h2 a")).to_be_focused()
+    olga.keyboard.press("Tab")
+    olga.keyboard.press("Enter")
+    olga.wait_for_url("**/users/user/**")
+
+
+def test_times_are_in_the_viewers_zone(chromium, office):
+    context = chromium.new_context(locale="en-US", timezone_id="Asia/Kolkata")
+    page = context.new_page()
+    log_in(page, office)
+    User.objects.filter(pk=501).update(last_sync_at=1_700_000_000)  # 22:13 UTC
+    page.goto(office + reverse("admin:users_user_change", args=[501]))
+    expect(page.locator(".field-last_import time")).to_have_text("15 Nov 2023, 03:43")
+    context.close()
+
+
+PAGES = [
+    reverse("admin:index"),
+    reverse("admin:users_user_changelist"),
+    reverse("admin:users_user_change", args=[501]),
+    reverse("admin:ratings_of_person", args=[501]),
+    reverse("admin:ratings_import_changelist"),
+    reverse("admin:movies_movie_changelist"),
+    reverse("admin:movies_movie_change", args=[603]),
+    reverse("admin:movies_card", args=[603]),
+    reverse("admin:counts"),
+    reverse("admin:django_q_schedule_changelist"),
+]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390], ids=["desktop", "phone"])
+def test_no_page_has_a_serious_finding_of_axe_or_scrolls_sideways(chromium, office, theme, width):
+    Movie.objects.filter(pk=604).update(poster_status=PosterStatus.NONE, poster_error="TMDb has no such image")
+    Movie.objects.filter(pk=238).update(poster_status=PosterStatus.LOCAL)
+    Movie.objects.filter(pk=550).update(poster_status=PosterStatus.TELEGRAM, telegram_file_id="AgAC")
+    User.objects.create(pk=503, sync_status=SyncStatus.QUEUED)
+    # axe brings styles of its own, which our policy forbids
+    viewport = {"width": width, "height": 850}
+    context = chromium.new_context(bypass_csp=True, color_scheme=theme, viewport=viewport)
+    page = context.new_page()
+    log_in(page, office)
+    for address in PAGES:
+        page.goto(office + address)
+        serious = [
+            (one["id"], node["html"][:200], node.get("failureSummary"))
+            for one in Axe().run(page).response["violations"]
+            if one["impact"] in ("serious", "critical")
+            for node in one["nodes"]
+        ]
+        assert not serious, (address, serious)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+    context.close()
