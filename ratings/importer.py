@@ -16,11 +16,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
 from django.core.cache import cache
-from django.db import DatabaseError, OperationalError, connections, transaction
+from django.db import DatabaseError, OperationalError, connection, connections, transaction
 
 from config.jobs import async_task
 from config.turns import only_one
@@ -224,7 +225,7 @@ class Importer:
         for user_id, person in self.people.items():
             if person.run.trouble_since and (user_id in failing or self.failures >= SILENCE):
                 person.run.next_try_at = int(time.time()) + AGAIN
-                person.run.save(update_fields=["next_try_at"])
+                keep(person.run, ["next_try_at"])
 
     # --- People
 
@@ -283,7 +284,7 @@ class Importer:
             if run.quick and not run.scheduled:
                 # somebody asked meanwhile: /sync reads everything
                 run.quick = run.crawled = False
-                run.save(update_fields=PROGRESS)
+                keep(run, PROGRESS)
                 return
             self.drop(person)
             user.ratings_count = Rating.objects.filter(user_id=user.pk, tmdb_rating__isnull=False).count()
@@ -293,7 +294,7 @@ class Importer:
             # a person hears of an import they did not ask for only if it took something of theirs back
             run.told_at = now if run.scheduled and not run.overridden else None
             run.films_done = run.films_total
-            run.save(update_fields=[*PROGRESS, "finished_at", "told_at"])
+            keep(run, [*PROGRESS, "finished_at", "told_at"])
             forget_past_imports(user.pk)
         self.finished += 1
         self.teller.poke(run.pk, last=True)
@@ -306,7 +307,7 @@ class Importer:
             if not queued.update(sync_status=SyncStatus.FAILED, sync_error=reason):
                 return
             run.finished_at, run.error, run.told_at = now, reason, None
-            run.save(update_fields=[*PROGRESS, "finished_at", "error", "told_at"])
+            keep(run, [*PROGRESS, "finished_at", "error", "told_at"])
         log.info("import of %s failed: %s", run.user_id, reason)
         self.finished += 1
         self.teller.poke(run.pk, last=True)
@@ -490,11 +491,11 @@ class Importer:
             mine = User.objects.filter(pk=person.run.user_id, tmdb_session_id=job.sealed)
             mine.update(tmdb_account_id=account_id)
             person.run.account_id = account_id
-            person.run.save(update_fields=["account_id"])
+            keep(person.run, ["account_id"])
 
     def page_came(self, job, page):
         person, run, now = job.person, job.person.run, int(time.time())
-        with transaction.atomic():
+        with unhurried_transaction():
             if self.lock(run) is None:
                 self.drop(person)
                 self.cancel(run)
@@ -507,7 +508,7 @@ class Importer:
                 self.note_page(job, page)
             person.lacks(films_without_details(lacking))
             run.trouble_since, run.trouble, run.next_try_at = None, "", 0
-            run.save(update_fields=PROGRESS)
+            keep(run, PROGRESS)
         if posters:
             self.ring_for_posters()
         self.teller.poke(run.pk)
@@ -556,13 +557,13 @@ class Importer:
                 return  # not even the first: there is nothing to go on with
             person.crawl.page_missing(job.key)
             self.close_crawl(person)
-            person.run.save(update_fields=PROGRESS)
+            keep(person.run, PROGRESS)
 
     def trouble(self, person, why):
         run = person.run
         if run.trouble_since is None or run.trouble != why:
             run.trouble_since, run.trouble = run.trouble_since or int(time.time()), why
-            run.save(update_fields=["trouble_since", "trouble"])
+            keep(run, ["trouble_since", "trouble"])
             self.teller.poke(run.pk)
 
     def trouble_for_all(self, why):
@@ -625,7 +626,7 @@ class Importer:
             self.ring_for_posters()
 
     def write(self, movies):
-        with transaction.atomic():
+        with unhurried_transaction():
             save_movies(movies, PosterNeed.IMPORT)
             ids = {movie.id for movie in movies}
             DetailsFailure.objects.filter(pk__in=ids).delete()
@@ -639,7 +640,7 @@ class Importer:
                 run = person.run
                 run.films_done = run.films_total - len(person.lacking)
                 run.trouble_since, run.trouble = None, ""
-                run.save(update_fields=["films_total", "films_done", "failed", "names", "trouble_since", "trouble"])
+                keep(run, ["films_total", "films_done", "failed", "names", "trouble_since", "trouble"])
                 self.teller.poke(run.pk)
 
     def ring_for_posters(self):
@@ -672,6 +673,21 @@ PROGRESS = [
     "trouble",
     "next_try_at",
 ]
+
+
+def keep(run, fields):
+    """Write these fields of an import, if it is still there: the person may have been forgotten."""
+    Import.objects.filter(pk=run.pk).update(**{name: getattr(run, name) for name in fields})
+
+
+@contextmanager
+def unhurried_transaction():
+    """A transaction that does not wait for the disk: if the database server crashes, TMDb is asked once more."""
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL synchronous_commit TO off")
+        yield
 
 
 def begin(user, scheduled=False, quick=False):

@@ -4,11 +4,37 @@ The rule where both sides changed: `Rating.tmdb_rating` is the value last seen a
 the base, what was done here stands. As soon as TMDb holds something else, TMDb wins, and the person is told by name.
 """
 
+from decimal import Decimal
+from typing import NamedTuple
+
+from django.db import connection
+
 from movies.catalogue import save_movies
 from movies.models import Movie, PosterNeed, PosterStatus
 from ratings.models import PendingWrite, Rating, Source, normalize
 
-MERGED_FIELDS = ["tmdb_rating", "manual_rating", "normalized_rating", "rated_at", "source", "seen_in_crawl"]
+KEY = ("telegram_user_id", "movie_id")
+
+
+class Merged(NamedTuple):
+    """A row of user_movie_ratings as an import writes it."""
+
+    telegram_user_id: int
+    movie_id: int
+    tmdb_rating: Decimal
+    manual_rating: Decimal | None
+    normalized_rating: Decimal
+    rated_at: int
+    source: str
+    seen_in_crawl: int
+
+
+# For the driver's executemany: bulk_create spends five times as long on the same rows (measured on SQLite)
+UPSERT = (
+    f"INSERT INTO {Rating._meta.db_table} ({', '.join(Merged._fields)})"  # noqa: S608 - names of ours only
+    f" VALUES ({', '.join(['%s'] * len(Merged._fields))}) ON CONFLICT ({', '.join(KEY)})"
+    f" DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in Merged._fields if name not in KEY)}"
+)
 
 
 def merge_page(run, page, now):
@@ -58,34 +84,29 @@ def merge_ratings(run, rows, now):
         elif film not in run.crawl["skipped"]:
             run.crawl["skipped"].append(film)
     if changed:
-        Rating.objects.bulk_create(
-            changed, update_conflicts=True, unique_fields=["user", "movie"], update_fields=MERGED_FIELDS
-        )
+        write_ratings(changed)
     if unchanged:
         Rating.objects.filter(user_id=run.user_id, movie_id__in=unchanged).update(seen_in_crawl=run.crawl_id)
     if spent:
         PendingWrite.objects.filter(pk__in=spent).delete()
 
 
+def write_ratings(rows):
+    """Insert ratings (Merged), or bring those that are there up to date, in bulk."""
+    with connection.cursor() as cursor:
+        cursor.executemany(UPSERT, rows)
+
+
 def seen_anew(run, film, value, now):
-    return Rating(
-        user_id=run.user_id,
-        movie_id=film,
-        tmdb_rating=value,
-        manual_rating=None,
-        normalized_rating=normalize(value),
-        rated_at=now,
-        source=Source.TMDB,
-        seen_in_crawl=run.crawl_id,
-    )
+    return Merged(run.user_id, film, value, None, normalize(value), now, Source.TMDB.value, run.crawl_id)
 
 
 def take_over(run, rating, row, now):
     """The rating after TMDb's value moved away from the base."""
     if rating.source == Source.MANUAL and rating.manual_rating == row.rating:
         # ours has arrived there, and nobody had time to note it: the rating is as old as it was
-        rating.tmdb_rating, rating.seen_in_crawl = row.rating, run.crawl_id
-        return rating
+        ours = (rating.manual_rating, rating.normalized_rating, rating.rated_at, Source.MANUAL.value)
+        return Merged(run.user_id, row.movie.id, row.rating, *ours, run.crawl_id)
     if rating.source == Source.MANUAL:
         report_override(run, row, rating.manual_rating)
     run.changed += 1
@@ -104,10 +125,12 @@ def plain(rating):
 
 
 def drop_gone(run):
-    """After a complete reading: ratings that TMDb no longer holds go, unless they are the person's own from here."""
+    """After a complete reading: ratings that TMDb no longer holds go, unless they are the person's own from here.
+
+    None of these came to TMDb behind the page it is on: while an import runs, ratings.writeback writes nothing.
+    """
     unseen = Rating.objects.filter(user_id=run.user_id, tmdb_rating__isnull=False).exclude(seen_in_crawl=run.crawl_id)
-    # one that was rated here while the account was being read may have come to TMDb behind the page it is on
-    unseen.filter(source=Source.MANUAL, rated_at__lte=run.started_at).update(tmdb_rating=None)
+    unseen.filter(source=Source.MANUAL).update(tmdb_rating=None)
     gone = unseen.filter(source=Source.TMDB)
     for film, title in gone.values_list("movie_id", "movie__title"):
         run.note("removed", film, title=title)

@@ -6,7 +6,11 @@ import signal
 import threading
 
 import pytest
+from django.conf import settings
+from django.db import connections
 
+from config.models import Lease
+from config.turns import redis_client
 from movies.models import Movie
 from ratings import importer
 from ratings.importer import import_queued
@@ -14,6 +18,7 @@ from ratings.models import DetailsFailure, Import, Rating
 from ratings.tasks import import_ratings
 from tests.conftest import wait_until
 from tests.imports import at_tmdb, linked, rate, sync, table_of, work
+from users.leaving import disconnect, forget
 from users.models import SyncStatus, User
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("hurried")]
@@ -119,15 +124,20 @@ def test_an_outage_in_the_middle_costs_nothing_that_has_come(sandbox, anna):
 
 def down_from(sandbox, request):
     """TMDb answers so many requests, then none until the faults are cleared."""
-    answer, last = sandbox.tmdb._answer, [request]
+    at_request(sandbox, request, lambda: sandbox.tmdb.fail(r"^/3/", status=503, times=None))
 
-    def answer_some(seen):
-        if last and len(sandbox.tmdb.requests) >= last[0]:
-            last.clear()
-            sandbox.tmdb.fail(r"^/3/", status=503, times=None)
-        return answer(seen)
 
-    sandbox.tmdb._answer = answer_some
+def at_request(sandbox, number, happens):
+    """Something happens, once, as TMDb gets so many requests."""
+    answer, waiting = sandbox.tmdb._answer, [happens]
+
+    def answer_and_act(request):
+        if len(sandbox.tmdb.requests) >= number and waiting:
+            waiting.pop()()
+            connections.close_all()  # this is the sandbox's thread
+        return answer(request)
+
+    sandbox.tmdb._answer = answer_and_act
 
 
 def test_a_page_that_fails_for_an_hour_is_waited_for_and_the_others_are_not_read_again(sandbox, anna, monkeypatch):
@@ -295,6 +305,7 @@ def while_reading(sandbox, monkeypatch, **steps):
         response = read(account, request)
         if step := steps.pop(f"page_{request.query['page']}", None):
             step()
+            connections.close_all()  # this is the sandbox's thread
         return response
 
     monkeypatch.setattr(sandbox.tmdb, "_rated_page", read_and_change)
@@ -405,7 +416,7 @@ def test_a_wrong_key_is_the_operators_affair_and_logged_once(sandbox, anna, sett
 
 def test_who_disconnects_in_the_middle_keeps_what_came_and_gets_no_more(sandbox, anna, monkeypatch):
     rate(anna.account, sandbox.tmdb.add_films(100))
-    while_reading(sandbox, monkeypatch, page_3=lambda: User.objects.get(pk=anna.pk).disconnect())
+    while_reading(sandbox, monkeypatch, page_3=lambda: disconnect(anna.pk))
     work(anna)
     assert anna.sync_status == SyncStatus.NOT_CONNECTED
     assert not Import.objects.running().exists()
@@ -414,11 +425,16 @@ def test_who_disconnects_in_the_middle_keeps_what_came_and_gets_no_more(sandbox,
     assert anna.ratings.count() == kept
 
 
-def test_who_is_forgotten_in_the_middle_stays_forgotten(sandbox, anna, monkeypatch):
+@pytest.mark.parametrize("requests", [2, 4, 30, 100])
+def test_who_is_forgotten_in_the_middle_stays_forgotten(sandbox, anna, requests):
     rate(anna.account, sandbox.tmdb.add_films(100))
-    while_reading(sandbox, monkeypatch, page_3=lambda: User.objects.filter(pk=anna.pk).delete())
-    import_ratings()
-    assert User.objects.count() == Rating.objects.count() == Import.objects.count() == 0
+    boris = linked(sandbox, sandbox.telegram.person("Борис"), "boris")
+    rate(boris.account, list(anna.account.ratings)[50:])
+    at_request(sandbox, requests, lambda: forget(anna.pk))
+    work()
+    assert list(User.objects.values_list("pk", flat=True)) == [boris.pk]
+    assert set(Rating.objects.values_list("user", flat=True)) == {boris.pk}
+    assert_all_is_in(boris)
 
 
 def test_who_links_another_account_in_the_middle_gets_that_one(sandbox, anna, monkeypatch):
@@ -520,8 +536,8 @@ def test_kill_9_at_any_moment_loses_and_doubles_nothing(sandbox, anna, start, mo
 
 def forget_lease():
     """Thirty seconds pass, and a dead process's lease with them."""
-    from config.models import Lease
-
+    if settings.REDIS_URL:
+        redis_client().delete(f"lease:{importer.LEASE}")
     Lease.objects.update(expires_at=0)
 
 
@@ -610,11 +626,20 @@ def asked_films(sandbox):
     return [int(seen.path.rsplit("/", 1)[1]) for seen in sandbox.tmdb.requests_of("/movie/*")]
 
 
+def worker_beside():
+    def run():
+        work()
+        connections.close_all()
+
+    worker = threading.Thread(target=run)
+    worker.start()
+    return worker
+
+
 def test_who_is_queued_while_others_are_imported_joins_them(sandbox, anna):
     rate(anna.account, sandbox.tmdb.add_films(300))
     sandbox.tmdb.latency = 0.02
-    worker = threading.Thread(target=work)
-    worker.start()
+    worker = worker_beside()
     wait_until(lambda: len(sandbox.tmdb.requests_of("/movie/*")) > 20)
     boris = linked(sandbox, sandbox.telegram.person("Борис"), "boris")
     boris.account.rate(603, 8)
@@ -631,8 +656,7 @@ def test_no_import_makes_a_person_in_the_chat_wait(sandbox, anna, settings):
 
     settings.TMDB_REQUESTS_PER_SECOND = 20
     rate(anna.account, sandbox.tmdb.add_films(60))
-    worker = threading.Thread(target=work)
-    worker.start()
+    worker = worker_beside()
     wait_until(lambda: len(sandbox.tmdb.requests_of("/movie/*")) > 5)
     sandbox.tmdb.forget_requests()
     assert get_movie(603).pk == 603
