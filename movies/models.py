@@ -109,13 +109,13 @@ class MovieQuerySet(models.QuerySet):
         texts = [(id, searchable(title, original) or "|") for id, title, original in films]
         for first in range(0, len(texts), 400):  # SQLite may take no more than 999 values in a statement
             part = texts[first : first + 400]
+            rows = ", ".join(["(%s, %s)"] * len(part))
+            sql = (
+                f"UPDATE movies SET search_text = new.column2 FROM (VALUES {rows}) AS new"  # noqa: S608
+                " WHERE movies.id = new.column1 AND movies.search_text = ''"
+            )
             with connection.cursor() as cursor:
-                cursor.execute(
-                    "UPDATE movies SET search_text = new.column2"
-                    f" FROM (VALUES {', '.join(['(%s, %s)'] * len(part))}) AS new"  # noqa: S608
-                    " WHERE movies.id = new.column1 AND movies.search_text = ''",
-                    [value for row in part for value in row],
-                )
+                cursor.execute(sql, [value for row in part for value in row])
         return len(texts)
 
     def awaiting_download(self):
