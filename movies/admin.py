@@ -10,6 +10,7 @@ from django.utils import translation
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
+from telebot.apihelper import ApiException
 
 from config import figures
 from config.backoffice import NOTHING, ago, back, moment, nobody, page, panel, show, when, word
@@ -17,6 +18,7 @@ from config.bot import LANGUAGES
 from config.drawing import bar
 from config.jobs import async_task
 from config.lists import BigTablePaginator
+from config.telegram import TelegramUnavailable, patience
 from movies.cards import buttons, caption
 from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus, folded_text
 
@@ -241,10 +243,19 @@ def card(request, movie_id):
     cards = []
     for language in LANGUAGES:
         with translation.override(language):
-            rows = [[getattr(one, "text", None) or one[0] for one in row] for row in buttons(movie)]
             # our own template, escaped for Telegram as it is for a browser
-            cards.append({"language": language, "caption": mark_safe(caption(movie)), "rows": rows})  # noqa: S308
+            cards.append({"language": language, "caption": mark_safe(caption(movie)), "rows": keys(movie)})  # noqa: S308
     return show(request, "movies/office/card.html", _("Card of %s") % movie, movie=movie, cards=cards)
+
+
+def keys(movie):
+    """What the card's buttons say; none while Telegram, which tells what the bot can do, is away."""
+    try:
+        with patience(0):
+            rows = buttons(movie)
+    except (ApiException, TelegramUnavailable):
+        return []
+    return [[one[0] if isinstance(one, tuple) else one.text for one in row] for row in rows]
 
 
 @panel(20, "movies.view_movie", "config/states.html")

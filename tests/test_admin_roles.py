@@ -1,0 +1,315 @@
+"""Who may do what in the back office, and what its pages let nobody do."""
+
+import html
+import re
+import time
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.core.cache import cache
+from django.urls import reverse
+from django.utils import timezone
+from django_q.models import Failure, OrmQ, Schedule, Task
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from config.schedules import CLOCK, write_schedules
+from movies.models import Movie, PosterStatus
+from ratings.models import Import, Rating
+from users.models import SyncStatus, User
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD = "a long enough password"
+
+
+@pytest.fixture
+def member(client):
+    """member("support"): a browser in which somebody of this group is logged in."""
+
+    def log_in(group):
+        person = get_user_model().objects.create_user("sasha", password=PASSWORD, is_staff=True)
+        person.groups.add(Group.objects.get(name=group))
+        client.force_login(person)
+        return client
+
+    return log_in
+
+
+@pytest.fixture
+def rows():
+    """A film and a person with a rating and an import."""
+    movie = Movie.objects.create(pk=603, title="Матрица", poster_path="/m.jpg", poster_status=PosterStatus.WAITING)
+    person = User.objects.create(pk=501, tmdb_session_id="sealed", sync_status=SyncStatus.IMPORTED)
+    Rating.objects.create(user=person, movie=movie, tmdb_rating=8, normalized_rating=8, rated_at=1)
+    Import.objects.create(user=person, started_at=1, finished_at=2)
+    return movie, person
+
+
+def panels(client):
+    return {panel["id"] for panel in client.get(reverse("admin:index")).context["panels"]}
+
+
+def act(client, page, action, pk, **more):
+    address = reverse(f"admin:{page}_changelist")
+    return client.post(address, {"action": action, "_selected_action": [pk], **more}, follow=True)
+
+
+# --- Groups
+
+
+def test_support_looks_at_people_and_films_only(member, rows):
+    client = member("support")
+    assert panels(client) == {"people", "films", "posters", "failures"}
+    for name, args in (
+        ("movies_movie_changelist", []),
+        ("movies_movie_change", [603]),
+        ("movies_card", [603]),
+        ("users_user_changelist", []),
+        ("users_user_change", [501]),
+        ("ratings_of_person", [501]),
+        ("ratings_of_film", [603]),
+    ):
+        assert client.get(reverse(f"admin:{name}", args=args)).status_code == 200, name
+    for name in (
+        "django_q_schedule_changelist",
+        "django_q_failure_changelist",
+        "auth_user_changelist",
+        "counts",
+        "space",
+    ):
+        assert client.get(reverse(f"admin:{name}")).status_code == 403, name
+
+
+def test_support_has_no_actions(member, rows):
+    client = member("support")
+    assert "config/deed" not in client.get(reverse("admin:movies_movie_change", args=[603])).text
+    assert 'name="action"' not in client.get(reverse("admin:movies_movie_change", args=[603])).text
+    assert 'name="action"' not in client.get(reverse("admin:users_user_changelist")).text
+    for page, action, pk in (
+        ("movies_movie", "requeue_posters", 603),
+        ("movies_movie", "set_aside", 603),
+        ("users_user", "import_again", 501),
+        ("users_user", "end_session", 501),
+        ("users_user", "forget", 501),
+    ):
+        act(client, page, action, pk, confirmed="1")
+    assert User.objects.get(pk=501).sync_status == SyncStatus.IMPORTED
+    assert User.objects.get(pk=501).connected
+    assert not OrmQ.objects.exists()
+
+
+def test_operators_see_everything_and_act_but_manage_no_accounts(member, rows):
+    client = member("operators")
+    assert panels(client) == {"people", "films", "posters", "imports", "failures", "requests", "signs", "space"}
+    act(client, "users_user", "import_again", 501)
+    assert User.objects.get(pk=501).sync_status == SyncStatus.QUEUED
+    assert client.get(reverse("admin:auth_user_changelist")).status_code == 403
+
+
+def test_every_link_of_the_front_page_leads_somewhere_for_each_group(member, rows):
+    write_schedules()
+    for group in ("operators", "support"):
+        client = member(group)
+        front = client.get(reverse("admin:index")).text
+        for address in set(re.findall(r'href="(/admin/[^"#]*)"', front)):
+            assert client.get(html.unescape(address)).status_code == 200, (group, address)
+        get_user_model().objects.all().delete()
+
+
+def test_nobody_sees_anything_without_logging_in(client, rows):
+    for name, args in (
+        ("index", []),
+        ("figures", []),
+        ("thumbnail", [603]),
+        ("ratings_of_person", [501]),
+        ("movies_card", [603]),
+        ("counts", []),
+        ("space", []),
+    ):
+        answer = client.get(reverse(f"admin:{name}", args=args))
+        assert answer.status_code == 302, name
+        assert answer.url.startswith(reverse("admin:login"))
+
+
+def test_actions_are_not_done_by_a_get(member, rows):
+    client = member("operators")
+    client.get(reverse("admin:users_user_changelist"), {"action": "import_again", "_selected_action": 501})
+    assert User.objects.get(pk=501).sync_status == SyncStatus.IMPORTED
+
+
+def test_a_post_without_the_token_of_its_page_is_refused(rows, django_user_model):
+    from django.test import Client
+
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(django_user_model.objects.create_superuser("root"))
+    assert act(client, "users_user", "import_again", 501).status_code == 403
+
+
+# --- Jobs
+
+
+def test_an_operator_moves_a_schedule_but_never_its_function(member):
+    write_schedules()
+    client = member("operators")
+    job = Schedule.objects.get(name="upload posters")
+    page = reverse("admin:django_q_schedule_change", args=[job.pk])
+    assert client.get(page).status_code == 200
+    answer = client.post(
+        page,
+        {
+            "name": "mine",
+            "func": "os.system",
+            "hook": "os.system",
+            "args": "'true'",
+            "kwargs": "a=1",
+            "schedule_type": "I",
+            "minutes": "7",
+            "repeats": "-1",
+            "next_run_0": "2030-01-01",
+            "next_run_1": "12:00:00",
+        },
+    )
+    assert answer.status_code == 302
+    job.refresh_from_db()
+    assert (job.func, job.hook, job.args, job.kwargs) == (CLOCK["upload posters"][0], None, None, None)
+    assert job.minutes == 7
+    assert client.get(reverse("admin:django_q_schedule_add")).status_code == 403
+
+
+def test_a_superuser_may_change_what_a_schedule_calls(admin_client):
+    write_schedules()
+    job = Schedule.objects.get(name="upload posters")
+    page = admin_client.get(reverse("admin:django_q_schedule_change", args=[job.pk]))
+    assert 'name="func"' in page.text
+
+
+def test_a_schedule_is_run_now(member):
+    write_schedules()
+    job = Schedule.objects.get(name="refresh films")
+    Schedule.objects.filter(pk=job.pk).update(next_run=timezone.now() + timedelta(days=1))
+    act(member("operators"), "django_q_schedule", "run_now", job.pk)
+    job.refresh_from_db()
+    assert job.next_run <= timezone.now()
+
+
+def test_a_failed_job_is_shown_by_its_cause_and_resubmitted(member):
+    now = timezone.now()
+    error = f"boom : Traceback\nValueError: {'5e55105e' * 5}"
+    job = {"func": "users.tasks.end_sessions", "started": now, "stopped": now, "success": False}
+    Task.objects.create(id="a" * 32, name="one", result=error, **job)
+    client = member("operators")
+    front = client.get(reverse("admin:index"))
+    assert "users.tasks.end_sessions: ValueError: ***" in front.text
+    assert "5e55105e" not in front.text
+    act(client, "django_q_failure", "resubmit", "a" * 32)
+    assert [queued.func() for queued in OrmQ.objects.all()] == ["users.tasks.end_sessions"]
+    assert not Failure.objects.exists()
+
+
+# --- The door
+
+
+def test_who_keeps_guessing_has_to_wait(client):
+    cache.clear()
+    get_user_model().objects.create_user("olga", password=PASSWORD, is_staff=True)
+    login = reverse("admin:login")
+    for _ in range(5):
+        assert client.post(login, {"username": "olga", "password": "guess"}).status_code == 200
+    assert client.post(login, {"username": "olga", "password": PASSWORD}).status_code == 429
+    assert client.post(login, {"username": "olga", "password": PASSWORD}, REMOTE_ADDR="10.0.0.9").status_code == 302
+
+
+def test_guessing_many_names_is_throttled_too(client):
+    cache.clear()
+    login = reverse("admin:login")
+    statuses = [client.post(login, {"username": f"u{n}", "password": "x"}).status_code for n in range(22)]
+    assert statuses == [200] * 20 + [429] * 2
+
+
+def test_a_good_password_forgets_the_bad_ones(client):
+    cache.clear()
+    get_user_model().objects.create_user("olga", password=PASSWORD, is_staff=True)
+    login = reverse("admin:login")
+    for _ in range(4):
+        client.post(login, {"username": "olga", "password": "guess"})
+    assert client.post(login, {"username": "olga", "password": PASSWORD}).status_code == 302
+    client.logout()
+    assert client.post(login, {"username": "olga", "password": "guess"}).status_code == 200
+    assert client.post(login, {"username": "olga", "password": PASSWORD}).status_code == 302
+
+
+def test_every_answer_carries_a_policy_without_anything_unsafe(client, rows):
+    for address in (reverse("admin:login"), reverse("admin:index"), "/no-such-page"):
+        policy = client.get(address).headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+
+
+def test_no_page_has_inline_scripts_styles_or_anything_from_elsewhere(admin_client, rows):
+    write_schedules()
+    for name, args in (
+        ("index", []),
+        ("movies_movie_changelist", []),
+        ("movies_movie_change", [603]),
+        ("movies_card", [603]),
+        ("users_user_changelist", []),
+        ("users_user_change", [501]),
+        ("ratings_of_person", [501]),
+        ("ratings_import_changelist", []),
+        ("django_q_schedule_changelist", []),
+        ("counts", []),
+        ("space", []),
+    ):
+        page = admin_client.get(reverse(f"admin:{name}", args=args)).text
+        assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>\s*\S", page), name
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", page), name
+        assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//", page), name
+
+
+HOSTILE = st.sampled_from(
+    ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7*7 }}", "<b>", "&lt;i&gt;", "' onmouseover='x"]
+) | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(title=HOSTILE, overview=HOSTILE, error=HOSTILE)
+def test_what_comes_from_outside_is_never_markup(admin_client, title, overview, error):
+    mark = f"<x-{title}>"
+    Movie.objects.update_or_create(
+        pk=603,
+        defaults={
+            "title": mark,
+            "original_title": mark,
+            "overview": f"<x-{overview}>",
+            "poster_path": "/m.jpg",
+            "poster_error": f"<x-{error}>",
+            "poster_status": PosterStatus.WAITING,
+        },
+    )
+    person, _ = User.objects.update_or_create(
+        pk=501, defaults={"sync_error": f"<x-{error}>", "sync_status": SyncStatus.FAILED}
+    )
+    movie = Movie.objects.get(pk=603)
+    rating = {"tmdb_rating": 8, "normalized_rating": 8, "rated_at": 1}
+    Rating.objects.update_or_create(user=person, movie=movie, defaults=rating)
+    names = {"failed": {"603": {"title": mark}}}
+    finished = int(time.time())
+    run, _ = Import.objects.update_or_create(
+        user=person, defaults={"started_at": 1, "finished_at": finished, "error": f"<x-{error}>", "names": names}
+    )
+    for name, args in (
+        ("index", []),
+        ("movies_movie_changelist", []),
+        ("movies_movie_change", [603]),
+        ("movies_card", [603]),
+        ("users_user_changelist", []),
+        ("users_user_change", [501]),
+        ("ratings_of_person", [501]),
+        ("ratings_of_film", [603]),
+        ("ratings_import_changelist", []),
+        ("ratings_import_change", [run.pk]),
+    ):
+        assert "<x-" not in admin_client.get(reverse(f"admin:{name}", args=args)).text, name
