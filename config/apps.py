@@ -16,9 +16,11 @@ class ConfigConfig(AppConfig):
 
     def ready(self):
         """Find every app's handlers and checks, as Django finds admin.py."""
+        from config.jobs import carry_ids
         from config.schedules import write_schedules
         from config.signs import watch_jobs
 
         autodiscover_modules("checks", "bot")
         watch_jobs()
+        carry_ids()
         post_migrate.connect(write_schedules, sender=self)

@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 from telebot import TeleBot, types
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config import telegram
+from config import signs, telegram
+from config.logs import caused_by
 from config.telegram import TelegramUnavailable
 
 log = logging.getLogger(__name__)
@@ -101,23 +102,26 @@ def handle_update(data):
 
     What goes wrong is logged with its cause and told to the person in one sentence.
     """
-    close_old_connections()
-    started = time.monotonic()
-    update = None
-    try:
-        update = types.Update.de_json(data)
-        with translation.override(language_of(sender_language(data))), typing(update):
-            try:
-                bot.process_new_updates([update])
-            except Refusal as refusal:
-                answer(update.callback_query, str(refusal), alert=True)
-            except Exception as error:
-                tell_failure(update, error)
-    except Exception:
-        log.exception("update %s cannot be handled", data.get("update_id") if isinstance(data, dict) else "?")
-    finally:
+    update_id = data.get("update_id", "?") if isinstance(data, dict) else "?"
+    with caused_by(f"u{update_id}"):
         close_old_connections()
-        log.debug("update handled in %.0f ms", (time.monotonic() - started) * 1000)
+        started = time.monotonic()
+        try:
+            update = types.Update.de_json(data)
+            with translation.override(language_of(sender_language(data))), typing(update):
+                try:
+                    bot.process_new_updates([update])
+                except Refusal as refusal:
+                    answer(update.callback_query, str(refusal), alert=True)
+                except Exception as error:
+                    tell_failure(update, error)
+        except Exception:
+            log.exception("update %s cannot be handled", update_id)
+        finally:
+            close_old_connections()
+            seconds = time.monotonic() - started
+            signs.observe("updates", seconds)
+            log.debug("update %s handled in %.0f ms", update_id, seconds * 1000)
 
 
 def sender_language(data):
@@ -160,6 +164,7 @@ def tell_failure(update, error):
     if lost:
         log.info("update %s: nobody to answer: %s", update.update_id, error)
     else:
+        signs.count("updates.failed")
         log.error("update %s failed", update.update_id, exc_info=error)
     sentence = _("Something went wrong on our side. Please try again in a minute.")
     message, query, inline = update.message, update.callback_query, update.inline_query

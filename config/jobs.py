@@ -6,6 +6,9 @@ import threading
 from django.conf import settings
 from django_q import tasks
 from django_q.cluster import Sentinel
+from django_q.signals import post_execute_in_worker, pre_enqueue, pre_execute
+
+from config import logs
 
 QUEUES = {"ratings": "imports", "posters": "posters"}  # by app; all other jobs are the first cluster's
 
@@ -36,3 +39,25 @@ def stop_event():
             return owner.stop_event
         frame = frame.f_back
     return threading.Event()
+
+
+# --- One id through an update, its jobs and their requests
+
+
+def carry_ids():
+    """Have a job's log lines carry the id of what asked for it."""
+    pre_enqueue.connect(write_down_cause)
+    pre_execute.connect(take_up_cause)
+    post_execute_in_worker.connect(lay_down_cause)
+
+
+def write_down_cause(task, **signal):
+    task["cause"] = logs.cause() or f"t{task['id'][:12]}"
+
+
+def take_up_cause(task, **signal):
+    logs.set_cause(task.get("cause", ""))
+
+
+def lay_down_cause(task, **signal):
+    logs.set_cause("")

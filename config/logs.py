@@ -1,7 +1,48 @@
-"""Logs without secrets."""
+"""Logs without secrets, for a terminal or as JSON lines; one id through an update, its jobs and their requests."""
 
+import json
 import logging
 import re
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from functools import wraps
+
+# What the work at hand began with: u7 an update, r1f… a browser's request, t1f… a job of the clock
+_cause = ContextVar("cause", default="")
+
+
+@contextmanager
+def caused_by(cause):
+    """Have every line that is logged in this block carry the id."""
+    token = _cause.set(cause)
+    try:
+        yield
+    finally:
+        _cause.reset(token)
+
+
+def carried(func):
+    """The function for another thread, its lines under the id of this one."""
+    mine = cause()
+
+    @wraps(func)
+    def run(*args, **kwargs):
+        with caused_by(mine):
+            return func(*args, **kwargs)
+
+    return run
+
+
+def cause():
+    """The id of what the work at hand began with; empty where nobody said."""
+    return _cause.get()
+
+
+def set_cause(cause):
+    """Have every line from now on carry the id: for a worker, which does one job after another."""
+    _cause.set(cause)
+
 
 # Bot tokens (in addresses too), TMDb's read tokens, sessions and request tokens (40 hex digits), named parameters.
 SECRET = re.compile(
@@ -28,3 +69,25 @@ class MaskedFormatter(logging.Formatter):
 
     def format(self, record):
         return masked(super().format(record), *self.secrets)
+
+    def formatMessage(self, record):
+        line = super().formatMessage(record)
+        return f"{line} [{cause()}]" if cause() else line
+
+
+class JSONFormatter(MaskedFormatter):
+    """The same as a JSON object a line: time, level, logger, message, id, exception."""
+
+    def format(self, record):
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": masked(record.getMessage(), *self.secrets),
+            "process": record.process,
+        }
+        if cause():
+            line["id"] = cause()
+        if record.exc_info:
+            line["exception"] = masked(self.formatException(record.exc_info), *self.secrets)
+        return json.dumps(line, ensure_ascii=False)

@@ -1,8 +1,15 @@
-"""What every answer to a browser carries, and in whose time zone it speaks."""
+"""What every answer to a browser carries, in whose time zone it speaks, and what other programs ask of the server."""
 
+import re
+import secrets
 import zoneinfo
 
 from django.utils import timezone
+
+from config import views
+from config.logs import caused_by
+
+PROBES = {"/healthz": views.healthz, "/readyz": views.readyz, "/metrics": views.metrics}
 
 # Everything a page of ours uses comes from this server: no inline script, no inline style, no eval.
 POLICY = "; ".join(
@@ -18,6 +25,27 @@ POLICY = "; ".join(
         "base-uri 'none'",
     )
 )
+
+
+def request_id(get_response):
+    """Have all that is logged for a request carry its id: that of the proxy before us, or one of ours."""
+
+    def answer(request):
+        given = request.headers.get("X-Request-ID", "")
+        with caused_by(given if re.fullmatch(r"[\w.-]{1,64}", given, re.ASCII) else f"r{secrets.token_hex(6)}"):
+            return get_response(request)
+
+    return answer
+
+
+def probes(get_response):
+    """Answer probes whatever host they ask for: they come from within, where nobody knows ALLOWED_HOSTS."""
+
+    def answer(request):
+        probe = PROBES.get(request.path_info)
+        return probe(request) if probe else get_response(request)
+
+    return answer
 
 
 def content_security_policy(get_response):

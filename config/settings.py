@@ -8,6 +8,7 @@ import secrets
 import sys
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlencode
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -78,6 +79,8 @@ INSTALLED_APPS = [
     "ratings",
 ]
 MIDDLEWARE = [
+    "config.middleware.request_id",
+    "config.middleware.probes",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.middleware.content_security_policy",
@@ -125,7 +128,7 @@ SILENCED_SYSTEM_CHECKS = ["fields.W163", "models.W046"]
 if switch("TRUST_PROXY", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = switch("SECURE_SSL_REDIRECT", not DEBUG)
-SECURE_REDIRECT_EXEMPT = [r"^telegram/webhook/", r"^healthz$", r"^readyz$", r"^metrics$"]  # asked from within
+SECURE_REDIRECT_EXEMPT = [r"^telegram/webhook/"]  # a proxy that ends TLS may bring it from within
 SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
@@ -159,9 +162,10 @@ else:
 # --- Redis: unset, the queue, the cache and the limits live in the database
 
 REDIS_URL = text("REDIS_URL")
+REDIS_PATIENCE = {"socket_connect_timeout": 5, "socket_timeout": 10}  # seconds: a Redis that hangs is one that is away
 CACHES = {
     "default": (
-        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "OPTIONS": REDIS_PATIENCE}
         if REDIS_URL
         else {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}
     ),
@@ -186,7 +190,11 @@ Q_CLUSTER = {
     "max_attempts": 1,
     "label": "Jobs",
     "cache": "local",  # its statistics, written twice a second by every process, have no place in the database
-    **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default", "poll": 0.25}),
+    **(
+        {"redis": f"{REDIS_URL}{'&' if '?' in REDIS_URL else '?'}{urlencode(REDIS_PATIENCE)}"}
+        if REDIS_URL
+        else {"orm": "default", "poll": 0.25}
+    ),
 }
 
 # --- Secrets at rest
@@ -230,24 +238,30 @@ SIGNS_EVERY = number("SIGNS_EVERY", 5.0)  # seconds between two writings of sign
 POSTER_DIR = Path(text("POSTER_DIR", str(DATA_DIR / "posters")))
 THUMBNAIL_DIR = Path(text("THUMBNAIL_DIR", str(DATA_DIR / "thumbnails")))  # of the admin; may be deleted at any time
 
+METRICS_TOKEN = text("METRICS_TOKEN")  # who sends it as a bearer token sees /metrics; unset: nobody
+
 # HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as the standard library reads them (a lower-case name wins).
 PROXIES = urllib.request.getproxies_environment()
 
 # --- Logs
 
 LOG_LEVEL = text("LOG_LEVEL", "INFO")
+LOG_FORMAT = text("LOG_FORMAT", "text")
+if LOG_FORMAT not in ("text", "json"):
+    raise ImproperlyConfigured(f"LOG_FORMAT must be text or json, not {LOG_FORMAT!r}.")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
         "line": {
-            "()": "config.logs.MaskedFormatter",
+            "()": "config.logs.JSONFormatter" if LOG_FORMAT == "json" else "config.logs.MaskedFormatter",
             "format": "{asctime} {levelname} {name}: {message}",
             "style": "{",
             "secrets": [
                 TMDB_API_KEY,
                 TELEGRAM_BOT_TOKEN,
                 TELEGRAM_WEBHOOK_SECRET,
+                METRICS_TOKEN,
                 SECRET_KEY,
                 *SESSION_ENCRYPTION_KEYS,
             ],
@@ -258,6 +272,7 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False},
         "django-q": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False},
+        "django.db.backends": {"level": "INFO"},  # what people write stands in the statements
         "gunicorn.access": {"level": "WARNING"},
         "TeleBot": {"handlers": ["console"], "level": "WARNING", "propagate": False},
         "urllib3": {"level": "WARNING"},

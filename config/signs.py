@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 HOST = socket.gethostname()
 RENEW = 15  # seconds after which a process that is simply there says so again
 KEEP_BEATS, KEEP_COUNTS = 7 * 86_400, 2 * 86_400  # seconds
+EVER = 9_999_999_999  # the "minute" of what has been counted since the beginning, under total:name
+BOUNDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, float("inf"))  # seconds
 
 _lock = threading.Lock()
 _counts: Counter = Counter()  # (name, minute): number
@@ -37,6 +39,12 @@ def count(name, number=1):
     with _lock:
         _counts[name, int(time.time()) // 60 * 60] += number
     _write_soon()
+
+
+def observe(name, seconds):
+    """Count one more of `name`, and how long it took."""
+    count(f"{name}.within:{next(bound for bound in BOUNDS if seconds <= bound)}")
+    count(f"{name}.ms", round(seconds * 1000))
 
 
 def failed(what, why):
@@ -93,6 +101,11 @@ def flush():
 
 
 def _add(counts):
+    counts = Counter(counts)
+    for (name, _minute), number in list(counts.items()):
+        if name.startswith("failed:"):  # by cause, of which there may be any number
+            name = f"{name.split(':')[1]}.failed"
+        counts[f"total:{name}", EVER] += number
     values = [value for (name, minute), number in sorted(counts.items()) for value in (name, minute, number)]
     with connection.cursor() as cursor:
         cursor.execute(

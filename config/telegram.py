@@ -146,6 +146,7 @@ def send(method, url, params=None, files=None, timeout=None, proxies=None):
             ) from None
         except requests.RequestException as error:
             raise TelegramUnavailable(name, type(error).__name__) from None
+        log.debug("Telegram: %s: %s", name, answer.status_code)
         if answer.status_code == 400 and params and (moved := new_chat_of(answer.content)):
             if str(params.get("chat_id")) == str(moved):
                 return Reply(answer.status_code, answer.content)

@@ -6,11 +6,11 @@ import logging
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.http import HttpResponse, HttpResponseForbidden
+from django.http import HttpResponse, HttpResponseForbidden, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
-from config import webhook
+from config import health, webhook
 
 log = logging.getLogger(__name__)
 
@@ -41,3 +41,27 @@ def telegram_webhook(request):
         log.exception("update %s cannot be kept now; Telegram will send it again", update["update_id"])
         return HttpResponse(status=503)
     return HttpResponse(reply, content_type="application/json" if reply else "text/plain")
+
+
+@require_safe
+def healthz(request):
+    """Whether this process lives."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@require_safe
+def readyz(request):
+    """Whether everything is there that the system needs: 503 and what is missing, where it is not."""
+    ready, findings = health.look()
+    return JsonResponse(findings, status=200 if ready else 503)
+
+
+@require_safe
+def metrics(request):
+    """All counts and states in Prometheus' format, for who has METRICS_TOKEN."""
+    if not settings.METRICS_TOKEN:
+        return HttpResponse("METRICS_TOKEN is not set.\n", status=404, content_type="text/plain")
+    given = request.headers.get("Authorization", "")
+    if not hmac.compare_digest(given.encode(), f"Bearer {settings.METRICS_TOKEN}".encode()):
+        return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
+    return HttpResponse(health.metrics(), content_type=health.METRICS_TYPE)

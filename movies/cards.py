@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from telebot import types
 from telebot.apihelper import ApiTelegramException
 
-from config import telegram
+from config import signs, telegram
 from config.bot import bot, deep_link, edit, edit_buttons, keyboard
 from movies.catalogue import cleaned
 from movies.models import PosterStatus
@@ -122,6 +122,7 @@ def send_card(chat_id, movie, reply_to=None, rows=()):
         try:
             with telegram.unheard():
                 bot.send_photo(chat_id, movie.telegram_file_id, text, **more)
+            signs.count("cards.by_file_id")
             return
         except ApiTelegramException as error:
             if not is_wrong_file(error):
@@ -140,9 +141,11 @@ def send_card(chat_id, movie, reply_to=None, rows=()):
         else:
             largest = max(message.photo, key=lambda size: size.width * size.height)
             movie.poster_uploaded(largest.file_id, largest.width, largest.height)
+            signs.count("cards.by_bytes")
             return
     movie.poster_wanted()
     bot.send_message(chat_id, text, **more)
+    signs.count("cards.as_text")
 
 
 def show_rating(message, movie):

@@ -225,6 +225,7 @@ class TMDb:
                 if response.status_code == 429:
                     signs.count("tmdb.429")
                 content = read_bounded(response, most, seconds=self.timeout[1] * 1.5)
+                log.debug("TMDb: %s %s: %s", method, path, response.status_code)
                 return response.status_code, content, response.headers.get("Retry-After")
         except TooLong as error:
             raise Oversized(f"{path}: {error}") from None

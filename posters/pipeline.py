@@ -19,6 +19,7 @@ from telebot.apihelper import ApiException, ApiHTTPException, ApiTelegramExcepti
 
 from config import signs, turns
 from config.bot import bot
+from config.logs import carried
 from config.telegram import TelegramUnavailable, patience, retry_after
 from movies.models import FROM_THE_START, SET_ASIDE, Movie, PosterNeed, PosterStatus
 from movies.tmdb import CONNECTIONS, NotFound, Oversized, TMDb, Unavailable
@@ -245,7 +246,7 @@ def download_posters(run):
             while True:
                 if not trouble and len(at_hand) <= AT_HAND - CONNECTIONS:
                     for movie in _claim_downloads(run, AT_HAND - len(at_hand), alone=not at_hand):
-                        at_hand[pool.submit(_fetch, tmdb, movie)] = movie
+                        at_hand[pool.submit(carried(_fetch), tmdb, movie)] = movie
                 if not at_hand:
                     if not trouble or run.done == fruit or not run.sleep(PAUSE):
                         break
@@ -398,7 +399,7 @@ def upload_posters(run):
         return run
     at_hand = {}  # channel: the film that is on its way there
     threads = [
-        threading.Thread(target=_serve, args=(run, number, channels, at_hand), name=f"upload-{number}")
+        threading.Thread(target=carried(_serve), args=(run, number, channels, at_hand), name=f"upload-{number}")
         for number in range(len(channels))
     ]
     for thread in threads:

@@ -23,7 +23,9 @@ from itertools import count
 from django.core.cache import cache
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
 
+from config import signs
 from config.jobs import async_task
+from config.logs import carried
 from config.turns import only_one
 from movies.catalogue import Malformed, fetch_movie, save_movies
 from movies.models import Movie, PosterNeed
@@ -143,7 +145,7 @@ class Importer:
     # --- The loop
 
     def work(self):
-        threads = [threading.Thread(target=self.ask, daemon=True, name=f"import-{n}") for n in range(THREADS)]
+        threads = [threading.Thread(target=carried(self.ask), daemon=True, name=f"import-{n}") for n in range(THREADS)]
         for thread in threads:
             thread.start()
         self.teller.start()
@@ -296,6 +298,7 @@ class Importer:
             run.films_done = run.films_total
             keep(run, [*PROGRESS, "finished_at", "told_at"])
             forget_past_imports(user.pk)
+        signs.count("imports.done")
         self.finished += 1
         self.teller.poke(run.pk, last=True)
 
@@ -308,6 +311,7 @@ class Importer:
                 return
             run.finished_at, run.error, run.told_at = now, reason, None
             keep(run, [*PROGRESS, "finished_at", "error", "told_at"])
+        signs.failed("imports", reason)
         log.info("import of %s failed: %s", run.user_id, reason)
         self.finished += 1
         self.teller.poke(run.pk, last=True)

@@ -82,7 +82,8 @@ def test_failures_are_counted_by_cause_whatever_film_they_met():
     for path in ("/w500/a1.jpg", "/w500/Zb2.png"):
         signs.failed("posters", f"TMDb has no such image ({path}: 404)")
     signs.flush()
-    assert list(Count.objects.values_list("name", "number")) == [("failed:posters:TMDb has no such image (404)", 2)]
+    causes = Count.objects.filter(name__startswith="failed:")
+    assert list(causes.values_list("name", "number")) == [("failed:posters:TMDb has no such image (404)", 2)]
 
 
 def test_a_process_that_is_there_says_so_again_and_at_what(monkeypatch):

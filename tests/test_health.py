@@ -1,0 +1,196 @@
+"""What other programs ask: alive, ready, metrics; and logs that a program can read."""
+
+import json
+import time
+
+import pytest
+import requests
+from django.core.cache import cache
+from prometheus_client.parser import text_string_to_metric_families
+
+from config import signs
+from config.models import Heartbeat, Update
+from config.schedules import CLOCK
+from movies.models import Movie
+from tests.conftest import Process, wait_until
+from tests.imports import linked, rate
+from tests.test_start import free_port
+from users.models import SyncStatus, User
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NEVER_LISTENING = "postgres://kinoteka@127.0.0.1:9/kinoteka"
+
+
+def give_signs(age=0):
+    at = time.time() - age
+    rows = [("bot", "here"), ("worker", "here kinoteka 1"), ("schedule", next(iter(CLOCK)))]
+    Heartbeat.objects.all().delete()
+    Heartbeat.objects.bulk_create(Heartbeat(kind=kind, name=name, seen_at=at) for kind, name in rows)
+
+
+def metrics_of(text):
+    """{(sample, its labels' values): value}."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_ready_is_who_has_database_queue_and_fresh_signs_of_life(client):
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["signs"]["worker"] == {"seconds_ago": None, "late": True}
+    give_signs()
+    answer = client.get("/readyz")
+    assert answer.status_code == 200, answer.json()
+    assert (answer.json()["database"], answer.json()["queue"]) == ("ok", "ok")
+    give_signs(age=3600)
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert {kind for kind, sign in answer.json()["signs"].items() if sign["late"]} == {"bot", "worker", "schedule"}
+
+
+def test_with_a_webhook_nobody_waits_for_a_polling_bot(client, settings):
+    settings.TELEGRAM_WEBHOOK_URL = "https://kinoteka.example"
+    give_signs()
+    Heartbeat.objects.filter(kind="bot").delete()
+    assert client.get("/readyz").status_code == 200
+
+
+def test_without_its_database_a_process_lives_and_is_not_ready(environment):
+    port = free_port()
+    variables = {**environment, "DATABASE_URL": NEVER_LISTENING, "REDIS_URL": "", "DEBUG": "0"}
+    variables |= {"ALLOWED_HOSTS": "kinoteka.example"}
+    web = Process(["-m", "gunicorn", "--bind", f"127.0.0.1:{port}"], variables)
+    try:
+        web.wait_for_line("Booting worker")
+        assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=10).text == "ok\n"
+        answer = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=30)
+        assert answer.status_code == 503
+        assert answer.json()["database"] == "away (OperationalError)"
+        outside = requests.get(f"http://127.0.0.1:{port}/admin/", timeout=10, allow_redirects=False)
+        assert outside.status_code == 400, "other pages mind the host they are asked for"
+    finally:
+        web.kill()
+
+
+def test_the_admin_has_its_styles_without_debug_and_without_a_server_for_files(environment):
+    port = free_port()
+    variables = {**environment, "DEBUG": "0", "ALLOWED_HOSTS": "127.0.0.1", "SECURE_SSL_REDIRECT": "0"}
+    web = Process(["-m", "gunicorn", "--bind", f"127.0.0.1:{port}"], variables)
+    try:
+        web.wait_for_line("Booting worker")
+        style = requests.get(f"http://127.0.0.1:{port}/static/admin/css/base.css", timeout=10)
+        assert style.status_code == 200
+        assert style.headers["Content-Type"].startswith("text/css")
+    finally:
+        web.kill()
+
+
+def test_metrics_are_for_who_has_the_token(client, settings):
+    settings.METRICS_TOKEN = ""
+    assert client.get("/metrics").status_code == 404
+    settings.METRICS_TOKEN = "a-token"
+    for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "a-token"}):
+        assert client.get("/metrics", headers=given).status_code == 401
+    assert client.get("/metrics", headers={"Authorization": "Bearer a-token"}).status_code == 200
+
+
+def test_metrics_tell_of_all_processes_together(client, settings, sandbox, handle):
+    settings.METRICS_TOKEN = "a-token"
+    cache.clear()
+    anna = sandbox.telegram.person("Анна")
+    for text in ("/help", "603", "/movie 604"):
+        anna.send(text)
+    handle()
+    signs.flush()
+    signs.observe("updates", 0.3)  # as another process would
+    signs.flush()
+    linked(sandbox, anna, "anna")
+    Update.objects.create(update_id=1, chat="1", body="{}", received_at=time.time())
+
+    def scrape():
+        return metrics_of(client.get("/metrics", headers={"Authorization": "Bearer a-token"}).content.decode())
+
+    found = scrape()
+    assert found["kinoteka_update_seconds_count",] == 4
+    assert found["kinoteka_update_seconds_bucket", "+Inf"] == 4
+    assert found["kinoteka_update_seconds_bucket", "0.25"] <= found["kinoteka_update_seconds_bucket", "0.5"]
+    assert sum(value for name, value in found.items() if name[0] == "kinoteka_cards_total") == 2
+    assert found["kinoteka_requests_total", "telegram"] >= 3
+    assert found["kinoteka_requests_total", "tmdb"] >= 1
+    assert found["kinoteka_films", "0"] + found["kinoteka_films", "2"] == Movie.objects.count()
+    assert found["kinoteka_people", "1"] == 1
+    assert found["kinoteka_queue_depth", "kinoteka"] >= 0
+    assert found["kinoteka_updates_open",] == 1
+    assert scrape()["kinoteka_requests_total", "telegram"] == found["kinoteka_requests_total", "telegram"]
+
+
+def test_a_count_never_falls_when_old_minutes_are_forgotten(client, settings, monkeypatch):
+    settings.METRICS_TOKEN = "a-token"
+    signs.count("telegram.requests", 7)
+    signs.flush()
+    later = time.time() + 3 * 86_400
+    monkeypatch.setattr(time, "time", lambda: later)
+    signs.count("telegram.requests", 2)
+    signs.flush()
+    found = metrics_of(client.get("/metrics", headers={"Authorization": "Bearer a-token"}).content.decode())
+    assert found["kinoteka_requests_total", "telegram"] == 9
+
+
+def test_one_id_goes_through_update_job_and_request(sandbox, start):
+    anna = sandbox.telegram.person("Анна")
+    user = linked(sandbox, anna, "anna")
+    rate(user.account, list(sandbox.tmdb.films)[:3])
+    options = {"LOG_FORMAT": "json", "LOG_LEVEL": "DEBUG"}
+    User.objects.update(sync_status=SyncStatus.IMPORTED)
+    bot = start("runbot", **options)
+    anna.send("/sync")
+
+    def lines(process):
+        found = [json.loads(line) for line in process.lines if line.startswith("{")]
+        assert all({"time", "level", "logger", "message"} <= line.keys() for line in found)
+        return found
+
+    handled = wait_until(
+        lambda: [x for x in lines(bot) if x["message"].startswith("update ") and "handled" in x["message"]],
+        explain=lambda: bot.output,
+    )
+    worker = start("qcluster", Q_WORKERS="1", **options)
+    ids = {line["id"] for line in handled}
+    assert all(id.startswith("u") for id in ids)
+
+    def asked_by_the_update():
+        return [x for x in lines(worker) if x.get("id") in ids and x["message"].startswith("TMDb: GET /account/")]
+
+    wait_until(asked_by_the_update, 60, lambda: worker.output)
+    assert [x for x in lines(bot) if x.get("id") in ids and x["message"] == "Telegram: sendMessage: 200"]
+
+
+def test_on_a_terminal_logs_are_lines_for_people(sandbox, start):
+    anna = sandbox.telegram.person("Анна")
+    bot = start("runbot", LOG_LEVEL="DEBUG")
+    anna.send("/help")
+    bot.wait_for_line("Telegram: sendMessage: 200 [u")
+    assert not any(line.startswith("{") for line in bot.lines)
+
+
+def test_an_unknown_log_format_is_said_in_one_sentence(start):
+    check = start("check", LOG_FORMAT="xml")
+    assert check.wait() != 0
+    assert "LOG_FORMAT must be text or json" in check.output
+    assert "Traceback" not in check.output
+
+
+def test_an_exception_is_one_json_line_without_secrets(sandbox, start):
+    sandbox.telegram.fail("sendMessage", status=500, body=b"{}", times=None)
+    anna = sandbox.telegram.person("Анна")
+    bot = start("runbot", LOG_FORMAT="json")
+    anna.send("/help")
+    bot.wait_for_line('"exception"')
+    line = next(json.loads(line) for line in bot.lines if '"exception"' in line)
+    assert line["level"] == "ERROR"
+    assert "Traceback" in line["exception"]
+    assert sandbox.telegram_token not in bot.output
