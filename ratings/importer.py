@@ -57,6 +57,7 @@ AGAIN = 20  # seconds until a sweep takes up an import that TMDb has failed
 GONE_FOR = 7 * 86_400  # seconds until a film that TMDb does not have is asked for again; then twice as long
 BROKEN_FOR = 600  # the same for one that TMDb cannot show; then three times as long
 LONGEST_BREAK = 60 * 86_400
+HANDS_OFF = 43_200  # seconds of the day for which the refresh leaves a film alone that was tried
 WEEK = 7 * 86_400
 PAST_IMPORTS = 10  # kept of each person
 KEY_REFUSED = "TMDb refuses TMDB_API_KEY"
@@ -73,6 +74,7 @@ class Job:
     person: "Person | None" = None
     sealed: str = ""
     tries: int = 0
+    failed_at: float = 0.0
     failing_since: float = 0.0
     sent_at: float = field(default=0.0)
 
@@ -92,7 +94,11 @@ class Person:
         self.sealed, self.session_id = user.tmdb_session_id, user.session_id
 
     def lacks(self, films):
+        """Have the details of these films asked for; the slow refresh of films keeps its hands off them for a while."""
         fresh = [film for film in films if film not in self.lacking]
+        if fresh:
+            now = int(time.time())
+            Movie.objects.filter(id__in=fresh, details_tried_at__lt=now - HANDS_OFF).update(details_tried_at=now)
         self.films.extend(fresh)
         self.lacking.update(fresh)
         self.run.films_total += len(fresh)
@@ -216,8 +222,8 @@ class Importer:
         retries = [job for _when, _number, job in self.later]
         hanging = [job for job in self.under_way if time.monotonic() - job.sent_at >= DRAIN]
         for job in retries + hanging:
-            since = job.failing_since or job.sent_at
-            if job.kind == "film" and (job in hanging or job.tries > 1) and self.last_success > since:
+            answers = self.failures < SILENCE and self.last_success > max(job.failed_at, job.sent_at)
+            if job.kind == "film" and (job in hanging or job.tries > 1) and answers:
                 self.give_up(job, Unavailable(f"/movie/{job.key}: no answer"), BROKEN_FOR, 3)
             elif job.person:
                 failing.add(job.person.run.user_id)
@@ -471,7 +477,7 @@ class Importer:
         """Later, each time after a longer pause."""
         now = time.monotonic()
         job.tries += 1
-        job.failing_since = job.failing_since or now
+        job.failed_at, job.failing_since = now, job.failing_since or now
         pause = getattr(error, "retry_after", None) or min(FIRST_PAUSE * 2 ** (job.tries - 1), LONGEST_PAUSE)
         heapq.heappush(self.later, (now + pause, next(self.order), job))
         if job.person:
@@ -585,7 +591,7 @@ class Importer:
         if isinstance(answer, NotFound):
             self.give_up(job, answer, GONE_FOR, 2)
         elif isinstance(answer, TMDbError):
-            if job.tries + 1 >= TRIES and self.last_success > job.failing_since:
+            if job.tries + 1 >= TRIES and self.last_success > job.failed_at:
                 self.give_up(job, answer, BROKEN_FOR, 3)
             else:
                 self.try_again(job, answer)
