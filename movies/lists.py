@@ -3,9 +3,10 @@
 from django.template.loader import render_to_string
 
 from config.bot import keyboard
-from movies.cards import name, points
+from movies.cards import name, points, shortened
 
 PAGE = 8  # films on a page
+LONGEST_LABEL = 32  # of a title on a button
 LONGEST_NAME = 100  # of a title in a list: eight of them, escaped, stay within a message
 
 
@@ -27,14 +28,20 @@ def film_list(heading, movies, page, total, turn, asker=None, rows=()):
         for n, movie in enumerate(movies, 1)
     ]
     owner = f":{asker}" if asker else ""
-    numbers = [(str(line["number"]), f"card:{line['movie'].pk}{owner}") for line in lines]
+    films = [[(label(line), f"card:{line['movie'].pk}{owner}")] for line in lines]
     turns = [("‹", turn(page - 1))] if page else []
     if first + PAGE < total:
         turns.append(("›", turn(page + 1)))
     pages = -(-total // PAGE)
     text = render_to_string("movies/list.html", {"heading": heading, "lines": lines, "page": page + 1, "pages": pages})
-    buttons = [row for row in (numbers[:4], numbers[4:], turns, *rows) if row]
+    buttons = [row for row in (*films, turns, *rows) if row]
     return {"text": text.strip(), "reply_markup": keyboard(*buttons)}
+
+
+def label(line):
+    """A film's button: its number, and what of its title a phone shows on one line."""
+    year = f" ({line['movie'].year})" if line["movie"].year else ""
+    return f"{line['number']}. {shortened(line['title'], LONGEST_LABEL)}{year}"
 
 
 def page_of(movies, page):

@@ -11,6 +11,7 @@ from ratings.models import PendingWrite, Rating, Source
 from ratings.rate import points_in
 from ratings.tasks import write_ratings
 from tests.conftest import wait_until
+from tests.lists import nth
 from users.models import SyncStatus, User, session_cipher
 
 pytestmark = pytest.mark.django_db
@@ -553,7 +554,7 @@ def test_rated_is_sorted_by_rating_and_by_year(anna, handle, shelf):
 
 
 def test_a_number_under_the_list_opens_the_card(anna, handle, shelf):
-    tap(anna, shelf, handle, text="1")
+    tap(anna, shelf, handle, text=nth(shelf, 1))
     assert "Фильм № 12" in anna.chat[-1].caption
     assert "Your rating:" in anna.chat[-1].caption
 

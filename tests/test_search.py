@@ -8,6 +8,7 @@ from django.db import connection
 from config.bot import bot
 from movies.models import Movie, searchable
 from ratings.models import Rating
+from tests.lists import nth
 
 pytestmark = pytest.mark.django_db
 
@@ -246,10 +247,10 @@ def test_a_film_that_tmdb_has_lost_since_the_search_has_a_card(ask, anna, handle
     page = ask("матриц")
     movie_id = int(page.buttons[0][0].data.split(":")[1])
     sandbox.tmdb.gone(movie_id)
-    tap(anna, page, handle, text="1")
+    tap(anna, page, handle, text=nth(page, 1))
     assert anna.chat[-1].button(text="8")
     asked = len(sandbox.tmdb.requests_of(f"/3/movie/{movie_id}"))
-    tap(anna, page, handle, text="1")
+    tap(anna, page, handle, text=nth(page, 1))
     assert len(sandbox.tmdb.requests_of(f"/3/movie/{movie_id}")) == asked == 1
 
 
@@ -281,7 +282,7 @@ def test_pages_turn_by_editing_one_message(ask, anna, handle, sandbox, series):
 def test_each_film_of_a_list_has_a_button_that_opens_its_card(ask, anna, handle, series):
     page = ask("сериал")
     tap(anna, page, handle, text="›")
-    tap(anna, page, handle, text="10")
+    tap(anna, page, handle, text=nth(page, 10))
     assert "Сериал часть 10" in anna.chat[-1].words
 
 
@@ -356,13 +357,13 @@ def test_in_a_group_only_the_askers_buttons_act_for_the_asker(anna, handle, club
     anna.send("/movie сериал", chat=group)
     handle()
     page = anna.wait(chat=group)
-    for button in ("›", "1"):
+    for button in ("›", nth(page, 1)):
         answer = tap(boris, page, handle, text=button)
         assert (answer.text, answer.show_alert) == ("This list is somebody else's: please search yourself.", True)
     assert lines(page)[0].startswith("Сериал часть 01")
     tap(anna, page, handle, text="›")
     assert lines(page)[0].startswith("Сериал часть 09")
-    tap(anna, page, handle, text="10")
+    tap(anna, page, handle, text=nth(page, 10))
     assert "Сериал часть 10" in anna.wait(chat=group).words
 
 
@@ -416,7 +417,7 @@ def test_similar_films_are_asked_once_a_day_and_kept(ask, anna, handle, sandbox)
     assert len(sandbox.tmdb.requests_of("/3/movie/603/recommendations")) == 1
     tap(anna, page, handle, text="›")
     assert "(2/" in page.text
-    tap(anna, page, handle, text="9")
+    tap(anna, page, handle, text=nth(page, 9))
     assert anna.chat[-1].button(text="8")
 
 
