@@ -12,17 +12,18 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django_q import admin as queue_admin  # first its pages, then ours in their place
-from django_q.brokers import get_broker
 from django_q.models import Failure, OrmQ, Schedule, Success
 
 from config.backoffice import ago, back, failure_sources, failures, moment, page, panel, show, size
 from config.drawing import columns
+from config.health import queue_depths
 from config.logs import masked
 from config.models import Count, Heartbeat
 from config.schedules import CLOCK
 
 DAY = 86_400
-SILENT = {"bot": 120, "worker": 90}  # seconds without a sign of life that are too many
+# seconds without a sign of life that are too many; a webhook is only heard of when somebody writes
+SILENT = {"bot": DAY if settings.TELEGRAM_WEBHOOK_URL else 120, "worker": 90}
 MANY = 200  # failed jobs of a day that are looked through for their causes
 COUNTED = {
     # what a Count's name says
@@ -31,6 +32,7 @@ COUNTED = {
     "tmdb.429": gettext_lazy("429s of TMDb"),
     "telegram.requests": gettext_lazy("requests to Telegram"),
     "telegram.429": gettext_lazy("429s of Telegram"),
+    "telegram.answers": gettext_lazy("answers in the webhook's own response"),
     "posters.uploaded": gettext_lazy("posters uploaded"),
 }
 
@@ -239,7 +241,7 @@ def space_at_a_glance(request):
     figures = [
         {
             "title": _("jobs in the queue"),
-            "figure": get_broker().queue_size(),
+            "figure": sum(queue_depths().values()),
             "url": queue_url() or reverse("admin:django_q_success_changelist"),
         },
         {"title": _("database"), "figure": size(database_size()), "url": space},

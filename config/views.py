@@ -10,7 +10,7 @@ from django.http import HttpResponse, HttpResponseForbidden, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
-from config import health, webhook
+from config import health, signs, webhook
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ def telegram_webhook(request):
     except DatabaseError:
         log.exception("update %s cannot be kept now; Telegram will send it again", update["update_id"])
         return HttpResponse(status=503)
+    signs.beat("bot", signs.HOST, "answers Telegram's webhook")
     return HttpResponse(reply, content_type="application/json" if reply else "text/plain")
 
 

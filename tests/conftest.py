@@ -20,6 +20,16 @@ from sandbox.server import Sandbox
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(autouse=True)
+def nothing_counted_yet(monkeypatch):
+    """No sign of life or count of another test waits to be written."""
+    from config import signs
+
+    for kept in (signs._counts, signs._beats, signs._alive):
+        kept.clear()
+    monkeypatch.setattr(signs, "_swept_at", 0.0)
+
+
 @pytest.fixture
 def sandbox(settings, monkeypatch, transactional_db):
     """A Telegram and a TMDb of this test alone; settings point at them."""

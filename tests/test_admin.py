@@ -4,14 +4,28 @@ import html
 import re
 import time
 from decimal import Decimal
+from io import BytesIO
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext as _
 from django_q.models import OrmQ
+from PIL import Image
 
-from movies.models import Movie, PosterStatus, searchable
-from ratings.models import Rating
+from config import figures, signs
+from config.models import Heartbeat
+from config.schedules import write_schedules
+from config.tasks import count_figures
+from movies.cards import caption
+from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus, searchable
+from movies.tasks import refresh_movies
+from movies.tmdb import TMDb
+from posters.tasks import download_posters, upload_posters
+from ratings.models import Import, Rating
 from users.models import SyncStatus, User
 
 pytestmark = pytest.mark.django_db
@@ -156,3 +170,267 @@ def test_the_front_page_shows_every_panel_and_each_figure_leads_somewhere(operat
     }  # fmt: skip
     for address in set(re.findall(r'href="(/admin/[^"#]*)"', page.text)):
         assert operator.get(html.unescape(address)).status_code == 200, address
+
+
+# --- People
+
+
+def test_people_are_filtered_by_the_age_of_their_import(operator, anna):
+    now = int(time.time())
+    User.objects.create(pk=502, last_sync_at=now - 3600, sync_status=SyncStatus.IMPORTED)
+    User.objects.create(pk=503)
+    assert found(operator, PEOPLE, age="day") == [502]
+    assert found(operator, PEOPLE, age="older") == [501]
+    assert found(operator, PEOPLE, age="never") == [503]
+
+
+def test_a_session_is_ended_at_tmdb_and_here(operator, sandbox, connected):
+    act(operator, PEOPLE, "end_session", connected)
+    connected.refresh_from_db()
+    assert not connected.connected
+    assert connected.sync_status == SyncStatus.NOT_CONNECTED
+    assert [call.path for call in sandbox.tmdb.requests if call.method == "DELETE"] == ["/3/authentication/session"]
+
+
+def test_forgetting_asks_first_and_then_deletes_all(operator, sandbox, connected, matrix):
+    rating = {"tmdb_rating": 8, "normalized_rating": 8, "rated_at": 1}
+    Rating.objects.create(user=connected, movie=matrix, **rating)
+    question = act(operator, PEOPLE, "forget", connected)
+    assert "confirmed" in question.text
+    assert User.objects.filter(pk=connected.pk).exists()
+    act(operator, PEOPLE, "forget", connected, confirmed="1")
+    assert not User.objects.filter(pk=connected.pk).exists()
+    assert not Rating.objects.exists()
+    assert operator.get(reverse("admin:users_user_change", args=[connected.pk])).status_code == 302
+
+
+@pytest.fixture
+def connected(sandbox):
+    """A person with a session that TMDb knows."""
+    account, person = sandbox.tmdb.add_account("anna"), User.objects.create(pk=777)
+    person.connect(account.id, sandbox.tmdb.session_for(account))
+    return person
+
+
+def test_an_action_from_a_persons_page_leads_back_to_it(operator, anna):
+    answer = act(operator, PEOPLE, "import_again", anna, from_page="1")
+    assert answer.redirect_chain == [(reverse("admin:users_user_change", args=[501]), 302)]
+
+
+def test_imports_are_shown_with_duration_and_failures_by_name(operator, anna, matrix):
+    run = {"user": anna, "started_at": 1_700_000_000, "ratings_done": 40, "total_results": 40}
+    gaps = {"failed": {"603": {"title": "Матрица"}}}
+    Import.objects.create(**run, finished_at=1_700_000_075, added=39, failed=1, names=gaps)
+    page = operator.get(reverse("admin:users_user_change", args=[501])).text
+    assert "1:15" in page
+    assert f'<a href="{reverse("admin:movies_movie_change", args=[603])}">Матрица</a>' in page
+    imports = reverse("admin:ratings_import_changelist")
+    assert len(found(operator, imports, state="gaps")) == 1
+    assert found(operator, imports, state="failed") == found(operator, imports, state="running") == []
+    assert len(found(operator, imports, q="501")) == 1
+
+
+# --- Ratings
+
+
+def test_ratings_of_a_person_are_paged_and_none_is_left_out_or_shown_twice(operator, anna):
+    films = Movie.objects.bulk_create(Movie(id=n, title=f"Film {n}", search_text=f"film {n}") for n in range(1, 121))
+    value = {"tmdb_rating": 8, "normalized_rating": 8}
+    Rating.objects.bulk_create(Rating(user=anna, movie=one, rated_at=one.id // 7, **value) for one in films)
+    address, query, seen = reverse("admin:ratings_of_person", args=[501]), {}, []
+    while True:
+        page = operator.get(address, query).context
+        seen += [row.movie_id for row in page["rows"]]
+        if not page["following"]:
+            break
+        query = {"after": page["following"]}
+    assert seen == sorted(range(1, 121), key=lambda n: (-(n // 7), -n))
+    assert [row.movie_id for row in operator.get(address, {"q": "FILM 77"}).context["rows"]] == [77]
+
+
+@pytest.mark.parametrize("after", ["", "x", "1", "1.x", "1.2.3", "9" * 40 + ".1", "-1.-1", "٣.٣"])
+def test_a_made_up_place_in_a_list_is_no_error(operator, anna, after):
+    assert operator.get(reverse("admin:ratings_of_person", args=[501]), {"after": after}).status_code == 200
+
+
+# --- Films
+
+
+def test_films_are_filtered_by_their_posters_way_and_the_age_of_metadata(operator, film):
+    now = int(time.time())
+    waiting = {"poster_path": "/p.jpg", "poster_status": PosterStatus.WAITING, "details_at": now}
+    film(1, "Asked", **waiting, poster_need=PosterNeed.ASKED)
+    film(2, "Later", **waiting | {"poster_next_try_at": now + 600, "details_at": now - 130 * 86_400})
+    film(3, "Aside", **waiting | {"poster_next_try_at": SET_ASIDE, "poster_error": "no picture", "details_at": None})
+    film(4, "Gone", poster_path="/p.jpg", poster_error="TMDb has no such image", details_at=now - 200 * 86_400)
+    assert found(operator, FILMS, poster="asked") == [1]
+    assert found(operator, FILMS, poster="due") == [1]
+    assert found(operator, FILMS, poster="later") == [2]
+    assert found(operator, FILMS, poster="failed") == [4, 3]
+    assert found(operator, FILMS, read="fresh") == [1]
+    assert found(operator, FILMS, read="ripe") == [2]
+    assert found(operator, FILMS, read="old") == [4]
+    assert found(operator, FILMS, read="never") == [3]
+
+
+def test_films_are_filtered_by_year_and_decade(operator, film, matrix):
+    film(1, "Old", release_date="1915-01-01"), film(2, "Undated")
+    assert found(operator, FILMS, year="1999") == found(operator, FILMS, year="1990s") == [603]
+    assert found(operator, FILMS, year="earlier") == [1]
+    assert found(operator, FILMS, year="unknown") == [2]
+    assert found(operator, FILMS, year="x") == [603, 2, 1]
+
+
+def test_a_poster_is_set_aside_with_a_reason_and_revived(operator, film):
+    movie = film(1, "Film", poster_path="/p.jpg", poster_status=PosterStatus.WAITING)
+    act(operator, FILMS, "set_aside", movie)
+    assert not Movie.objects.awaiting_download().exists()
+    page = operator.get(reverse("admin:movies_movie_change", args=[1])).text
+    assert "set aside by olga" in page
+    act(operator, FILMS, "revive", movie)
+    assert Movie.objects.awaiting_download().get() == movie
+    assert bells() == ["posters.tasks.download_posters"]
+
+
+def test_metadata_are_read_again(operator, sandbox, film):
+    movie = film(603, "Old title", details_at=int(time.time()))
+    act(operator, FILMS, "read_again", movie)
+    assert bells() == ["movies.tasks.refresh_movies"]
+    refresh_movies()
+    movie.refresh_from_db()
+    assert movie.title == "Матрица"
+
+
+def test_a_card_is_previewed_as_the_chat_shows_it_in_both_languages(operator, sandbox, matrix):
+    page = operator.get(reverse("admin:movies_card", args=[603]))
+    shown = Movie.objects.seen_by(None).get(pk=603)
+    assert [card["language"] for card in page.context["cards"]] == ["ru", "en"]
+    for card in page.context["cards"]:
+        with translation.override(card["language"]):
+            assert card["caption"] == caption(shown)
+        assert card["caption"] in page.text
+        assert card["rows"][0] == ["1", "2", "3", "4", "5"]
+    assert operator.get(reverse("admin:movies_card", args=[1])).status_code == 404
+
+
+# --- Pictures
+
+
+def test_a_thumbnail_comes_from_the_local_file_before_telegram_has_the_poster(operator, sandbox, film):
+    movie = film(603, "Матрица", poster_path=TMDb().movie(603)["poster_path"], poster_status=PosterStatus.WAITING)
+    download_posters()
+    movie.refresh_from_db()
+    assert movie.local_path
+    picture = operator.get(reverse("admin:thumbnail", args=[603]))
+    assert picture.headers["Content-Type"] == "image/jpeg"
+    assert "private" in picture.headers["Cache-Control"]
+    assert max(Image.open(BytesIO(picture.content)).size) <= 600
+    assert not [call for call in sandbox.telegram.calls if call.method == "getFile"]
+
+
+def test_a_thumbnail_comes_from_telegram_once_and_then_from_the_disk(operator, sandbox, film):
+    film(603, "Матрица", poster_path=TMDb().movie(603)["poster_path"], poster_status=PosterStatus.WAITING)
+    download_posters(), upload_posters()
+    for _again in range(3):
+        assert operator.get(reverse("admin:thumbnail", args=[603])).status_code == 200
+    assert len([call for call in sandbox.telegram.calls if call.method == "getFile"]) == 1
+
+
+def test_no_poster_or_no_telegram_is_no_picture_and_no_error(operator, sandbox, matrix):
+    assert operator.get(reverse("admin:thumbnail", args=[603])).status_code == 404  # Telegram does not know the file
+    assert operator.get(reverse("admin:thumbnail", args=[1])).status_code == 404
+    Movie.objects.filter(pk=603).update(poster_status=PosterStatus.LOCAL, local_path="/etc/passwd", telegram_file_id="")
+    assert operator.get(reverse("admin:thumbnail", args=[603])).status_code == 404
+
+
+# --- The front page
+
+
+def panel(client, name):
+    return next(one for one in client.get(reverse("admin:index")).context["panels"] if one["id"] == name)
+
+
+def test_the_bar_of_films_adds_up_and_names_the_one_that_waits_longest(operator, film, matrix):
+    now = int(time.time())
+    waiting = {"poster_path": "/p.jpg", "poster_status": PosterStatus.WAITING}
+    film(1, "Newer", **waiting, poster_next_try_at=now - 60)
+    film(2, "Oldest", **waiting, poster_next_try_at=now - 7200, poster_error="TMDb did not answer")
+    film(3, "Later", **waiting, poster_next_try_at=now + 60)
+    films = panel(operator, "films")
+    assert films["total"] == 4 == sum(state["number"] for state in films["states"])
+    assert "Oldest" in films["notes"][0]["text"]
+    assert "TMDb did not answer" in films["notes"][0]["text"]
+
+
+def test_the_front_page_counts_the_uploads_of_a_day_by_the_hour(operator, sandbox, film):
+    film(603, "Матрица", poster_path=TMDb().movie(603)["poster_path"], poster_status=PosterStatus.WAITING)
+    download_posters(), upload_posters()
+    signs.flush()
+    posters = panel(operator, "posters")
+    assert (posters["total"], posters["peak"]) == (1, 1)
+    assert posters["chart"].count("<rect") == 24
+
+
+def test_the_front_page_shows_running_imports_and_failures_by_cause(operator, anna):
+    now = int(time.time())
+    Import.objects.create(user=anna, started_at=now - 30, ratings_done=120, total_results=840)
+    for person in (601, 602):
+        failed = User.objects.create(pk=person)
+        Import.objects.create(user=failed, started_at=now - 60, finished_at=now, error="TMDb refused the session")
+    signs.failed("posters", "TMDb has no such image (/w500/x.jpg: 404)")
+    signs.flush()
+    assert panel(operator, "imports")["number"] == 1
+    assert "120" in panel(operator, "imports")["running"][0]["outcome"]
+    causes = [(cause, number) for _what, cause, number, _url in panel(operator, "failures")["rows"]]
+    assert causes == [("TMDb refused the session", 2), ("TMDb has no such image (404)", 1)]
+
+
+def test_silence_is_shown(operator):
+    write_schedules()
+    Heartbeat.objects.create(kind="bot", name="here", seen_at=time.time() - 3600, doing="polls Telegram")
+    Heartbeat.objects.create(kind="worker", name="here 1", seen_at=time.time(), doing="")
+    Heartbeat.objects.create(kind="schedule", name="upload posters", seen_at=time.time(), doing="failed: boom")
+    late = {(row["title"], row["name"]): row["late"] for row in panel(operator, "signs")["rows"]}
+    with translation.override("ru"):
+        assert late[_("bot"), "here"]
+        assert not late[_("worker"), "here 1"]
+        assert late[_("schedule"), "upload posters"]
+        assert late[_("schedule"), "refresh films"]  # never
+
+
+def test_the_figures_come_alone_for_the_script_that_keeps_them_fresh(operator, matrix):
+    page = operator.get(reverse("admin:figures"))
+    assert page.status_code == 200
+    assert "<html" not in page.text
+    assert 'id="films"' in page.text
+
+
+def test_figures_of_large_tables_are_counted_by_a_job(operator, film, monkeypatch):
+    monkeypatch.setattr(figures, "QUICK", 2)
+    for number in range(1, 5):
+        film(number, f"Film {number}")
+    assert count_figures() == "1 counted"
+    film(5, "Film 5")
+    assert panel(operator, "films")["total"] == 4  # as last counted
+    count_figures()
+    assert panel(operator, "films")["total"] == 5
+
+
+def test_a_page_asks_the_same_number_of_queries_however_much_there_is(operator, anna, film):
+    film(1, "Film 1")
+    pages = [reverse("admin:index"), FILMS, PEOPLE, reverse("admin:ratings_of_person", args=[501])]
+    few = [queries(operator, page) for page in pages]
+    films = [
+        film(number, f"Film {number}", poster_path="/p.jpg", poster_status=number % 3) for number in range(4, 300, 3)
+    ]
+    rating = {"tmdb_rating": 8, "normalized_rating": 8, "rated_at": 1}
+    Rating.objects.bulk_create(Rating(user=anna, movie=one, **rating) for one in films)
+    User.objects.bulk_create(User(pk=1000 + number) for number in range(100))
+    many = [queries(operator, page) for page in pages]
+    assert all(later <= before + 3 for before, later in zip(few, many, strict=True)), (few, many)
+
+
+def queries(client, address):
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get(address).status_code == 200
+    return len(asked)

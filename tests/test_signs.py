@@ -19,13 +19,6 @@ from .conftest import wait_until
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def nothing_written_yet(monkeypatch):
-    for kept in (signs._counts, signs._beats, signs._alive):
-        kept.clear()
-    monkeypatch.setattr(signs, "_swept_at", 0.0)
-
-
 def counted(name):
     return sum(Count.objects.filter(name=name).values_list("number", flat=True))
 
