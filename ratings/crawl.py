@@ -10,14 +10,13 @@ few times. A changed value moves nothing and is left to the next import.
 from dataclasses import dataclass
 from decimal import Decimal
 
-from movies.catalogue import Malformed, movie_from
+from movies.catalogue import LARGEST_ID, Malformed, movie_from
 from movies.models import Movie
 from ratings.models import HALF_POINTS
 
 PER_PAGE = 20
 LAST_PAGE = 500
 READINGS = 3  # of an account that will not stand still
-LARGEST_ID = 2**31 - 1
 
 _valid = frozenset(HALF_POINTS)
 

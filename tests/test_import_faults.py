@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.db import connections
 
+from config.jobs import async_task
 from config.models import Lease
 from config.turns import redis_client
 from movies.models import Movie
@@ -561,6 +562,22 @@ def test_ctrl_c_ends_the_command_and_the_next_run_goes_on(sandbox, anna, start):
     sandbox.tmdb.latency = 0
     process = start("import_ratings")
     assert process.wait() == 0, process.output
+    assert_all_is_in(anna)
+    assert len(sandbox.tmdb.requests_of("/movie/*")) == 150
+
+
+def test_a_worker_told_to_stop_does_and_the_next_goes_on(sandbox, anna, start):
+    rate(anna.account, sandbox.tmdb.add_films(150))
+    sandbox.tmdb.latency = 0.05
+    worker = start("qcluster")
+    async_task("ratings.tasks.import_ratings", anna.pk)
+    wait_until(lambda: len(sandbox.tmdb.requests_of("/movie/*")) > 20)
+    worker.terminate()
+    anna.refresh_from_db()
+    assert anna.sync_status == SyncStatus.QUEUED
+    sandbox.tmdb.latency = 0
+    start("qcluster")
+    wait_until(lambda: User.objects.get(pk=anna.pk).sync_status == SyncStatus.IMPORTED)
     assert_all_is_in(anna)
     assert len(sandbox.tmdb.requests_of("/movie/*")) == 150
 
