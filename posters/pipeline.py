@@ -446,21 +446,21 @@ def _serve(run, number, channels, at_hand):
     try:
         while not run.over:
             due = Movie.objects.awaiting_upload().of_channel(number, len(channels))
-            if not due.most_needed(1):
-                return
             if wait_ := turns.try_turn(turn, per_second, LATE):
-                if not run.sleep(wait_):
+                if not due.most_needed(1) or not run.sleep(wait_):
                     return
                 continue
             if per_second > 0:
                 turns.wait_for_turn("telegram", MESSAGES_PER_SECOND)
             if not run.begin(1):
                 return
+            claimed = _claim(due, 1, poster_unanswered=F("poster_unanswered") + 1)
+            if not claimed:
+                run.give_back(1)
+                return
+            at_hand[channel] = claimed[0]
             try:
-                outcome = None
-                for movie in _claim(due, 1, poster_unanswered=F("poster_unanswered") + 1):
-                    at_hand[channel] = movie
-                    outcome = _upload(movie, channel)
+                outcome = _upload(claimed[0], channel)
             except Stopped as error:
                 run.count("postponed")
                 run.trouble(str(error))
@@ -470,7 +470,7 @@ def _serve(run, number, channels, at_hand):
                 _greet()
                 continue
             finally:
-                at_hand.pop(channel, None)
+                del at_hand[channel]
             if outcome:
                 run.count(outcome)
                 done += outcome == "done"
