@@ -9,6 +9,7 @@ CLOCK = {
     "queue daily imports": ("ratings.tasks.queue_daily_imports", 10),
     "write ratings": ("ratings.tasks.write_ratings", 1),
     "import files": ("ratings.tasks.import_files", 1),
+    "build recommendations": ("ratings.tasks.build_recommendations", 30),
     "download posters": ("posters.tasks.download_posters", 1),
     "upload posters": ("posters.tasks.upload_posters", 1),
     "refresh films": ("movies.tasks.refresh_movies", 60),

@@ -258,3 +258,154 @@ class FileImport(models.Model):
 
     def __str__(self):
         return f"{self.user_id} · {self.sent_at}"
+
+
+class BuildQuerySet(models.QuerySet):
+    def current(self):
+        """The build whose neighbours serve; None before the first."""
+        return self.filter(finished_at__isnull=False).order_by("-pk").first()
+
+
+class Build(models.Model):
+    """One learning of the neighbours from everybody's ratings; the newest finished one serves, all at once."""
+
+    started_at = models.BigIntegerField(db_comment="UNIX seconds")
+    finished_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds; NULL: runs, or was ended")
+    checked_at = models.BigIntegerField(
+        default=0, db_default=0, db_comment="UNIX seconds when too little had changed for another build"
+    )
+    progress = models.TextField(default="", db_default="", blank=True, db_comment="what it is doing, in words")
+    order_strength = models.FloatField(
+        default=0, db_default=0, db_comment="0-1: how much the order in which people rate says; scoring needs it"
+    )
+    people = models.PositiveIntegerField(default=0, db_default=0, db_comment="of the bot, who have rated")
+    ratings = models.PositiveIntegerField(default=0, db_default=0, db_comment="of theirs")
+    archive = models.TextField(
+        default="", db_default="", blank=True, db_comment="path of a MovieLens archive; or empty"
+    )
+    archive_people = models.PositiveIntegerField(default=0, db_default=0)
+    archive_ratings = models.PositiveIntegerField(default=0, db_default=0)
+    films = models.PositiveIntegerField(default=0, db_default=0, db_comment="that have neighbours")
+    neighbours = models.PositiveIntegerField(default=0, db_default=0, db_comment="rows written")
+
+    objects = BuildQuerySet.as_manager()
+
+    class Meta:
+        db_table = "neighbour_builds"
+        db_table_comment = "When the neighbours were learned, and from what"
+        verbose_name = _("build of recommendations")
+        verbose_name_plural = _("builds of recommendations")
+
+    def __str__(self):
+        return f"{self.pk} · {self.started_at}"
+
+    @property
+    def everybody(self):
+        """How many people the neighbours come from."""
+        return self.people + self.archive_people
+
+    def changes(self):
+        """How many ratings have come, changed or gone since."""
+        since = Rating.objects.filter(rated_at__gte=self.started_at).count()
+        return max(since, abs(Rating.objects.count() - self.ratings))
+
+
+class Neighbour(models.Model):
+    """Who likes `movie` will like `neighbour`, or will not: the table that /recommend reads.
+
+    Neither id is a foreign key: film 0 is the one that everybody has seen (its neighbours are the popular films), and
+    films that only an archive knows come into `movies` a little later.
+    """
+
+    pk = models.CompositePrimaryKey("build_id", "movie_id", "neighbour_id")
+    build_id = models.IntegerField(db_comment="neighbour_builds.id")
+    movie_id = models.IntegerField(db_comment="TMDb movie id; 0: the film that everybody has seen")
+    neighbour_id = models.IntegerField(db_comment="TMDb movie id")
+    weight = models.FloatField(db_comment="what liking the film adds to the neighbour's score; may be negative")
+    place = models.SmallIntegerField(db_comment="1: the film most like it, then 2 and on; 0: not among the nearest")
+
+    class Meta:
+        db_table = "neighbours"
+        db_table_comment = "Films that go together"
+
+    def __str__(self):
+        return f"{self.movie_id} → {self.neighbour_id}"
+
+
+class TMDbAsked(models.Model):
+    """A film whose recommendations TMDb has been asked for; kept for months."""
+
+    movie_id = models.IntegerField(primary_key=True, db_comment="TMDb movie id")
+    asked_at = models.BigIntegerField(db_comment="UNIX seconds")
+
+    class Meta:
+        db_table = "tmdb_neighbours_asked"
+        db_table_comment = "Films whose neighbours TMDb has been asked for"
+
+    def __str__(self):
+        return str(self.movie_id)
+
+
+class TMDbNeighbour(models.Model):
+    """A film that TMDb shows beside another; counts while the bot has few people of its own."""
+
+    pk = models.CompositePrimaryKey("movie_id", "place")
+    movie_id = models.IntegerField(db_comment="TMDb movie id")
+    place = models.SmallIntegerField(db_comment="1-20, in TMDb's order")
+    neighbour_id = models.IntegerField(db_comment="TMDb movie id")
+
+    class Meta:
+        db_table = "tmdb_neighbours"
+        db_table_comment = "Films that TMDb shows beside a film"
+
+    def __str__(self):
+        return f"{self.movie_id} → {self.neighbour_id}"
+
+
+class WantedFilm(models.Model):
+    """A film that the neighbours lead to and that is not in `movies` yet; the worker fetches it."""
+
+    movie_id = models.IntegerField(primary_key=True, db_comment="TMDb movie id")
+    wanted = models.PositiveIntegerField(default=0, db_default=0, db_comment="how many films lead to it")
+    next_try_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds")
+
+    class Meta:
+        db_table = "wanted_films"
+        db_table_comment = "Films to be fetched, since recommendations lead to them"
+        indexes = [models.Index(fields=["-wanted"], name="wanted_films_by_wanted")]
+
+    def __str__(self):
+        return str(self.movie_id)
+
+
+class NotInteresting(models.Model):
+    """A film that a person does not want recommended."""
+
+    pk = models.CompositePrimaryKey("user_id", "movie_id")
+    user = models.ForeignKey(User, models.CASCADE, related_name="not_interesting", db_column="telegram_user_id")
+    movie = models.ForeignKey(Movie, models.CASCADE, related_name="+")
+    said_at = models.BigIntegerField(db_comment="UNIX seconds")
+
+    class Meta:
+        db_table = "not_interesting"
+        db_table_comment = "Films that people do not want recommended"
+
+    def __str__(self):
+        return f"{self.user_id} · {self.movie_id}"
+
+
+class MatchLink(models.Model):
+    """A person's consent to compare tastes with whoever opens their link."""
+
+    user = models.OneToOneField(
+        User, models.CASCADE, primary_key=True, related_name="match_link", db_column="telegram_user_id"
+    )
+    token = models.CharField(max_length=40, unique=True, db_comment="in the link; nobody can guess it")
+    made_at = models.BigIntegerField(db_comment="UNIX seconds")
+
+    class Meta:
+        db_table = "match_links"
+        db_table_comment = "Links by which people let others compare tastes with them"
+
+    def __str__(self):
+        return str(self.user_id)

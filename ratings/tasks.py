@@ -11,7 +11,7 @@ from telebot.apihelper import ApiException
 from config.bot import bot
 from config.jobs import async_task, stop_event
 from config.telegram import TelegramUnavailable
-from ratings import csv_import, csv_report
+from ratings import csv_import, csv_report, nightly
 from ratings.importer import begin, import_queued, may_be_quick, queued_now
 from ratings.models import Import
 from ratings.writeback import write_pending
@@ -107,3 +107,16 @@ def import_files():
     for file_id in files:
         import_file(file_id)
     return f"{len(files)} at work"
+
+
+def build_recommendations():
+    """Have the neighbours learned anew, once a night; as soon as there is a rating, the first time."""
+    if not nightly.is_due():
+        return "not due"
+    async_task("ratings.tasks.build_apart", timeout=nightly.SECONDS)
+    return "due"
+
+
+def build_apart():
+    """Learn the neighbours anew in a process of its own."""
+    return nightly.build_apart(stop_event())

@@ -1,0 +1,199 @@
+"""Learning which films go together, from everybody's ratings: read, related, written beside the old table, switched.
+
+Runs in a process of its own (manage.py build_recommendations), the only one that loads numpy. What is written bears the
+build's number and is seen by nobody until one update finishes the build; ended at any moment, it has changed nothing.
+"""
+
+import threading
+import time
+from itertools import chain, islice
+
+import numpy as np
+from django.db import connection, transaction
+from django.db.models import FloatField, Max
+from django.db.models.functions import Cast
+
+from config.turns import only_one
+from movies.models import Movie
+from ratings import neighbours
+from ratings.models import Build, Neighbour, Rating, WantedFilm
+from ratings.recommend import PRIOR_MEAN, PRIOR_VOTES
+from ratings.taste import EVERYBODY
+
+LITTLE = 0.01  # share of the ratings that may have changed before another build is worth while
+AT_ONCE = 20_000  # rows in a statement or transaction: others write in between
+POPULAR = 500  # films that film 0 leads to
+YOUNG = 25  # people from which our own idea of what is popular outweighs TMDb's
+FEW = 50  # people below whom a film that one of them has rated says something
+OWN_WEIGHT = 2000  # people of an archive for which each of our own counts once more …
+MOST_WEIGHT = 10  # … up to so many times
+
+
+class Busy(Exception):
+    """Another process is building."""
+
+
+class Stopped(Exception):
+    """The build was told to stop; the table is as it was."""
+
+
+def build(archive=None, force=False, tell=lambda words: None, stop=None):
+    """Learn anew and let the result serve; the finished Build, or None where too little has changed.
+
+    `archive`: a ratings.movielens.Archive to learn from besides, None for none; `tell` hears what is being done, and
+    `stop` is an event. Raises Busy, Stopped, ArchiveError.
+    """
+    stop = stop or threading.Event()
+    with only_one("ratings.recommendations", seconds=30) as free:
+        if not free:
+            raise Busy
+        current = Build.objects.current()
+        path = str(archive.path) if archive else ""
+        if current and not force and current.archive == path and current.changes() <= LITTLE * current.ratings:
+            Build.objects.filter(pk=current.pk).update(checked_at=int(time.time()))
+            return None
+        sweep(keep=current)
+        run = Build.objects.create(started_at=int(time.time()), archive=path)
+
+        def step(words):
+            if stop.is_set():
+                raise Stopped
+            Build.objects.filter(pk=run.pk).update(progress=words)
+            tell(words)
+
+        learn(run, archive, step)
+        run.progress, run.finished_at = "", int(time.time())
+        if not Build.objects.filter(pk=run.pk, finished_at=None).update(
+            **{field.attname: getattr(run, field.attname) for field in Build._meta.concrete_fields[1:]}
+        ):
+            raise Busy  # another process has taken this build for a dead one
+    return run
+
+
+def learn(run, archive, step):
+    """Write the rows of one build and fill its figures in."""
+    step("reading the ratings")
+    everything = neighbours.read(chain(archive_ratings(run, archive), own_ratings(run)))
+    kept = everything.at_least(1 if everything.people < FEW else 2)
+    model = neighbours.build(kept, tell=step)
+    run.order_strength = model.order
+    films, done, said = len(kept.films), 0, 0.0
+    for block in rows_at_once(model.blocks()):
+        write(run, block)
+        run.neighbours += len(block)
+        done = max(done, int(np.searchsorted(kept.films, block[-1][0])))
+        if time.monotonic() > said + 0.5:
+            said = time.monotonic()
+            step(f"writing neighbours: film {done} of {films}")
+    run.films = films
+    write(run, popular(everything))
+    want_films(run)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE neighbours")
+    step("switching over")
+
+
+def archive_ratings(run, archive):
+    """The archive's ratings in chunks for neighbours.read, counted into the build; its people get ids below 0."""
+    for people, films, values, times in archive.chunks() if archive else ():
+        run.archive_people, run.archive_ratings = archive.people, archive.ratings
+        yield -people, films, values, times
+
+
+def own_ratings(run):
+    """The bot's own ratings in chunks for neighbours.read, counted into the build.
+
+    Beside a large archive each of our people counts for more than one of the archive's.
+    """
+    weight = min(MOST_WEIGHT, max(1.0, run.archive_people / OWN_WEIGHT))
+    rows = (
+        Rating.objects.order_by("user_id")
+        .annotate(value=Cast("normalized_rating", FloatField()))
+        .values_list("user_id", "movie_id", "value", "rated_at")
+    )
+    before, rows = None, rows.iterator(chunk_size=AT_ONCE)
+    while part := list(islice(rows, AT_ONCE)):
+        people, films, values, times = (np.array(column) for column in zip(*part, strict=True))
+        run.ratings += len(people)
+        run.people += len(np.unique(people)) - (people[0] == before)
+        before = people[-1]
+        yield people, films, values, times, weight
+
+
+def rows_at_once(blocks):
+    """The model's blocks as lists of some AT_ONCE rows (film, neighbour, weight, place)."""
+    rows = []
+    for block in blocks:
+        rows.extend(zip(*(column.tolist() for column in block), strict=True))
+        if len(rows) >= AT_ONCE:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
+
+
+def write(run, rows):
+    """Add rows (film, neighbour, weight, place) to those of the build."""
+    columns = "build_id, movie_id, neighbour_id, weight, place"
+    numbered = [(run.pk, *row) for row in rows]
+    with transaction.atomic(), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with cursor.copy(f"COPY neighbours ({columns}) FROM STDIN") as copy:
+                for row in numbered:
+                    copy.write_row(row)
+        else:
+            cursor.executemany(f"INSERT INTO neighbours ({columns}) VALUES (%s, %s, %s, %s, %s)", numbered)
+
+
+def popular(ratings):
+    """Rows that film 0 leads to: what our people rate, and while they are few, what TMDb's visitors vote well for."""
+    share = dict(zip(ratings.films.tolist(), neighbours.popularity(ratings).tolist(), strict=True))
+    voted = {
+        movie: max(0.0, (votes * mean + PRIOR_VOTES * PRIOR_MEAN) / (votes + PRIOR_VOTES) - PRIOR_MEAN)
+        for movie, votes, mean in Movie.objects.filter(vote_count__gt=0)
+        .values_list("pk", "vote_count", "vote_average")
+        .iterator()
+    }
+    total = sum(voted.values()) or 1.0
+    for film in share:
+        share[film] *= ratings.people / (ratings.people + YOUNG)
+    for film, points in voted.items():
+        share[film] = share.get(film, 0.0) + points / total * YOUNG / (ratings.people + YOUNG)
+    best = sorted(share.items(), key=lambda one: (-one[1], one[0]))[:POPULAR]
+    return [(EVERYBODY, film, weight, 0) for film, weight in best]
+
+
+def want_films(run):
+    """Put films that the rows lead to and that `movies` lacks on the worker's list."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO wanted_films (movie_id, wanted, next_try_at)"
+            " SELECT n.neighbour_id, COUNT(*), 0 FROM neighbours n LEFT JOIN movies m ON m.id = n.neighbour_id"
+            " WHERE n.build_id = %s AND m.id IS NULL GROUP BY n.neighbour_id"
+            " ON CONFLICT (movie_id) DO UPDATE SET wanted = excluded.wanted",
+            [run.pk],
+        )
+    WantedFilm.objects.filter(movie_id__in=Movie.objects.values("pk")).delete()
+
+
+def sweep(keep):
+    """Delete builds and rows other than those that serve, a part at a time.
+
+    The build before the present one stays until then, so that nobody who has just read its number finds it empty.
+    """
+    serving = keep.pk if keep else 0
+    Build.objects.exclude(pk=serving).filter(finished_at=None).delete()
+    Build.objects.exclude(pk__in=Build.objects.order_by("-pk").values("pk")[:50]).delete()
+    number = 0
+    while (number := first_build_after(number)) is not None:
+        while number != serving and (rows := Neighbour.objects.filter(build_id=number)).exists():
+            part = rows.order_by("movie_id").values("movie_id")[:AT_ONCE]
+            last = part.aggregate(last=Max("movie_id"))["last"]
+            with transaction.atomic():
+                rows.filter(movie_id__lte=last).delete()
+
+
+def first_build_after(number):
+    row = Neighbour.objects.filter(build_id__gt=number).order_by("build_id").values_list("build_id").first()
+    return row and row[0]

@@ -1,0 +1,66 @@
+from django.core.management.base import BaseCommand, CommandError
+
+from config.progress import span, stop_on_signals
+from ratings.models import Build
+
+LICENCE = (
+    "Learning from a MovieLens archive besides. Its licence (README in the archive) allows research and no commercial "
+    "use without GroupLens' permission; nobody from it is written into the tables."
+)
+
+
+class Command(BaseCommand):
+    help = "Learn from everybody's ratings which films go together, for /recommend; the old table serves until the end."
+
+    def add_arguments(self, parser):
+        archive = parser.add_mutually_exclusive_group()
+        archive.add_argument(
+            "--movielens",
+            metavar="PATH",
+            help="learn from this MovieLens archive too, a folder or a zip with ratings.csv and links.csv, tonight and "
+            "every night; its licence is non-commercial",
+        )
+        archive.add_argument("--without-movielens", action="store_true", help="no longer learn from an archive")
+        parser.add_argument("--force", action="store_true", help="however little has changed")
+
+    def handle(self, movielens=None, without_movielens=False, force=False, **options):
+        from ratings.build import Busy, Stopped, build  # loads numpy, which no other process does
+        from ratings.movielens import Archive, ArchiveError
+
+        stop, self.said = stop_on_signals(), ""
+        current = Build.objects.current()
+        path = movielens or (current.archive if current and not without_movielens else "")
+        try:
+            archive = Archive(path) if path else None
+            if archive:
+                self.stdout.write(LICENCE)
+            run = build(archive, force, self.tell, stop)
+        except ArchiveError as error:
+            raise CommandError(f"{error}. The neighbours stay as they were.") from None
+        except ArithmeticError as error:
+            raise CommandError(f"{error}. The neighbours stay as they were.") from None
+        except Busy:
+            raise CommandError("Another process is building.") from None
+        except Stopped:
+            raise CommandError("Stopped. The neighbours stay as they were.", returncode=130) from None
+        if run is None:
+            self.stdout.write(
+                "Little has changed since the last build, so nothing is to be done; --force builds anyway."
+            )
+            return
+        if archive and archive.unknown:
+            self.stdout.write(f"{archive.unknown} ratings of films without a TMDb id were left out.")
+        self.stdout.write(
+            f"{run.neighbours} neighbours of {run.films} films, from {run.ratings} ratings of {run.people} people"
+            + (f" and {run.archive_ratings} of {run.archive_people} in the archive" if archive else "")
+            + f", in {span(run.finished_at - run.started_at)}."
+        )
+
+    def tell(self, words):
+        """A line for each step; on a terminal the last line changes in place."""
+        if self.stdout.isatty():
+            self.stdout.write(f"\r{words}\x1b[K", ending="")
+            self.stdout.flush()
+        elif (step := words.partition(":")[0]) != self.said:
+            self.said = step
+            self.stdout.write(words)

@@ -1,0 +1,39 @@
+"""What a person's ratings say of their taste, as weights of films (pure Python: worked out while the person waits)."""
+
+from math import exp
+
+SLOPE = 0.3  # weight of a rating per point above the person's mean
+EVERYBODY = 0  # the film that everybody has seen: its neighbours are the popular films
+FILL = 1e-6  # weight of that film: popularity decides only where nothing else does
+BEST = 200, 100  # films of a person that count: where order means nothing, and where it means all it can
+DECAY = 7  # ratings: how fast the weight of a rating falls with the ratings made after it
+FLOOR = 0.12  # and what stays of it, where the order of ratings means all it can
+DISLIKE = -0.2  # weight of a film the person called not interesting; a guess, never measured
+MOST_DISLIKES = 50  # the latest ones count
+
+
+def taste(ratings, order, dislikes=()):
+    """{film: weight} of the ratings that say most of a person.
+
+    ratings: [(film, rating 1-10, time)] in any order; order: Build.order_strength, 0-1; dislikes: films, latest first.
+    A rating weighs 1 + SLOPE * (rating - the person's mean), less with each rating made strictly later: what somebody
+    rated last says most of what they will see next.
+    """
+    weights = {EVERYBODY: FILL if ratings else 1.0}
+    if ratings:
+        latest = sorted(ratings, key=lambda row: row[2], reverse=True)
+        mean = sum(row[1] for row in latest) / len(latest)
+        floor = 1 - (1 - FLOOR) * order
+        liked, later, before = [], 0, None
+        for place, (film, rating, time) in enumerate(latest):
+            if time != before:
+                later, before = place, time
+            weight = (1 + SLOPE * (rating - mean)) * (floor + (1 - floor) * exp(-later / DECAY))
+            if weight > 0:
+                liked.append((weight, film))
+        liked.sort(reverse=True)
+        most = round(BEST[0] + (BEST[1] - BEST[0]) * order)
+        weights |= {film: weight for weight, film in liked[:most]}
+    for film in dislikes[:MOST_DISLIKES]:
+        weights.setdefault(film, DISLIKE)
+    return weights

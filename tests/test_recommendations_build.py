@@ -1,0 +1,497 @@
+"""Learning which films go together: what is written, when, and what happens when it goes wrong."""
+
+import random
+import sqlite3
+import subprocess
+import sys
+import threading
+import zipfile
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from config.models import Lease
+from config.turns import only_one, redis_client
+from movies.models import Movie
+from ratings import nightly, recommend
+from ratings.models import Build, Neighbour, Rating, WantedFilm
+from ratings.tasks import build_recommendations
+from tests.conftest import ROOT
+from users.models import User
+
+pytestmark = pytest.mark.django_db(transaction=True)
+np = pytest.importorskip("numpy")
+
+from ratings import neighbours  # noqa: E402
+from ratings.build import Stopped, build, sweep  # noqa: E402
+from ratings.movielens import Archive, ArchiveError  # noqa: E402
+
+
+def people(count, films=30, each=12, seed=1):
+    """Ratings of people of two tastes: {person: {film: value}}; odd people love odd films."""
+    dice = random.Random(seed)
+    rated = {}
+    for person in range(1, count + 1):
+        mine = [film for film in range(1, films + 1) if film % 2 == person % 2 or dice.random() < 0.15]
+        chosen = dice.sample(mine, min(each, len(mine)))
+        rated[person] = {film: 9 if film % 2 == person % 2 else 3 for film in chosen}
+    return rated
+
+
+def save(rated, start=1_000_000):
+    """Put ratings into the tables, each person's in the order of their dictionary."""
+    User.objects.bulk_create([User(pk=person) for person in rated], ignore_conflicts=True)
+    films = {film for mine in rated.values() for film in mine}
+    Movie.objects.bulk_create(
+        [Movie(pk=film, title=f"Film {film}") for film in sorted(films)], ignore_conflicts=True, batch_size=500
+    )
+    Rating.objects.bulk_create(
+        [
+            Rating(user_id=person, movie_id=film, normalized_rating=value, rated_at=start + place)
+            for person, mine in rated.items()
+            for place, (film, value) in enumerate(mine.items())
+        ],
+        batch_size=500,
+    )
+
+
+def rows():
+    return list(Neighbour.objects.order_by("pk").values_list("build_id", "movie_id", "neighbour_id", "weight", "place"))
+
+
+# --- What is learned
+
+
+def test_the_weights_are_those_of_the_method_worked_out_plainly():
+    save(people(80))
+    finished = build()
+    rated = {}
+    for person, film, value, time in Rating.objects.order_by("user_id", "-rated_at", "movie_id").values_list(
+        "user_id", "movie_id", "normalized_rating", "rated_at"
+    ):
+        rated.setdefault(person, []).append((film, float(value), time))
+    films = sorted({film for mine in rated.values() for film, _value, _time in mine})
+    matrix = np.zeros((len(rated), len(films)))
+    for row, mine in enumerate(rated.values()):
+        mean = sum(value for _film, value, _time in mine) / len(mine)
+        for film, value, _time in mine:
+            matrix[row, films.index(film)] = max(0, 1 + 0.3 * (value - mean))
+    model = neighbours.build(ratings_of(rated), order=0.0)
+    inverse = np.linalg.inv(matrix.T @ matrix + 300 * np.eye(len(films)))
+    expected = -inverse / np.diag(inverse)
+    np.fill_diagonal(expected, 0)
+    got = np.zeros_like(expected)
+    for one, other, weight, _place in model.blocks():
+        got[np.searchsorted(films, one), np.searchsorted(films, other)] = weight
+    assert np.abs(got - expected)[got != 0].max() < 1e-6
+    assert (got != 0).sum() > len(films) * 9
+    assert finished.films == len(films)
+
+
+def ratings_of(rated):
+    return neighbours.read(
+        (
+            np.full(len(mine), person),
+            np.array([row[0] for row in mine]),
+            np.array([row[1] for row in mine]),
+            np.array([row[2] for row in mine]),
+        )
+        for person, mine in rated.items()
+    )
+
+
+def test_however_the_ratings_are_cut_into_chunks_they_are_read_the_same():
+    dice = np.random.default_rng(3)
+    person = np.sort(dice.integers(0, 40, 1000))
+    films, values, times = dice.permutation(1000) + 1, dice.integers(1, 11, 1000), dice.integers(0, 50, 1000)
+    columns = (person, films, values, times)
+    whole = neighbours.read([columns])
+    for size in (1, 7, 333):
+        parts = neighbours.read([column[at : at + size] for column in columns] for at in range(0, 1000, size))
+        for name in ("films", "starts", "columns", "weights", "later"):
+            assert np.array_equal(getattr(whole, name), getattr(parts, name)), (size, name)
+    assert whole.people == len(np.unique(person))
+
+
+def test_people_by_people_gives_the_same_as_film_by_film():
+    dice = np.random.default_rng(5)
+    rated = {p: [(int(f) + 1, float(dice.integers(1, 11)), t) for t, f in enumerate(dice.permutation(300)[:30])]
+             for p in range(60)}  # fmt: skip
+    ratings = ratings_of(rated)
+    parts = [(ratings.starts, 0.4), (ratings.stretches(20), 0.3), (ratings.stretches(100), 0.3)]
+    by_people = neighbours._inverse_by_people(ratings, parts, 300.0, 2, lambda words: None)
+    by_films = neighbours.build(ratings, order=1.0).inverse
+    assert np.abs(by_people - by_films).max() < 1e-7
+    assert np.allclose(by_people, by_films, rtol=1e-3, atol=1e-8)
+
+
+def test_films_past_the_dense_limit_get_neighbours_too_and_none_comes_twice():
+    ratings = ratings_of({p: [(f, v, f) for f, v in mine.items()] for p, mine in people(60, films=80).items()})
+    model = neighbours.build(ratings, dense_limit=40)
+    seen, tail = set(), set(ratings.films.tolist()) - set(ratings.films[model.head].tolist())
+    for one, other, weight, place in model.blocks():
+        assert np.isfinite(weight).all()
+        assert (one != other).all()
+        assert (place >= 0).all()
+        pairs = set(zip(one.tolist(), other.tolist(), strict=True))
+        assert len(pairs) == len(one)
+        assert not pairs & seen
+        seen |= pairs
+    assert len(tail) == 40
+    assert tail <= {one for one, _other in seen}
+
+
+@pytest.mark.parametrize(
+    "rated",
+    [
+        {1: {5: 7}},
+        {1: {5: 10, 6: 10}},
+        {1: dict.fromkeys(range(1, 50), 10), 2: {1: 10, 2: 10}},
+        {person: {1: 8, person + 1: 6} for person in range(1, 40)},
+    ],
+    ids=["one rating", "two of 10", "all of 10", "a film that everybody has rated"],
+)
+def test_odd_ratings_are_learned_from_without_an_error(rated):
+    save(rated)
+    assert build().ratings == sum(map(len, rated.values()))
+    assert all(abs(weight) < 2 for _build, _film, _other, weight, _place in rows())
+
+
+def test_times_that_say_nothing_switch_the_order_off():
+    rated = people(60, films=60, each=25)
+    save(rated)
+    Rating.objects.update(rated_at=5)
+    assert build().order_strength == 0
+
+
+def test_a_person_with_ten_thousand_ratings_is_learned_from_and_gets_recommendations():
+    save({1: {film: 1 + film % 10 for film in range(1, 10_001)}, **people(30, films=40)})
+    Movie.objects.bulk_create([Movie(pk=20_000 + n, title="new", vote_count=900, vote_average=8) for n in range(30)])
+    build()
+    films, more = recommend.recommend(1)
+    assert len(films) == 10
+    assert more
+
+
+# --- How it is written
+
+
+def test_nobody_sees_a_half_table():
+    save(people(40))
+    first = build()
+    seen = []
+
+    def look(words):
+        assert Build.objects.current().pk == first.pk
+        seen.append(recommend.recommend(1)[0])
+
+    save({99: {1: 9, 3: 9, 5: 2}})
+    second = build(force=True, tell=look)
+    assert len(seen) > 3
+    assert all(films == seen[0] for films in seen)
+    assert Build.objects.current().pk == second.pk > first.pk
+
+
+def test_who_read_the_number_of_the_build_before_still_finds_its_rows():
+    save(people(40))
+    viewer_before = (build(), recommend.Viewer.of(1))[1]
+    expected = recommend.ranked(viewer_before, 10)
+    build(force=True)
+    assert recommend.ranked(viewer_before, 10) == expected
+
+
+def test_no_more_than_two_builds_are_kept():
+    save(people(40))
+    for _again in range(4):
+        build(force=True)
+    assert Neighbour.objects.values("build_id").distinct().count() == 2
+
+
+def test_little_change_is_no_reason_to_build_and_force_is():
+    save(people(40))
+    first = build()
+    assert build() is None
+    assert Build.objects.current().checked_at >= first.started_at
+    assert build(force=True).pk > first.pk
+    save({500: dict.fromkeys(range(1, 30), 7)}, start=2_000_000_000)
+    assert build() is not None
+
+
+def test_a_build_that_is_told_to_stop_leaves_the_table_as_it_was():
+    save(people(40))
+    build()
+    before, stop = rows(), threading.Event()
+
+    def told(words):
+        if words.startswith("writing"):
+            stop.set()
+
+    with pytest.raises(Stopped):
+        build(force=True, tell=told, stop=stop)
+    assert Build.objects.current().neighbours
+    sweep(keep=Build.objects.current())
+    assert rows() == before
+
+
+def test_a_build_killed_at_any_moment_changes_nothing_and_the_next_one_mends_all(start):
+    save(people(300, films=400, each=60))
+    finished = build()
+    before = recommend.recommend(1)
+    for words in ("reading", "counting", "weighing", "writing"):
+        process = start("build_recommendations", "--force")
+        process.wait_for_line(words)
+        process.kill()
+        serving = Build.objects.current()
+        assert serving.pk == finished.pk or "switching" in process.output
+        assert Neighbour.objects.filter(build_id=serving.pk).exclude(movie_id=0).count() == finished.neighbours
+        assert recommend.recommend(1) == before
+        lease_runs_out()
+    again = build(force=True)
+    assert Neighbour.objects.exclude(build_id__in=[serving.pk, again.pk]).count() == 0
+    assert recommend.recommend(1) == before
+
+
+def lease_runs_out():
+    """What half a minute does to the lease of a killed process."""
+    Lease.objects.filter(name="ratings.recommendations").delete()
+    if settings.REDIS_URL:
+        redis_client().delete("lease:ratings.recommendations")
+
+
+def test_two_builds_do_not_work_beside_each_other():
+    save(people(20))
+    busy = pytest.raises(CommandError, match="Another process is building")
+    with only_one("ratings.recommendations"), busy:
+        call_command("build_recommendations")
+    assert not Build.objects.exists()
+
+
+def test_the_command_shows_what_it_does_and_what_came_of_it(capsys):
+    save(people(40))
+    call_command("build_recommendations")
+    call_command("build_recommendations")
+    said = capsys.readouterr().out
+    assert "reading the ratings\n" in said
+    assert "neighbours of 30 films, from" in said
+    assert "ratings of 40 people" in said
+    assert "Little has changed" in said
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL's client is not Python's")
+def test_a_plain_client_reads_and_writes_the_table():
+    save(people(40))
+    build()
+    with sqlite3.connect(connection.settings_dict["NAME"]) as client:
+        found = client.execute("SELECT COUNT(*), MIN(place), MAX(place) FROM neighbours").fetchone()
+        client.execute("INSERT INTO neighbours VALUES (999, 1, 2, 0.5, 1)")
+    client.close()
+    assert found == (Neighbour.objects.count() - 1, 0, 10)
+
+
+def test_films_that_the_neighbours_lead_to_and_we_lack_are_wanted(tmp_path):
+    save(people(40))
+    build(Archive(movielens(tmp_path)))
+    wanted = set(WantedFilm.objects.values_list("movie_id", flat=True))
+    assert wanted == set(range(101, 131))
+    assert all(film.wanted for film in WantedFilm.objects.all())
+
+
+# --- By night, in a process of its own
+
+
+def test_the_build_is_due_once_a_night_and_as_soon_as_there_is_a_rating():
+    assert not nightly.is_due()
+    save(people(20))
+    assert nightly.is_due()
+    assert build_recommendations() == "due"
+    build()
+    assert not nightly.is_due()
+    Build.objects.update(started_at=1)
+    assert nightly.is_due()
+    build(force=True)
+    assert not nightly.is_due()
+
+
+def test_builds_that_never_end_are_not_begun_for_ever():
+    save(people(20))
+    for _again in range(nightly.TRIES):
+        assert nightly.is_due()
+        Build.objects.create(started_at=2_000_000_000)
+    assert not nightly.is_due()
+
+
+def test_workers_and_bots_do_not_load_numpy():
+    script = (
+        "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'tests.settings'; django.setup();"
+        "import ratings.bot, ratings.tasks, ratings.recommend, config.schedules;"
+        "print(sorted(name for name in sys.modules if name in ('numpy', 'scipy', 'ratings.build')))"
+    )
+    found = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+# --- MovieLens
+
+
+def movielens(folder, people_count=60, ratings=None, links=None):
+    """A small archive in MovieLens' shape, with made-up people; MovieLens' film n is TMDb's 100 + n."""
+    rated = people(people_count, seed=7)
+    lines = [
+        f"{person},{film},{value / 2},{1000 + place}"
+        for person, mine in rated.items()
+        for place, (film, value) in enumerate(mine.items())
+    ]
+    text = "userId,movieId,rating,timestamp\n" + "\n".join(lines) + "\n" if ratings is None else ratings
+    known = "".join(f"{n},{n:07d},{100 + n}\n" for n in range(1, 31))
+    (folder / "ratings.csv").write_text(text)
+    (folder / "links.csv").write_text("movieId,imdbId,tmdbId\n" + known if links is None else links)
+    return folder
+
+
+def zipped(folder):
+    with zipfile.ZipFile(folder / "archive.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        for name in ("ratings.csv", "links.csv"):
+            file.write(folder / name, f"ml-made-up/{name}")
+    return folder / "archive.zip"
+
+
+def test_an_archive_is_learned_from_and_nobody_of_it_is_written_down(tmp_path, capsys):
+    call_command("build_recommendations", "--movielens", str(zipped(movielens(tmp_path))))
+    run = Build.objects.current()
+    assert (run.people, run.archive_people) == (0, 60)
+    assert run.neighbours > 300
+    assert not User.objects.exists()
+    assert not Rating.objects.exists()
+    assert not Movie.objects.exists()
+    assert "no commercial use" in capsys.readouterr().out
+
+
+def test_an_archive_is_learned_from_every_night_until_it_is_given_up(tmp_path):
+    folder = movielens(tmp_path)
+    call_command("build_recommendations", movielens=str(folder))
+    call_command("build_recommendations", force=True)
+    assert Build.objects.current().archive_people == 60
+    save(people(20))
+    call_command("build_recommendations", without_movielens=True)
+    assert Build.objects.current().archive_people == 0
+    call_command("build_recommendations", movielens=str(folder))
+    (folder / "ratings.csv").unlink()
+    with pytest.raises(CommandError, match="no such file"):
+        call_command("build_recommendations", force=True)
+    assert Build.objects.current().archive_people == 60
+
+
+HEADER = "userId,movieId,rating,timestamp\n"
+
+
+@pytest.mark.parametrize(
+    ("ratings", "links", "why"),
+    [
+        ("", None, "no MovieLens file"),
+        ("Title,Year\nDune,2021\n", None, "no MovieLens file"),
+        (HEADER, None, "no rating of a film"),
+        (HEADER + "1,1,4.0,5\n1,two,4.0,5\n", None, "ratings.csv, after 0 ratings"),
+        (HEADER + "1,1,4.0\n", None, "ratings.csv, after 0 ratings"),
+        (HEADER + "1,1,50,5\n", None, "no rating of 0.5-5 stars"),
+        (HEADER + "1,1,nan,5\n", None, "no rating of 0.5-5 stars"),
+        (HEADER + "2,1,4.0,5\n1,2,4.0,5\n", None, "not sorted"),
+        (HEADER + "1,999999,4.0,5\n", None, "no rating of a film"),
+        (None, "movieId,imdbId,tmdbId\n1,0000001,\n", "holds no TMDb ids"),
+        (None, "movieId,imdbId,tmdbId\n1,0000001,x\n", "links.csv"),
+    ],
+)
+def test_what_is_no_archive_is_refused_in_words_and_changes_nothing(tmp_path, ratings, links, why):
+    save(people(20))
+    build()
+    before = Build.objects.current().pk
+    movielens(tmp_path, ratings=ratings, links=links)
+    with pytest.raises(CommandError, match=why):
+        call_command("build_recommendations", movielens=str(tmp_path))
+    assert Build.objects.current().pk == before
+
+
+def test_a_broken_or_missing_archive_is_refused_in_words(tmp_path):
+    whole = zipped(movielens(tmp_path)).read_bytes()
+    broken = tmp_path / "broken.zip"
+    for content in (b"", b"no zip at all", whole[: len(whole) // 2]):
+        broken.write_bytes(content)
+        with pytest.raises(ArchiveError):
+            Archive(broken)
+    damaged = bytearray(whole)
+    damaged[200:400] = b"\xff" * 200
+    broken.write_bytes(damaged)
+    with pytest.raises(ArchiveError):
+        list(Archive(broken).chunks())
+    for path in (tmp_path / "nowhere", tmp_path / "nowhere.zip"):
+        with pytest.raises(ArchiveError, match="no such file"):
+            Archive(path)
+    (tmp_path / "links.csv").write_bytes(b"movieId,imdbId,tmdbId\n\xff\xfe\n")
+    with pytest.raises(ArchiveError, match="not a text"):
+        Archive(tmp_path)
+
+
+def test_ratings_of_unknown_films_are_left_out_and_counted(tmp_path, capsys):
+    folder = movielens(tmp_path)
+    with open(folder / "ratings.csv", "a") as file:
+        file.write("61,5,4.0,5\n61,4000000,4.0,6\n62,31,3.0,5\n")
+    call_command("build_recommendations", movielens=str(folder))
+    assert "2 ratings of films without a TMDb id were left out" in capsys.readouterr().out
+    assert Build.objects.current().archive_people == 62
+
+
+# --- To be judged from outside
+
+
+def csv_of(rated):
+    lines = [f"{p},{film},{value},{t}" for p, mine in rated.items() for t, (film, value) in enumerate(mine.items())]
+    return "user,item,rating,rated_at\n" + "\n".join(lines) + "\n"
+
+
+def judged(folder):
+    call_command("evaluate_recommendations", str(folder), output=str(folder / "recs.csv"))
+    lines = (folder / "recs.csv").read_text().split()
+    assert lines[0] == "user,item,rank"
+    lists = {}
+    for line in lines[1:]:
+        user, item, rank = map(int, line.split(","))
+        lists.setdefault(user, []).append(item)
+        assert rank == len(lists[user])
+    return lists
+
+
+def test_an_evaluation_writes_twenty_new_films_for_each_person(tmp_path):
+    rated = people(60, films=80, each=15)
+    (tmp_path / "train.csv").write_text(csv_of(rated))
+    lists = judged(tmp_path)
+    assert lists.keys() == rated.keys()
+    assert all(len(set(films)) == 20 for films in lists.values())
+    assert not any(set(films) & set(rated[person]) for person, films in lists.items())
+    right = sum(film % 2 == person % 2 for person, films in lists.items() for film in films[:5])
+    assert right > 0.8 * 5 * 60
+    viewer = recommend.Viewer.of(1)
+    assert lists[1] == recommend.ranked(viewer, 20)
+
+
+def test_people_of_profiles_come_after_the_build(tmp_path):
+    (tmp_path / "train.csv").write_text(csv_of(people(60, films=80)))
+    strangers = {person + 1000: mine for person, mine in people(5, films=80, seed=9).items()}
+    (tmp_path / "profiles.csv").write_text(csv_of(strangers))
+    assert judged(tmp_path).keys() == strangers.keys()
+    assert Build.objects.current().people == 60
+
+
+def test_an_evaluation_refuses_a_database_that_is_not_empty(tmp_path):
+    (tmp_path / "train.csv").write_text(csv_of(people(5)))
+    User.objects.create(pk=1)
+    with pytest.raises(CommandError, match="not empty"):
+        judged(tmp_path)
+    assert not Movie.objects.exists()
+
+
+@pytest.mark.parametrize("line", ["1,2", "1,2,eleven,5", "1,2,11,5", "1,0,5,5", "1,2,nan,5", "x,2,5,5", "1,2,5,"])
+def test_an_evaluation_says_which_line_is_wrong(tmp_path, line):
+    (tmp_path / "train.csv").write_text(csv_of({1: {1: 5}}) + line + "\n")
+    with pytest.raises(CommandError, match=r"train\.csv:3"):
+        judged(tmp_path)
