@@ -1,6 +1,8 @@
 """The project's settings for its own tests: no .env, a database of this run alone, no stand-in at its usual port."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -14,11 +16,16 @@ for name in (
     "TMDB_WEB_URL",
 ):
     os.environ.pop(name, None)
+if os.environ.get("REDIS_URL"):  # each worker of pytest-xdist (gw0, gw1 …) empties a Redis database of its own
+    server, number = os.environ["REDIS_URL"].rsplit("/", 1)
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    os.environ["REDIS_URL"] = f"{server}/{int(number) - worker}"
 
 from config.settings import *  # noqa: E402, F403
 from config.settings import DATABASES, SQLITE  # noqa: E402
 
 SCRATCH = Path(tempfile.mkdtemp(prefix="kinoteka-tests-"))
+atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 DATABASES["default"]["TEST"] = {
     # a file, not memory: real processes open it too
     "NAME": str(SCRATCH / "test.sqlite3") if SQLITE else f"test_kinoteka_{os.getpid()}",
