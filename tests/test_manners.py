@@ -1,6 +1,6 @@
 """How the bot behaves: what it answers to what it does not understand, and when Telegram or we fail."""
 
-import secrets
+import random
 
 import pytest
 
@@ -127,7 +127,7 @@ def test_anything_that_is_no_text_gets_a_hint(anna, sandbox, handle, kind):
 
 
 @pytest.mark.parametrize(
-    "data", ["", "nonsense", ":::", "rate", "🎬" * 16, *(secrets.token_bytes(48).hex()[:64] for _ in range(3))]
+    "data", ["", "nonsense", ":::", "rate", "🎬" * 16, *(random.Random(n).randbytes(32).hex() for n in range(3))]
 )
 def test_a_button_that_a_changed_app_made_up_is_politely_refused(ask, anna, sandbox, handle, data):
     card = ask("/movie 603")
