@@ -154,19 +154,14 @@ def test_one_id_goes_through_update_job_and_request(sandbox, start):
         assert all({"time", "level", "logger", "message"} <= line.keys() for line in found)
         return found
 
-    handled = wait_until(
-        lambda: [x for x in lines(bot) if x["message"].startswith("update ") and "handled" in x["message"]],
-        explain=lambda: bot.output,
-    )
+    def ids_of(process, words):
+        return {line["id"] for line in lines(process) if "id" in line and line["message"].startswith(words)}
+
     worker = start("qcluster", Q_WORKERS="1", **options)
-    ids = {line["id"] for line in handled}
-    assert all(id.startswith("u") for id in ids)
-
-    def asked_by_the_update():
-        return [x for x in lines(worker) if x.get("id") in ids and x["message"].startswith("TMDb: GET /account/")]
-
-    wait_until(asked_by_the_update, 60, lambda: worker.output)
-    assert [x for x in lines(bot) if x.get("id") in ids and x["message"] == "Telegram: sendMessage: 200"]
+    asked = wait_until(lambda: ids_of(worker, "TMDb: GET /account/"), 60, lambda: worker.output)
+    assert all(id.startswith("u") for id in asked)
+    wait_until(lambda: asked <= ids_of(bot, "update "), explain=lambda: bot.output)
+    assert asked <= ids_of(bot, "Telegram: sendMessage: 200")
 
 
 def test_on_a_terminal_logs_are_lines_for_people(sandbox, start):
