@@ -13,6 +13,8 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.db import connections
+from django_q.models import OrmQ
+from django_q.signing import SignedPackage
 
 from config.turns import redis_client
 from sandbox.server import Sandbox
@@ -30,6 +32,13 @@ def nothing_counted_yet(monkeypatch):
     monkeypatch.setattr(signs, "_swept_at", 0.0)
 
 
+@pytest.fixture(autouse=True)
+def empty_redis():
+    """No test finds in Redis what another left there."""
+    if django_settings.REDIS_URL:
+        redis_client().flushdb()
+
+
 @pytest.fixture
 def sandbox(settings, monkeypatch, transactional_db):
     """A Telegram and a TMDb of this test alone; settings point at them."""
@@ -37,8 +46,6 @@ def sandbox(settings, monkeypatch, transactional_db):
     from config.bot import bot
 
     cache.clear()  # it is no table of Django's, so no test's end empties it
-    if settings.REDIS_URL:
-        redis_client().flushdb()
 
     with Sandbox() as sandbox:
         settings.TELEGRAM_API_URL = sandbox.telegram_api_url
@@ -143,6 +150,15 @@ def start(environment):
     yield begin
     for process in running:
         process.kill()
+
+
+def queued():
+    """The functions of the jobs that wait, in order, be the queue in Redis or in the database."""
+    if django_settings.REDIS_URL:
+        packages = redis_client().lrange(f"django_q:{django_settings.Q_CLUSTER['name']}:q", 0, -1)
+    else:
+        packages = OrmQ.objects.order_by("id").values_list("payload", flat=True)
+    return [SignedPackage.loads(package)["func"] for package in packages]
 
 
 def wait_until(condition, seconds=30, explain=lambda: ""):

@@ -13,7 +13,6 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
-from django_q.models import OrmQ
 from PIL import Image
 
 from config import figures, signs
@@ -26,6 +25,7 @@ from movies.tasks import refresh_movies
 from movies.tmdb import TMDb
 from posters.tasks import download_posters, upload_posters
 from ratings.models import Import, Rating
+from tests.conftest import queued
 from users.models import SyncStatus, User
 
 pytestmark = pytest.mark.django_db
@@ -79,7 +79,7 @@ def act(client, address, action, *rows, **more):
 
 
 def bells():
-    return [job.func() for job in OrmQ.objects.all()]
+    return queued()
 
 
 def test_films_are_filtered_by_poster_status(operator, matrix, film):

@@ -11,13 +11,14 @@ from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.urls import reverse
 from django.utils import timezone
-from django_q.models import Failure, OrmQ, Schedule, Task
+from django_q.models import Failure, Schedule, Task
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.schedules import CLOCK, write_schedules
 from movies.models import Movie, PosterStatus
 from ratings.models import Import, Rating
+from tests.conftest import queued
 from users.models import SyncStatus, User
 
 pytestmark = pytest.mark.django_db
@@ -98,7 +99,7 @@ def test_support_has_no_actions(member, rows):
         act(client, page, action, pk, confirmed="1")
     assert User.objects.get(pk=501).sync_status == SyncStatus.IMPORTED
     assert User.objects.get(pk=501).connected
-    assert not OrmQ.objects.exists()
+    assert queued() == []
 
 
 def test_operators_see_everything_and_act_but_manage_no_accounts(member, rows):
@@ -205,7 +206,7 @@ def test_a_failed_job_is_shown_by_its_cause_and_resubmitted(member):
     assert "users.tasks.end_sessions: ValueError: ***" in front.text
     assert "5e55105e" not in front.text
     act(client, "django_q_failure", "resubmit", "a" * 32)
-    assert [queued.func() for queued in OrmQ.objects.all()] == ["users.tasks.end_sessions"]
+    assert queued() == ["users.tasks.end_sessions"]
     assert not Failure.objects.exists()
 
 

@@ -52,7 +52,7 @@ def test_a_poster_does_not_wait_for_an_import_that_hangs(sandbox, start, setting
     assert "import_ratings" not in workers[1].output
 
 
-@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite needs no pool")
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite needs no pool")
 def test_many_threads_share_a_few_connections_because_none_holds_one_while_telegram_answers(
     sandbox, environment, settings
 ):

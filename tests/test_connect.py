@@ -3,8 +3,8 @@
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from django_q.models import OrmQ
 
+from tests.conftest import queued
 from users.models import OldSession, SyncStatus, User
 
 pytestmark = pytest.mark.django_db
@@ -62,7 +62,7 @@ def test_who_has_approved_is_linked_and_the_import_is_queued(ask, anna, sandbox,
     assert (user.pk, user.tmdb_account_id) == (anna.id, sandbox.tmdb.account("demo").id)
     assert user.sync_status == SyncStatus.QUEUED
     assert sandbox.tmdb.sessions[user.session_id] is sandbox.tmdb.account("demo")
-    assert OrmQ.objects.count() == 1
+    assert len(queued()) == 1
     assert question.buttons == []
     assert "import is queued" in anna.chat[-1].text
 

@@ -1,0 +1,139 @@
+"""From SQLite to PostgreSQL with everything, once and for real."""
+
+import contextlib
+import sqlite3
+import uuid
+
+import psycopg
+import pytest
+from django.db import connection
+
+from tests.conftest import wait_until
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="the way leads to PostgreSQL"),
+]
+
+GROW = """
+import time
+from datetime import date
+from decimal import Decimal
+from django.contrib.auth.models import Group, User as Operator
+from django.utils import timezone
+from django_q.models import Task
+from config.models import Count, Heartbeat, Update
+from movies.models import Movie
+from ratings.models import Import, PendingWrite, Rating
+from users.models import OldSession, User
+Movie.objects.bulk_create(
+    Movie(id=n, title=f"Фильм {n} «Ё» 'q' \\\\ \\t \\n %s 🎬", original_title="a\\0b" if n == 7 else "x",
+          release_date=date(1900 + n % 120, 1 + n % 12, 1) if n % 5 else None, vote_average=n % 100 / 10,
+          popularity=n / 7, poster_path="/p.jpg", poster_status=2, telegram_file_id=f"file-{n}", width=2000, height=9)
+    for n in range(1, 12001)
+)
+for n in range(1, 31):
+    user = User.objects.create(pk=7_000_000_000 + n)
+    if n % 2:
+        user.connect(n, "5e55" * 10)
+    Rating.objects.bulk_create(
+        Rating(user=user, movie_id=m, tmdb_rating=value, normalized_rating=max(Decimal(1), value), rated_at=m)
+        for m in range(n, 600, 3) for value in [Decimal(m % 20 + 1) / 2])
+    names = {"left_out": {"1": {"title": "т"}}}
+    Import.objects.create(user=user, started_at=1, crawl={"page": n, "seen": ["é", None, 1.5]}, names=names)
+PendingWrite.objects.create(user=user, movie_id=5, rating=None, base=Decimal("7.5"))
+OldSession.objects.create(session_id="x")
+operator = Operator.objects.create_superuser("root", password="p")
+Group.objects.create(name="friends").user_set.add(operator)
+now = timezone.now()
+values = {"args": (1, "é"), "kwargs": {"k": {1, 2}}, "result": [None]}
+Task.objects.create(id="a" * 32, name="one", func="f", started=now, stopped=now, **values)
+Update.objects.create(update_id=2**40, chat="1", body="{}", received_at=1.5)
+Heartbeat.objects.create(kind="bot", name="here", seen_at=time.time())
+Count.objects.create(name="x", minute=60, number=2**40)
+"""
+SUMS = """
+import hashlib
+from django.apps import apps
+from django.db import connection
+for model in apps.get_models(include_auto_created=True):
+    if model._meta.managed and not model._meta.proxy:
+        fields = [f.attname for f in model._meta.concrete_fields if f.column]
+        rows = sorted(repr(row).replace("\\\\x00", "") for row in model._base_manager.values_list(*fields))
+        print("SUM", model._meta.db_table, len(rows), hashlib.sha256("".join(rows).encode()).hexdigest()[:16])
+"""
+
+
+@pytest.fixture
+def empty_postgres():
+    """The address of a new database on the server of the tests."""
+    name = f"test_move_{uuid.uuid4().hex[:8]}"
+    server = connection.settings_dict
+    address = "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}".format(**server)
+    with psycopg.connect(f"{address}/postgres", autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        yield f"{address}/{name}"
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def run(start, *command, **variables):
+    process = start(*command, **{"REDIS_URL": "", **variables})
+    assert process.wait(120) == 0, process.output
+    return process
+
+
+def sums(start, url):
+    process = run(start, "shell", "--verbosity", "0", "-c", SUMS, DATABASE_URL=url)
+    wait_until(lambda: any("user_movie_ratings" in line for line in process.lines))
+    return {line.split()[1]: line.split()[2:] for line in process.lines if line.startswith("SUM ")}
+
+
+def test_everything_is_carried_over_counted_and_works_on(start, tmp_path, empty_postgres):
+    sqlite = f"sqlite:///{tmp_path / 'grown.sqlite3'}"
+    run(start, "migrate", "--verbosity", "0", DATABASE_URL=sqlite)
+    run(start, "shell", "--verbosity", "0", "-c", GROW, DATABASE_URL=sqlite)
+    before = sums(start, sqlite)
+    assert before["user_movie_ratings"][0] == str(sum(len(range(n, 600, 3)) for n in range(1, 31)))
+
+    move = run(start, "move_data", "--from", sqlite, "--to", empty_postgres, DATABASE_URL=sqlite)
+    wait_until(lambda: "are in PostgreSQL" in move.output)
+    assert any(line.split() == ["movies", "12000", "→", "12000"] for line in move.lines), move.output
+    assert sums(start, empty_postgres) == before
+
+    again = start("move_data", "--from", sqlite, "--to", empty_postgres)
+    assert again.wait() != 0
+    assert "The target is not empty" in again.output
+    assert "Traceback" not in again.output
+
+    new = """
+from ratings.models import Import
+from users.models import User
+assert Import.objects.create(user=User.objects.create(pk=1), started_at=1).pk == 31
+assert User.objects.get(pk=7_000_000_001).session_id == "5e55" * 10
+"""
+    run(start, "shell", "--verbosity", "0", "-c", new, DATABASE_URL=empty_postgres)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "words"),
+    [
+        ("sqlite:////nowhere/at/all.sqlite3", "postgres://x@127.0.0.1:9/x", "There is no file"),
+        ("postgres://x@127.0.0.1:9/x", "postgres://x@127.0.0.1:9/x", "The source must be SQLite"),
+        ("nonsense", "postgres://x@127.0.0.1:9/x", "The source must be SQLite"),
+    ],
+)
+def test_a_move_that_cannot_be_made_is_said_in_one_sentence(start, source, target, words):
+    move = start("move_data", "--from", source, "--to", target)
+    assert move.wait() != 0
+    assert words in move.output
+    assert "Traceback" not in move.output
+
+
+def test_a_source_of_another_version_is_refused(start, tmp_path, empty_postgres):
+    sqlite = f"sqlite:///{tmp_path / 'old.sqlite3'}"
+    run(start, "migrate", "--verbosity", "0", DATABASE_URL=sqlite)
+    with contextlib.closing(sqlite3.connect(tmp_path / "old.sqlite3", isolation_level=None)) as old:
+        old.execute("DELETE FROM django_migrations WHERE app = 'config' AND name > '0003'")
+    move = start("move_data", "--from", sqlite, "--to", empty_postgres)
+    assert move.wait() != 0
+    assert "another version" in move.output
