@@ -10,6 +10,8 @@ CLOCK = {
     "write ratings": ("ratings.tasks.write_ratings", 1),
     "import files": ("ratings.tasks.import_files", 1),
     "build recommendations": ("ratings.tasks.build_recommendations", 30),
+    "ask TMDb for neighbours": ("ratings.tasks.ask_tmdb", 5),
+    "fetch wanted films": ("ratings.tasks.fetch_wanted_films", 5),
     "download posters": ("posters.tasks.download_posters", 1),
     "upload posters": ("posters.tasks.upload_posters", 1),
     "refresh films": ("movies.tasks.refresh_movies", 60),

@@ -11,6 +11,7 @@ from enum import Enum
 from django.conf import settings
 from django.core.cache import cache
 from django.db.models import Case, IntegerField, Q, Value, When
+from django.utils.module_loading import import_string
 
 from movies.models import FROM_THE_START, Movie, PosterNeed, PosterStatus, searchable
 from movies.tmdb import NotFound, TMDb, TMDbError, Unavailable
@@ -181,6 +182,7 @@ TITLE_AND_YEAR = re.compile(r"(?P<title>.*\S)[\s,]+\(?(?P<year>(?:18|19|20)\d\d)
 LONGEST_QUERY = 200  # characters; TMDb's longest title has fewer
 THIN = 5  # fewer films than this, none of them of just this title, and TMDb is asked
 MOST = 50  # films of the table for one query
+LEARNED = "ratings.recommend.similar"  # upward by name: ids of the films that go with a film
 ASKED_FOR = 24 * 3600  # seconds for which TMDb is not asked the same again
 
 
@@ -385,7 +387,12 @@ def key_of(query):
 
 
 def similar_movies(movie_id, viewer=None):
-    """The films TMDb shows beside this one. Raises TMDbError."""
+    """The films that people like beside this one, as far as the bot has learned it, else those TMDb shows.
+
+    Raises TMDbError.
+    """
+    if learned := others(import_string(LEARNED)(movie_id), [], viewer):
+        return learned
     ids = kept_or_asked(f"similar:{movie_id}", lambda tmdb: tmdb.recommendations(movie_id))
     return others([id for id in ids if id != movie_id], [], viewer)
 

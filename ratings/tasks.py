@@ -11,7 +11,7 @@ from telebot.apihelper import ApiException
 from config.bot import bot
 from config.jobs import async_task, stop_event
 from config.telegram import TelegramUnavailable
-from ratings import csv_import, csv_report, nightly
+from ratings import csv_import, csv_report, first_day, nightly
 from ratings.importer import begin, import_queued, may_be_quick, queued_now
 from ratings.models import Import
 from ratings.writeback import write_pending
@@ -120,3 +120,16 @@ def build_recommendations():
 def build_apart():
     """Learn the neighbours anew in a process of its own."""
     return nightly.build_apart(stop_event())
+
+
+def ask_tmdb():
+    """Ask TMDb what it shows beside the films that people love, while the bot knows few people."""
+    return f"{first_day.ask_tmdb(SLICE, stop_event())} asked"
+
+
+def fetch_wanted_films():
+    """Fetch films that recommendations lead to and that the table lacks; a long list goes on at once."""
+    fetched, left = first_day.fetch_wanted(SLICE, stop_event())
+    if fetched and left:
+        async_task("ratings.tasks.fetch_wanted_films")
+    return f"{fetched} fetched, {left} to do"

@@ -1,0 +1,106 @@
+"""What TMDb knows and a young bot does not: films beside those that people love, and films that only an archive names.
+
+The workers ask, never while a person waits; what TMDb says of a film is kept for months.
+"""
+
+import logging
+import time
+
+from django.db import transaction
+from django.db.models import Count, Exists, OuterRef
+
+from config.turns import only_one
+from movies.catalogue import fetch_movie, movies_in, save_movies
+from movies.models import Movie, PosterNeed
+from movies.tmdb import NotFound, Refused, TMDb, TMDbError
+from ratings.models import Build, Rating, TMDbAsked, TMDbNeighbour, WantedFilm
+from ratings.recommend import TMDB_UNTIL
+from users.models import User
+
+log = logging.getLogger(__name__)
+
+LOVED = 8  # ratings from which a film says what somebody loves
+KEPT = 120 * 86_400  # seconds until TMDb is asked for a film's neighbours again
+MOST_NEIGHBOURS = 20  # of a film; a page of TMDb's
+GONE = 30 * 86_400  # seconds until a film that TMDb does not have is asked for again
+LATER = 3600  # seconds until one that it would not give is
+
+
+def ask_tmdb(seconds, stop):
+    """Ask TMDb for the films beside those that people love, the most loved first; returns for how many it answered."""
+    asked = 0
+    deadline = time.monotonic() + seconds
+    with only_one("ratings.ask_tmdb") as free:
+        films = loved_films() if free and are_few() else []
+        for movie_id in films:
+            if stop.is_set() or time.monotonic() > deadline:
+                break
+            try:
+                found = movies_in(TMDb().recommendations(movie_id))
+            except (NotFound, Refused):
+                found = []
+            except TMDbError as error:
+                log.warning("film %s: TMDb does not say what is beside it: %s", movie_id, error)
+                break
+            keep(movie_id, found)
+            asked += 1
+    return asked
+
+
+def are_few():
+    """Whether what TMDb says still counts: while we learn from few people."""
+    build = Build.objects.current()
+    people = build.everybody if build else User.objects.count()
+    return people < TMDB_UNTIL
+
+
+def loved_films(most=500):
+    """Ids of the films that most people love among those TMDb has not been asked for lately."""
+    lately = TMDbAsked.objects.filter(movie_id=OuterRef("movie_id"), asked_at__gt=int(time.time()) - KEPT)
+    loved = Rating.objects.filter(~Exists(lately), normalized_rating__gte=LOVED)
+    counted = loved.values("movie_id").annotate(people=Count("user_id")).order_by("-people", "movie_id")
+    return list(counted.values_list("movie_id", flat=True)[:most])
+
+
+def keep(movie_id, films):
+    """Let these be TMDb's neighbours of a film, in this order; films that are new come into the table."""
+    films = [film for film in films if film.pk != movie_id][:MOST_NEIGHBOURS]
+    with transaction.atomic():
+        save_movies(films)
+        TMDbNeighbour.objects.filter(movie_id=movie_id).delete()
+        TMDbNeighbour.objects.bulk_create(
+            [TMDbNeighbour(movie_id=movie_id, place=place, neighbour_id=film.pk) for place, film in enumerate(films, 1)]
+        )
+        TMDbAsked.objects.update_or_create(pk=movie_id, defaults={"asked_at": int(time.time())})
+
+
+def fetch_wanted(seconds, stop):
+    """Fetch films that recommendations lead to and that we lack, with posters to follow; how many came, and are due."""
+    fetched = 0
+    deadline = time.monotonic() + seconds
+    with only_one("ratings.fetch_wanted") as free:
+        if not free:
+            return 0, 0
+        for film in due().order_by("-wanted", "movie_id")[:2000]:
+            if stop.is_set() or time.monotonic() > deadline:
+                break
+            wanted = WantedFilm.objects.filter(pk=film.pk)
+            if Movie.objects.filter(pk=film.pk).exists():
+                wanted.delete()
+                continue
+            try:
+                save_movies([fetch_movie(film.pk, TMDb())], PosterNeed.SOMEDAY)
+            except (NotFound, Refused):
+                wanted.update(next_try_at=int(time.time()) + GONE)
+                continue
+            except TMDbError as error:
+                log.warning("film %s is wanted and does not come: %s", film.pk, error)
+                wanted.update(next_try_at=int(time.time()) + LATER)
+                break
+            wanted.delete()
+            fetched += 1
+    return fetched, due().count()
+
+
+def due():
+    return WantedFilm.objects.filter(next_try_at__lte=int(time.time()))

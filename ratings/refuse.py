@@ -1,0 +1,26 @@
+"""Films that a person calls not interesting: remembered, held against their neighbours a little, taken back at will."""
+
+import time
+
+from movies.models import Movie
+from ratings.models import NotInteresting
+
+
+def refuse(user, movie_id):
+    """Let the film be one that the person does not want recommended, whatever it was."""
+    NotInteresting.objects.bulk_create(
+        [NotInteresting(user=user, movie_id=movie_id, said_at=int(time.time()))], ignore_conflicts=True
+    )
+
+
+def allow(user_id, movie_id):
+    """Let the film be recommended again."""
+    NotInteresting.objects.filter(user_id=user_id, movie_id=movie_id).delete()
+
+
+def refused(user_id):
+    """The films that the person does not want recommended, the latest first."""
+    said = NotInteresting.objects.filter(user_id=user_id).order_by("-said_at", "movie_id")
+    ids = list(said.values_list("movie_id", flat=True))
+    movies = Movie.objects.seen_by(user_id).in_bulk(ids)
+    return [movies[id] for id in ids]

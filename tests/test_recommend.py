@@ -1,0 +1,431 @@
+"""/recommend: films to see next with reasons, what the person says of them, and what a young bot does alone."""
+
+import threading
+from decimal import Decimal
+
+import pytest
+
+from movies.models import Movie, PosterStatus
+from ratings import first_day, recommend
+from ratings.models import Build, Neighbour, NotInteresting, Rating, TMDbAsked, TMDbNeighbour, WantedFilm
+from ratings.tasks import ask_tmdb, fetch_wanted_films
+from users.models import User
+
+pytestmark = pytest.mark.django_db
+
+LOVED, OTHER = 1, 2  # films that neighbours are known of
+CANDIDATES = range(101, 141)
+
+
+@pytest.fixture
+def anna(sandbox):
+    return sandbox.telegram.person("Anna", language_code="en")
+
+
+@pytest.fixture
+def films():
+    """Two films to rate, and forty to recommend, of four decades and three lengths."""
+    Movie.objects.bulk_create(
+        [
+            Movie(pk=LOVED, title="Dune & Sand", release_date="2021-09-15", runtime=155, vote_count=900, details_at=1),
+            Movie(pk=OTHER, title="Other", release_date="1999-09-15", runtime=90, vote_count=800, details_at=1),
+            *(
+                Movie(
+                    pk=pk,
+                    title=f"Film {pk}",
+                    release_date=f"{1950 + 20 * (pk % 4)}-05-01",
+                    runtime=(80, 120, 160)[pk % 3],
+                    vote_average=7,
+                    vote_count=1000 - pk,
+                    details_at=1,
+                )
+                for pk in CANDIDATES
+            ),
+        ]
+    )
+
+
+@pytest.fixture
+def learned(films):
+    """Neighbours: LOVED leads to 101, 102, … in this order, OTHER to the same films the other way round."""
+    return learn(
+        [(LOVED, pk, 1 / (pk - 100)) for pk in CANDIDATES] + [(OTHER, pk, 1 / (141 - pk)) for pk in CANDIDATES]
+    )
+
+
+def learn(rows, people=500, places=None):
+    build = Build.objects.create(started_at=1, finished_at=2, people=people)
+    everybody = [(0, pk, 0.001 * (200 - pk)) for pk in CANDIDATES]
+    Neighbour.objects.bulk_create(
+        [
+            Neighbour(
+                build_id=build.pk,
+                movie_id=one,
+                neighbour_id=other,
+                weight=weight,
+                place=(places or {}).get((one, other), 0),
+            )
+            for one, other, weight in [*rows, *everybody]
+        ]
+    )
+    return build
+
+
+def rate(person, movie_id, value=9, at=5):
+    User.objects.get_or_create(pk=person.id)
+    Rating.objects.create(user_id=person.id, movie_id=movie_id, normalized_rating=Decimal(value), rated_at=at)
+
+
+def ask(person, handle, text="/recommend"):
+    person.send(text)
+    handle()
+    return person.chat[-1]
+
+
+def tap(person, message, handle, text=None, data=None):
+    """Press a button; with `data` that none has, as a changed app would."""
+    if data and data not in [button.data for button in buttons(message)]:
+        button = buttons(message)[0]
+        true, button.raw["callback_data"] = button.raw["callback_data"], data
+        query = person.press(message, data=data)
+        button.raw["callback_data"] = true
+    else:
+        query = person.press(message, text, data)
+    handle()
+    return query.answer
+
+
+def buttons(message):
+    return [button for row in message.buttons for button in row]
+
+
+def ids(message, kind):
+    return [int(button.data.split(":")[1]) for button in buttons(message) if (button.data or "").startswith(f"{kind}:")]
+
+
+def listed(message):
+    """The films of a list of recommendations."""
+    return ids(message, "seen")
+
+
+def test_ten_films_each_with_a_button_to_its_card_and_a_reason(anna, handle, learned):
+    rate(anna, LOVED, 9)
+    message = ask(anna, handle)
+    assert listed(message) == list(range(101, 111))
+    assert message.text.count("because you rated “Dune & Sand” 9") == 10
+    tap(anna, message, handle, text="1")
+    assert anna.chat[-1].caption is not None or "Film 101" in anna.chat[-1].text
+    assert any(button.data == "rate:101:8" for button in buttons(anna.chat[-1]))
+
+
+def test_the_reason_is_the_film_that_carried_most_weight(anna, films):
+    learn([(LOVED, 101, 0.5), (OTHER, 101, 0.4), (OTHER, 102, 0.4), (LOVED, 102, -0.4), (OTHER, 103, 0.2)])
+    rate(anna, LOVED)
+    rate(anna, OTHER)
+    found, _more = recommend.recommend(anna.id)
+    assert [(one.movie.pk, one.because and one.because.pk) for one in found[:3]] == [
+        (101, LOVED),
+        (103, OTHER),
+        (102, OTHER),
+    ]
+    assert found[0].because.mine == 9
+    assert found[3].because is None
+
+
+def test_a_new_rating_counts_at_once_and_a_rated_film_is_gone(anna, handle, learned):
+    rate(anna, LOVED, 10)
+    message = ask(anna, handle)
+    assert listed(message)[0] == 101
+    tap(anna, message, handle, text="1")
+    tap(anna, anna.chat[-1], handle, text="3")
+    assert 101 not in listed(ask(anna, handle))
+    rate(anna, OTHER, 10, at=2_000_000_000)
+    assert 140 in listed(ask(anna, handle))
+
+
+def test_another_page_comes_by_editing_the_message(anna, handle, learned):
+    rate(anna, LOVED)
+    message = ask(anna, handle)
+    tap(anna, message, handle, text="›")
+    assert listed(message) == list(range(111, 121))
+    assert "11. <b>" in message.text or "11. Film" in message.text
+    tap(anna, message, handle, text="‹")
+    assert listed(message) == list(range(101, 111))
+    assert message is anna.chat[-1]
+
+
+def test_not_interesting_is_remembered_counts_and_can_be_undone(anna, handle, learned):
+    rate(anna, LOVED)
+    message = ask(anna, handle)
+    answer = tap(anna, message, handle, data="dull:101:0:any:any")
+    assert "Film 101" in answer.text
+    assert listed(message) == list(range(102, 112))
+    assert listed(ask(anna, handle)) == list(range(102, 112))
+    tap(anna, message, handle, text="Undo: “Film 101”")
+    assert listed(message) == list(range(101, 111))
+    assert not NotInteresting.objects.exists()
+
+
+def test_films_like_one_that_is_not_interesting_come_later(anna, films):
+    learn([(LOVED, 101, 0.5), (LOVED, 102, 0.49), (LOVED, 103, 0.48), (101, 102, 0.9)])
+    rate(anna, LOVED)
+    assert [one.movie.pk for one in recommend.recommend(anna.id)[0][:3]] == [101, 102, 103]
+    NotInteresting.objects.create(user_id=anna.id, movie_id=101, said_at=1)
+    assert recommend.recommend(anna.id)[0][0].movie.pk == 103
+
+
+def test_what_was_not_interesting_can_be_looked_at_and_recommended_again(anna, handle, learned):
+    rate(anna, LOVED)
+    message = ask(anna, handle)
+    for film in (101, 102):
+        tap(anna, message, handle, data=f"dull:{film}:0:any:any")
+    tap(anna, message, handle, text="Not interesting: 2")
+    assert "2 films you called not interesting" in message.text
+    tap(anna, message, handle, text="Recommend again: “Film 102”")
+    assert list(NotInteresting.objects.values_list("movie_id", flat=True)) == [101]
+    tap(anna, message, handle, text="Recommend again: “Film 101”")
+    assert listed(message) == list(range(101, 111))
+
+
+def test_pressed_twice_not_interesting_is_one_row_and_no_error(anna, handle, learned):
+    rate(anna, LOVED)
+    message = ask(anna, handle)
+    for _twice in range(2):
+        assert tap(anna, message, handle, data="dull:101:0:any:any")
+    assert NotInteresting.objects.count() == 1
+    for _twice in range(2):
+        assert tap(anna, message, handle, data="undull:101:0:any:any")
+
+
+def test_seen_it_leads_to_the_card_where_it_is_rated(anna, handle, learned):
+    rate(anna, LOVED)
+    message = ask(anna, handle)
+    answer = tap(anna, message, handle, data="seen:103")
+    assert "Rate it" in answer.text
+    tap(anna, anna.chat[-1], handle, text="7")
+    assert Rating.objects.get(user_id=anna.id, movie_id=103).value == 7
+
+
+def test_a_decade_a_length_and_short_tonight(anna, handle, learned):
+    rate(anna, LOVED)
+    message = ask(anna, handle)
+    tap(anna, message, handle, text="Any decade")
+    tap(anna, message, handle, text="1990s")
+    assert set(listed(message)) == {pk for pk in CANDIDATES if pk % 4 == 2}
+    tap(anna, message, handle, text="Any length")
+    tap(anna, message, handle, text="over 140 min")
+    assert set(listed(message)) == {pk for pk in CANDIDATES if pk % 4 == 2 and pk % 3 == 2}
+    assert "1990s, over 140 min" in message.text
+    tap(anna, message, handle, text="Short tonight")
+    assert set(listed(message)) - {OTHER} == {pk for pk in CANDIDATES if pk % 4 == 2 and pk % 3 == 0}
+    tap(anna, message, handle, text="● Short tonight")
+    tap(anna, message, handle, text="1990s")
+    tap(anna, message, handle, text="before 1960")
+    assert set(listed(message)) == {pk for pk in CANDIDATES if pk % 4 == 0}
+
+
+def test_where_no_film_fits_it_says_so_and_keeps_the_filters(anna, handle, learned):
+    rate(anna, LOVED)
+    message = ask(anna, handle)
+    Movie.objects.filter(pk__in=CANDIDATES).update(release_date="1999-01-01")
+    tap(anna, message, handle, data="recommend:0:1960:long")
+    assert "No film fits" in message.text
+    tap(anna, message, handle, text="1960s")
+    tap(anna, message, handle, text="Any decade")
+    assert len(listed(message)) == 10
+
+
+def test_no_more_than_two_films_that_are_each_others_first_neighbours(anna, films):
+    series = [101, 102, 103, 104, 105]
+    places = {(one, two): 1 + abs(one - two) // 2 for one in series for two in series if abs(one - two) in (1, 2)}
+    learn([(LOVED, pk, 1 / (pk - 100)) for pk in CANDIDATES] + [(one, two, 0.0) for one, two in places], places=places)
+    rate(anna, LOVED)
+    first, more = recommend.recommend(anna.id)
+    assert [one.movie.pk for one in first] == [101, 102, *range(106, 114)]
+    assert more
+    second, _more = recommend.recommend(anna.id, page=1)
+    assert [one.movie.pk for one in second][:2] == [103, 104]
+
+
+def test_a_person_without_ratings_gets_five_different_known_films_to_rate(anna, handle, films):
+    learn([(101, pk, 0.5) for pk in (102, 103, 104, 105)])
+    message = ask(anna, handle)
+    shown = ids(message, "card")
+    assert len(shown) == len(set(shown)) == 5
+    assert 101 in shown
+    assert not {102, 103, 104, 105} & set(shown)
+    assert "Which of these have you seen?" in message.text
+    tap(anna, message, handle, text="Other films")
+    others = ids(message, "card")
+    assert len(others) == 5
+    assert not set(others) & set(shown)
+
+
+def test_before_any_table_films_that_many_vote_well_for_come_first_and_three_tens_do_not_lead(anna, handle, films):
+    Movie.objects.create(pk=500, title="Three votes", vote_average=10, vote_count=3)
+    Movie.objects.create(pk=501, title="Many votes", vote_average=8.5, vote_count=20_000)
+    rate(anna, LOVED)
+    message = ask(anna, handle)
+    assert listed(message)[0] == 501
+    assert 500 not in listed(message)[:1]
+    assert "many people like it" in message.text
+
+
+def test_an_empty_bot_asks_for_a_title(anna, handle):
+    assert "title" in ask(anna, handle).text
+
+
+@pytest.mark.parametrize(
+    "ratings",
+    [{LOVED: 10}, {LOVED: 10, OTHER: 10}, {LOVED: 1}, {LOVED: 1, OTHER: 1}, dict.fromkeys(CANDIDATES, 8)],
+    ids=["one", "all tens", "one of 1", "all ones", "everything there is"],
+)
+def test_odd_profiles_get_lists_without_what_they_rated(anna, handle, learned, ratings):
+    for at, (movie_id, value) in enumerate(ratings.items()):
+        rate(anna, movie_id, value, at)
+    shown = listed(ask(anna, handle))
+    assert not set(shown) & set(ratings)
+    assert shown
+
+
+def test_films_that_are_not_in_the_table_yet_are_not_shown(anna, learned):
+    Neighbour.objects.create(build_id=learned.pk, movie_id=LOVED, neighbour_id=999, weight=50, place=1)
+    rate(anna, LOVED)
+    assert [one.movie.pk for one in recommend.recommend(anna.id)[0]] == list(range(101, 111))
+
+
+def test_other_peoples_refusals_and_ratings_change_nothing_for_anna(anna, sandbox, learned):
+    rate(anna, LOVED)
+    before = recommend.recommend(anna.id)
+    boris = sandbox.telegram.person("Boris")
+    rate(boris, 101, 10)
+    NotInteresting.objects.create(user_id=boris.id, movie_id=102, said_at=1)
+    assert recommend.recommend(anna.id) == before
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "recommend:",
+        "recommend:0:any",
+        "recommend:99:any:any",
+        "recommend:0:any:short; DROP",
+        "wish:year:0:any:any",
+        "dull:x:0:any:any",
+        "undull:1",
+        "seen:",
+        "firsts:10",
+        "dulls:-1",
+    ],
+)
+def test_a_button_that_is_none_of_ours_is_refused(anna, handle, learned, data):
+    rate(anna, LOVED)
+    assert "out of date" in tap(anna, ask(anna, handle), handle, data=data).text
+
+
+def test_in_a_group_recommendations_are_asked_for_in_private(anna, handle, sandbox, learned):
+    group = sandbox.telegram.group("Club", [anna])
+    anna.send("/recommend", chat=group)
+    handle()
+    assert "privately" in anna.wait(chat=group).text
+
+
+def test_titles_of_any_length_and_signs_fit_into_a_message(anna, handle, learned):
+    Movie.objects.update(title="<b>&" * 200)
+    rate(anna, LOVED)
+    assert len(listed(ask(anna, handle))) == 10
+
+
+# --- Similar films
+
+
+def test_a_cards_similar_films_are_those_people_like_beside_it(anna, handle, sandbox, films):
+    learn([(LOVED, 103, 0.1), (LOVED, 102, 0.9)], places={(LOVED, 103): 1, (LOVED, 102): 2})
+    message = ask(anna, handle, f"/movie {LOVED}")
+    tap(anna, message, handle, text="Similar films")
+    assert ids(anna.chat[-1], "card") == [103, 102]
+    assert not sandbox.tmdb.requests_of("/recommendations")
+
+
+# --- The first day
+
+
+def test_what_tmdb_shows_beside_loved_films_is_asked_once_and_kept(anna, sandbox):
+    Movie.objects.create(pk=603, title="The Matrix")
+    Movie.objects.create(pk=604, title="Not loved")
+    rate(anna, 603, 9)
+    rate(anna, 604, 4)
+    assert ask_tmdb() == "1 asked"
+    assert ask_tmdb() == "0 asked"
+    assert len(requests_for(sandbox, 603)) == 1
+    rows = list(TMDbNeighbour.objects.order_by("place").values_list("movie_id", "place"))
+    assert rows == [(603, place) for place in range(1, len(rows) + 1)]
+    neighbours = set(TMDbNeighbour.objects.values_list("neighbour_id", flat=True))
+    assert Movie.objects.filter(pk__in=neighbours).count() == len(neighbours)
+    TMDbAsked.objects.update(asked_at=1)
+    assert ask_tmdb() == "1 asked"
+
+
+def requests_for(sandbox, movie_id):
+    return [seen for seen in sandbox.tmdb.requests if seen.path.endswith(f"/movie/{movie_id}/recommendations")]
+
+
+def test_tmdbs_neighbours_lead_while_nobody_else_is_there_with_the_loved_film_as_reason(anna, sandbox, films):
+    first_day.keep(LOVED, [Movie(pk=pk, title=str(pk)) for pk in (140, 139, 138)])
+    rate(anna, LOVED)
+    found, _more = recommend.recommend(anna.id)
+    assert [one.movie.pk for one in found[:3]] == [140, 139, 138]
+    assert found[0].because.pk == LOVED
+    learn([(LOVED, pk, 1 / (pk - 100)) for pk in CANDIDATES], people=recommend.TMDB_UNTIL)
+    assert recommend.recommend(anna.id)[0][0].movie.pk == 101
+
+
+def test_nothing_is_asked_of_tmdb_while_the_person_waits(anna, handle, sandbox, films):
+    rate(anna, LOVED)
+    sandbox.tmdb.forget_requests()
+    assert listed(ask(anna, handle))
+    assert sandbox.tmdb.requests == []
+
+
+def test_with_many_people_tmdb_is_no_longer_asked(anna, sandbox):
+    Movie.objects.create(pk=603, title="The Matrix")
+    rate(anna, 603, 9)
+    learn([], people=recommend.TMDB_UNTIL)
+    assert ask_tmdb() == "0 asked"
+
+
+def test_while_tmdb_is_away_the_asking_waits_for_the_next_time(anna, sandbox):
+    Movie.objects.create(pk=603, title="The Matrix")
+    rate(anna, 603, 9)
+    sandbox.tmdb.fail("/movie/603/recommendations", status=401, code=7, times=1)
+    assert ask_tmdb() == "0 asked"
+    assert ask_tmdb() == "1 asked"
+
+
+def test_a_film_that_tmdb_no_longer_has_is_not_asked_for_again(anna, sandbox):
+    Movie.objects.create(pk=999_999_999, title="Gone")
+    rate(anna, 999_999_999, 9)
+    assert ask_tmdb() == "1 asked"
+    assert ask_tmdb() == "0 asked"
+
+
+def test_wanted_films_are_fetched_with_details_and_a_poster_to_follow(sandbox):
+    WantedFilm.objects.create(pk=603, wanted=5)
+    WantedFilm.objects.create(pk=999_999_999, wanted=9)
+    assert fetch_wanted_films() == "1 fetched, 0 to do"
+    film = Movie.objects.get(pk=603)
+    assert film.details_at
+    assert film.poster_status == PosterStatus.WAITING
+    assert list(WantedFilm.objects.values_list("pk", flat=True)) == [999_999_999]
+    sandbox.tmdb.forget_requests()
+    assert fetch_wanted_films() == "0 fetched, 0 to do"
+    assert sandbox.tmdb.requests == []
+
+
+def test_a_wanted_film_that_has_come_by_itself_is_not_fetched_again(sandbox):
+    Movie.objects.create(pk=603, title="The Matrix")
+    WantedFilm.objects.create(pk=603)
+    sandbox.tmdb.forget_requests()
+    assert first_day.fetch_wanted(5, threading.Event()) == (0, 0)
+    assert not WantedFilm.objects.exists()
+    assert sandbox.tmdb.requests == []
