@@ -16,6 +16,7 @@ from django.db import connections
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
+from config.models import Lease
 from config.turns import redis_client
 from sandbox.server import Sandbox
 
@@ -159,6 +160,14 @@ def queued():
     else:
         packages = OrmQ.objects.order_by("id").values_list("payload", flat=True)
     return [SignedPackage.loads(package)["func"] for package in packages]
+
+
+def leases_run_out():
+    """What dead processes held is free again, as it is some time later."""
+    Lease.objects.update(expires_at=0)
+    if django_settings.REDIS_URL:
+        for lease in redis_client().scan_iter("lease:*"):
+            redis_client().delete(lease)
 
 
 def wait_until(condition, seconds=30, explain=lambda: ""):

@@ -20,12 +20,11 @@ from django.core.management import call_command
 from django.db import connection, connections
 from PIL import Image
 
-from config.models import Lease
 from movies.models import SET_ASIDE, Movie, PosterStatus
 from movies.tmdb import TMDb, Unavailable
 from posters import files, pictures, pipeline, tasks
 from sandbox.web import Response
-from tests.conftest import ROOT, wait_until
+from tests.conftest import ROOT, leases_run_out, wait_until
 from tests.posters import film, films, left_on_disk, sent, statuses
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_pause")]
@@ -504,6 +503,7 @@ def test_a_database_that_is_away_when_the_answer_comes_does_not_cost_a_second_up
 
     sandbox.telegram.handle = away
     upload()
+    connections.close_all()
     assert statuses() == [PosterStatus.TELEGRAM]
     assert sent(sandbox) == [603]
 
@@ -717,4 +717,4 @@ def test_kill_9_at_any_line_loses_nothing_and_sends_nothing_twice_without_need(s
 
 def freed():
     """The leases of a dead process run out."""
-    Lease.objects.update(expires_at=0)
+    leases_run_out()
