@@ -23,6 +23,7 @@ telegram.install()
 bot = TeleBot(settings.TELEGRAM_BOT_TOKEN, threaded=False, parse_mode="HTML", validate_token=False)
 menu: dict = {}  # command: title
 prefixes: set[str] = set()  # of the buttons
+links: dict = {}  # prefix of a payload of /start: handler
 LANGUAGES = [code for code, name in settings.LANGUAGES]
 SOON = 0.7  # seconds after which a person should see that we are at work
 
@@ -49,6 +50,16 @@ def button(prefix):
     """Answer buttons whose data is `prefix` or begins with `prefix:`."""
     prefixes.add(prefix)
     return bot.callback_query_handler(lambda query: prefix_of(query) == prefix)
+
+
+def link(prefix):
+    """Answer links to the bot whose payload is `prefix_…` with the function below: it gets the message and the rest."""
+
+    def keep(handler):
+        links[prefix] = handler
+        return handler
+
+    return keep
 
 
 def prefix_of(query):

@@ -28,7 +28,7 @@ from movies.catalogue import Query, get_movie
 from movies.lists import PAGE, film_list
 from movies.models import Movie
 from movies.tmdb import TMDbError
-from ratings import recommend_bot  # noqa: F401  its handlers are this app's too
+from ratings import agreement_bot, recommend_bot  # noqa: F401  their handlers are this app's too
 from ratings.csv_export import LETTERBOXD_MOST, export
 from ratings.csv_import import LARGEST, TooManyFiles, receive, replace_kept, ring
 from ratings.csv_report import TROUBLE

@@ -24,6 +24,7 @@ from config.bot import (
     edit_buttons,
     in_reply,
     keyboard,
+    links,
     menu,
     only_in_private,
     prefix_of,
@@ -50,6 +51,9 @@ def start(message):
             return finish_link(message)
         if found := re.fullmatch(r"movie_([0-9]{1,20})", payload):
             return send_asked_card(message, int(found[1]))
+        prefix, _sign, rest = payload.partition("_")
+        if prefix in links:
+            return links[prefix](message, rest)
     return show_help(message)
 
 

@@ -1,0 +1,81 @@
+"""How far two people's tastes agree, and the link by which one lets another ask."""
+
+import secrets
+import time
+from dataclasses import dataclass
+from math import sqrt
+
+from ratings.models import MatchLink, Rating
+
+LIFE = 7 * 86_400  # seconds for which a link works
+ENOUGH = 5  # films in common below which a figure would say nothing
+DOUBT = 5  # imaginary films on which they neither agree nor differ
+
+
+class TooFew(Exception):
+    """The two have rated too few films in common."""
+
+    def __init__(self, common):
+        super().__init__(common)
+        self.common = common
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """percent 0-100, 50 for strangers; ids of the films they agree and differ about most, None where there is none."""
+
+    percent: int
+    common: int
+    both_love: int | None
+    differ: int | None
+
+
+def link_of(user):
+    """The token by which others may compare tastes with this person; an old link stops working."""
+    link, _new = MatchLink.objects.update_or_create(
+        user=user, defaults={"token": secrets.token_urlsafe(16), "made_at": int(time.time())}
+    )
+    return link.token
+
+
+def owner_of(token):
+    """The id of the person whose link this is; None where it is no longer good."""
+    link = MatchLink.objects.filter(token=token, made_at__gt=int(time.time()) - LIFE).first()
+    return link and link.user_id
+
+
+def end_link(user_id):
+    """Let nobody compare tastes with this person any more."""
+    MatchLink.objects.filter(user_id=user_id).delete()
+
+
+def agreement(one_id, other_id):
+    """How far the two agree, from the films both have rated: the correlation of their ratings, 50 where it is none.
+
+    Each rating counts by how far it lies from its person's own mean, so that a strict and a kind person of one taste
+    agree. Raises TooFew.
+    """
+    one, other = deviations(one_id), deviations(other_id)
+    common = sorted(one.keys() & other.keys())
+    if len(common) < ENOUGH:
+        raise TooFew(len(common))
+    product = sum(one[film] * other[film] for film in common)
+    size = sqrt(sum(one[film] ** 2 for film in common) * sum(other[film] ** 2 for film in common))
+    correlation = product / size if size else 0.0
+    percent = round(50 + 50 * correlation * len(common) / (len(common) + DOUBT))
+    love = max(common, key=lambda film: (min(one[film], other[film]), -film))
+    differ = max(common, key=lambda film: (-one[film] * other[film], abs(one[film] - other[film]), -film))
+    return Agreement(
+        percent=percent,
+        common=len(common),
+        both_love=love if min(one[love], other[love]) > 0 else None,
+        differ=differ if one[differ] * other[differ] < 0 else None,
+    )
+
+
+def deviations(user_id):
+    """{film: how far the person's rating lies above their mean}."""
+    rows = Rating.objects.filter(user_id=user_id).values_list("movie_id", "normalized_rating")
+    rated = {film: float(value) for film, value in rows}
+    mean = sum(rated.values()) / len(rated) if rated else 0.0
+    return {film: value - mean for film, value in rated.items()}

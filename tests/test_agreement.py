@@ -1,0 +1,140 @@
+"""How far two people's tastes agree, between two who both consent by a link."""
+
+import re
+from decimal import Decimal
+
+import pytest
+
+from movies.models import Movie
+from ratings.agreement import LIFE, TooFew, agreement
+from ratings.models import MatchLink, Rating
+from users.models import User
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def anna(sandbox):
+    return sandbox.telegram.person("Anna", language_code="en")
+
+
+@pytest.fixture
+def boris(sandbox):
+    return sandbox.telegram.person("<b>Boris", language_code="en")
+
+
+def rate(person_id, values, start=1):
+    User.objects.get_or_create(pk=person_id, defaults={"language": "en"})
+    for film, value in enumerate(values, start):
+        Movie.objects.get_or_create(pk=film, defaults={"title": f"Film <{film}>"})
+        Rating.objects.create(user_id=person_id, movie_id=film, normalized_rating=Decimal(str(value)), rated_at=film)
+
+
+def token_in(message):
+    return re.search(r"match_([\w-]+)", message.text)[1]
+
+
+def link_for(person, handle):
+    person.send("/match")
+    handle()
+    return token_in(person.chat[-1])
+
+
+def tap(person, handle, text):
+    query = person.press(person.chat[-1], text)
+    handle()
+    return query.answer
+
+
+def test_one_sends_a_link_and_the_other_agrees_and_both_see_the_figure(anna, boris, handle):
+    rate(anna.id, [9, 8, 3, 2, 10, 5, 6])
+    rate(boris.id, [10, 7, 2, 2, 9, 6, 9])
+    boris.send(f"/start match_{link_for(anna, handle)}")
+    handle()
+    assert "%" not in boris.chat[-1].text
+    tap(boris, handle, "Compare")
+    percent = agreement(anna.id, boris.id).percent
+    assert 50 < percent <= 100
+    for person in (anna, boris):
+        assert f"agree by {percent}%" in person.chat[-1].text
+        assert "7 films" in person.chat[-1].text
+        assert "You both love “Film <1>”" in person.chat[-1].text
+    assert anna.chat[-1].text.startswith("<b>Boris")
+
+
+def test_without_the_others_yes_nobody_learns_anything(anna, boris, handle):
+    rate(anna.id, [9, 8, 3, 2, 10])
+    rate(boris.id, [9, 8, 3, 2, 10])
+    boris.send(f"/start match_{link_for(anna, handle)}")
+    handle()
+    before = len(anna.chat)
+    tap(boris, handle, "No")
+    assert "Nothing has been compared" in boris.chat[-1].text
+    assert len(anna.chat) == before
+
+
+@pytest.mark.parametrize("end", ["stopped", "old", "replaced", "forgotten", "made up"])
+def test_a_link_that_is_no_longer_good_says_so(anna, boris, handle, end):
+    token = link_for(anna, handle)
+    if end == "stopped":
+        tap(anna, handle, "Stop the link")
+    elif end == "old":
+        MatchLink.objects.update(made_at=MatchLink.objects.get().made_at - LIFE - 1)
+    elif end == "replaced":
+        link_for(anna, handle)
+    elif end == "forgotten":
+        User.objects.all().delete()
+    else:
+        token = "no-such-token"
+    boris.send(f"/start match_{token}")
+    handle()
+    assert "no longer works" in boris.chat[-1].text
+
+
+def test_a_link_that_ends_before_the_yes_compares_nothing(anna, boris, handle):
+    rate(anna.id, [9, 8, 3, 2, 10])
+    rate(boris.id, [9, 8, 3, 2, 10])
+    boris.send(f"/start match_{link_for(anna, handle)}")
+    handle()
+    MatchLink.objects.all().delete()
+    assert "no longer works" in tap(boris, handle, "Compare").text
+
+
+def test_ones_own_link_is_said_to_be_so(anna, handle):
+    anna.send(f"/start match_{link_for(anna, handle)}")
+    handle()
+    assert "your own link" in anna.chat[-1].text
+
+
+def test_too_few_films_in_common_give_no_figure(anna, boris, handle):
+    rate(anna.id, [9, 8, 3])
+    rate(boris.id, [9, 8, 3], start=2)
+    boris.send(f"/start match_{link_for(anna, handle)}")
+    handle()
+    tap(boris, handle, "Compare")
+    assert "2 films in common: too few" in boris.chat[-1].text
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "expected"),
+    [
+        ([1, 9] * 20, [1, 9] * 20, range(90, 101)),
+        ([1, 9] * 20, [9, 1] * 20, range(0, 11)),
+        ([1, 9] * 20, [5, 7] * 20, range(90, 101)),
+        ([1, 9] * 20, [1, 1, 9, 9] * 10, range(50, 51)),
+        ([10] * 20, [10] * 20, range(50, 51)),
+        ([1, 9, 1, 9, 1], [1, 9, 1, 9, 1], range(70, 80)),
+    ],
+    ids=["alike", "opposite", "strict and kind", "strangers", "all tens", "alike on a few"],
+)
+def test_the_figure_is_high_for_like_tastes_and_fifty_for_strangers(mine, theirs, expected):
+    rate(1, mine)
+    rate(2, theirs)
+    assert agreement(1, 2).percent in expected
+    assert agreement(1, 2).percent == agreement(2, 1).percent
+
+
+def test_nobody_agrees_with_a_person_without_ratings():
+    rate(1, [5] * 9)
+    with pytest.raises(TooFew):
+        agreement(1, 2)
