@@ -1,20 +1,18 @@
-"""Lists in the back office over tables of any size: no page counts a big table or reads all the rows before it."""
+"""Lists in the back office over tables of any size: no page counts a big table or reads the million rows before it."""
 
 import json
 
+from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db import connections
 from django.utils.functional import cached_property
 
-EXACT = 1000  # rows up to which a list knows its length; above, PostgreSQL's planner estimates it
+EXACT = 500  # rows up to which a list knows its length; above, PostgreSQL's planner estimates it
+MOST_PAGES = 200  # of an estimated list; what lies further on is found by key
 
 
 class BigTablePaginator(Paginator):
-    """Pages of a table of any size, for a ModelAdmin's `paginator`.
-
-    A page is found by its keys, which an index alone answers, so that the last of ten thousand pages costs little more
-    than the first.
-    """
+    """Pages of a table of any size, for a ModelAdmin's `paginator`; each is found by its keys, which are short."""
 
     @property
     def estimates(self):
@@ -32,11 +30,35 @@ class BigTablePaginator(Paginator):
     def estimated(self):
         return self.estimates and self.count > EXACT
 
+    @cached_property
+    def num_pages(self):
+        pages = super().num_pages
+        return min(pages, MOST_PAGES) if self.estimated else pages
+
     def page(self, number):
         number = self.validate_number(number)
         first = (number - 1) * self.per_page
         keys = list(self.object_list.values_list("pk", flat=True)[first : first + self.per_page])
         return self._get_page(self.object_list.filter(pk__in=keys), number, self)
+
+
+class BigTableList(ChangeList):
+    """A ModelAdmin's list with a way past its last page."""
+
+    def further(self):
+        """The query that begins behind the last row, where there are more rows than pages; None elsewhere."""
+        order = self.queryset.query.order_by[:1]
+        key = self.opts.pk.name
+        last_page = self.page_num == self.paginator.num_pages == MOST_PAGES
+        if not (self.paginator.estimated and last_page and order and order[0].lstrip("-") in ("pk", key)):
+            return None
+        direction = "lt" if order[0].startswith("-") else "gt"
+        return self.get_query_string({f"{key}__{direction}": list(self.result_list)[-1].pk}, ["p"])
+
+
+def big_table_list(self, request, **options):
+    """A ModelAdmin's `get_changelist`."""
+    return BigTableList
 
 
 def expected(rows):

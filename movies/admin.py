@@ -17,7 +17,7 @@ from config.backoffice import NOTHING, ago, back, moment, nobody, page, panel, s
 from config.bot import LANGUAGES
 from config.drawing import bar
 from config.jobs import async_task
-from config.lists import BigTablePaginator
+from config.lists import BigTablePaginator, big_table_list
 from config.telegram import TelegramUnavailable, patience
 from movies.cards import buttons, caption
 from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus, folded_text
@@ -113,7 +113,7 @@ class MovieAdmin(admin.ModelAdmin):
     search_help_text = gettext_lazy("words of the title, in any script and case, or a TMDb id")
     ordering = ("-id",)
     sortable_by = ("id",)
-    paginator = BigTablePaginator
+    paginator, get_changelist = BigTablePaginator, big_table_list
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     actions = ("requeue_posters", "read_again", "set_aside", "revive")

@@ -4,6 +4,7 @@ A model with a composite key cannot be registered in the admin, so ratings have 
 of people and films.
 """
 
+import re
 import time
 
 from django.contrib import admin
@@ -17,7 +18,7 @@ from django.utils.translation import gettext_lazy
 
 from config.backoffice import NOTHING, ago, failures, nobody, page, panel, show, when, word
 from config.drawing import progress
-from config.lists import BigTablePaginator
+from config.lists import BigTablePaginator, big_table_list
 from movies.models import Movie, folded_text
 from ratings.models import Import, Rating
 from users.models import User
@@ -35,45 +36,37 @@ def ratings_of_person(request, user_id):
     """What a person has rated, newest first; searchable by title."""
     if not User.objects.filter(pk=user_id).exists():
         raise Http404
-    rows = Rating.objects.filter(user_id=user_id).select_related("movie").defer("movie__overview")
+    rows = Rating.objects.filter(user_id=user_id)
     for part in folded_text(request.GET.get("q", "")).split():
         rows = rows.filter(movie__search_text__contains=part)
-    return ratings_page(
-        request, rows, "movie_id", _("Ratings of %s") % user_id, reverse("admin:users_user_change", args=[user_id])
-    )
+    owner = reverse("admin:users_user_change", args=[user_id])
+    return ratings_page(request, rows, ("rated_at", "movie_id"), _("Ratings of %s") % user_id, owner)
 
 
 @page("ratings/film/<int:movie_id>/", "ratings_of_film", "movies.view_movie")
 def ratings_of_film(request, movie_id):
-    """Who has rated a film, by person; searchable by the person's id."""
+    """Who has rated a film; searchable by the person's id.
+
+    In the order of people: whoever else looks for the newest of a hundred thousand ratings has to read them all.
+    """
     movie = Movie.objects.filter(pk=movie_id).first()
     if movie is None:
         raise Http404
-    rows = Rating.objects.filter(movie_id=movie_id).select_related("movie").defer("movie__overview")
-    asked = request.GET.get("q", "").strip()
-    if asked:
-        rows = (
-            rows.filter(user_id=int(asked))
-            if asked.isascii() and asked.isdecimal() and len(asked) < 19
-            else rows.none()
-        )
-    return ratings_page(
-        request, rows, "user_id", _("Ratings of %s") % movie, reverse("admin:movies_movie_change", args=[movie_id])
-    )
+    rows = Rating.objects.filter(movie_id=movie_id)
+    if asked := request.GET.get("q", "").strip():
+        known = asked.isascii() and asked.isdecimal() and len(asked) < 19
+        rows = rows.filter(user_id=int(asked)) if known else rows.none()
+    owner = reverse("admin:movies_movie_change", args=[movie_id])
+    return ratings_page(request, rows, ("user_id",), _("Ratings of %s") % movie, owner)
 
 
-def ratings_page(request, rows, key, title, owner):
-    """One page of ratings, newest first: after the row that `after` names, so that no page reads those before it."""
-    try:
-        rated_at, last = map(int, request.GET.get("after", "").split("."))
-        if not (abs(rated_at) < 2**63 and abs(last) < 2**63):
-            raise ValueError
-    except ValueError:
-        after = None
-    else:
-        after = rated_at, last
-        rows = rows.filter(Q(rated_at__lt=rated_at) | Q(rated_at=rated_at, **{f"{key}__lt": last}))
-    found = list(rows.order_by("-rated_at", f"-{key}")[: PAGE + 1])
+def ratings_page(request, rows, order, title, owner):
+    """One page of ratings, the highest first: behind the row that `after` names, so that none before it is read."""
+    after = place(request.GET.get("after", ""), len(order))
+    if after:
+        rows = rows.filter(behind(order, after))
+    rows = rows.select_related("movie").defer("movie__overview", "movie__search_text")
+    found = list(rows.order_by(*(f"-{field}" for field in order))[: PAGE + 1])
     following = found[PAGE - 1] if len(found) > PAGE else None
     for row in found:
         row.when = when(row.rated_at)
@@ -82,12 +75,27 @@ def ratings_page(request, rows, key, title, owner):
         "ratings/office/ratings.html",
         title,
         rows=found[:PAGE],
-        following=following and f"{following.rated_at}.{getattr(following, key)}",
+        following=following and ".".join(str(getattr(following, field)) for field in order),
         after=after,
         asked=request.GET.get("q", ""),
         owner=owner,
-        by_person=key == "movie_id",
+        by_person="movie_id" in order,
     )
+
+
+def place(text, parts):
+    """The numbers of `after`; None for what is no place in a list."""
+    numbers = text.split(".")
+    if len(numbers) != parts or not all(re.fullmatch(r"-?[0-9]{1,18}", number) for number in numbers):
+        return None
+    return [int(number) for number in numbers]
+
+
+def behind(order, values):
+    """The rows behind this place."""
+    first, *rest = order
+    further = Q(**{f"{first}__lt": values[0]})
+    return further | Q(**{first: values[0]}) & behind(rest, values[1:]) if rest else further
 
 
 # --- Imports
@@ -131,7 +139,7 @@ class ImportAdmin(admin.ModelAdmin):
     search_help_text = gettext_lazy("a Telegram id")
     ordering = ("-id",)
     sortable_by = ("id",)
-    paginator = BigTablePaginator
+    paginator, get_changelist = BigTablePaginator, big_table_list
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     fieldsets = [

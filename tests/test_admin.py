@@ -15,7 +15,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from PIL import Image
 
-from config import figures, signs
+from config import figures, lists, signs
 from config.models import Heartbeat
 from config.schedules import write_schedules
 from config.tasks import count_figures
@@ -434,3 +434,36 @@ def queries(client, address):
     with CaptureQueriesContext(connection) as asked:
         assert client.get(address).status_code == 200
     return len(asked)
+
+
+@pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="SQLite counts exactly; lists are estimated on PostgreSQL"
+)
+def test_an_estimated_list_is_paged_to_its_end_and_none_is_left_out_or_shown_twice(operator, monkeypatch):
+    monkeypatch.setattr(lists, "EXACT", 60)
+    monkeypatch.setattr(lists, "MOST_PAGES", 2)
+    Movie.objects.bulk_create(Movie(id=number, title=f"Film {number}") for number in range(1, 331))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE movies")
+    address, seen = FILMS, []
+    while address:
+        page = operator.get(address).context["cl"]
+        seen += [row.pk for row in page.result_list]
+        more = page.page_num < page.paginator.num_pages
+        address = FILMS + page.get_query_string({"p": page.page_num + 1}) if more else page.further()
+        address = address and (address if address.startswith("/") else FILMS + address)
+    assert seen == list(range(330, 0, -1))
+
+
+@pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="SQLite counts exactly; lists are estimated on PostgreSQL"
+)
+def test_no_page_of_a_list_counts_a_whole_table(operator, monkeypatch):
+    monkeypatch.setattr(lists, "EXACT", 60)
+    Movie.objects.bulk_create(Movie(id=number, title=f"Film {number}") for number in range(1, 331))
+    with CaptureQueriesContext(connection) as asked:
+        page = operator.get(FILMS)
+    assert "≈" in page.text
+    counts = [query["sql"] for query in asked if "COUNT(*)" in query["sql"]]
+    assert counts
+    assert all("LIMIT" in sql for sql in counts)

@@ -4,11 +4,11 @@ import time
 
 import pytest
 from django.db import DatabaseError
-from config.jobs import async_task
 from telebot.apihelper import ApiTelegramException
 
 from config import signs
 from config.bot import bot
+from config.jobs import async_task
 from config.models import Count, Heartbeat
 from config.telegram import patience
 from movies.tmdb import TMDb, Unavailable

@@ -12,7 +12,7 @@ from config import figures
 from config.backoffice import NOTHING, back, moment, nobody, panel, show, when, word
 from config.drawing import bar
 from config.jobs import async_task
-from config.lists import BigTablePaginator
+from config.lists import BigTablePaginator, big_table_list
 from users import leaving
 from users.models import SyncStatus, User
 
@@ -59,7 +59,7 @@ class UserAdmin(admin.ModelAdmin):
     search_help_text = gettext_lazy("a Telegram or TMDb account id")
     ordering = ("-telegram_user_id",)
     sortable_by = ("telegram_user_id", "last_import", "ratings_count")
-    paginator = BigTablePaginator
+    paginator, get_changelist = BigTablePaginator, big_table_list
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     actions = ("import_again", "end_session", "forget")
