@@ -278,7 +278,7 @@ def test_imported_ratings_are_written_to_tmdb_where_that_is_wished(sandbox, user
     rated(user, 680, here=3, tmdb=8, when=at("2023-04-01"))
     PendingWrite.objects.create(user=user, movie_id=680, rating=3, base=8)
     rated(user, 604, tmdb=5, when=at("2023-04-01"))
-    send(TMDB_EXPORT + "604,,movie,Two,,,,,6,2023-05-02T09:40:27Z\n")
+    send(TMDB_EXPORT + "604,,movie,Two,,,,,6,2022-08-10T11:12:13Z\n")
     waiting = {write.movie_id: (write.rating, write.base) for write in PendingWrite.objects.all()}
     assert waiting == {603: (Decimal("7.5"), None), 604: (6, 5)}, "680 has at TMDb just what the file says"
     assert (mine(user)[680].source, mine(user)[680].value) == ("tmdb", 8)
@@ -526,7 +526,7 @@ def test_a_hostile_file_of_twenty_megabytes_takes_bounded_memory(content):
         ("2023-05-02", (at("2023-05-02"), True)),
         ("02.05.2023", (at("2023-05-02"), True)),
         ("2022-08-09T10:11:12Z", (at("2022-08-09T10:11:12"), False)),
-        ("2023-05-02 09:29:50 UTC", (at("2022-08-09T10:11:12"), False)),
+        ("2022-08-09 10:11:12 UTC", (at("2022-08-09T10:11:12"), False)),
         ("Tue Aug 14 00:00:00 2012", (at("2012-08-14"), False)),
         ("02/05/2023", (None, False)),
         ("2999-01-01", (None, False)),
