@@ -121,7 +121,8 @@ def test_garbage_blocks_no_other_is_tried_again_later_and_then_set_aside(sandbox
         delays.append(matrix.poster_next_try_at - before)
         assert download().begun == 0
     assert Movie.objects.filter(poster_status=PosterStatus.LOCAL).count() == len(others)
-    assert delays[:-1] == sorted(delays[:-1])
+    steps = [delay // 10 for delay in delays[:-1]]  # a second may pass between the two looks at the clock
+    assert steps == sorted(steps)
     assert delays[0] < 70
     assert matrix.poster_next_try_at == SET_ASIDE
     assert matrix.poster_error
@@ -503,6 +504,7 @@ def test_a_database_that_is_away_when_the_answer_comes_does_not_cost_a_second_up
 
     sandbox.telegram.handle = away
     upload()
+    connection.close()  # this thread's was broken, too
     connections.close_all()
     assert statuses() == [PosterStatus.TELEGRAM]
     assert sent(sandbox) == [603]
