@@ -80,14 +80,17 @@ def test_the_compiled_catalogue_says_exactly_what_the_catalogue_says():
         compiled = gettext.GNUTranslations(file)
         for reader in (compiled, translation):  # as gettext reads it, and as Django does, beside its own texts
             for entry in russian:
+                context = (entry.msgctxt,) if entry.msgctxt else ()
                 if entry.msgid_plural:
-                    said = [reader.ngettext(entry.msgid, entry.msgid_plural, number) for number in (1, 2, 5)]
+                    ask = reader.npgettext if context else reader.ngettext
+                    said = [ask(*context, entry.msgid, entry.msgid_plural, number) for number in (1, 2, 5)]
                     assert said == [entry.msgstr_plural[form] for form in range(3)]
                 else:
-                    assert reader.gettext(entry.msgid) == entry.msgstr
+                    ask = reader.pgettext if context else reader.gettext
+                    assert ask(*context, entry.msgid) == entry.msgstr
     binary = polib.mofile(str(COMPILED))
     assert binary.metadata == russian.metadata
-    assert {entry.msgid for entry in binary} == {entry.msgid for entry in russian}
+    assert {(entry.msgctxt, entry.msgid) for entry in binary} == {(entry.msgctxt, entry.msgid) for entry in russian}
 
 
 def test_the_catalogue_changes_only_with_its_texts():
