@@ -70,13 +70,11 @@ class Viewer:
     @classmethod
     def of(cls, user_id):
         build = Build.objects.current()
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT movie_id, CAST(normalized_rating AS double precision), rated_at"
-                " FROM user_movie_ratings WHERE telegram_user_id = %s",
-                [user_id],
-            )
-            ratings = cursor.fetchall()
+        ratings = fetched(
+            "SELECT movie_id, CAST(normalized_rating AS double precision), rated_at"
+            " FROM user_movie_ratings WHERE telegram_user_id = %s",
+            [user_id],
+        )
         said = NotInteresting.objects.filter(user_id=user_id).order_by("-said_at", "movie_id")
         dislikes = list(said.values_list("movie_id", flat=True))
         people = build.everybody if build else 0
@@ -120,7 +118,8 @@ def candidates(viewer, count, wishes=ANYTHING):
     while viewer.build or viewer.tmdb:
         found = by_score(viewer, wanted, wishes)
         fresh = [film for film in found if film not in viewer.hidden]
-        known = set(Movie.objects.filter(pk__in=fresh[: 2 * count]).values_list("pk", flat=True))
+        first = fresh[: 2 * count]
+        known = {row[0] for row in fetched(f"SELECT id FROM movies WHERE id IN ({marks(first)})", first)}
         films = [film for film in fresh if film in known][:count]
         if len(films) == count or len(found) < wanted:
             break
@@ -152,14 +151,25 @@ def by_score(viewer, most, wishes):
         sql, parameters = wishes.films().values("pk").query.sql_with_params()
         fits = f" WHERE film IN ({sql})"
         values += parameters
+    rows = fetched(
+        f"WITH taste (film, w) AS (VALUES {', '.join(pairs)})"
+        f" SELECT film, SUM(points) AS score FROM ({scores}) AS one{fits}"
+        " GROUP BY film ORDER BY score DESC, film LIMIT %s",
+        [*values, most],
+    )
+    return [film for film, score in rows if score > 0]
+
+
+def fetched(sql, parameters):
+    """All rows of a query; plain SQL, since here making Django's costs more than answering it."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH taste (film, w) AS (VALUES {', '.join(pairs)})"
-            f" SELECT film, SUM(points) AS score FROM ({scores}) AS one{fits}"
-            " GROUP BY film ORDER BY score DESC, film LIMIT %s",
-            [*values, most],
-        )
-        return [film for film, score in cursor.fetchall() if score > 0]
+        cursor.execute(sql, parameters)
+        return cursor.fetchall()
+
+
+def marks(values):
+    """Placeholders for an IN (…), which is never empty."""
+    return ", ".join(["%s"] * len(values)) or "NULL"
 
 
 def well_voted(wishes=ANYTHING):
@@ -185,10 +195,14 @@ def reasons(viewer, films):
     return {neighbour: film for neighbour, (weight, film) in best.items() if film}
 
 
-def links_between(build, films, others):
-    """(film, other, weight) of the neighbours' rows between two lists."""
-    rows = Neighbour.objects.filter(build_id=build, movie_id__in=films, neighbour_id__in=others)
-    return rows.values_list("movie_id", "neighbour_id", "weight")
+def links_between(build, films, others, places=(0, 32767)):
+    """(film, other, weight) of the neighbours' rows between two lists, with a `place` between these two."""
+    return fetched(
+        "SELECT movie_id, neighbour_id, weight FROM neighbours"
+        f" WHERE build_id = %s AND movie_id IN ({marks(films)}) AND neighbour_id IN ({marks(others)})"
+        " AND place BETWEEN %s AND %s",
+        [build, *films, *others, *places],
+    )
 
 
 def tmdb_links(viewer, films, others):
@@ -204,10 +218,7 @@ def tmdb_links(viewer, films, others):
 
 def close_pairs(build, films):
     """Pairs of the films that stand among each other's first CLOSE neighbours: parts of a series, mostly."""
-    rows = Neighbour.objects.filter(
-        build_id=build, movie_id__in=films, neighbour_id__in=films, place__range=(1, CLOSE)
-    ).values_list("movie_id", "neighbour_id")
-    pairs = set(rows)
+    pairs = {row[:2] for row in links_between(build, films, films, places=(1, CLOSE))}
     return {pair for pair in pairs if pair[::-1] in pairs}
 
 

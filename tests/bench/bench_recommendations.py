@@ -1,0 +1,293 @@
+"""How good, how quick and how large recommendations are.
+
+    .venv/bin/python -m tests.bench.bench_recommendations [--movielens DIR] [--postgres URL] [--most 10000000]
+
+Quality, with --movielens (a folder with ratings.csv; none is in this repository): NDCG@10 of ours and of popularity on
+the same splits, through `evaluate_recommendations`. A person's last 20% of at least 20 ratings are hidden; temporal:
+everybody's; fold-in: a fifth of the people, whom the build does not know, five times over. A hidden film counts as
+found where its rating is no lower than the mean of those that were not hidden. implicit's ALS stands beside them where
+that package is installed.
+
+Latency: the whole recommend(), reasons and all, for people with 0, 20, 200 and 2,000 ratings. Build: time and memory of
+the process, synthetic ratings. Each part has a database and a process of its own.
+"""
+
+import argparse
+import csv
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import fmean, median, quantiles, stdev
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SIZES = [(100_000, 5_000), (1_000_000, 10_000), (10_000_000, 20_000)]  # ratings, films
+PROFILES = [0, 20, 200, 2_000]
+TIMES = 60  # lists asked for in each case
+HEADER = ["user", "item", "rating", "rated_at"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--movielens", type=Path, help="a folder with ratings.csv")
+    parser.add_argument("--postgres", help="postgres://… of a server where a database may be made")
+    parser.add_argument("--most", type=int, default=10_000_000, help="leave larger builds out")
+    parser.add_argument("--child", choices=["fill", "latency"], help=argparse.SUPPRESS)
+    parser.add_argument("--ratings", type=int, default=100_000, help=argparse.SUPPRESS)
+    parser.add_argument("--films", type=int, default=5_000, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        child(options)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        if options.movielens:
+            quality(options.movielens, Path(scratch))
+        else:
+            print("quality: not measured; --movielens names a folder with ratings.csv")
+        latency(f"sqlite:///{scratch}/latency.sqlite3", "SQLite")
+        if options.postgres:
+            on_postgres(options.postgres)
+        for ratings, films in SIZES:
+            if ratings <= options.most:
+                build(ratings, films, Path(scratch))
+
+
+def manage(url, *arguments):
+    """Run a command of ours; (its output, seconds, its largest memory in MiB)."""
+    environment = {
+        **os.environ,
+        "DATABASE_URL": url,
+        "ENV_FILE": os.devnull,
+        "SECRET_KEY": "bench " * 10,
+        "REDIS_URL": "",
+    }
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    said = process.stdout.read().decode()
+    _pid, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, said
+    return said, time.perf_counter() - began, usage.ru_maxrss / 1024
+
+
+def migrated(url):
+    manage(url, "manage.py", "migrate", "-v0")
+    return url
+
+
+def ourselves(url, kind, **numbers):
+    flags = [part for name, value in numbers.items() for part in (f"--{name}", str(value))]
+    return manage(url, "-m", "tests.bench.bench_recommendations", "--child", kind, *flags)[0]
+
+
+# --- Quality
+
+
+def quality(archive, scratch):
+    rated = defaultdict(list)  # {person: [(time, film, rating)]}
+    with open(archive / "ratings.csv") as file:
+        for user, film, rating, at in list(csv.reader(file))[1:]:
+            rated[int(user)].append((int(at), int(film), float(rating) * 2))
+    for mine in rated.values():
+        mine.sort()
+    methods = {"ours": ours, "popularity": popularity}
+    if find_spec("implicit"):
+        methods["implicit's ALS"] = als
+    found = {(name, protocol): [] for name in methods for protocol in ("temporal", "fold-in")}
+    eligible = sorted(user for user, mine in rated.items() if len(mine) >= 20)
+    for protocol, strangers in [("temporal", set()), *(("fold-in", set(eligible[fold::5])) for fold in range(5))]:
+        known = {user: mine[: hidden_from(mine)] for user, mine in rated.items()}
+        train = {user: mine for user, mine in known.items() if user not in strangers}
+        asked = strangers or eligible
+        for name, method in methods.items():
+            lists = method(scratch, train, {user: known[user] for user in asked}, bool(strangers))
+            found[name, protocol] += judge(rated, known, asked, lists)
+    print(f"{'NDCG@10 ± standard error':28}{'temporal':>18}{'fold-in':>18}")
+    for name in methods:
+        cells = [found[name, protocol] for protocol in ("temporal", "fold-in")]
+        print(
+            f"{name:28}" + "".join(f"{fmean(c):>10.4f} ± {stdev(c) / math.sqrt(len(c)):.4f}" for c in cells), flush=True
+        )
+
+
+def hidden_from(mine):
+    return len(mine) - (max(1, len(mine) // 5) if len(mine) >= 20 else 0)
+
+
+def judge(rated, known, asked, lists):
+    scores = []
+    for user in asked:
+        mean = fmean(rating for _at, _film, rating in known[user])
+        relevant = {film for _at, film, rating in rated[user][len(known[user]) :] if rating >= mean}
+        if relevant:
+            gain = sum(1 / math.log2(place + 2) for place, film in enumerate(lists[user][:10]) if film in relevant)
+            scores.append(gain / sum(1 / math.log2(place + 2) for place in range(min(10, len(relevant)))))
+    return scores
+
+
+def ours(scratch, train, profiles, strangers):
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        for name, people in (("train", train), *([("profiles", profiles)] if strangers else [])):
+            with open(f"{folder}/{name}.csv", "w", newline="") as file:
+                rows = csv.writer(file)
+                rows.writerow(HEADER)
+                rows.writerows((u, film, rating, at) for u, mine in people.items() for at, film, rating in mine)
+        url = migrated(f"sqlite:///{folder}/quality.sqlite3")
+        said = manage(url, "manage.py", "evaluate_recommendations", folder, "--output", f"{folder}/recs.csv")[0]
+        print("  " + said.strip().rpartition("\n")[2], flush=True)
+        lists = defaultdict(list)
+        with open(f"{folder}/recs.csv") as file:
+            for user, film, _rank in list(csv.reader(file))[1:]:
+                lists[int(user)].append(int(film))
+        return lists
+
+
+def popularity(scratch, train, profiles, strangers):
+    count = defaultdict(int)
+    for mine in train.values():
+        for _at, film, _rating in mine:
+            count[film] += 1
+    best = sorted(count, key=lambda film: (-count[film], film))
+    seen = {user: {film for _at, film, _rating in mine} for user, mine in profiles.items()}
+    return {user: [film for film in best if film not in seen[user]][:10] for user in profiles}
+
+
+def als(scratch, train, profiles, strangers):
+    import numpy as np
+    from implicit.als import AlternatingLeastSquares
+    from scipy.sparse import csr_matrix
+
+    films = sorted({film for mine in train.values() for _at, film, _rating in mine})
+    column = {film: number for number, film in enumerate(films)}
+
+    def matrix(people):
+        cells = [(row, column[f], r) for row, mine in enumerate(people.values()) for _at, f, r in mine if f in column]
+        rows, columns, values = zip(*cells, strict=True)
+        return csr_matrix((np.array(values, np.float32), (rows, columns)), shape=(len(people), len(films)))
+
+    model = AlternatingLeastSquares(factors=64, regularization=0.05, alpha=1, iterations=20, random_state=1)
+    model.fit(matrix(train), show_progress=False)
+    mine = matrix(profiles)
+    items, _scores = model.recommend(np.arange(len(profiles)), mine, N=10, recalculate_user=True)
+    return {user: [films[item] for item in row] for user, row in zip(profiles, items.tolist(), strict=True)}
+
+
+# --- Latency
+
+
+def latency(url, database):
+    migrated(url)
+    ourselves(url, "fill", ratings=200_000, films=9_000)
+    manage(url, "manage.py", "build_recommendations")
+    for line in ourselves(url, "latency").strip().splitlines():
+        print(f"{database}: {line}", flush=True)
+
+
+def on_postgres(server):
+    import psycopg
+
+    name = f"kinoteka_bench_{os.getpid()}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        try:
+            latency(f"{server.rpartition('/')[0]}/{name}", "PostgreSQL")
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+# --- Build
+
+
+def build(ratings, films, scratch):
+    path = scratch / f"{ratings}.sqlite3"
+    url = migrated(f"sqlite:///{path}")
+    ourselves(url, "fill", ratings=ratings, films=films)
+    said, seconds, memory = manage(url, "manage.py", "build_recommendations", "--force")
+    print(f"build: {seconds:.0f} s, {memory:.0f} MiB; {said.strip().rpartition(chr(10))[2]}", flush=True)
+    for file in scratch.glob(f"{path.name}*"):
+        file.unlink()
+
+
+# --- In a process with a database
+
+
+def child(options):
+    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    import django
+
+    django.setup()
+    if options.child == "fill":
+        fill(options.ratings, options.films)
+    else:
+        for line in latencies():
+            print(line)
+
+
+def fill(ratings, films):
+    """People with lists of log-normal lengths of films by a power law, after eight tastes; the order means nothing."""
+    import numpy as np
+
+    from ratings.evaluate import add
+
+    people = max(5, ratings // 140)
+    dice = np.random.default_rng(0)
+    base = 1 / (np.arange(films) + 30) ** 1.05
+    tastes = [np.cumsum(each / each.sum()) for each in (base * np.exp(dice.normal(0, 0.8, films)) for _n in range(8))]
+    lengths = np.exp(dice.normal(0, 1.1, people))
+    lengths = np.maximum(5, lengths * ratings / lengths.sum()).astype(int)
+    known, met, rows = set(), set(), []
+    for person, length in enumerate(lengths.tolist(), 1):
+        mine = np.unique(np.searchsorted(tastes[dice.integers(8)], dice.random(int(length * 1.25))))
+        mine = dice.permutation(mine[mine < films]) + 1
+        values = np.clip(np.round(dice.normal(7, 2, len(mine)) * 2) / 2, 1, 10)
+        rows += [
+            (person, film, value, at)
+            for at, (film, value) in enumerate(zip(mine.tolist(), values.tolist(), strict=True))
+        ]
+        if len(rows) > 50_000:
+            add(rows, met, known)
+            rows = []
+    if rows:
+        add(rows, met, known)
+
+
+def latencies():
+    import random
+
+    from movies.models import Movie
+    from ratings.models import Rating
+    from ratings.recommend import recommend
+    from users.models import User
+
+    dice = random.Random(1)
+    films = list(Movie.objects.values_list("pk", flat=True))
+    for size in PROFILES:
+        took = []
+        for number in range(TIMES):
+            user = User.objects.create(pk=10_000_000 + size * 1000 + number)
+            Rating.objects.bulk_create(
+                [
+                    Rating(user=user, movie_id=film, normalized_rating=dice.randint(2, 20) / 2, rated_at=at)
+                    for at, film in enumerate(dice.sample(films, size))
+                ],
+                batch_size=500,
+            )
+            began = time.perf_counter(), time.process_time()
+            recommend(user.pk)
+            took.append(((time.perf_counter() - began[0]) * 1000, (time.process_time() - began[1]) * 1000))
+        wall, own = zip(*took[5:], strict=True)
+        yield (
+            f"{size:>5} ratings: {median(wall):5.1f} ms, p95 {quantiles(wall, n=20)[-1]:5.1f} ms"
+            f" (of the processor's time {median(own):.1f} ms, p95 {quantiles(own, n=20)[-1]:.1f} ms)"
+        )
+
+
+if __name__ == "__main__":
+    main()
