@@ -3,6 +3,7 @@
 import hashlib
 import time
 from datetime import timedelta
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import F, Sum
@@ -42,7 +43,7 @@ def poster_picture(movie):
     return format_html('<img class="thumbnail" src="{}" alt="" loading="lazy" width="40" height="60">', url)
 
 
-office = admin.site.get_model_admin(Movie)
+office: Any = admin.site.get_model_admin(Movie)
 office.list_display = (poster_picture, *office.list_display)
 office.readonly_fields = (*office.readonly_fields, poster_picture)
 office.fieldsets[1][1]["fields"] = (poster_picture, *office.fieldsets[1][1]["fields"])

@@ -5,6 +5,7 @@ import tempfile
 
 from django.conf import settings
 from django.core.checks import Error, Warning, register
+from telebot import apihelper
 from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot import bot
@@ -69,22 +70,25 @@ def the_bot_may_post_in_the_channels(app_configs, **kwargs):
             for channel in settings.TELEGRAM_POSTER_CHANNELS:
                 if why := trouble_with(channel, me):
                     problems.append(Error(f"Channel {channel}: {why}.", hint=CHANNEL, id="posters.E003"))
-    except (ApiException, TelegramUnavailable):
-        return []  # Telegram itself is what is wrong; config's check says so
+    except (ApiException, TelegramUnavailable) as error:
+        why = f"Whether the bot may post in its channels is not known: {type(error).__name__}."
+        problems.append(Warning(why, hint="Ask again when Telegram answers.", id="posters.W002"))
     return problems
 
 
 def trouble_with(channel, bot_id):
     """Why the bot cannot post there, or nothing; no message is sent to find out."""
     try:
-        chat = bot.get_chat(channel)
-        member = bot.get_chat_member(channel, bot_id)
+        # as they come: pyTelegramBotAPI's types want fields that a Bot API server of today may not send
+        chat = apihelper.get_chat(bot.token, channel)
+        member = apihelper.get_chat_member(bot.token, channel, bot_id)
     except ApiTelegramException as error:
         if error.error_code in (400, 403):
             return f"Telegram says “{error.description}”"
         raise
-    if member.status in ("left", "kicked"):
+    status = member.get("status")
+    if status in ("left", "kicked"):
         return "the bot is not in it"
-    if chat.type == "channel" and member.status != "creator" and not getattr(member, "can_post_messages", False):
+    if chat.get("type") == "channel" and status != "creator" and not member.get("can_post_messages"):
         return "the bot has no right to post there"
     return ""

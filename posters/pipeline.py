@@ -37,6 +37,7 @@ MOST_ATTEMPTS = len(DELAYS) + 1
 MOST_UNANSWERED = 2  # a poster goes up once more where an answer was lost, not twice
 AT_HAND = 3 * CONNECTIONS  # films claimed for download at a time, so that no connection waits for the database
 BREATH = 0.02  # seconds in which finished downloads gather, to be written down together
+LANES = 2  # uploads under way to one channel at a time, so that a slow network costs no turn
 PAUSE = 10  # seconds for which a run stands still after a trouble that may pass
 MANY_IN_A_ROW = 8  # failures of different posters, one after another, that make it the server's fault
 
@@ -383,7 +384,7 @@ def _give_up(movie, why):
 def upload_posters(run):
     """Put posters from the disk into their channels, most needed first, until none is due or the run is over.
 
-    A film's channel is its id modulo their number. The channels work side by side, each at its own pace. Raises no
+    A film's channel is its id modulo their number. All channels work side by side, each at its own pace. Raises no
     fault of a poster, a channel or Telegram: the run tells of them.
     """
     channels = settings.TELEGRAM_POSTER_CHANNELS
@@ -397,10 +398,11 @@ def upload_posters(run):
     except Stopped as error:
         run.trouble(str(error))
         return run
-    at_hand = {}  # channel: the film that is on its way there
+    at_hand = {}  # lane: the film that is on its way
     threads = [
-        threading.Thread(target=carried(_serve), args=(run, number, channels, at_hand), name=f"upload-{number}")
-        for number in range(len(channels))
+        threading.Thread(target=carried(_serve), args=(run, channel, lane, at_hand), name=f"upload-{number}-{lane}")
+        for number, channel in enumerate(_Channel(id, number, len(channels)) for number, id in enumerate(channels))
+        for lane in range(LANES)
     ]
     for thread in threads:
         thread.start()
@@ -437,54 +439,81 @@ def _is_other_token():
     return known is not None and not bot.token.startswith(f"{known.bot_id}:")
 
 
-def _serve(run, number, channels, at_hand):
-    """Keep one channel busy at its pace; a thread of its own."""
-    channel = channels[number]
-    turn = f"channel:{channel}"
+@dataclass
+class _Channel:
+    """One channel in one run; its lanes share it."""
+
+    id: int | str
+    number: int
+    of: int
+    done: int = 0
+    fruit: int = 0  # what had been done when it last stood still
+    closed: bool = False
+
+    @property
+    def turn(self):
+        return f"channel:{self.id}"
+
+    def due(self):
+        return Movie.objects.awaiting_upload().of_channel(self.number, self.of)
+
+
+def _serve(run, channel, lane, at_hand):
+    """Keep a channel busy at its pace, together with its other lanes; a thread of its own."""
     per_second = settings.TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE / 60 * HAIR
-    fruit = done = 0
     try:
-        while not run.over:
-            due = Movie.objects.awaiting_upload().of_channel(number, len(channels))
-            if wait_ := turns.try_turn(turn, per_second, LATE):
-                if not due.most_needed(1) or not run.sleep(wait_):
+        while not (run.over or channel.closed):
+            if wait_ := turns.try_turn(channel.turn, per_second, LATE):
+                if not channel.due().most_needed(1) or not run.sleep(wait_):
                     return
                 continue
             if per_second > 0:
                 turns.wait_for_turn("telegram", MESSAGES_PER_SECOND)
             if not run.begin(1):
                 return
-            claimed = _claim(due, 1, poster_unanswered=F("poster_unanswered") + 1)
+            claimed = _claim(channel.due(), 1, poster_unanswered=F("poster_unanswered") + 1)
             if not claimed:
                 run.give_back(1)
                 return
-            at_hand[channel] = claimed[0]
             try:
-                outcome = _upload(claimed[0], channel)
+                at_hand[channel.id, lane] = claimed[0]
+                outcome = _upload(claimed[0], channel.id)
             except Stopped as error:
-                run.count("postponed")
-                run.trouble(str(error))
-                if done == fruit or not run.sleep(PAUSE):
-                    return
-                fruit = done
-                _greet()
+                _stand_still(run, channel, str(error))
                 continue
             finally:
-                del at_hand[channel]
+                del at_hand[channel.id, lane]
             if outcome:
                 run.count(outcome)
-                done += outcome == "done"
+                channel.done += outcome == "done"
             else:
                 run.give_back(1)
     except Stopped as error:
+        channel.closed = True
         run.trouble(str(error))
     except (OperationalError, InterfaceError) as error:
         run.trouble(f"the database is away ({error})")
     except Exception:
-        log.exception("channel %s: uploads stopped", channel)
-        run.trouble(f"channel {channel}: uploads stopped, see the log")
+        log.exception("channel %s: uploads stopped", channel.id)
+        run.trouble(f"channel {channel.id}: uploads stopped, see the log")
     finally:
         connections.close_all()
+
+
+def _stand_still(run, channel, why):
+    """Leave the channel alone for a while; for good, in this run, where nothing came of the last while.
+
+    Raises Stopped where Telegram does not answer afterwards.
+    """
+    run.count("postponed")
+    run.trouble(why)
+    if channel.done == channel.fruit:
+        channel.closed = True
+        return
+    channel.fruit = channel.done
+    turns.pause(channel.turn, PAUSE)
+    if run.sleep(PAUSE):
+        _greet()
 
 
 def _upload(movie, channel):

@@ -388,15 +388,16 @@ def test_a_broken_channel_keeps_its_posters_waiting_and_holds_up_no_other_channe
     assert statuses() == [PosterStatus.LOCAL, PosterStatus.TELEGRAM] * 5
     left = Movie.objects.filter(poster_status=PosterStatus.LOCAL)
     assert not left.exclude(poster_attempts=0, poster_unanswered=0, poster_error="").exists()
-    assert len([call for call in telegram.calls_of("sendPhoto") if call.status != 200]) == 1
+    assert len([call for call in telegram.calls_of("sendPhoto") if call.status != 200]) <= pipeline.LANES
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_a_telegram_that_says_it_is_ill_is_no_posters_fault(sandbox, matrix, status):
     download()
+    sandbox.telegram.fail("sendPhoto", status=status, times=None)
     for _ in range(12):
-        sandbox.telegram.fail("sendPhoto", status=status)
         upload()
+    sandbox.faults.clear()
     matrix.refresh_from_db()
     assert (matrix.poster_status, matrix.poster_attempts, matrix.poster_unanswered) == (PosterStatus.LOCAL, 0, 0)
     upload()

@@ -117,12 +117,12 @@ def test_a_disposable_limit_is_kept(sandbox):
 # --- Order
 
 
-def test_what_somebody_asked_for_goes_first_then_running_imports_then_the_rest(sandbox):
+def test_what_somebody_asked_for_goes_first_then_running_imports_then_the_rest(sandbox, monkeypatch):
+    monkeypatch.setattr(pipeline, "LANES", 1)
     old = films(sandbox, 30)
     film(sandbox, 603, poster_need=PosterNeed.IMPORT)
     film(sandbox, 550).poster_wanted()
     tasks.download_posters()
-    Movie.objects.filter(pk=603).update(poster_need=PosterNeed.IMPORT)
     tasks.upload_posters()
     assert sent(sandbox)[:2] == [550, 603]
     assert set(sent(sandbox)[2:]) == {movie.pk for movie in old}
@@ -216,7 +216,8 @@ def test_a_new_poster_that_does_not_exist_leaves_the_old_one_serving(sandbox, ma
     assert "no such image" in matrix.poster_error
 
 
-def test_another_bot_sends_every_poster_again_rated_films_first(sandbox, settings):
+def test_another_bot_sends_every_poster_again_rated_films_first(sandbox, monkeypatch):
+    monkeypatch.setattr(pipeline, "LANES", 1)
     for number, movie in enumerate(films(sandbox, 3)):
         movie.poster_uploaded(f"id{number}", 500, 750)
     gone = film(sandbox, 550, poster_path="", poster_status=PosterStatus.TELEGRAM, telegram_file_id="x")
