@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 LONG_POLL = 25  # seconds
 LIMIT = 100  # the most updates Telegram gives at once
+SHORTEST_LOOK, LONGEST_LOOK = 0.02, 0.3  # seconds between two looks for new updates behind an unfinished one
 FINISH = 8  # seconds that SIGTERM leaves to what is at hand
 KINDS = ["message", "callback_query", "inline_query", "my_chat_member"]
 
@@ -49,6 +50,7 @@ class Inbox:
         self.finished = set()  # done, but behind an unfinished one
         self.waiting = {}  # chat: deque of its updates; a chat is in here while one of its updates is handled
         self.ready = deque()  # chats with an update to handle and nobody at it
+        self.handled = 0  # updates, so far
         self.closed = False
         self.threads = [threading.Thread(target=self._work, daemon=True, name=f"updates-{n}") for n in range(threads)]
         for thread in self.threads:
@@ -83,11 +85,10 @@ class Inbox:
             self.finished = {newest}
             return newest + 1
 
-    def wait_for_progress(self, seconds):
-        """Sleep until some update has been handled, at most so long."""
+    def wait_for_progress(self, before, seconds):
+        """Sleep until more updates have been handled than `before`, at most so long."""
         with self.progress:
-            before = len(self.finished)
-            self.progress.wait_for(lambda: self.closed or len(self.finished) != before, seconds)
+            self.progress.wait_for(lambda: self.closed or self.handled != before, seconds)
 
     def close(self, seconds):
         """Begin nothing more; wait for what is at hand. Returns how many handlers had to be left."""
@@ -113,6 +114,7 @@ class Inbox:
                 with self.work:
                     del self.unfinished[update["update_id"]]
                     self.finished.add(update["update_id"])
+                    self.handled += 1
                     if self.waiting[chat]:
                         self.ready.append(chat)
                         self.work.notify()
@@ -150,8 +152,9 @@ def poll(stop):
 
 
 def _ask(inbox, stop):
-    delay = 1
+    delay, look = 1, SHORTEST_LOOK
     while not stop.is_set():
+        before = inbox.handled
         try:
             updates = get_updates(inbox.confirmed_to(), LONG_POLL)
             delay = 1
@@ -179,7 +182,11 @@ def _ask(inbox, stop):
             continue
         fresh = sum([inbox.put(update) for update in updates if isinstance(update.get("update_id"), int)])
         if updates and not fresh:
-            inbox.wait_for_progress(1)  # everything it gave is here already, behind one that takes its time
+            # everything it gave is here already, behind one that takes its time; what is new is looked for meanwhile
+            inbox.wait_for_progress(before, look)
+            look = min(look * 1.5, LONGEST_LOOK)
+        else:
+            look = SHORTEST_LOOK
 
 
 def get_updates(offset, timeout, limit=LIMIT):

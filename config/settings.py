@@ -33,8 +33,14 @@ def number(name, default):
         raise ImproperlyConfigured(f"{name} must be a number, not {value!r}.") from None
 
 
+SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
 def switch(name, default):
-    return env.bool(name) if env.str(name, "") else default
+    value = env.str(name, "").strip().lower()
+    if value and value not in SWITCHES:
+        raise ImproperlyConfigured(f"{name} must be 1 or 0, not {value!r}.")
+    return SWITCHES[value] if value else default
 
 
 def names(name):
@@ -139,6 +145,8 @@ SESSION_COOKIE_AGE = 7 * 24 * 3600
 
 DATABASE_URL = text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'kinoteka.sqlite3'}")
 DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
+if "ENGINE" not in DATABASES["default"]:
+    raise ImproperlyConfigured("DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME.")
 SQLITE = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = not SQLITE

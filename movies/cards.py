@@ -12,7 +12,7 @@ from django.template.loader import render_to_string
 from django.utils.html import strip_tags
 from django.utils.translation import gettext as _
 from telebot import types
-from telebot.apihelper import ApiTelegramException
+from telebot.apihelper import ApiException, ApiTelegramException
 
 from config import signs, telegram
 from config.bot import bot, deep_link, edit, edit_buttons, keyboard
@@ -107,11 +107,15 @@ def share_button(movie):
     return (_("Share"), f"{settings.TELEGRAM_WEB_URL}/share/url?{urlencode(link)}")
 
 
+NO_FAULT_OF_THE_PHOTO = (401, 403, 429)  # a text would fare no better
+
+
 def send_card(chat_id, movie, reply_to=None, rows=()):
     """Send a card of the film (one with `mine`, see MovieQuerySet.seen_by). Never silence.
 
-    By file_id at once, else with the poster's bytes, else as text. A file_id that Telegram does not know sends the
-    poster through the pipeline again; one that comes back with the bytes is kept, so that the sweep has nothing to do.
+    By file_id at once, else with the poster's bytes, else, whatever Telegram has against the photo, as text. A file_id
+    that it does not know sends the poster through the pipeline again; one that comes back with the bytes is kept, so
+    that the sweep has nothing to do.
     In a group everybody sees the card, so nobody's rating is on it; `rows` are further buttons.
     """
     if chat_id < 0:
@@ -125,19 +129,24 @@ def send_card(chat_id, movie, reply_to=None, rows=()):
             signs.count("cards.by_file_id")
             return
         except ApiTelegramException as error:
-            if not is_wrong_file(error):
+            if error.error_code in NO_FAULT_OF_THE_PHOTO:
                 raise
-            log.warning("film %s: Telegram no longer knows its poster", movie.pk)
-            movie.poster_lost()
-            movie.refresh_from_db(fields=["poster_status", "telegram_file_id", "local_path"])
+            log.warning("film %s: Telegram refuses its poster: %s", movie.pk, error.description)
+            if is_wrong_file(error):
+                movie.poster_lost()
+                movie.refresh_from_db(fields=["poster_status", "telegram_file_id", "local_path"])
+        except ApiException as error:  # no answer of Telegram's at all, but a gateway's
+            log.warning("film %s: its card by file_id: %s", movie.pk, type(error).__name__)
     if movie.poster_status in (PosterStatus.WAITING, PosterStatus.LOCAL) and (poster := poster_bytes(movie)):
         try:
             photo = types.InputFile(BytesIO(poster), file_name=f"{movie.pk}.jpg")
             message = bot.send_photo(chat_id, photo, text, **more)
         except ApiTelegramException as error:
-            if error.error_code != 400:
+            if error.error_code in NO_FAULT_OF_THE_PHOTO:
                 raise
             log.warning("film %s: Telegram refuses its poster: %s", movie.pk, error.description)
+        except ApiException as error:
+            log.warning("film %s: its card by upload: %s", movie.pk, type(error).__name__)
         else:
             largest = max(message.photo, key=lambda size: size.width * size.height)
             movie.poster_uploaded(largest.file_id, largest.width, largest.height)

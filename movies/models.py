@@ -153,7 +153,7 @@ class MovieQuerySet(models.QuerySet):
         return self.exclude(poster_path="").update(**FROM_THE_START)
 
     def set_posters_aside(self, why):
-        """Try nothing more for posters on their way, until somebody sends them through again; files go by themselves."""
+        """Try nothing more for posters on their way until somebody sends them through again; files go by themselves."""
         unfinished = self.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL])
         aside = {"poster_next_try_at": SET_ASIDE, "poster_error": why}
         return unfinished.update(**FROM_THE_START | aside)
@@ -273,7 +273,7 @@ class Movie(models.Model):
         return bool(saved)
 
     def poster_lost(self):
-        """Telegram no longer knows the file_id: fetch the poster again. False if somebody else has already seen to it."""
+        """Telegram no longer knows the file_id: fetch the poster again. False if somebody has already seen to it."""
         known = Movie.objects.filter(pk=self.pk, telegram_file_id=self.telegram_file_id)
         gone = {"telegram_file_id": "", "width": None, "height": None, "poster_need": PosterNeed.ASKED}
         return bool(known.update(**FROM_THE_START | gone))

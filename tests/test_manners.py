@@ -278,3 +278,29 @@ def test_the_real_process_publishes_the_menu_and_answers(sandbox, anna, start):
     assert sandbox.telegram.wait_until(lambda: len(sandbox.telegram.calls_of("setMyCommands")) >= 3)
     assert bot.terminate() == 0
     assert Movie.objects.filter(pk=603).exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "description"),
+    [
+        (400, "Bad Request: not enough rights to send photos to the chat"),
+        (400, "Bad Request: PHOTO_INVALID_DIMENSIONS"),
+        (400, "Bad Request: IMAGE_PROCESS_FAILED"),
+        (500, "Internal Server Error"),
+    ],
+)
+def test_a_card_whose_photo_telegram_refuses_comes_as_text(ask, sandbox, status, description):
+    card = ask("/movie 603")
+    file_id = Movie.objects.get(pk=603).telegram_file_id
+    sandbox.telegram.fail("sendPhoto", status=status, description=description, times=None)
+    text = ask("/movie 603")
+    assert not text.photo
+    assert text.text.splitlines()[0] == card.caption.splitlines()[0]
+    assert {b.data for row in card.buttons for b in row} <= {b.data for row in text.buttons for b in row}
+    assert Movie.objects.get(pk=603).telegram_file_id == file_id, "nothing is wrong with the photo itself"
+
+
+def test_a_card_whose_photo_a_gateway_swallows_comes_as_text(ask, sandbox):
+    ask("/movie 603")
+    sandbox.telegram.fail("sendPhoto", status=502, body=b"<html>Bad Gateway</html>", times=None)
+    assert "(1999)" in ask("/movie 603").text

@@ -1,5 +1,6 @@
 """`manage.py start`, as a newcomer meets it."""
 
+import json
 import os
 import re
 import signal
@@ -141,3 +142,31 @@ def test_the_sandbox_cannot_be_switched_on_beside_a_real_token(start):
     assert check.wait() != 0
     assert "SANDBOX is on" in check.output
     assert "Traceback" not in check.output
+
+
+@pytest.mark.parametrize("url", ["foo", "postgres://a:b@127.0.0.1:1/x"])
+def test_a_database_that_cannot_be_used_is_named(start, url):
+    check = start("migrate", DATABASE_URL=url)
+    assert check.wait() != 0
+    assert "DATABASE_URL" in check.output
+    assert "Traceback" not in check.output
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_named(start):
+    check = start("check", DEBUG="maybe")
+    assert check.wait() != 0
+    assert "DEBUG must be 1 or 0" in check.output
+
+
+def test_what_could_not_be_checked_is_not_called_well(start):
+    check = start("check_services", TELEGRAM_API_URL="http://127.0.0.1:1", TMDB_API_URL="http://127.0.0.1:1/3")
+    assert check.wait() == 1
+    assert "The bot may post in each channel." not in check.output
+    assert "Traceback" not in check.output
+
+
+def test_a_bot_api_server_that_sends_few_fields_of_a_member_stops_nothing(start, sandbox):
+    few = {"ok": True, "result": {"status": "administrator", "user": {"id": 1}, "can_post_messages": True}}
+    sandbox.telegram.fail("getChatMember", status=200, body=json.dumps(few).encode(), times=None)
+    check = start("check_services")
+    assert check.wait() == 0, check.output
