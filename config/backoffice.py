@@ -23,9 +23,9 @@ from django.views.i18n import set_language
 from config import throttle
 
 NOTHING = "—"
-panels = []
-failure_sources = []
-pages = []
+panels: list = []
+failure_sources: list = []
+pages: list = []
 
 
 def panel(order, permission, template):

@@ -6,6 +6,7 @@ of people and films.
 
 import re
 import time
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q
@@ -264,7 +265,7 @@ def ratings_link(owner):
 
 
 for model, columns in ((User, (ratings_link, imports_of_person)), (Movie, (ratings_link,))):
-    office = admin.site.get_model_admin(model)
+    office: Any = admin.site.get_model_admin(model)  # whatever else it is, it has these two
     office.readonly_fields = (*office.readonly_fields, *columns)
     office.fieldsets = [*office.fieldsets, (gettext_lazy("Ratings"), {"fields": columns})]
 
