@@ -21,7 +21,7 @@ from ratings.recommend import PRIOR_MEAN, PRIOR_VOTES
 from ratings.taste import EVERYBODY
 
 LITTLE = 0.01  # share of the ratings that may have changed before another build is worth while
-AT_ONCE = 20_000  # rows in a statement or transaction: others write in between
+AT_ONCE = 10_000  # rows in a statement or transaction: others write in between
 POPULAR = 500  # films that film 0 leads to
 YOUNG = 25  # people from which our own idea of what is popular outweighs TMDb's
 FEW = 50  # people below whom a film that one of them has rated says something
@@ -74,7 +74,9 @@ def learn(run, archive, step):
     """Write the rows of one build and fill its figures in."""
     step("reading the ratings")
     everything = neighbours.read(chain(archive_ratings(run, archive), own_ratings(run)))
+    favourites = popular(everything)
     kept = everything.at_least(1 if everything.people < FEW else 2)
+    del everything  # the largest matrix is still to come
     model = neighbours.build(kept, tell=step)
     run.order_strength = model.order
     films, done, said = len(kept.films), 0, 0.0
@@ -86,7 +88,7 @@ def learn(run, archive, step):
             said = time.monotonic()
             step(f"writing neighbours: film {done} of {films}")
     run.films = films
-    write(run, popular(everything))
+    write(run, favourites)
     want_films(run)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:

@@ -61,9 +61,9 @@ class Suggestion:
 class Viewer:
     """What we know of a person when we recommend: their taste, what to leave out, and whose neighbours serve."""
 
+    user_id: int
     weights: dict[int, float]
-    hidden: frozenset[int]
-    rated: int
+    hidden: frozenset[int]  # rated, or called not interesting
     build: int  # Build.pk; 0: none yet
     tmdb: float  # weight of TMDb's first neighbour; 0: they do not count
 
@@ -79,9 +79,9 @@ class Viewer:
         dislikes = list(said.values_list("movie_id", flat=True))
         people = build.everybody if build else 0
         return cls(
+            user_id=user_id,
             weights=taste(ratings, build.order_strength if build else 0.0, dislikes),
             hidden=frozenset(row[0] for row in ratings).union(dislikes),
-            rated=len(ratings),
             build=build.pk if build else 0,
             tmdb=TMDB_WEIGHT * TMDB_PEOPLE / (TMDB_PEOPLE + people) if people < TMDB_UNTIL else 0.0,
         )
@@ -114,16 +114,14 @@ def ranked(viewer, count, wishes=ANYTHING):
 
 def candidates(viewer, count, wishes=ANYTHING):
     """The `count` best films by score that the person has neither rated nor refused, all of them in `movies`."""
-    films, wanted = [], count + len(viewer.hidden)
+    films, wanted = [], count + SPARE
     while viewer.build or viewer.tmdb:
         found = by_score(viewer, wanted, wishes)
-        fresh = [film for film in found if film not in viewer.hidden]
-        first = fresh[: 2 * count]
-        known = {row[0] for row in fetched(f"SELECT id FROM movies WHERE id IN ({marks(first)})", first)}
-        films = [film for film in fresh if film in known][:count]
+        known = {row[0] for row in fetched(f"SELECT id FROM movies WHERE id IN ({marks(found)})", found)}
+        films = [film for film in found if film in known][:count]
         if len(films) == count or len(found) < wanted:
             break
-        wanted *= 2
+        wanted *= 4
     if len(films) < count:
         seen = viewer.hidden.union(films)
         films += [film for film in well_voted(wishes) if film not in seen][: count - len(films)]
@@ -131,7 +129,7 @@ def candidates(viewer, count, wishes=ANYTHING):
 
 
 def by_score(viewer, most, wishes):
-    """Ids of the films with the highest sums of weight * taste, best first, whoever has seen them."""
+    """Ids of the films with the highest sums of weight * taste that the person has not hidden, best first."""
     pairs = ["(CAST(%s AS integer), CAST(%s AS double precision))"] + ["(%s, %s)"] * (len(viewer.weights) - 1)
     values = [part for pair in viewer.weights.items() for part in pair]
     # CROSS JOIN: SQLite then keeps this order, and looks each film's neighbours up by their key
@@ -147,17 +145,20 @@ def by_score(viewer, most, wishes):
         )
         values.append(viewer.tmdb)
     fits = ""
+    for hiding in ("user_movie_ratings", "not_interesting"):
+        fits += f" AND film NOT IN (SELECT movie_id FROM {hiding} WHERE telegram_user_id = %s)"
+        values.append(viewer.user_id)
     if wishes != ANYTHING:
         sql, parameters = wishes.films().values("pk").query.sql_with_params()
-        fits = f" WHERE film IN ({sql})"
+        fits += f" AND film IN ({sql})"
         values += parameters
     rows = fetched(
         f"WITH taste (film, w) AS (VALUES {', '.join(pairs)})"
-        f" SELECT film, SUM(points) AS score FROM ({scores}) AS one{fits}"
-        " GROUP BY film ORDER BY score DESC, film LIMIT %s",
+        f" SELECT film FROM (SELECT film, SUM(points) AS score FROM ({scores}) AS one GROUP BY film) AS summed"
+        f" WHERE score > 0{fits} ORDER BY score DESC, film LIMIT %s",
         [*values, most],
     )
-    return [film for film, score in rows if score > 0]
+    return [film for (film,) in rows]
 
 
 def fetched(sql, parameters):

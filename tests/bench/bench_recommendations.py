@@ -8,6 +8,9 @@ everybody's; fold-in: a fifth of the people, whom the build does not know, five 
 found where its rating is no lower than the mean of those that were not hidden. implicit's ALS stands beside them where
 that package is installed.
 
+First day, with --movielens: NDCG@10 (fold-in) by how many people the bot knows, alone and beside an archive of half of
+the people; the strangers are in neither.
+
 Latency: the whole recommend(), reasons and all, for people with 0, 20, 200 and 2,000 ratings. Build: time and memory of
 the process, synthetic ratings. Each part has a database and a process of its own.
 """
@@ -16,6 +19,7 @@ import argparse
 import csv
 import math
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -27,6 +31,7 @@ from statistics import fmean, median, quantiles, stdev
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SIZES = [(100_000, 5_000), (1_000_000, 10_000), (10_000_000, 20_000)]  # ratings, films
+PEOPLE = [0, 1, 5, 25, 100, 488]  # of the bot, in the learning curve
 PROFILES = [0, 20, 200, 2_000]
 TIMES = 60  # lists asked for in each case
 HEADER = ["user", "item", "rating", "rated_at"]
@@ -37,7 +42,8 @@ def main():
     parser.add_argument("--movielens", type=Path, help="a folder with ratings.csv")
     parser.add_argument("--postgres", help="postgres://… of a server where a database may be made")
     parser.add_argument("--most", type=int, default=10_000_000, help="leave larger builds out")
-    parser.add_argument("--child", choices=["fill", "latency"], help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=["fill", "latency", "judge"], help=argparse.SUPPRESS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
     parser.add_argument("--ratings", type=int, default=100_000, help=argparse.SUPPRESS)
     parser.add_argument("--films", type=int, default=5_000, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -46,7 +52,9 @@ def main():
         return
     with tempfile.TemporaryDirectory() as scratch:
         if options.movielens:
-            quality(options.movielens, Path(scratch))
+            rated = people_of(options.movielens)
+            quality(rated, Path(scratch))
+            first_day(rated, Path(scratch))
         else:
             print("quality: not measured; --movielens names a folder with ratings.csv")
         latency(f"sqlite:///{scratch}/latency.sqlite3", "SQLite")
@@ -90,13 +98,19 @@ def ourselves(url, kind, **numbers):
 # --- Quality
 
 
-def quality(archive, scratch):
-    rated = defaultdict(list)  # {person: [(time, film, rating)]}
+def people_of(archive):
+    """{person: [(time, film, rating 1-10)]}, each in the order of time."""
+    rated = defaultdict(list)
     with open(archive / "ratings.csv") as file:
         for user, film, rating, at in list(csv.reader(file))[1:]:
             rated[int(user)].append((int(at), int(film), float(rating) * 2))
-    for mine in rated.values():
-        mine.sort()
+    dice = random.Random(0)
+    for user in sorted(rated):
+        rated[user].sort(key=lambda row: (row[0], dice.random()))  # ties are in no order
+    return rated
+
+
+def quality(rated, scratch):
     methods = {"ours": ours, "popularity": popularity}
     if find_spec("implicit"):
         methods["implicit's ALS"] = als
@@ -134,19 +148,28 @@ def judge(rated, known, asked, lists):
 
 def ours(scratch, train, profiles, strangers):
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        for name, people in (("train", train), *([("profiles", profiles)] if strangers else [])):
-            with open(f"{folder}/{name}.csv", "w", newline="") as file:
-                rows = csv.writer(file)
-                rows.writerow(HEADER)
-                rows.writerows((u, film, rating, at) for u, mine in people.items() for at, film, rating in mine)
+        write(f"{folder}/train.csv", train)
+        if strangers:
+            write(f"{folder}/profiles.csv", profiles)
         url = migrated(f"sqlite:///{folder}/quality.sqlite3")
         said = manage(url, "manage.py", "evaluate_recommendations", folder, "--output", f"{folder}/recs.csv")[0]
         print("  " + said.strip().rpartition("\n")[2], flush=True)
-        lists = defaultdict(list)
-        with open(f"{folder}/recs.csv") as file:
-            for user, film, _rank in list(csv.reader(file))[1:]:
-                lists[int(user)].append(int(film))
-        return lists
+        return lists_of(f"{folder}/recs.csv")
+
+
+def write(path, people):
+    with open(path, "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(HEADER)
+        rows.writerows((u, film, rating, at) for u, mine in people.items() for at, film, rating in mine)
+
+
+def lists_of(path):
+    lists = defaultdict(list)
+    with open(path) as file:
+        for user, film, _rank in list(csv.reader(file))[1:]:
+            lists[int(user)].append(int(film))
+    return lists
 
 
 def popularity(scratch, train, profiles, strangers):
@@ -177,6 +200,43 @@ def als(scratch, train, profiles, strangers):
     mine = matrix(profiles)
     items, _scores = model.recommend(np.arange(len(profiles)), mine, N=10, recalculate_user=True)
     return {user: [films[item] for item in row] for user, row in zip(profiles, items.tolist(), strict=True)}
+
+
+# --- The first day
+
+
+def first_day(rated, scratch):
+    """Strangers' lists from a bot of few people; the order of people is one of many, the same in all columns."""
+    users = sorted((u for u, mine in rated.items() if len(mine) >= 20), key=lambda u: u * 7919 % 10_007)
+    known = {user: mine[: hidden_from(mine)] for user, mine in rated.items()}
+    strangers, others = users[::5], [user for number, user in enumerate(users) if number % 5]
+    half = others[1::2]
+    profiles = {user: known[user] for user in strangers}
+    print(f"{'people of the bot':>18}{'popularity':>12}{'alone':>12}{'archive of ' + str(len(half)):>18}")
+    for count in PEOPLE:
+        train = {user: known[user] for user in (others[::2] + half)[:count]}
+        columns = [popularity(scratch, train, profiles, True)]
+        columns += [beside(scratch, train, profiles, archive) for archive in ({}, {user: known[user] for user in half})]
+        scores = [fmean(judge(rated, known, strangers, lists)) for lists in columns]
+        print(f"{count:>18}{scores[0]:>12.4f}{scores[1]:>12.4f}{scores[2]:>18.4f}", flush=True)
+
+
+def beside(scratch, train, profiles, archive):
+    """Our lists, learned from `train` and from an archive of these people in MovieLens' shape."""
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        write(f"{folder}/train.csv", train)
+        write(f"{folder}/profiles.csv", profiles)
+        if archive:
+            rows = [(u, film, rating / 2, at) for u in sorted(archive) for at, film, rating in archive[u]]
+            films = sorted({row[1] for row in rows})
+            for name, header, lines in (
+                ("ratings", "userId,movieId,rating,timestamp", rows),
+                ("links", "movieId,imdbId,tmdbId", [(film, film, film) for film in films]),
+            ):
+                text = "".join(",".join(map(str, line)) + "\n" for line in lines)
+                Path(folder, f"{name}.csv").write_text(f"{header}\n{text}")
+        ourselves(migrated(f"sqlite:///{folder}/first.sqlite3"), "judge", folder=folder)
+        return lists_of(f"{folder}/recs.csv")
 
 
 # --- Latency
@@ -225,9 +285,30 @@ def child(options):
     django.setup()
     if options.child == "fill":
         fill(options.ratings, options.films)
+    elif options.child == "judge":
+        judge_first_day(Path(options.folder))
     else:
         for line in latencies():
             print(line)
+
+
+def judge_first_day(folder):
+    from movies.models import Movie
+    from ratings import evaluate
+    from ratings.build import build as learn
+    from ratings.movielens import Archive
+    from ratings.recommend import Viewer, ranked
+
+    evaluate.read(folder / "train.csv")
+    archive = Archive(folder) if (folder / "links.csv").exists() else None
+    if archive:  # as if the worker had fetched them
+        Movie.objects.bulk_create([Movie(pk=film) for film in set(archive.ids.tolist()) - {0}], ignore_conflicts=True)
+    learn(archive, force=True)
+    profiles = evaluate.read(folder / "profiles.csv")
+    with open(folder / "recs.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["user", "item", "rank"])
+        rows.writerows((u, film, n) for u in sorted(profiles) for n, film in enumerate(ranked(Viewer.of(u), 10), 1))
 
 
 def fill(ratings, films):
@@ -259,8 +340,6 @@ def fill(ratings, films):
 
 
 def latencies():
-    import random
-
     from movies.models import Movie
     from ratings.models import Rating
     from ratings.recommend import recommend
