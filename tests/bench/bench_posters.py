@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 WAITING = 100_000  # films, where the memory is measured
 MANY = 1_000_000  # films, where the queries are
-PER_MINUTE = 300  # messages to a channel: as strict as twenty, and five channels stay below thirty a second
+PER_MINUTE = 120  # messages to a channel: a window of a minute as for twenty, and figures within minutes
 TOKEN = "1000000001:SANDBOX-TOKEN-kinoteka"
 
 
