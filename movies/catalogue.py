@@ -170,7 +170,7 @@ def change_poster(movie, need=PosterNeed.SOMEDAY):
     if movie.poster_path:
         stale.update(**FROM_THE_START | {"poster_path": movie.poster_path, "poster_need": need})
     else:
-        uploaded = ~Q(telegram_file_id="")
+        uploaded = Q(telegram_file_id__gt="")
         stale.exclude(uploaded).update(poster_path="", poster_status=PosterStatus.NONE, local_path="")
         stale.filter(uploaded).update(poster_path="", poster_status=PosterStatus.TELEGRAM, local_path="")
 

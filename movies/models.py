@@ -10,6 +10,7 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from config import signs
+from config.fields import PlainTextField
 
 
 class PosterStatus(models.IntegerChoices):
@@ -58,7 +59,9 @@ class YearOf(Func):
     output_field = models.PositiveSmallIntegerField(null=True)
 
     def as_sqlite(self, compiler, connection, **extra):
-        return super().as_sql(compiler, connection, template="CAST(substr(%(expressions)s, 1, 4) AS INTEGER)", **extra)
+        return super().as_sql(
+            compiler, connection, template="NULLIF(CAST(substr(%(expressions)s, 1, 4) AS INTEGER), 0)", **extra
+        )
 
     def as_postgresql(self, compiler, connection, **extra):
         return super().as_sql(compiler, connection, template="EXTRACT(YEAR FROM %(expressions)s)::int", **extra)
@@ -146,11 +149,11 @@ class MovieQuerySet(models.QuerySet):
         """Films whose poster was given up or is set aside, with the reason in `poster_error`."""
         set_aside = Q(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL], poster_next_try_at__gte=SET_ASIDE)
         given_up = Q(poster_status__in=[PosterStatus.NONE, PosterStatus.TELEGRAM]) & ~Q(poster_error="")
-        return self.exclude(poster_path="").filter(set_aside | given_up)
+        return self.filter(poster_path__gt="").filter(set_aside | given_up)
 
     def requeue_posters(self):
         """Send the posters through the pipeline again, whatever became of them; the old file_id serves until then."""
-        return self.exclude(poster_path="").update(**FROM_THE_START)
+        return self.filter(poster_path__gt="").update(**FROM_THE_START)
 
     def set_posters_aside(self, why):
         """Try nothing more for posters on their way until somebody sends them through again; files go by themselves."""
@@ -168,8 +171,8 @@ class Movie(models.Model):
 
     id = models.PositiveIntegerField(primary_key=True, db_comment="TMDb movie id")
     title = models.TextField(db_default="", default="", blank=True, db_comment="in TMDB_LANGUAGE, else the original")
-    original_title = models.TextField(db_default="", default="", blank=True)
-    overview = models.TextField(db_default="", default="", blank=True)
+    original_title = PlainTextField()
+    overview = PlainTextField()
     release_date = models.DateField(null=True, blank=True)
     year = models.GeneratedField(
         expression=YearOf("release_date"),
@@ -181,17 +184,17 @@ class Movie(models.Model):
     popularity = models.FloatField(default=0, db_default=0)
     vote_average = models.FloatField(default=0, db_default=0, db_comment="TMDb's mean vote, 0-10")
     vote_count = models.PositiveIntegerField(default=0, db_default=0)
-    poster_path = models.TextField(db_default="", default="", blank=True, db_comment="path at TMDb; empty: none")
+    poster_path = PlainTextField(db_comment="path at TMDb; empty: none")
     poster_status = models.SmallIntegerField(
         choices=PosterStatus,
         default=PosterStatus.NONE,
         db_default=PosterStatus.NONE,
         db_comment="-1 no poster, 0 waits for download, 1 on local disk, 2 in Telegram",
     )
-    telegram_file_id = models.TextField(db_default="", default="", blank=True, db_comment="of the largest size")
+    telegram_file_id = PlainTextField(db_comment="of the largest size")
     width = models.PositiveIntegerField(null=True, blank=True, db_comment="pixels of the largest size")
     height = models.PositiveIntegerField(null=True, blank=True, db_comment="pixels of the largest size")
-    local_path = models.TextField(db_default="", default="", blank=True, db_comment="empty unless poster_status is 1")
+    local_path = PlainTextField(db_comment="empty unless poster_status is 1")
 
     imdb_id = models.TextField(db_default="", default="", blank=True, db_comment="tt…; empty: none, or not yet read")
     details_at = models.BigIntegerField(
@@ -228,10 +231,12 @@ class Movie(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(poster_status__in=PosterStatus.values), name="poster_status_known"),
             models.CheckConstraint(
-                condition=Q(local_path="") | Q(poster_status=PosterStatus.LOCAL), name="local_path_only_while_local"
+                condition=Q(local_path=None) | Q(local_path="") | Q(poster_status=PosterStatus.LOCAL),
+                name="local_path_only_while_local",
             ),
             models.CheckConstraint(
-                condition=~Q(telegram_file_id="") | ~Q(poster_status=PosterStatus.TELEGRAM),
+                condition=Q(telegram_file_id__isnull=False, telegram_file_id__gt="")
+                | ~Q(poster_status=PosterStatus.TELEGRAM),
                 name="uploaded_poster_has_file_id",
             ),
             models.CheckConstraint(condition=Q(vote_average__range=(0, 10)), name="vote_average_in_range"),

@@ -621,11 +621,11 @@ def notice_new_bot(bot_id):
     with transaction.atomic():
         if not KnownBot.objects.filter(pk=1, bot_id=known.bot_id).update(bot_id=bot_id):
             return 0  # another process has just seen to it
-        useless = Movie.objects.exclude(telegram_file_id="")
+        useless = Movie.objects.filter(telegram_file_id__gt="")
         forgotten = {"telegram_file_id": "", "width": None, "height": None}
         rated = useless.filter(pk__in=Movie.objects.filter(ratings__isnull=False).values("pk"))
         rated.filter(poster_need__lt=PosterNeed.IMPORT).update(poster_need=PosterNeed.IMPORT)
-        useless.filter(poster_path="").update(poster_status=PosterStatus.NONE, **forgotten)
+        useless.exclude(poster_path__gt="").update(poster_status=PosterStatus.NONE, **forgotten)
         queued = useless.exclude(poster_status=PosterStatus.TELEGRAM).update(**forgotten)
         queued += useless.update(**FROM_THE_START | forgotten)
     log.warning("bot %s is another than %s: %s posters go to the channels again", bot_id, known.bot_id, queued)

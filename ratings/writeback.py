@@ -55,7 +55,7 @@ def write_pending(user_id=None):
 def due():
     """What is to be written now."""
     ready = PendingWrite.objects.filter(next_try_at__lte=int(time.time()), user__writes_ratings=True)
-    return ready.exclude(user__tmdb_session_id="").exclude(user__sync_status=SyncStatus.QUEUED)
+    return ready.filter(user__tmdb_session_id__gt="").exclude(user__sync_status=SyncStatus.QUEUED)
 
 
 def write_all_of(user_id):

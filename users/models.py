@@ -10,6 +10,8 @@ from django.db.models import Q
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from config.fields import PlainTextField
+
 
 class SyncStatus(models.IntegerChoices):
     FAILED = -1, _("failed")
@@ -61,7 +63,7 @@ class UserQuerySet(models.QuerySet):
 
     def connected(self):
         """People whose TMDb session we hold."""
-        return self.exclude(tmdb_session_id="")
+        return self.filter(tmdb_session_id__gt="")
 
     def awaiting_import(self):
         return self.filter(sync_status=SyncStatus.QUEUED)
@@ -80,9 +82,7 @@ class User(models.Model):
         primary_key=True, db_comment="Telegram's user id; also the private chat's"
     )
     tmdb_account_id = models.BigIntegerField(null=True, blank=True)
-    tmdb_session_id = models.TextField(
-        db_default="", default="", blank=True, db_comment="encrypted read-and-write session; empty: not connected"
-    )
+    tmdb_session_id = PlainTextField(db_comment="encrypted read-and-write session; empty: not connected")
     sync_status = models.SmallIntegerField(
         choices=SyncStatus,
         default=SyncStatus.NOT_CONNECTED,

@@ -1,0 +1,16 @@
+"""Columns that read the same whichever program wrote them."""
+
+from django.db import models
+
+
+class PlainTextField(models.TextField):
+    """A text that may be missing: "" here and where we write it; a NULL that another program wrote reads as "" too.
+
+    A query for rows that have the text says `field__gt=""`, for those that lack it `exclude(field__gt="")`.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **{"null": True, "blank": True, "default": "", "db_default": ""} | kwargs)
+
+    def from_db_value(self, value, expression, connection):
+        return "" if value is None else value
