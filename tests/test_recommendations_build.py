@@ -322,6 +322,15 @@ def test_builds_that_never_end_are_not_begun_for_ever():
     assert not nightly.is_due()
 
 
+def test_the_worker_builds_in_another_process_and_keeps_its_last_line(start):
+    save(people(20))
+    worker = start("shell", "-c", "from ratings.tasks import build_apart; print('said:', build_apart())")
+    assert worker.wait(60) == 0, worker.output
+    worker.wait_for_line("said: ")
+    assert "from" in worker.output.partition("said: ")[2]
+    assert Build.objects.current().people == 20
+
+
 def test_workers_and_bots_do_not_load_numpy():
     script = (
         "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'tests.settings'; django.setup();"
