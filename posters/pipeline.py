@@ -269,7 +269,10 @@ def download_posters(run):
                     renewed = time.monotonic()
         finally:
             pool.shutdown(cancel_futures=True)
-    _judge(run, doubtful, own=run.done > 0 and not trouble)
+    own = run.done > 0 and not trouble
+    if doubtful and not own:
+        run.trouble(f"TMDb's images cannot be had now ({doubtful[-1][1]})")
+    _judge(run, doubtful, own)
     return run
 
 

@@ -16,7 +16,7 @@ import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from PIL import Image
 
@@ -208,6 +208,14 @@ def test_a_poster_whose_answer_breaks_off_while_others_come_through_is_tried_aga
     assert (run.done, run.failed, run.troubles) == (3, 1, [])
     assert matrix.poster_attempts == 1
     assert matrix.poster_next_try_at > time.time()
+
+
+def test_a_single_poster_that_does_not_come_is_given_no_blame_and_the_run_says_so(sandbox, matrix):
+    sandbox.tmdb.fail("^/t/p/", status=503, times=None)
+    with pytest.raises(CommandError):
+        call_command("download_posters")
+    matrix.refresh_from_db()
+    assert (matrix.poster_status, matrix.poster_attempts, matrix.poster_error) == (PosterStatus.WAITING, 0, "")
 
 
 @pytest.mark.parametrize(
