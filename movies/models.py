@@ -229,7 +229,7 @@ class Movie(models.Model):
         verbose_name = _("film")
         verbose_name_plural = _("films")
         constraints = [
-            models.CheckConstraint(condition=Q(poster_status__in=PosterStatus.values), name="poster_status_known"),
+            models.CheckConstraint(condition=Q(poster_status__range=(-1, 2)), name="poster_status_known"),
             models.CheckConstraint(
                 condition=Q(local_path=None) | Q(local_path="") | Q(poster_status=PosterStatus.LOCAL),
                 name="local_path_only_while_local",

@@ -110,7 +110,7 @@ class User(models.Model):
         verbose_name = _("person")
         verbose_name_plural = _("people")
         constraints = [
-            models.CheckConstraint(condition=Q(sync_status__in=SyncStatus.values), name="sync_status_known"),
+            models.CheckConstraint(condition=Q(sync_status__range=(-1, 2)), name="sync_status_known"),
         ]
         indexes = [models.Index(fields=["sync_status", "last_sync_at"], name="users_by_sync_status")]
 
