@@ -34,7 +34,9 @@ class UnixNow(Func):
     output_field = models.BigIntegerField()
 
     def as_sqlite(self, compiler, connection, **extra):
-        return super().as_sql(compiler, connection, template="CAST(strftime('%%%%s', 'now') AS INTEGER)", **extra)
+        # no blanks behind its commas: Django's introspection of SQLite takes those for the ends of columns
+        template = "NULLIF(CAST(substr(%(expressions)s,1,4) AS INTEGER),0)"
+        return super().as_sql(compiler, connection, template=template, **extra)
 
     def as_postgresql(self, compiler, connection, **extra):
         return super().as_sql(compiler, connection, template="floor(EXTRACT(EPOCH FROM now()))::bigint", **extra)
