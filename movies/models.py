@@ -34,9 +34,7 @@ class UnixNow(Func):
     output_field = models.BigIntegerField()
 
     def as_sqlite(self, compiler, connection, **extra):
-        # no blanks behind its commas: Django's introspection of SQLite takes those for the ends of columns
-        template = "NULLIF(CAST(substr(%(expressions)s,1,4) AS INTEGER),0)"
-        return super().as_sql(compiler, connection, template=template, **extra)
+        return super().as_sql(compiler, connection, template="CAST(strftime('%%%%s', 'now') AS INTEGER)", **extra)
 
     def as_postgresql(self, compiler, connection, **extra):
         return super().as_sql(compiler, connection, template="floor(EXTRACT(EPOCH FROM now()))::bigint", **extra)
@@ -61,9 +59,9 @@ class YearOf(Func):
     output_field = models.PositiveSmallIntegerField(null=True)
 
     def as_sqlite(self, compiler, connection, **extra):
-        return super().as_sql(
-            compiler, connection, template="NULLIF(CAST(substr(%(expressions)s, 1, 4) AS INTEGER), 0)", **extra
-        )
+        # no blanks behind its commas: Django's introspection of SQLite takes those for the ends of columns
+        template = "NULLIF(CAST(substr(%(expressions)s,1,4) AS INTEGER),0)"
+        return super().as_sql(compiler, connection, template=template, **extra)
 
     def as_postgresql(self, compiler, connection, **extra):
         return super().as_sql(compiler, connection, template="EXTRACT(YEAR FROM %(expressions)s)::int", **extra)
