@@ -29,7 +29,7 @@ from ratings.taste import SLOPE
 STRETCHES = ((20, 0.3), (100, 0.3))  # (length in ratings, share of G); the rest of G is whole people
 LATE_SCALE = 20  # ratings; how far from the end of a list still counts as late
 LATE_PRIOR = 10  # imaginary ratings of average lateness that every film gets
-BLOCK = 64  # films worked on at once: 64 x 20,000 float32 are 5 MB
+BLOCK = 32  # films worked on at once: 32 x 20,000 float32 are 2.5 MB
 STRIP = 4096  # films turned at once, a multiple of BLOCK
 GOLDEN = 0.6180339887498949  # spreads the offsets of people's stretches evenly
 
