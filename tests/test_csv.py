@@ -223,7 +223,7 @@ def test_the_same_value_only_makes_the_date_true(sandbox, user, send):
 def test_the_later_rating_counts_and_what_was_kept_is_named(sandbox, user, send):
     film(603, "Матрица"), film(680, "Криминальное чтиво")
     rated(user, 603, here=3, when=at("2023-06-01"))
-    rated(user, 680, tmdb=3, when=at("2023-04-01"))
+    rated(user, 680, tmdb=3, when=at("2022-04-01"))
     told = send(TMDB_EXPORT)
     ratings = mine(user)
     assert (ratings[603].value, ratings[603].rated_at) == (3, at("2023-06-01"))
@@ -275,9 +275,9 @@ def test_a_film_twice_in_a_file_has_its_later_rating(sandbox, user, send):
 def test_imported_ratings_are_written_to_tmdb_where_that_is_wished(sandbox, user, send):
     link(user, sandbox)
     film(603, "Матрица"), film(680, "Криминальное чтиво"), film(604, "Матрица 2")
-    rated(user, 680, here=3, tmdb=8, when=at("2023-04-01"))
+    rated(user, 680, here=3, tmdb=8, when=at("2022-04-01"))
     PendingWrite.objects.create(user=user, movie_id=680, rating=3, base=8)
-    rated(user, 604, tmdb=5, when=at("2023-04-01"))
+    rated(user, 604, tmdb=5, when=at("2022-04-01"))
     send(TMDB_EXPORT + "604,,movie,Two,,,,,6,2022-08-10T11:12:13Z\n")
     waiting = {write.movie_id: (write.rating, write.base) for write in PendingWrite.objects.all()}
     assert waiting == {603: (Decimal("7.5"), None), 604: (6, 5)}, "680 has at TMDb just what the file says"
