@@ -136,14 +136,9 @@ class MovieQuerySet(models.QuerySet):
     def most_needed(self, most):
         """The first `most` of films due for a step, by need, then by how long they have been due.
 
-        One short range of the index for each need, so that it costs the same however many films wait.
+        In the order of the index movies_by_poster_status, so that it costs the same however many films wait.
         """
-        films = []
-        for need in sorted(PosterNeed.values, reverse=True):
-            if len(films) < most:
-                of_this_need = self.filter(poster_need=need).order_by("poster_next_try_at", "id")
-                films += of_this_need[: most - len(films)]
-        return films
+        return list(self.order_by("-poster_need", "poster_next_try_at", "id")[:most])
 
     def poster_failed(self):
         """Films whose poster was given up or is set aside, with the reason in `poster_error`."""
@@ -158,7 +153,7 @@ class MovieQuerySet(models.QuerySet):
     def set_posters_aside(self, why):
         """Try nothing more for posters on their way until somebody sends them through again; files go by themselves."""
         unfinished = self.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL])
-        aside = {"poster_next_try_at": SET_ASIDE, "poster_error": why}
+        aside = {"poster_need": PosterNeed.SOMEDAY, "poster_next_try_at": SET_ASIDE, "poster_error": why}
         return unfinished.update(**FROM_THE_START | aside)
 
     def reread_details(self):

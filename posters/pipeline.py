@@ -212,9 +212,14 @@ def _set_aside(movie, why):
     """Nothing more is tried until requeue_posters(); nothing is left on the disk meanwhile."""
     signs.failed("posters", why)
     log.error("film %s: %s; set aside (manage.py requeue_posters --movie %s)", movie.pk, why, movie.pk)
-    if _held(movie).update(
-        poster_status=PosterStatus.WAITING, local_path="", poster_next_try_at=SET_ASIDE, poster_error=why
-    ):
+    aside = {
+        "poster_status": PosterStatus.WAITING,
+        "poster_need": PosterNeed.SOMEDAY,  # the last of all in the index, where no claim has to pass over it
+        "poster_next_try_at": SET_ASIDE,
+        "poster_error": why,
+        "local_path": "",
+    }
+    if _held(movie).update(**aside):
         files.remove(movie.local_path)
 
 

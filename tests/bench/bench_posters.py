@@ -323,8 +323,11 @@ def queries(row, many, connection):
     }
     for what, query in ready.items():
         row(f"query at {many:,} films: {what}", f"{timed(query):.2f} ms", "", "", "10 ms")
-    due = Movie.objects.awaiting_upload().of_channel(3, 5).filter(poster_need=0).order_by("poster_next_try_at", "id")
+    due = Movie.objects.awaiting_upload().of_channel(3, 5).order_by("-poster_need", "poster_next_try_at", "id")
     print("\n" + due[:1].explain())
+    Movie.objects.filter(pk__lte=10_000).update(poster_need=2, poster_next_try_at=2_000_000_000)
+    delayed = timed(lambda: Movie.objects.awaiting_upload().of_channel(3, 5).most_needed(1))
+    row(f"query at {many:,} films: behind 10,000 delayed", f"{delayed:.2f} ms", "", "", "10 ms")
     claim = timed(lambda: pipeline._claim(Movie.objects.awaiting_upload(), 40))
     row(f"claim at {many:,} films: 40", f"{claim:.2f} ms", "", "", "")
 
