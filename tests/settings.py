@@ -17,9 +17,9 @@ for name in (
 ):
     os.environ.pop(name, None)
 if os.environ.get("REDIS_URL"):  # each worker of pytest-xdist (gw0, gw1 …) empties a Redis database of its own
-    server, number = os.environ["REDIS_URL"].rsplit("/", 1)
+    server, first = os.environ["REDIS_URL"].rsplit("/", 1)
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    os.environ["REDIS_URL"] = f"{server}/{int(number) - worker}"
+    os.environ["REDIS_URL"] = f"{server}/{int(first) - worker}"
 
 from config.settings import *  # noqa: E402, F403
 from config.settings import DATABASES, SQLITE  # noqa: E402
