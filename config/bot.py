@@ -1,6 +1,7 @@
 """The one bot, `@command` and the menu; how an update is handled, whether polling or the webhook brought it."""
 
 import logging
+import os
 import re
 import threading
 import time
@@ -150,23 +151,55 @@ def typing(update):
     if not message:
         yield
         return
-    done = threading.Event()
-    threading.Thread(target=show_typing, args=(message.chat.id, done), daemon=True).start()
+    update_at_hand = object()
+    _at_work[update_at_hand] = time.monotonic() + SOON, message.chat.id
+    _show_typing_soon()
     try:
         yield
     finally:
-        done.set()
+        _at_work.pop(update_at_hand, None)
 
 
-def show_typing(chat_id, done):
-    pause = SOON
+_at_work: dict = {}  # for each update at hand: (when to show typing next, its chat)
+_some_work = threading.Event()
+_typist: threading.Thread | None = None
+
+
+def _show_typing_soon():
+    """One thread looks after all updates at hand; a thread for each would cost as much as a card."""
+    global _typist
+    _some_work.set()
+    if _typist is None:
+        _typist = threading.Thread(target=_show_typing, daemon=True, name="typing")
+        _typist.start()
+
+
+def _show_typing():
     with telegram.patience(0):
-        while not done.wait(pause):
-            try:
-                bot.send_chat_action(chat_id, "typing")
-            except (ApiException, TelegramUnavailable):
-                return  # it is only a courtesy
-            pause = 4.5  # Telegram shows it for five seconds
+        while True:
+            _some_work.wait()
+            _some_work.clear()
+            while _at_work:
+                time.sleep(0.2)
+                for update, (due, chat_id) in list(_at_work.items()):
+                    if time.monotonic() < due:
+                        continue
+                    pause = 4.5  # Telegram shows it for five seconds
+                    try:
+                        bot.send_chat_action(chat_id, "typing")
+                    except (ApiException, TelegramUnavailable):
+                        pause = 3600  # it is only a courtesy
+                    if update in _at_work:
+                        _at_work[update] = time.monotonic() + pause, chat_id
+
+
+def _after_fork():
+    global _typist
+    _typist = None
+    _at_work.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def tell_failure(update, error):

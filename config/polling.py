@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 LONG_POLL = 25  # seconds
 LIMIT = 100  # the most updates Telegram gives at once
 SHORTEST_LOOK, LONGEST_LOOK = 0.02, 0.3  # seconds between two looks for new updates behind an unfinished one
+BREATH = 0.005  # seconds
 FINISH = 8  # seconds that SIGTERM leaves to what is at hand
 KINDS = ["message", "callback_query", "inline_query", "my_chat_member"]
 
@@ -89,6 +90,11 @@ class Inbox:
         """Sleep until more updates have been handled than `before`, at most so long."""
         with self.progress:
             self.progress.wait_for(lambda: self.closed or self.handled != before, seconds)
+
+    def wait_for_idleness(self, seconds):
+        """Sleep until nothing is unfinished, at most so long."""
+        with self.progress:
+            self.progress.wait_for(lambda: self.closed or not self.unfinished, seconds)
 
     def close(self, seconds):
         """Begin nothing more; wait for what is at hand. Returns how many handlers had to be left."""
@@ -181,7 +187,9 @@ def _ask(inbox, stop):
             stop.wait(delay / 2)
             continue
         fresh = sum([inbox.put(update) for update in updates if isinstance(update.get("update_id"), int)])
-        if updates and not fresh:
+        if fresh:
+            inbox.wait_for_idleness(BREATH)  # asked at once, Telegram would only give the same again
+        elif updates:
             # everything it gave is here already, behind one that takes its time; what is new is looked for meanwhile
             inbox.wait_for_progress(before, look)
             look = min(look * 1.5, LONGEST_LOOK)

@@ -292,12 +292,11 @@ def find_movies(text, viewer=None, ask=Ask.IF_THIN):
 def find_number(query, viewer, ask):
     """The film of this id, and films that are called so: 1917, 300, 12."""
     try:
-        film = movie_in_table(query.movie_id, viewer)
+        film, called = numbered_and_called(query, viewer)
         short = len(query.title) <= 4  # hardly any title is a longer number
         if film is None and not short and ask in (Ask.IF_THIN, Ask.ALWAYS):
             film = get_movie(query.movie_id, viewer)
         if film and ask is not Ask.ALWAYS:
-            called = [movie for movie in search_table(query, viewer) if query.is_title_of(movie) and movie != film]
             return Found([film, *called], hidden=short and not called)
         found = find_titles(query, viewer, ask)
         if film is None and ask in (Ask.IF_THIN, Ask.ALWAYS):
@@ -308,6 +307,21 @@ def find_number(query, viewer, ask):
         return found
     called = [movie for movie in found.movies if ask is Ask.ALWAYS or query.is_title_of(movie)]
     return Found([film, *(movie for movie in called if movie != film)], found.hidden)
+
+
+def numbered_and_called(query, viewer):
+    """(the film with this id or None, other films that are called so) in one query: it is all that a card costs."""
+    if not 0 < query.movie_id <= LARGEST_ID:
+        raise NotFound(f"/movie/{query.movie_id}: no such id")
+    films = Movie.objects.seen_by(viewer).filter(Q(pk=query.movie_id) | titled(query.words))
+    films = list(films.order_by("-vote_count", "-popularity", "id")[:MOST])
+    film = next((movie for movie in films if movie.pk == query.movie_id), None)
+    return film, [movie for movie in films if movie != film and query.is_title_of(movie)]
+
+
+def titled(words):
+    """Films with a title of these words and no others."""
+    return Q(search_text=words) | Q(search_text__startswith=f"{words}|") | Q(search_text__endswith=f"|{words}")
 
 
 def find_titles(query, viewer, ask):
@@ -343,9 +357,8 @@ def search_table(query, viewer=None):
         films = films.filter(search_text__contains=word)
     if query.year:
         films = films.filter(year=query.year)
-    exact = Q(search_text=words) | Q(search_text__startswith=f"{words}|") | Q(search_text__endswith=f"|{words}")
     closeness = Case(
-        When(exact, then=Value(0)),
+        When(titled(words), then=Value(0)),
         When(Q(search_text__startswith=words) | Q(search_text__contains=f"|{words}"), then=Value(1)),
         When(search_text__contains=f" {words}", then=Value(2)),
         When(search_text__contains=words, then=Value(3)),
