@@ -13,6 +13,7 @@ from django.core.cache import cache
 from django.db.models import Case, IntegerField, Q, Value, When
 from django.utils.module_loading import import_string
 
+from movies.compiled import CompiledQuery
 from movies.models import FROM_THE_START, Movie, PosterNeed, PosterStatus, searchable
 from movies.tmdb import NotFound, TMDb, TMDbError, Unavailable
 
@@ -272,7 +273,12 @@ def movie_in_table(movie_id, viewer=None):
     """The film with this TMDb id, or None. Raises NotFound for what is no id."""
     if not 0 < movie_id <= LARGEST_ID:
         raise NotFound(f"/movie/{movie_id}: no such id")
-    return Movie.objects.seen_by(viewer).filter(pk=movie_id).first()
+    films = NUMBERED.rows(viewer=viewer, id=movie_id) if viewer is not None else numbered(viewer, movie_id)
+    return next(iter(films), None)
+
+
+def numbered(viewer, id):
+    return Movie.objects.seen_by(viewer).filter(pk=id)
 
 
 def find_movies(text, viewer=None, ask=Ask.IF_THIN):
@@ -313,15 +319,27 @@ def numbered_and_called(query, viewer):
     """(the film with this id or None, other films that are called so) in one query: it is all that a card costs."""
     if not 0 < query.movie_id <= LARGEST_ID:
         raise NotFound(f"/movie/{query.movie_id}: no such id")
-    films = Movie.objects.seen_by(viewer).filter(Q(pk=query.movie_id) | titled(query.words))
-    films = list(films.order_by("-vote_count", "-popularity", "id")[:MOST])
+    if query.words.isdecimal() and viewer is not None:
+        films = NUMBERED_OR_CALLED.rows(viewer=viewer, id=query.movie_id, words=query.words)
+    else:
+        films = numbered_or_called(viewer, query.movie_id, query.words)
     film = next((movie for movie in films if movie.pk == query.movie_id), None)
     return film, [movie for movie in films if movie != film and query.is_title_of(movie)]
+
+
+def numbered_or_called(viewer, id, words):
+    films = Movie.objects.seen_by(viewer).filter(Q(pk=id) | titled(words))
+    return films.order_by("-vote_count", "-popularity", "id")[:MOST]
 
 
 def titled(words):
     """Films with a title of these words and no others."""
     return Q(search_text=words) | Q(search_text__startswith=f"{words}|") | Q(search_text__endswith=f"|{words}")
+
+
+SOMEBODY = 2**52 + 1  # like no id there is
+NUMBERED = CompiledQuery(numbered, viewer=SOMEBODY, id=LARGEST_ID - 1)
+NUMBERED_OR_CALLED = CompiledQuery(numbered_or_called, viewer=SOMEBODY, id=LARGEST_ID - 1, words="10071007")
 
 
 def find_titles(query, viewer, ask):
