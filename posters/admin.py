@@ -37,7 +37,7 @@ def picture(request, movie_id):
 def poster_picture(movie):
     source = movie.local_path or movie.telegram_file_id
     if not source:
-        return None
+        return ""
     version = hashlib.sha256(source.encode()).hexdigest()[:8]
     url = f"{reverse('admin:thumbnail', args=[movie.pk])}?{version}"
     return format_html('<img class="thumbnail" src="{}" alt="" loading="lazy" width="40" height="60">', url)

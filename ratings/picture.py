@@ -7,7 +7,7 @@ from statistics import fmean
 
 from django.template.loader import render_to_string
 from django.utils import timezone
-from django.utils.formats import date_format, number_format
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from PIL import Image, ImageDraw, ImageFont
@@ -190,7 +190,8 @@ def whole(number):
 
 
 def tenths(number):
-    return number_format(number, 1)
+    """A mean as ratings are written everywhere in the chat: 7.4, in either language."""
+    return f"{number:.1f}"
 
 
 def in_words(stats):
