@@ -10,7 +10,7 @@ CLOCK = {
     "write ratings": ("ratings.tasks.write_ratings", 1),
     "import files": ("ratings.tasks.import_files", 1),
     "build recommendations": ("ratings.tasks.build_recommendations", 30),
-    "ask TMDb for neighbours": ("ratings.tasks.ask_tmdb", 5),
+    "ask TMDb for neighbours": ("ratings.tasks.ask_tmdb", 1440),  # and whenever somebody asks for recommendations
     "fetch wanted films": ("ratings.tasks.fetch_wanted_films", 5),
     "download posters": ("posters.tasks.download_posters", 1),
     "upload posters": ("posters.tasks.upload_posters", 1),

@@ -56,10 +56,18 @@ def are_few():
 
 def loved_films(most=500):
     """Ids of the films that most people love among those TMDb has not been asked for lately."""
-    lately = TMDbAsked.objects.filter(movie_id=OuterRef("movie_id"), asked_at__gt=int(time.time()) - KEPT)
-    loved = Rating.objects.filter(~Exists(lately), normalized_rating__gte=LOVED)
-    counted = loved.values("movie_id").annotate(people=Count("user_id")).order_by("-people", "movie_id")
+    counted = loved_and_unasked().values("movie_id").annotate(people=Count("user_id")).order_by("-people", "movie_id")
     return list(counted.values_list("movie_id", flat=True)[:most])
+
+
+def loved_and_unasked():
+    lately = TMDbAsked.objects.filter(movie_id=OuterRef("movie_id"), asked_at__gt=int(time.time()) - KEPT)
+    return Rating.objects.filter(~Exists(lately), normalized_rating__gte=LOVED)
+
+
+def may_help(user_id):
+    """Whether TMDb could say more for this person: they love films that it has not been asked about."""
+    return are_few() and loved_and_unasked().filter(user_id=user_id).exists()
 
 
 def keep(movie_id, films):

@@ -5,12 +5,14 @@ from datetime import date
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
+from django_q.tasks import async_task
 
 from config.bot import Refusal, answer, bot, button, command, edit, edit_buttons, keyboard, only_in_private, read_button
 from movies.cards import excuse, name, points, send_card
 from movies.catalogue import get_movie, with_details
 from movies.lists import film_list, page_of
 from movies.tmdb import TMDbError
+from ratings.first_day import may_help
 from ratings.models import NotInteresting, Rating
 from ratings.recommend import FIRST, PAGE, Wishes, first_films, recommend
 from ratings.refuse import allow, refuse, refused
@@ -27,8 +29,11 @@ LONGEST = 70  # of a title, so that ten of them with their reasons stay within a
 
 @command("recommend", gettext_lazy("films to see next"))
 def send_recommendations(message):
-    if only_in_private(message):
-        bot.send_message(message.chat.id, **recommendations(message.from_user.id))
+    if not only_in_private(message):
+        return
+    bot.send_message(message.chat.id, **recommendations(message.from_user.id))
+    if may_help(message.from_user.id):
+        async_task("ratings.tasks.ask_tmdb")  # for the next time: nobody waits for TMDb
 
 
 def recommendations(user_id, page=0, decade="any", length="any", undo=None):
@@ -39,7 +44,9 @@ def recommendations(user_id, page=0, decade="any", length="any", undo=None):
     suggestions, more = recommend(user_id, page, wishes(decade, length))
     state = f"{page}:{decade}:{length}"
     lines = [line(number, suggestion) for number, suggestion in enumerate(suggestions, page * PAGE + 1)]
-    text = render_to_string("ratings/recommendations.html", {"heading": heading(decade, length, lines), "lines": lines})
+    text = render_to_string(
+        "ratings/recommendations.html", {"heading": heading(user_id, decade, length, lines), "lines": lines}
+    )
     rows = [
         [
             (str(line["number"]), f"card:{line['movie'].pk}"),
@@ -62,8 +69,10 @@ def recommendations(user_id, page=0, decade="any", length="any", undo=None):
     return {"text": text.strip(), "reply_markup": keyboard(*filter(None, rows))}
 
 
-def heading(decade, length, lines):
+def heading(user_id, decade, length, lines):
     if not lines:
+        if (decade, length) == ("any", "any") and may_help(user_id):
+            return _("I am asking TMDb what goes with the films you love. Please send /recommend again in a minute.")
         return _("No film fits that I could recommend. Try another decade or length, or rate more films.")
     if (decade, length) == ("any", "any"):
         return _("Films for you:")

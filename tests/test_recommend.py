@@ -9,6 +9,7 @@ from movies.models import Movie, PosterStatus
 from ratings import first_day, recommend
 from ratings.models import Build, Neighbour, NotInteresting, Rating, TMDbAsked, TMDbNeighbour, WantedFilm
 from ratings.tasks import ask_tmdb, fetch_wanted_films
+from tests.conftest import wait_until
 from users.models import User
 
 pytestmark = pytest.mark.django_db
@@ -429,3 +430,20 @@ def test_a_wanted_film_that_has_come_by_itself_is_not_fetched_again(sandbox):
     assert first_day.fetch_wanted(5, threading.Event()) == (0, 0)
     assert not WantedFilm.objects.exists()
     assert sandbox.tmdb.requests == []
+
+
+def test_a_person_of_a_young_bot_hears_that_tmdb_is_asked_and_gets_films_the_next_time(sandbox, handle, start):
+    anna = sandbox.telegram.person("Анна", language_code="en")
+    user = User.objects.create(pk=anna.id, language="en")
+    film = sandbox.tmdb.films[603]
+    Movie.objects.create(id=film.id, title="Матрица", vote_average=8, vote_count=100)
+    Rating.objects.create(user=user, movie_id=603, tmdb_rating=10, normalized_rating=10, rated_at=1)
+    anna.send("/recommend")
+    handle()
+    assert "I am asking TMDb" in anna.chat[-1].text
+    worker = start("qcluster")
+    wait_until(lambda: sandbox.tmdb.requests_of("/movie/603/recommendations"), explain=lambda: worker.output)
+    wait_until(lambda: Movie.objects.count() > 5, explain=lambda: worker.output)
+    anna.send("/recommend")
+    handle()
+    assert anna.chat[-1].text.count("\n") > 5
