@@ -130,3 +130,12 @@ def test_an_update_that_cannot_be_parsed_holds_up_no_other(witness, bot):
     witness.say("/help")
     wait_until(lambda: witness.calls("sendMessage"), explain=lambda: bot.output)
     assert "cannot be handled" in bot.output
+
+
+def test_an_inline_question_is_answered_with_the_cached_photo(witness, bot):
+    witness.say("/movie 603")
+    wait_until(lambda: Movie.objects.filter(poster_status=PosterStatus.TELEGRAM), explain=lambda: bot.output)
+    witness.enqueue(inline_query={"id": "90", "from": ANNA, "query": "матрица", "offset": ""})
+    wait_until(lambda: witness.calls("answerInlineQuery"), explain=lambda: bot.output)
+    assert witness.calls("answerInlineQuery")[0]["status"] == 200
+    assert not witness.refused()
