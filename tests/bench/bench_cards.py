@@ -132,7 +132,8 @@ def against_an_echo(ours):
     p50 = {name: statistics.median(ms for ms, _rate in rounds[name]) for name in rounds}
     rate = {name: statistics.median(rate for _ms, rate in rounds[name]) for name in rounds}
     print(
-        f"a card, 0.8 ms an answer, 8 threads: p50 {p50['bot']:.1f} ms (echo {p50['echo']:.1f} ms): {p50['bot'] / p50['echo']:.2f}×"
+        f"a card, 0.8 ms an answer, 8 threads: p50 {p50['bot']:.1f} ms (echo {p50['echo']:.1f} ms): "
+        f"{p50['bot'] / p50['echo']:.2f}×"
     )
     print(f"  {rate['bot']:.0f} a second (echo {rate['echo']:.0f}): {rate['bot'] / rate['echo']:.2f}×")
 
