@@ -83,7 +83,9 @@ class BotAPI:
             return {"ok": True}
         if path == "/figures":
             return {"done": bool(self.ended), "ms": self.taken, "seconds": (self.ended or 0) - self.began}
-        method, values = path.rsplit("/", 1)[-1], dict(parse_qsl(body.decode()))
+        text = body.decode()
+        values = json.loads(text) if text.startswith("{") else dict(parse_qsl(text))
+        method = path.rsplit("/", 1)[-1]
         if method == "getUpdates":
             return {"ok": True, "result": await self.updates(values)}
         await asyncio.sleep(self.delay)
