@@ -50,18 +50,23 @@ FROM generate_series(1, least(%(films)s, 30000)) AS n, generate_series(1, 60) AS
 """
 
 
+def fill(own, ratings, films, people):
+    """Write so many made-up rows through a psycopg connection with client-side binding."""
+    words = [*WORDS, *(f"{a}{b}" for a in WORDS for b in WORDS)]
+    values = {"films": films, "people": people, "ratings": ratings, "words": words, "vocabulary": len(words)}
+    for statement in FILL.split(";\n"):
+        if statement.strip():
+            own.execute(statement, values)
+
+
 def make(name, ratings, films, people):
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
-    words = [*WORDS, *(f"{a}{b}" for a in WORDS for b in WORDS)]
     began = time.monotonic()
     url = SERVER.rsplit("/", 1)[0] + f"/{name}"
     with psycopg.connect(url, autocommit=True, cursor_factory=psycopg.ClientCursor) as own:
-        values = {"films": films, "people": people, "ratings": ratings, "words": words, "vocabulary": len(words)}
-        for statement in FILL.split(";\n"):
-            if statement.strip():
-                own.execute(statement, values)
+        fill(own, ratings, films, people)
         own.execute("VACUUM ANALYZE")
         size = own.execute("SELECT pg_database_size(current_database())").fetchone()[0]
     took = f"{size / 2**20:.0f} MB, made in {time.monotonic() - began:.0f} s"

@@ -1,0 +1,54 @@
+"""What PostgreSQL does for the questions people and workers ask: nothing that grows with the tables."""
+
+import psycopg
+import pytest
+from django.db import connection
+from django.db.models import QuerySet
+
+from movies.catalogue import numbered, numbered_or_called
+from movies.models import Movie
+from ratings.bot import ORDERS
+from tests.bench.bench_scale import fill
+from users.models import User
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's planner"),
+]
+
+SOMEBODY = 7_000_000_005
+
+
+def scanned(question):
+    """The tables that a question reads from end to end."""
+    if isinstance(question, QuerySet):
+        plan = question.explain()
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute("EXPLAIN " + question)
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+    return [line.split("Seq Scan on ")[1].split()[0] for line in plan.splitlines() if "Seq Scan on " in line]
+
+
+def test_no_question_of_every_day_reads_a_table_from_end_to_end(transactional_db):
+    server = connection.settings_dict
+    url = "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**server)
+    with psycopg.connect(url, autocommit=True, cursor_factory=psycopg.ClientCursor) as own:
+        fill(own, ratings=60_000, films=20_000, people=3_000)
+        own.execute("VACUUM ANALYZE")
+    questions = {
+        "card by a button": numbered(SOMEBODY, 603),
+        "card by a number": numbered_or_called(SOMEBODY, 12345, "12345"),
+        "/rated": Movie.objects.rated_by(SOMEBODY).order_by(*next(iter(ORDERS.values()))[1])[:8],
+        "posters to fetch": Movie.objects.awaiting_download().filter(poster_need=0).order_by("poster_next_try_at")[:50],
+        "posters to send": Movie.objects.awaiting_upload().filter(poster_need=0).order_by("poster_next_try_at")[:1],
+        "people to import": User.objects.awaiting_import(),
+        "a search": Movie.objects.filter(search_text__contains="звездаостров")[:50],
+        "an update to claim": "SELECT min(update_id) FROM updates WHERE chat = '5' AND state = 0",
+        "old updates": "SELECT update_id FROM updates WHERE state = 2 AND received_at < 5 ORDER BY received_at LIMIT 9",
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO updates (update_id, chat, body, received_at, state) SELECT n, '', '', n, 2"
+                       " FROM generate_series(1, 20000) AS n")  # fmt: skip
+        cursor.execute("ANALYZE updates")
+    assert {name: scanned(question) for name, question in questions.items() if scanned(question)} == {}
