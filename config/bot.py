@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import close_old_connections, reset_queries
+from django.db import close_old_connections
 from django.utils import translation
 from django.utils.translation import gettext as _
 from telebot import TeleBot, types
@@ -117,7 +117,6 @@ def handle_update(data):
     update_id = data.get("update_id", "?") if isinstance(data, dict) else "?"
     with caused_by(f"u{update_id}"):
         close_old_connections()
-        reset_queries()  # which Django keeps with DEBUG on, nine thousand for each thread
         started = time.monotonic()
         try:
             update = types.Update.de_json(data)

@@ -47,8 +47,13 @@ def free_port():
 
 @contextmanager
 def process(*command, **variables):
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    running = subprocess.Popen([sys.executable, *command], cwd=ROOT, env={**os.environ, **variables}, **silent)
+    running = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         yield running
     finally:
@@ -101,14 +106,14 @@ def house():
             stack.callback(admin.execute, "DROP DATABASE kinoteka_bench WITH (FORCE)")
             url = url.rsplit("/", 1)[0] + "/kinoteka_bench"
         variables = {
-            "ENV_FILE": os.devnull, "DEBUG": "0", "ALLOWED_HOSTS": "127.0.0.1", "SECRET_KEY": "bench " * 10,
-            "SANDBOX": "0", "DATABASE_URL": url or f"sqlite:///{folder}/bench.sqlite3",
-            "REDIS_URL": os.environ.get("REDIS_URL", ""),
+            "ENV_FILE": os.devnull, "DEBUG": "1", "SECRET_KEY": "bench " * 10, "SANDBOX": "0",
+            "DATABASE_URL": url or f"sqlite:///{folder}/bench.sqlite3", "REDIS_URL": os.environ.get("REDIS_URL", ""),
             "TELEGRAM_BOT_TOKEN": TOKEN, "POSTER_DIR": folder, "TMDB_API_KEY": "none", "LOG_LEVEL": "WARNING",
         }  # fmt: skip
         for command in (["migrate", "--verbosity", "0"], ["shell", "--verbosity", "0", "-c", FILM]):
-            environment = {**os.environ, **variables}
-            subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=environment, check=True)
+            subprocess.run(
+                [sys.executable, "manage.py", *command], cwd=ROOT, env={**os.environ, **variables}, check=True
+            )
         yield variables
 
 
@@ -126,8 +131,10 @@ def against_an_echo(ours):
                 rounds[name].append((statistics.median(alone), rate))
     p50 = {name: statistics.median(ms for ms, _rate in rounds[name]) for name in rounds}
     rate = {name: statistics.median(rate for _ms, rate in rounds[name]) for name in rounds}
-    print("a card, 0.8 ms an answer, 8 threads:")
-    print(f"  p50 {p50['bot']:.1f} ms (echo {p50['echo']:.1f} ms): {p50['bot'] / p50['echo']:.2f}×")
+    print(
+        f"a card, 0.8 ms an answer, 8 threads: p50 {p50['bot']:.1f} ms (echo {p50['echo']:.1f} ms): "
+        f"{p50['bot'] / p50['echo']:.2f}×"
+    )
     print(f"  {rate['bot']:.0f} a second (echo {rate['echo']:.0f}): {rate['bot'] / rate['echo']:.2f}×")
 
 

@@ -83,9 +83,7 @@ class BotAPI:
             return {"ok": True}
         if path == "/figures":
             return {"done": bool(self.ended), "ms": self.taken, "seconds": (self.ended or 0) - self.began}
-        text = body.decode()
-        values = json.loads(text) if text.startswith("{") else dict(parse_qsl(text))
-        method = path.rsplit("/", 1)[-1]
+        method, values = path.rsplit("/", 1)[-1], dict(parse_qsl(body.decode()))
         if method == "getUpdates":
             return {"ok": True, "result": await self.updates(values)}
         await asyncio.sleep(self.delay)
