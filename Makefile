@@ -43,6 +43,8 @@ types: install  ## mypy
 lock:  ## requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile --universal --generate-hashes --all-extras --python-version 3.11 \
 	  --no-emit-index-url --no-header --quiet --upgrade pyproject.toml -o requirements.lock
+	uv pip compile --universal --generate-hashes --extra postgres --extra redis --python-version 3.11 \
+	  --no-emit-index-url --no-header --quiet -c requirements.lock pyproject.toml -o requirements-server.lock
 
 messages: install  ## new texts from the code into the catalogue, and the catalogue as the bot reads it (needs gettext)
 	$(PY) manage.py makemessages -l ru --no-location --no-obsolete -i .venv -i sandbox -i data -i tests

@@ -1,0 +1,39 @@
+"""What containers and units are made of."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from tests.conftest import ROOT
+
+UNITS = sorted((ROOT / "deploy" / "systemd").iterdir())
+
+
+def pinned(name):
+    return set(re.findall(r"^([a-z0-9-]+==[^ ;\\]+)", (ROOT / name).read_text(), re.MULTILINE))
+
+
+def test_the_servers_packages_are_those_that_are_tested_and_no_tools():
+    server = pinned("requirements-server.lock")
+    assert server <= pinned("requirements.lock")
+    names = {package.split("==")[0] for package in server}
+    assert {"django", "gunicorn", "psycopg", "redis", "prometheus-client"} <= names
+    assert not names & {"pytest", "ruff", "mypy", "playwright", "hypothesis"}
+
+
+def test_a_clusters_group_is_never_told_to_stop():
+    for unit in UNITS:
+        if "worker" in unit.name or "web" in unit.name or "bot" in unit.name:
+            assert "KillMode=mixed" in unit.read_text(), unit.name
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
+def test_systemd_understands_the_units(tmp_path):
+    for unit in UNITS:
+        text = re.sub(r"(?m)^User=.*$", "", unit.read_text())
+        (tmp_path / unit.name).write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", text))
+    units = [str(tmp_path / unit.name) for unit in UNITS]
+    verdict = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, timeout=60)
+    assert (verdict.returncode, verdict.stderr) == (0, "")
