@@ -76,6 +76,20 @@ def test_without_its_database_a_process_lives_and_is_not_ready(environment):
         web.kill()
 
 
+def test_a_database_without_tables_is_not_ready(environment, tmp_path):
+    port = free_port()
+    web = Process(
+        ["-m", "gunicorn", "--bind", f"127.0.0.1:{port}"],
+        {**environment, "DATABASE_URL": f"sqlite:///{tmp_path}/new.sqlite3", "REDIS_URL": ""},
+    )
+    try:
+        web.wait_for_line("Booting worker")
+        answer = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=30)
+        assert (answer.status_code, answer.json()["database"]) == (503, "away (OperationalError)")
+    finally:
+        web.kill()
+
+
 def test_the_admin_has_its_styles_without_debug_and_without_a_server_for_files(environment):
     port = free_port()
     variables = {**environment, "DEBUG": "0", "ALLOWED_HOSTS": "127.0.0.1", "SECURE_SSL_REDIRECT": "0"}
