@@ -243,6 +243,8 @@ def _keep_claims():
             _go_on_with_left_chats()
         except DatabaseError as error:  # away: the next round tries again
             log.debug("claims could not be looked after: %s", error)
+        except Exception:  # without this thread the process would lose its claims
+            log.exception("claims could not be looked after")
         finally:
             close_old_connections()
 

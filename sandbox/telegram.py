@@ -121,15 +121,17 @@ class Telegram:
         started = time.monotonic()
         call = Call(NAMES.get(name.lower(), name), at=request.at, token_ok=token in self.accounts)
         call.in_query = bool(request.query)
-        with self.changed:
+        try:
+            form, call.files = request.fields()
+        except (ValueError, AttributeError):  # AttributeError: JSON that is no object
+            form = None
+        call.params = request.query | (form or {})
+        with self.changed:  # only now: who looks at a call sees all of it
             self.calls.append(call)
             del self.calls[:-20000]
         try:
-            try:
-                form, call.files = request.fields()
-            except (ValueError, AttributeError):  # AttributeError: JSON that is no object
-                raise ApiError(400, "Bad Request: the body cannot be parsed") from None
-            call.params = request.query | form
+            if form is None:
+                raise ApiError(400, "Bad Request: the body cannot be parsed")
             if self.latency:
                 time.sleep(self.latency)
             if ":" not in token:

@@ -206,6 +206,19 @@ def test_the_sweep_goes_on_with_what_dead_processes_left_and_gives_up_what_kills
     assert webhook.sweep().startswith("0 chats")
 
 
+def test_a_round_that_fails_unforeseen_does_not_end_the_keeping_of_claims(monkeypatch):
+    rounds = iter([ValueError("nobody thought of this"), SystemExit])
+
+    def fail():
+        raise next(rounds)
+
+    monkeypatch.setattr(webhook, "RENEW", 0)
+    monkeypatch.setattr(webhook, "close_old_connections", lambda: None)
+    monkeypatch.setattr(webhook, "_go_on_with_left_chats", fail)
+    with pytest.raises(SystemExit):
+        webhook._keep_claims()
+
+
 def test_old_updates_are_forgotten_and_answers_sooner(sandbox, anna):
     now = time.time()
     for update_id, age, reply in ((1, 26 * 3600, ""), (2, 3600, '{"method": "x"}'), (3, 10, '{"method": "x"}')):
