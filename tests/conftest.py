@@ -118,7 +118,7 @@ class Process:
     def output(self):
         return "\n".join(self.lines)
 
-    def wait_for_line(self, words, seconds=30):
+    def wait_for_line(self, words, seconds=60):
         wait_until(lambda: words in self.output or self.process.poll() is not None, seconds, lambda: self.output)
         assert words in self.output, self.output
 
@@ -134,7 +134,7 @@ class Process:
             os.killpg(self.process.pid, signal.SIGKILL)
         return self.wait()
 
-    def wait(self, seconds=30):
+    def wait(self, seconds=60):
         return self.process.wait(seconds)
 
 
@@ -170,7 +170,7 @@ def leases_run_out():
             redis_client().delete(lease)
 
 
-def wait_until(condition, seconds=30, explain=lambda: ""):
+def wait_until(condition, seconds=60, explain=lambda: ""):
     """Wait until a condition holds, as long as a slow machine may need; fail with an explanation."""
     deadline = time.monotonic() + seconds
     while not (outcome := condition()):

@@ -6,6 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from tests import redis_databases
+
 os.environ.update(ENV_FILE=os.devnull, DEBUG="1", SECRET_KEY="tests " * 10, SANDBOX="1", LOG_LEVEL="INFO")
 for name in (
     "TELEGRAM_BOT_TOKEN",
@@ -16,10 +18,8 @@ for name in (
     "TMDB_WEB_URL",
 ):
     os.environ.pop(name, None)
-if os.environ.get("REDIS_URL"):  # each worker of pytest-xdist (gw0, gw1 …) empties a Redis database of its own
-    server, first = os.environ["REDIS_URL"].rsplit("/", 1)
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    os.environ["REDIS_URL"] = f"{server}/{int(first) - worker}"
+if os.environ.get("REDIS_URL"):
+    os.environ["REDIS_URL"] = redis_databases.claim(os.environ["REDIS_URL"])
 
 from config.settings import *  # noqa: E402, F403
 from config.settings import DATABASES, SQLITE  # noqa: E402

@@ -39,7 +39,7 @@ def test_a_poster_does_not_wait_for_an_import_that_hangs(sandbox, start, setting
     boris = linked(sandbox, sandbox.telegram.person("Борис"), "boris")
     film = next(iter(sandbox.tmdb.films.values()))
     rate(boris.account, [film.id])
-    hanging = sandbox.faults.add(r"/rated/movies", times=None, delay=30, response=Response(503))
+    hanging = sandbox.faults.add(r"/rated/movies", times=None, delay=300, response=Response(503))
     settings.Q_CLUSTERS = True
     workers = [start("qcluster", Q_CLUSTERS="1", Q_WORKERS="1", Q_CLUSTER_NAME=name) for name in ("imports", "posters")]
     async_task("ratings.tasks.import_ratings")
@@ -47,7 +47,7 @@ def test_a_poster_does_not_wait_for_an_import_that_hangs(sandbox, start, setting
     Movie.objects.create(id=film.id, poster_path=film.poster_path, poster_status=PosterStatus.WAITING)
     async_task("posters.tasks.download_posters")
     wait_until(
-        lambda: Movie.objects.get(pk=film.id).poster_status == PosterStatus.TELEGRAM, 25, lambda: workers[1].output
+        lambda: Movie.objects.get(pk=film.id).poster_status == PosterStatus.TELEGRAM, 120, lambda: workers[1].output
     )
     assert "import_ratings" not in workers[1].output
 
