@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 PY := $(VENV)/bin/python
+HOW ?= -n 3 --dist worksteal  # or: make test HOW="-x tests/test_rate.py"
 CATALOGUE := config/locale/ru/LC_MESSAGES/django.po
 
 .PHONY: help install run test test-services test-browser lint types lock messages bench clean
@@ -21,11 +22,11 @@ run: install  ## everything on this machine; with no token, on the sandbox
 	@$(PY) manage.py start $(if $(PORT),--port $(PORT))
 
 test: install  ## the whole suite on SQLite; what needs a browser says so and skips where there is none
-	DATABASE_URL= REDIS_URL= $(PY) -m pytest -n 3 --dist worksteal
+	DATABASE_URL= REDIS_URL= $(PY) -m pytest $(HOW)
 
 test-services: install  ## the same on PostgreSQL and Redis; fails where they are not there
 	DATABASE_URL=$(or $(DATABASE_URL),postgres://postgres@127.0.0.1:5432/postgres) \
-	REDIS_URL=$(or $(REDIS_URL),redis://127.0.0.1:6379/15) $(PY) -m pytest -n 3 --dist worksteal --ignore=tests/browser --ignore=tests/sandbox
+	REDIS_URL=$(or $(REDIS_URL),redis://127.0.0.1:6379/15) $(PY) -m pytest $(HOW) --ignore=tests/browser --ignore=tests/sandbox
 
 test-browser: install  ## the chat page and the admin in the system's Chromium; skips where there is none
 	DATABASE_URL= REDIS_URL= $(PY) -m pytest tests/browser
