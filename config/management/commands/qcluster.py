@@ -1,0 +1,10 @@
+from django.core.management.base import BaseCommand
+
+from config.clusters import Cluster
+
+
+class Command(BaseCommand):
+    help = "Do the jobs that wait in the cluster Q_CLUSTER_NAME, until SIGTERM or Ctrl-C."
+
+    def handle(self, **options):
+        Cluster().run()

@@ -1,0 +1,92 @@
+"""A process of a cluster that is killed alone, as the kernel does it for want of memory, stops nothing for long."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from django_q.models import Task
+
+from config.jobs import async_task
+from tests.conftest import Process, wait_until
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes as Linux lists them"),
+]
+
+WORKERS = 2
+
+
+def children(pid):
+    """The processes that a process has started, in that order."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def processes_of(cluster):
+    """{role: processes}, as django-q2 starts them: a sentinel, and by it the workers, the monitor and the pusher."""
+    sentinel = wait_until(lambda: children(cluster.process.pid), 30, lambda: cluster.output)[-1]
+    wait_until(lambda: len(children(sentinel)) == WORKERS + 2, 30, lambda: cluster.output)
+    *workers, monitor, pusher = children(sentinel)
+    return {"sentinel": [sentinel], "worker": workers, "monitor": [monitor], "pusher": [pusher]}
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def serves(cluster, seconds=60):
+    """Wait until a job has been done; a bell that was lost is rung again, as the clock does it."""
+    rung = {}
+
+    def served():
+        if time.monotonic() > max(rung.values(), default=0.0) + 2:
+            rung[async_task("config.tasks.count_figures")] = time.monotonic()
+        return Task.objects.filter(pk__in=list(rung)).exists()
+
+    wait_until(served, seconds, lambda: cluster.output)
+
+
+@pytest.fixture
+def cluster(start):
+    cluster = start("qcluster", Q_WORKERS=str(WORKERS))
+    serves(cluster)
+    return cluster
+
+
+def test_a_cluster_goes_on_after_the_sudden_death_of_any_of_its_processes(cluster):
+    for role in ("worker", "monitor", "pusher", "sentinel"):
+        # An idle worker waits for work with the lock of the queue in its hands. That is where it goes after its last
+        # job; without this pause the test would only be easier.
+        time.sleep(0.5)
+        for pid in processes_of(cluster)[role]:
+            os.kill(pid, signal.SIGKILL)
+        serves(cluster)
+    assert cluster.terminate() == 0
+
+
+def test_a_sentinel_that_hangs_is_replaced(environment):
+    program = (
+        "import django; django.setup(); from config import clusters; clusters.SILENCE = 3; clusters.Cluster().run()"
+    )
+    cluster = Process(["-c", program], {**environment, "DJANGO_SETTINGS_MODULE": "config.settings", "Q_WORKERS": "2"})
+    try:
+        serves(cluster)
+        hanging = processes_of(cluster)
+        for pid in hanging["sentinel"]:
+            os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: not any(map(is_alive, sum(hanging.values(), []))), 60, lambda: cluster.output)
+        serves(cluster)
+        assert cluster.terminate() == 0
+    finally:
+        cluster.kill()
+
+
+def test_nothing_goes_on_unguarded_when_the_main_process_is_killed(cluster):
+    below = sum(processes_of(cluster).values(), [])
+    os.kill(cluster.process.pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(is_alive, below)), 30)
