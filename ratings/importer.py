@@ -255,7 +255,10 @@ class Importer:
         try:
             person = Person(run, user)
         except SessionUnreadable as error:
-            self.fail(run, user.tmdb_session_id, str(error))
+            if cache.add("import:session-unreadable", True, 3600):
+                log.error("imports fail: %s", error)
+            # the operator's affair: who did not ask for this import hears nothing of it
+            self.fail(run, user.tmdb_session_id, str(error), silently=run.scheduled)
             return
         lacking = films_without_details(Rating.objects.filter(user_id=user.pk).values("movie_id"))
         run.films_total = run.films_done  # those still lacking are added
@@ -308,14 +311,14 @@ class Importer:
         self.finished += 1
         self.teller.poke(run.pk, last=True)
 
-    def fail(self, run, sealed, reason):
-        """Only the person can mend it: say so, once, unless they have linked anew meanwhile."""
+    def fail(self, run, sealed, reason, silently=False):
+        """No further try will mend it: say so, once, unless they have linked anew meanwhile."""
         now = int(time.time())
         with transaction.atomic():
             queued = User.objects.filter(pk=run.user_id, sync_status=SyncStatus.QUEUED, tmdb_session_id=sealed)
             if not queued.update(sync_status=SyncStatus.FAILED, sync_error=reason):
                 return
-            run.finished_at, run.error, run.told_at = now, reason, None
+            run.finished_at, run.error, run.told_at = now, reason, now if silently else None
             keep(run, [*PROGRESS, "finished_at", "error", "told_at"])
         signs.failed("imports", reason)
         log.info("import of %s failed: %s", run.user_id, reason)

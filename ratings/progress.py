@@ -13,7 +13,7 @@ from telebot.apihelper import ApiException, ApiTelegramException
 from config.bot import bot, gone, unchanged
 from config.telegram import TelegramUnavailable, patience, retry_after
 from ratings.models import Import
-from users.models import User
+from users.models import SessionUnreadable, User
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,8 @@ def words(run):
     """The text of the message, in the person's language."""
     template = "running" if not run.finished_at else "failed" if run.error else "finished"
     with translation.override(run.user.language):
-        return render_to_string(f"ratings/{template}.html", {"run": run, "user": run.user, **lists(run)}).strip()
+        context = {"run": run, "user": run.user, "unreadable": run.error == SessionUnreadable.REASON, **lists(run)}
+        return render_to_string(f"ratings/{template}.html", context).strip()
 
 
 def lists(run):

@@ -27,6 +27,10 @@ GIVES_UP = gettext_noop("TMDb does not take your rating of “%(title)s”. It s
 SHUT_OUT = gettext_noop(
     "TMDb no longer lets me write your ratings. They stay here; please link your account again: /connect"
 )
+CLOSED = gettext_noop(
+    "The link with your TMDb account cannot be used just now: that is a fault on our side, and we know of it. Your "
+    "ratings are safe and will be written to TMDb once it is mended; /connect makes a new link."
+)
 KEEPS = gettext_noop("TMDb does not let me take your rating of “%(title)s” back there. Here it is gone.")
 
 
@@ -45,7 +49,9 @@ def write_pending(user_id=None):
             try:
                 written += write_all_of(person)
             except SessionRefused as error:
-                session_is_over(person, error)
+                session_is_over(person, error, SHUT_OUT)
+            except SessionUnreadable as error:
+                session_is_over(person, error, CLOSED)
             except Unavailable as error:
                 log.warning("ratings wait for TMDb: %s", error)
                 break  # the next tick; the row that failed waits longer
@@ -74,7 +80,7 @@ def claim(write):
 
 
 def attempt(write):
-    """Write one rating to TMDb, or take it back there. Raises SessionRefused, Unavailable."""
+    """Write one rating to TMDb, or take it back there. Raises SessionRefused, SessionUnreadable, Unavailable."""
     try:
         session = write.user.session_id
         if write.rating is None:
@@ -84,8 +90,6 @@ def attempt(write):
     except (NotFound, Refused) as error:
         give_up(write, error)
         return False
-    except SessionUnreadable as error:
-        raise SessionRefused(str(error)) from None
     except TMDbError as error:
         PendingWrite.objects.filter(pk=write.pk).update(error=str(error)[:500])
         raise
@@ -116,12 +120,12 @@ def give_up(write, error):
         tell(write.user, KEEPS if write.rating is None else GIVES_UP, title=escape(name(write.movie, 100)))
 
 
-def session_is_over(user_id, error):
-    """The session that we hold is good for nothing: say so once; what waits is written after the next /connect."""
+def session_is_over(user_id, error, sentence):
+    """The session that we hold is good for nothing: say so once; what waits is written when there is one again."""
     log.warning("ratings of %s: %s", user_id, error)
     fresh = User.objects.filter(pk=user_id).exclude(sync_status__in=[SyncStatus.FAILED, SyncStatus.QUEUED])
     if fresh.update(sync_status=SyncStatus.FAILED, sync_error=str(error)[:500]):
-        tell(User.objects.get(pk=user_id), SHUT_OUT)
+        tell(User.objects.get(pk=user_id), sentence)
 
 
 def tell(user, sentence, **values):

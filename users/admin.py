@@ -2,7 +2,7 @@
 
 import time
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -132,9 +132,15 @@ class UserAdmin(admin.ModelAdmin):
     @admin.action(description=gettext_lazy("End the session with TMDb"), permissions=["act"])
     def end_session(self, request, people):
         linked = list(people.order_by().connected().values_list("pk", flat=True)[:MOST_AT_ONCE])
-        for person in linked:
-            leaving.disconnect(person)
-        self.message_user(request, ngettext("%d session ended.", "%d sessions ended.", len(linked)) % len(linked))
+        ended = sum([leaving.disconnect(person) for person in linked])
+        self.message_user(request, ngettext("%d session ended.", "%d sessions ended.", ended) % ended)
+        if later := len(linked) - ended:
+            words = ngettext(
+                "%d link is cut here; TMDb could not be made to end its session yet and is asked again.",
+                "%d links are cut here; TMDb could not be made to end their sessions yet and is asked again.",
+                later,
+            )
+            self.message_user(request, words % later, messages.WARNING)
         return back(request, "admin:users_user_change")
 
     @admin.action(description=gettext_lazy("Forget: delete all that is known of them"), permissions=["forget"])

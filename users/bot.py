@@ -2,6 +2,7 @@
 
 import re
 import time
+from contextlib import suppress
 from urllib.parse import quote
 
 from django.conf import settings
@@ -36,7 +37,7 @@ from movies.cards import excuse, send_card
 from movies.catalogue import get_movie, with_details
 from movies.tmdb import NotApproved, TMDb, TMDbError, TokenSpent, Unavailable
 from users import leaving
-from users.models import SyncStatus, User, session_cipher
+from users.models import SessionUnreadable, SyncStatus, User, decrypted, session_cipher
 
 TOKEN_LIFE = 3600  # seconds a request token can be approved in (TMDb: authentication/token/new)
 
@@ -178,8 +179,11 @@ def remember_token(user, token):
 
 
 def remembered_tokens(user):
+    """The request tokens of the last hour; none where they were kept under a key that is gone."""
     kept = cache.get(f"connect:{user.pk}")
-    return session_cipher().decrypt(kept.encode()).decode().split() if kept else []
+    with suppress(SessionUnreadable):
+        return decrypted(kept).split() if kept else []
+    return []
 
 
 def forget_tokens(user):

@@ -23,9 +23,17 @@ class SyncStatus(models.IntegerChoices):
 class SessionUnreadable(Exception):
     """A stored TMDb session was encrypted with a key that SESSION_ENCRYPTION_KEYS no longer holds."""
 
+    REASON = (
+        "The stored TMDb session cannot be decrypted: put the key it was encrypted with back into "
+        "SESSION_ENCRYPTION_KEYS and run reencrypt_sessions, or ask the person to /connect again."
+    )
 
-def session_cipher():
-    """The cipher of stored TMDb sessions: the first key encrypts, all decrypt.
+    def __str__(self):
+        return self.REASON
+
+
+def session_keys():
+    """The keys of stored TMDb sessions: the first encrypts, all decrypt.
 
     Each of SESSION_ENCRYPTION_KEYS is a Fernet key or any long text. The key derived from SECRET_KEY comes last,
     so that what was stored before the first explicit key stays readable.
@@ -38,7 +46,12 @@ def session_cipher():
             digest = hashlib.sha256(b"kinoteka TMDb session\0" + key.encode()).digest()
             return Fernet(base64.urlsafe_b64encode(digest))
 
-    return MultiFernet([fernet(key) for key in [*settings.SESSION_ENCRYPTION_KEYS, settings.SECRET_KEY]])
+    return [fernet(key) for key in [*settings.SESSION_ENCRYPTION_KEYS, settings.SECRET_KEY]]
+
+
+def session_cipher():
+    """The cipher of stored TMDb sessions."""
+    return MultiFernet(session_keys())
 
 
 def decrypted(stored):
@@ -46,10 +59,7 @@ def decrypted(stored):
     try:
         return session_cipher().decrypt(stored.encode()).decode()
     except InvalidToken:
-        raise SessionUnreadable(
-            "The stored TMDb session cannot be decrypted: put the key it was encrypted with back into "
-            "SESSION_ENCRYPTION_KEYS, or ask the person to /connect again."
-        ) from None
+        raise SessionUnreadable from None
 
 
 class UserQuerySet(models.QuerySet):
