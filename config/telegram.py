@@ -193,13 +193,19 @@ def download(file_id, most):
 
 def _post(url, params, files, timeout):
     """One POST; without files past what requests does for cookies, redirects and hooks, which is half of its time."""
+    form = {key: _field(value) for key, value in (params or {}).items() if value is not None}
     if files:
-        return _session().post(url, data=params, files=files, timeout=timeout, allow_redirects=False)
+        return _session().post(url, data=form, files=files, timeout=timeout, allow_redirects=False)
     request = requests.PreparedRequest()
     request.method, request.url, request.hooks = "POST", url, default_hooks()
-    request.body = urlencode({key: value for key, value in (params or {}).items() if value is not None}, doseq=True)
+    request.body = urlencode(form, doseq=True)
     request.headers = CaseInsensitiveDict(FORM | {"Content-Length": str(len(request.body))})
     return _session().get_adapter(url).send(request, timeout=timeout, proxies=_session().proxies)
+
+
+def _field(value):
+    """A form's field: a switch as JSON writes it, since not every Bot API server takes Python's True for true."""
+    return json.dumps(value) if isinstance(value, bool) else value
 
 
 def _lend_connection():

@@ -139,6 +139,14 @@ def test_a_button_that_a_changed_app_made_up_is_politely_refused(ask, anna, sand
     assert Rating.objects.count() == 0
 
 
+def test_switches_are_sent_as_json_writes_them(ask, anna, sandbox, handle):
+    query = anna.press(ask("/movie 603"), text="8")
+    handle()
+    assert query.answer is not None
+    (call,) = sandbox.telegram.calls_of("answerCallbackQuery")
+    assert call.params["show_alert"] == "false"
+
+
 def test_a_button_under_a_message_that_is_too_old_is_answered(ask, anna, sandbox, handle):
     """Bot API: InaccessibleMessage, with nothing in it but the chat, the number and the date 0."""
     card = ask("/movie 603")
