@@ -121,7 +121,8 @@ def fetch_movie(movie_id, tmdb):
                 raise
             movie.details_at = None  # better an untranslated film now than none; a worker reads it again
             return movie
-        fill_gaps(movie, spare)
+        own = reply.get("original_language") == settings.TMDB_LANGUAGE.split("-")[0]
+        fill_gaps(movie, spare, retitle=not own)
     return movie
 
 
@@ -129,9 +130,13 @@ def needs_fallback(movie):
     return movie.title == movie.original_title and not movie.overview
 
 
-def fill_gaps(movie, spare):
-    """Fill what the first language left empty from the film in the fallback language."""
-    movie.title = spare.title or movie.title
+def fill_gaps(movie, spare, retitle):
+    """Fill what the first language left empty from the film in the fallback language.
+
+    `retitle`: the title is one in a foreign language, so it counts as empty, too.
+    """
+    if retitle:
+        movie.title = spare.title
     for field in ("overview", "release_date", "runtime"):
         if not getattr(movie, field):
             setattr(movie, field, getattr(spare, field))
@@ -414,7 +419,8 @@ def kept_answer(query):
 
 
 def key_of(query):
-    return f"search:{hashlib.sha256(query.words.encode()).hexdigest()[:40]}:{query.year or ''}"
+    """Marks on letters count: what TMDb does not find for "елки" it may find for "ёлки"."""
+    return f"search:{hashlib.sha256(query.title.casefold().encode()).hexdigest()[:40]}:{query.year or ''}"
 
 
 def similar_movies(movie_id, viewer=None):

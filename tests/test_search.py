@@ -85,6 +85,13 @@ def test_marks_on_letters_make_no_difference(ask, sandbox, typed):
     assert sandbox.tmdb.requests == []
 
 
+def test_marks_on_letters_may_make_a_difference_to_tmdb(ask, sandbox):
+    ask("Ежики")
+    ask("ЕЖИКИ")
+    ask("Ёжики")
+    assert searches(sandbox) == ["Ежики", "Ёжики"]
+
+
 def test_punctuation_makes_no_difference(ask, sandbox):
     keep(557, "Человек-паук", "Spider-Man")
     assert "Человек-паук" in ask("человек паук").words
@@ -241,6 +248,17 @@ def test_the_card_of_a_film_that_a_search_has_brought_has_all_details(ask, sandb
     card = ask("untranslated")
     assert "1 h 30 min" in card.caption
     assert "A story." in card.caption
+
+
+def test_a_film_keeps_its_title_where_that_is_in_our_language_though_nobody_told_its_story_in_it(ask, sandbox):
+    story = {"overview_en": "A story.", "release_date": "2010-12-16"}
+    ours = {"original_title": "Ёлка", "original_language": "ru", "title_en": "Fir Tree"}
+    sandbox.tmdb.add_film(5002, **story, **ours)
+    sandbox.tmdb.add_film(5003, **story, original_title="부산행", original_language="ko", title_en="Busan")
+    assert ask("/movie 5002").caption.startswith("Ёлка (2010)")
+    assert Movie.objects.get(pk=5002).overview == "A story."
+    assert "Ёлка" in ask("fir tree").words
+    assert ask("/movie 5003").caption.startswith("Busan (2010)")
 
 
 def test_a_film_that_tmdb_has_lost_since_the_search_has_a_card(ask, anna, handle, sandbox):
