@@ -108,7 +108,7 @@ class Search:
 def found_page(found, search, kind, page):
     """One page of the films found. `kind` is found, or more: what TMDb knows besides."""
     total = len(found.movies)
-    heading = ngettext("%(count)d film found:", "%(count)d films found:", total) % {"count": total}
+    heading = ngettext("%(count)d film found", "%(count)d films found", total) % {"count": total}
     rows = [[(_("Look further at TMDb"), search.data("more", 0))]] if found.hidden else []
     return film_list(
         heading,
@@ -196,7 +196,7 @@ def similar(query):
     asker = query.from_user.id if shared else None
     owner = f":{asker}" if asker else ""
     contents = film_list(
-        _("Similar to “%(title)s”:") % {"title": name(movie, 100)},
+        _("Similar to “%(title)s”") % {"title": name(movie, 100)},
         page_of(movies, number),
         number,
         len(movies),

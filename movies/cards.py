@@ -56,8 +56,7 @@ def caption(movie):
         "movie": movie,
         "title": title,
         "original": "" if original == title else original,
-        "hours": movie.runtime and movie.runtime // 60,
-        "minutes": movie.runtime and movie.runtime % 60,
+        "length": running_time(movie),
         "mine": movie.mine and points(movie.mine),
         "vote": f"{movie.vote_average:.1f}" if movie.vote_count else "",
     }
@@ -65,6 +64,16 @@ def caption(movie):
     left = LONGEST_CAPTION - units(visible(head)) - 2
     overview = shortened(cleaned(movie.overview).strip(), left) if left > 40 else ""
     return f"{head}\n\n{escape(overview)}" if overview else head
+
+
+def running_time(movie):
+    """How long the film is, in words; empty where that is not known."""
+    hours, minutes = divmod(movie.runtime or 0, 60)
+    if not hours:
+        return _("%(minutes)s min") % {"minutes": minutes} if minutes else ""
+    if not minutes:
+        return _("%(hours)s h") % {"hours": hours}
+    return _("%(hours)s h %(minutes)s min") % {"hours": hours, "minutes": minutes}
 
 
 def name(movie, most):

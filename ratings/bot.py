@@ -181,7 +181,7 @@ def rated_page(user_id, order, page):
             "reply_markup": None,
         }
     page = min(page, (total - 1) // PAGE)
-    heading = ngettext("You have rated %(count)d film:", "You have rated %(count)d films:", total) % {"count": total}
+    heading = ngettext("You have rated %(count)d film", "You have rated %(count)d films", total) % {"count": total}
     sorting = [(f"● {title}" if key == order else str(title), f"rated:{key}:0") for key, (title, _by) in ORDERS.items()]
     return film_list(
         heading,

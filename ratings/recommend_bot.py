@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext
 from django_q.tasks import async_task
 
 from config.bot import Refusal, answer, bot, button, command, edit, edit_buttons, keyboard, only_in_private, read_button
-from movies.cards import excuse, name, points, send_card
+from movies.cards import excuse, name, points, running_time, send_card
 from movies.catalogue import get_movie, with_details
 from movies.lists import film_list, page_of
 from movies.tmdb import TMDbError
@@ -100,8 +100,7 @@ def facts(number, movie):
         "movie": movie,
         "title": name(movie, LONGEST),
         "vote": f"{movie.vote_average:.1f}" if movie.vote_count else "",
-        "hours": (movie.runtime or 0) // 60,
-        "minutes": (movie.runtime or 0) % 60,
+        "length": running_time(movie),
     }
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from config.bot import bot, keyboard
 from movies.bot import Search, found_page
-from movies.cards import buttons, caption, name, points, shortened, units, visible
+from movies.cards import buttons, caption, name, points, running_time, shortened, units, visible
 from movies.catalogue import LARGEST_ID, Found, Query, movie_from
 from movies.models import Movie, searchable
 from movies.tmdb import Unavailable
@@ -103,6 +103,15 @@ def test_telegram_takes_every_page_of_every_list(chat, found, text, asker, hidde
         contents = found_page(Found(found, hidden), Search(text, asker), "more", page)
         assert all(1 <= len(data.encode()) <= 64 for data in data_of(contents["reply_markup"]))
         bot.send_message(chat, **contents)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"),
+    [(None, ""), (0, ""), (45, "45 мин"), (60, "1 ч"), (61, "1 ч 1 мин"), (120, "2 ч"), (1440, "24 ч")],
+)
+def test_the_running_time_has_no_empty_part(minutes, words):
+    with translation.override("ru"):
+        assert running_time(Movie(id=1, runtime=minutes)) == words
 
 
 @checked

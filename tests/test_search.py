@@ -289,7 +289,7 @@ def test_a_list_shows_title_year_score_and_the_persons_own_rating(ask, anna, han
 def test_pages_turn_by_editing_one_message(ask, anna, handle, sandbox, series):
     page = ask("сериал")
     count = len(anna.chat)
-    assert "20 films found: (1/3)" in page.text
+    assert "20 films found (1/3):" in page.text
     for text, first in (("›", "09"), ("›", "17"), ("‹", "09"), ("‹", "01")):
         assert tap(anna, page, handle, text=text) is not None
         assert lines(page)[0].startswith(f"Сериал часть {first}")
@@ -430,7 +430,7 @@ def test_similar_films_are_asked_once_a_day_and_kept(ask, anna, handle, sandbox)
     for _twice in range(2):
         assert tap(anna, card, handle, text="Similar films") is not None
         page = anna.chat[-1]
-        assert page.text.startswith("Similar to “Матрица”: (1/")
+        assert page.text.startswith("Similar to “Матрица” (1/")
         assert "Матрица: Перезагрузка" in page.text
     assert len(sandbox.tmdb.requests_of("/3/movie/603/recommendations")) == 1
     tap(anna, page, handle, text="›")

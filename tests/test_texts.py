@@ -139,17 +139,17 @@ def test_edges_are_the_same():
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (1, "Вы оценили 1 фильм:"),
-        (2, "Вы оценили 2 фильма:"),
-        (5, "Вы оценили 5 фильмов:"),
-        (11, "Вы оценили 11 фильмов:"),
-        (21, "Вы оценили 21 фильм:"),
-        (112, "Вы оценили 112 фильмов:"),
+        (1, "Вы оценили 1 фильм"),
+        (2, "Вы оценили 2 фильма"),
+        (5, "Вы оценили 5 фильмов"),
+        (11, "Вы оценили 11 фильмов"),
+        (21, "Вы оценили 21 фильм"),
+        (112, "Вы оценили 112 фильмов"),
     ],
 )
 def test_numbers_have_their_case(number, words):
     with translation.override("ru"):
-        text = translation.ngettext("You have rated %(count)d film:", "You have rated %(count)d films:", number)
+        text = translation.ngettext("You have rated %(count)d film", "You have rated %(count)d films", number)
     assert text % {"count": number} == words
 
 
