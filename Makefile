@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 HOW ?= -n 3 --dist worksteal  # or: make test HOW="-x tests/test_rate.py"
 CATALOGUE := config/locale/ru/LC_MESSAGES/django.po
 
-.PHONY: help install run test test-services test-browser lint types lock messages bench clean
+.PHONY: help install run test test-services test-browser lint types lock messages bench fuzz clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -33,6 +33,9 @@ test-browser: install  ## the chat page and the admin in the system's Chromium; 
 
 bench: install  ## every figure the documents name, measured side by side in one run
 	for bench in tests/bench/bench_*.py; do $(PY) -m $$(echo $${bench%.py} | tr / .) || exit 1; done
+
+fuzz: install  ## hostile updates, answers, images and files for MINUTES (10) a target; the suite tries a few
+	DATABASE_URL= REDIS_URL= $(PY) -m tests.fuzz $(or $(MINUTES),10)
 
 lint: install  ## ruff: style and errors
 	$(PY) -m ruff check .

@@ -15,6 +15,7 @@ from telebot import TeleBot, types
 from telebot.apihelper import ApiException, ApiTelegramException
 
 from config import signs, telegram
+from config.intake import NoUpdate, is_nobody, read_update, sender_of
 from config.logs import caused_by
 from config.telegram import TelegramUnavailable
 
@@ -119,14 +120,19 @@ def handle_update(data):
         close_old_connections()
         started = time.monotonic()
         try:
-            update = types.Update.de_json(data)
+            update = read_update(data)
             with translation.override(language_of(sender_language(data))), typing(update):
                 try:
-                    bot.process_new_updates([update])
+                    if update.message and is_nobody(update.message):
+                        decline_nobody(update.message)
+                    else:
+                        bot.process_new_updates([update])
                 except Refusal as refusal:
                     answer(update.callback_query, str(refusal), alert=True)
                 except Exception as error:
                     tell_failure(update, error)
+        except NoUpdate as why:
+            log.warning("update %s is left unread: %s", update_id, why)
         except Exception:
             log.exception("update %s cannot be handled", update_id)
         finally:
@@ -138,10 +144,17 @@ def handle_update(data):
 
 def sender_language(data):
     """The language_code of the person behind a raw update, whatever its kind."""
-    for part in data.values():
-        if isinstance(part, dict) and isinstance(part.get("from"), dict):
-            return part["from"].get("language_code")
-    return None
+    return (sender_of(data) or {}).get("language_code")
+
+
+def decline_nobody(message):
+    """Say to a group's or channel's own voice that it is nobody to us; be silent to bots and to posts passed on."""
+    if message.sender_chat and not message.is_automatic_forward and command_of(message) in menu:
+        bot.send_message(
+            message.chat.id,
+            _("I cannot see who you are: write to me as yourself, or privately."),
+            reply_parameters=in_reply(message),
+        )
 
 
 @contextmanager

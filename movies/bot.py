@@ -22,8 +22,9 @@ from config.bot import (
     keyboard,
     read_button,
 )
+from config.intake import cleaned
 from movies.cards import caption, excuse, is_wrong_file, name, rates_by_reply, send_card
-from movies.catalogue import Ask, cleaned, find_movies, get_movie, similar_movies, with_details
+from movies.catalogue import Ask, find_movies, get_movie, similar_movies, with_details
 from movies.lists import film_list, page_of
 from movies.models import Movie
 from movies.tmdb import NotFound, TMDbError

@@ -16,7 +16,7 @@ from telebot.apihelper import ApiException, ApiTelegramException
 
 from config import signs, telegram
 from config.bot import bot, deep_link, edit, edit_buttons, keyboard
-from movies.catalogue import cleaned
+from config.intake import cleaned
 from movies.models import PosterStatus
 from movies.tmdb import NotFound, TMDb, TMDbError
 
@@ -180,7 +180,7 @@ def ask_on_card(message, *rows):
 
 def movie_on_card(message):
     """The TMDb id of the film whose card the message is, by its buttons; None for any other message."""
-    if message is None or not message.reply_markup or message.from_user.id != bot.user.id:
+    if message is None or not message.reply_markup or not message.from_user or message.from_user.id != bot.user.id:
         return None
     data = [button.callback_data or "" for row in message.reply_markup.keyboard for button in row]
     ids = {found[1] for text in data if (found := re.fullmatch(r"(?:rate|unrate):(\d+)(?::\d+)?", text))}

@@ -13,6 +13,7 @@ from django.core.cache import cache
 from django.db.models import Case, IntegerField, Q, Value, When
 from django.utils.module_loading import import_string
 
+from config.intake import cleaned
 from movies.compiled import CompiledQuery
 from movies.models import FROM_THE_START, Movie, PosterNeed, PosterStatus, searchable
 from movies.tmdb import NotFound, TMDb, TMDbError, Unavailable
@@ -76,11 +77,6 @@ def movie_from(reply, details=False):
 def _text(value):
     """PostgreSQL takes no NUL in a text, no database half a surrogate pair, and a title of a megabyte is no title."""
     return cleaned(value).strip()[:LONGEST_TEXT] if isinstance(value, str) else ""
-
-
-def cleaned(text):
-    """The text without what no database and no message can carry: NUL, halves of a surrogate pair."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _imdb_id(value):

@@ -123,12 +123,12 @@ class TMDb:
 
     def request_token(self):
         """A token for the person to approve, good for 60 minutes and one session."""
-        return self._get("/authentication/token/new")["request_token"]
+        return _said(self._get("/authentication/token/new"), "request_token", r"[\w-]{1,55}")  # it rides in a button
 
     def new_session(self, request_token):
         """The session of an approved token. Raises NotApproved or TokenSpent."""
         body = {"request_token": request_token}
-        return self._once("POST", "/authentication/session/new", body)["session_id"]
+        return _said(self._once("POST", "/authentication/session/new", body), "session_id", r"[!-~]{1,200}")
 
     def end_session(self, session_id):
         """End a session; one that is already over is no error."""
@@ -136,8 +136,11 @@ class TMDb:
             self._once("DELETE", "/authentication/session", {"session_id": session_id})
 
     def account(self, session_id):
-        """The account of a session: /account."""
-        return self._get("/account", session_id=session_id)
+        """The id of a session's account: /account."""
+        account_id = self._get("/account", session_id=session_id).get("id")
+        if type(account_id) is not int or not 0 < account_id < 2**63:
+            raise Unavailable("/account: no id in the answer")
+        return account_id
 
     def rated_movies(self, account_id, session_id, page=1, sort_by="created_at.asc"):
         """A page of films with the account's `rating`: at most 20 rows, often fewer, and at most 500 pages."""
@@ -258,6 +261,14 @@ class TMDb:
         if slow_down:
             pause("tmdb", error.retry_after or 1)  # for everybody: it is our address that asks too often
         return error
+
+
+def _said(reply, name, pattern):
+    """A text of a reply that looks as it should. Raises Unavailable, whose text does not hold it."""
+    value = reply.get(name)
+    if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII):
+        raise Unavailable(f"no {name} in the answer")
+    return value
 
 
 def seconds_until(retry_after):

@@ -495,11 +495,8 @@ class Importer:
         self.drop(person)
         self.fail(person.run, job.sealed, "TMDb no longer accepts the session: the person must /connect again.")
 
-    def account_came(self, job, answer):
-        person, account_id = job.person, answer.get("id")
-        if not isinstance(account_id, int):
-            self.try_again(job, Malformed("/account: no id"))
-            return
+    def account_came(self, job, account_id):
+        person = job.person
         with transaction.atomic():
             mine = User.objects.filter(pk=person.run.user_id, tmdb_session_id=job.sealed)
             mine.update(tmdb_account_id=account_id)

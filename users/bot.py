@@ -162,8 +162,8 @@ def link(user, token):
     session_id = TMDb(patient=False).new_session(token)
     forget_tokens(user)
     try:
-        account_id = TMDb(patient=True).account(session_id)["id"]  # patient: the token is spent, there is no second try
-    except (TMDbError, KeyError):
+        account_id = TMDb(patient=True).account(session_id)  # patient: the token is spent, there is no second try
+    except TMDbError:
         leaving.discard(session_id)
         raise Unavailable("/account") from None
     old = leaving.set_aside(user)

@@ -1,0 +1,82 @@
+"""CSV through the importer: rows and a report, or Unreadable; nothing else, and no memory without end."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ratings.csv_file import Unreadable, read
+from ratings.csv_import import ROWS, write
+from ratings.csv_report import report
+from ratings.matching import Matcher
+from ratings.models import HALF_POINTS, FileImport, Rating
+from sandbox.telegram_text import parse_html, utf16
+from tests.fuzz.spoil import PIECES, TEXT, bounded, most_memory
+from users.models import User
+
+pytestmark = pytest.mark.django_db
+
+NOW = 1_750_000_000
+MOST_MEMORY = 100 * 2**20  # bytes that one small file may take more than any before it
+NAMES = [
+    "tmdbID", "Const", "imdbID", "Title", "Name", "Original Title", "Year", "Release Date", "Type", "Title Type",
+    "Your Rating", "Rating10", "Exact Rating", "Rating", "Date Rated", "Date", "WatchedDate", "Letterboxd URI", "",
+]  # fmt: skip
+VALUES = [
+    "603", "tt0133093", "Матрица", "The Matrix", "1999", "8", "7.5", "7,5", "0", "11", "4.5", "2024-05-01", "movie",
+    "tvSeries", "2022-08-09T10:11:12Z", "99999999999", "=1+1", "@SUM(A1)", "9999-12-31", "'=x",
+]  # fmt: skip
+CELL = st.sampled_from(VALUES) | TEXT
+
+
+@st.composite
+def files(draw):
+    """The bytes of a file that looks like ratings, in some encoding, with quotation marks as they come, then spoilt."""
+    separator = draw(st.sampled_from([",", ";", "\t", "|"]))
+    end = draw(st.sampled_from(["\n", "\r\n", "\r", "\n\n"]))
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=8))
+    quoted = draw(st.booleans())
+    rows = [names, *draw(st.lists(st.lists(CELL, max_size=9), max_size=5))]
+
+    def written(cell):
+        return '"' + cell.replace('"', '""') + '"' if quoted else cell
+
+    text = draw(st.sampled_from(["", "\ufeff", "sep=;\n", "\n\n"])) + end.join(
+        separator.join(written(cell) for cell in row) for row in rows
+    )
+    encoding = draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1251", "cp1252"]))
+    content = bytearray(text.encode(encoding, "replace"))
+    for _time in range(draw(st.integers(0, 4))):
+        at = draw(st.integers(0, len(content)))
+        how = draw(st.sampled_from(["in", "out", "twice"]))
+        if how == "in":
+            content[at:at] = draw(
+                st.binary(max_size=5) | st.sampled_from([p.encode("utf-8", "ignore") for p in PIECES])
+            )
+        elif how == "out":
+            del content[at : at + draw(st.integers(1, 20))]
+        else:
+            content[at:at] = bytes(content[at : at + draw(st.integers(1, 40))]) * draw(st.integers(1, 500))
+    return bytes(content)
+
+
+@bounded
+@given(files() | st.binary(max_size=300))
+def test_any_file_is_imported_or_refused(sandbox, content):
+    before = most_memory()
+    try:
+        rows = read(content, NOW)
+    except Unreadable:
+        return
+    finally:
+        assert most_memory() - before < MOST_MEMORY
+    assert all(row.flaw or row.value in HALF_POINTS for row in rows)
+    user, _new = User.objects.get_or_create(pk=7)
+    file = FileImport.objects.create(user=user, sent_at=NOW, rows_total=len(rows))
+    some = rows[:ROWS]
+    file = write(file, some, Matcher().match(some))
+    file.finished_at = NOW
+    text, _keyboard = report(file)
+    assert 0 < utf16(parse_html(text)[0]) <= 4096
+    assert all(rating.value in HALF_POINTS for rating in Rating.objects.all())
+    Rating.objects.all().delete()
+    FileImport.objects.all().delete()
