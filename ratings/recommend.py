@@ -5,6 +5,7 @@ people loads numpy. Where there are few people, what TMDb shows beside the rated
 and before anything else there are films that many people vote well for.
 """
 
+import json
 from dataclasses import dataclass
 
 from django.core.cache import cache
@@ -12,7 +13,7 @@ from django.db import connection
 from django.db.models import ExpressionWrapper, F, FloatField
 
 from movies.models import Movie
-from ratings.models import Build, Neighbour, NotInteresting, TMDbNeighbour
+from ratings.models import Build, Neighbour
 from ratings.taste import EVERYBODY, taste
 
 PAGE = 10  # films at a time
@@ -27,6 +28,7 @@ TMDB_UNTIL = 250  # people from whom they no longer count
 FIRST = 5  # films offered to a person without ratings
 FIRST_OF = 60  # the best known ones to choose them from
 LIST_KEPT = 3600  # seconds for which lists that are the same for everybody are kept
+FINE = 1e9  # parts of a point that decide which rated film speaks most for another
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,11 @@ class Viewer:
             " FROM user_movie_ratings WHERE telegram_user_id = %s",
             [user_id],
         )
-        said = NotInteresting.objects.filter(user_id=user_id).order_by("-said_at", "movie_id")
-        dislikes = list(said.values_list("movie_id", flat=True))
+        said = fetched(
+            "SELECT movie_id FROM not_interesting WHERE telegram_user_id = %s ORDER BY said_at DESC, movie_id",
+            [user_id],
+        )
+        dislikes = [film for (film,) in said]
         people = build.everybody if build else 0
         return cls(
             user_id=user_id,
@@ -91,74 +96,97 @@ def recommend(user_id, page=0, wishes=ANYTHING):
     """(Suggestions of one page counted from 0, whether there are more); none for a page past the last."""
     viewer = Viewer.of(user_id)
     films = ranked(viewer, (page + 1) * PAGE + 1, wishes)
-    shown, more = films[page * PAGE : (page + 1) * PAGE], len(films) > (page + 1) * PAGE
-    because = reasons(viewer, shown)
-    movies = Movie.objects.seen_by(user_id).in_bulk([*shown, *because.values()])
-    return [Suggestion(movies[film], movies.get(because.get(film))) for film in shown if film in movies], more
+    shown, more = dict(list(films.items())[page * PAGE : (page + 1) * PAGE]), len(films) > (page + 1) * PAGE
+    wanted = {film for pair in shown.items() for film in pair if film}
+    movies = Movie.objects.seen_by(user_id).defer("overview", "search_text").in_bulk(wanted)
+    return [Suggestion(movies[film], movies.get(because)) for film, because in shown.items() if film in movies], more
 
 
 def ranked(viewer, count, wishes=ANYTHING):
-    """The ids of the `count` best films for a person, best first, each page of them varied."""
-    films = candidates(viewer, count + SPARE, wishes)
+    """The `count` best films for a person, best first, each page of them varied, as {film: because}.
+
+    `because` is the rated film that carried most weight, None where only popularity speaks for the film.
+    """
+    because = candidates(viewer, count + SPARE, wishes)
+    films = list(because)
     pairs = close_pairs(viewer.build, films)
     chosen = []
     while films and len(chosen) < count:
         page = varied(films, pairs)
         chosen += page
         films = [film for film in films if film not in set(page)]
-    return chosen[:count]
+    return {film: because[film] for film in chosen[:count]}
 
 
 # --- Scores
 
 
 def candidates(viewer, count, wishes=ANYTHING):
-    """The `count` best films by score that the person has neither rated nor refused, all of them in `movies`."""
-    films, wanted = [], count + SPARE
+    """{film: because} of the `count` best that the person has neither rated nor refused, all of them in `movies`.
+
+    First the films that something speaks for, then well-voted ones, last those that more speaks against.
+    """
+    scored, wanted = [], count + SPARE
     while viewer.build or viewer.tmdb:
-        found = by_score(viewer, wanted, wishes)
-        known = {row[0] for row in fetched(f"SELECT id FROM movies WHERE id IN ({marks(found)})", found)}
-        films = [film for film in found if film in known][:count]
-        if len(films) == count or len(found) < wanted:
+        scored = by_score(viewer, wanted, wishes)
+        if len(scored) < wanted or sum(known and score > 0 for _film, score, _because, known in scored) >= count:
             break
         wanted *= 4
+    films = {film: because for film, score, because, known in scored if known and score > 0}
     if len(films) < count:
-        seen = viewer.hidden.union(films)
-        films += [film for film in well_voted(wishes) if film not in seen][: count - len(films)]
-    return films
+        films |= {film: None for film in well_voted(wishes) if film not in viewer.hidden and film not in films}
+        films |= {film: None for film, score, _because, known in scored if known and score <= 0 and film not in films}
+    return dict(list(films.items())[:count])
 
 
 def by_score(viewer, most, wishes):
-    """Ids of the films with the highest sums of weight * taste that the person has not hidden, best first."""
-    pairs = ["(CAST(%s AS integer), CAST(%s AS double precision))"] + ["(%s, %s)"] * (len(viewer.weights) - 1)
-    values = [part for pair in viewer.weights.items() for part in pair]
+    """(film, score, because, whether it is in `movies`) of the highest scores, best first; none that is hidden.
+
+    The score is the sum of weight * taste over the person's films, `because` the film with the largest part of it: the
+    film's place in the list of taste rides in the digits below those of the points, so that one MAX finds both.
+    """
+    liked = list(viewer.weights)
     # CROSS JOIN: SQLite then keeps this order, and looks each film's neighbours up by their key
     scores = (
-        "SELECT n.neighbour_id AS film, n.weight * taste.w AS points FROM taste CROSS JOIN neighbours n"
+        "SELECT n.neighbour_id AS film, n.weight * taste.w AS points, taste.nth FROM taste CROSS JOIN neighbours n"
         " WHERE n.build_id = %s AND n.movie_id = taste.film"
     )
-    values.append(viewer.build)
+    values = [*TASTE_VALUES[connection.vendor](liked, list(viewer.weights.values())), viewer.build]
     if viewer.tmdb:
         scores += (
-            " UNION ALL SELECT t.neighbour_id, taste.w * CAST(%s AS double precision) * (1 - t.place / 21.0)"
+            " UNION ALL SELECT t.neighbour_id, taste.w * CAST(%s AS double precision) * (1 - t.place / 21.0), taste.nth"
             " FROM taste CROSS JOIN tmdb_neighbours t WHERE t.movie_id = taste.film"
         )
         values.append(viewer.tmdb)
-    fits = ""
+    fits = []
     for hiding in ("user_movie_ratings", "not_interesting"):
-        fits += f" AND film NOT IN (SELECT movie_id FROM {hiding} WHERE telegram_user_id = %s)"
+        fits.append(f"film NOT IN (SELECT movie_id FROM {hiding} WHERE telegram_user_id = %s)")
         values.append(viewer.user_id)
     if wishes != ANYTHING:
         sql, parameters = wishes.films().values("pk").query.sql_with_params()
-        fits += f" AND film IN ({sql})"
+        fits.append(f"film IN ({sql})")
         values += parameters
     rows = fetched(
-        f"WITH taste (film, w) AS (VALUES {', '.join(pairs)})"
-        f" SELECT film FROM (SELECT film, SUM(points) AS score FROM ({scores}) AS one GROUP BY film) AS summed"
-        f" WHERE score > 0{fits} ORDER BY score DESC, film LIMIT %s",
+        f"WITH taste (nth, film, w) AS MATERIALIZED ({TASTE[connection.vendor]})"
+        " SELECT film, score, best, (SELECT m.id FROM movies m WHERE m.id = film) FROM (SELECT * FROM ("
+        f"SELECT film, SUM(points) AS score, MAX(CAST(points * {FINE} AS bigint) * 1024 + nth) AS best"
+        f" FROM ({scores}) AS one GROUP BY film) AS summed WHERE {' AND '.join(fits)}"
+        " ORDER BY score DESC, film LIMIT %s) AS best ORDER BY score DESC, film",
         [*values, most],
     )
-    return [film for (film,) in rows]
+    because = [None if film == EVERYBODY else film for film in liked]
+    return [(film, score, because[best % 1024] if best > 0 else None, bool(known)) for film, score, best, known in rows]
+
+
+# A list in one parameter: a statement that is always the same text is read only once by what sends it
+TASTE = {
+    "postgresql": "SELECT nth - 1, film, w FROM unnest(%s::int[], %s::float8[]) WITH ORDINALITY AS one (film, w, nth)",
+    "sqlite": "SELECT key, json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(%s)",
+}
+TASTE_VALUES = {
+    "postgresql": lambda films, weights: [films, weights],
+    "sqlite": lambda films, weights: [json.dumps(list(zip(films, weights, strict=True)))],
+}
 
 
 def fetched(sql, parameters):
@@ -184,42 +212,17 @@ def well_voted(wishes=ANYTHING):
     return cache.get_or_set(f"well voted:{wishes.years}:{wishes.minutes}".replace(" ", ""), found, LIST_KEPT)
 
 
-# --- Reasons
-
-
-def reasons(viewer, films):
-    """{recommended film: the rated film that carried most weight}; without those that only popularity speaks for."""
-    best = {}
-    liked = [film for film, weight in viewer.weights.items() if film != EVERYBODY and weight > 0]
-    for film, neighbour, weight in [*links_between(viewer.build, liked, films), *tmdb_links(viewer, liked, films)]:
-        best[neighbour] = max(best.get(neighbour, (0.0, 0)), (weight * viewer.weights[film], film))
-    return {neighbour: film for neighbour, (weight, film) in best.items() if film}
-
-
-def links_between(build, films, others, places=(0, 32767)):
-    """(film, other, weight) of the neighbours' rows between two lists, with a `place` between these two."""
-    return fetched(
-        "SELECT movie_id, neighbour_id, weight FROM neighbours"
-        f" WHERE build_id = %s AND movie_id IN ({marks(films)}) AND neighbour_id IN ({marks(others)})"
-        " AND place BETWEEN %s AND %s",
-        [build, *films, *others, *places],
-    )
-
-
-def tmdb_links(viewer, films, others):
-    if not (viewer.tmdb and films and others):
-        return []
-    rows = TMDbNeighbour.objects.filter(movie_id__in=films, neighbour_id__in=others)
-    rows = rows.values_list("movie_id", "neighbour_id", "place")
-    return [(film, other, viewer.tmdb * (1 - place / 21)) for film, other, place in rows]
-
-
 # --- Variety
 
 
 def close_pairs(build, films):
     """Pairs of the films that stand among each other's first CLOSE neighbours: parts of a series, mostly."""
-    pairs = {row[:2] for row in links_between(build, films, films, places=(1, CLOSE))}
+    rows = fetched(
+        f"SELECT movie_id, neighbour_id FROM neighbours WHERE build_id = %s AND movie_id IN ({marks(films)})"
+        " AND place BETWEEN 1 AND %s",
+        [build, *films, CLOSE],
+    )
+    pairs = set(rows)
     return {pair for pair in pairs if pair[::-1] in pairs}
 
 
@@ -250,8 +253,8 @@ def varied(films, pairs, count=PAGE, most=MOST_CLOSE):
 def first_films(user_id, page=0):
     """Five well-known films to rate first, as unlike each other as can be, so that the answers tell tastes apart."""
     viewer = Viewer.of(user_id)
-    films = candidates(viewer, FIRST_OF)
-    links = {(one, other): weight for one, other, weight in links_between(viewer.build, films, films)}
+    films = list(candidates(viewer, FIRST_OF))
+    links = weights_between(viewer.build, films)
     movies = Movie.objects.seen_by(user_id).in_bulk(films)
     left = [movies[film] for film in films if film in movies]
     chosen = []
@@ -271,6 +274,16 @@ def first_films(user_id, page=0):
         chosen.append(best)
         left.remove(best)
     return chosen[FIRST * page :]
+
+
+def weights_between(build, films):
+    """{(film, other): weight} of the neighbours among these films."""
+    rows = fetched(
+        "SELECT movie_id, neighbour_id, weight FROM neighbours"
+        f" WHERE build_id = %s AND movie_id IN ({marks(films)}) AND neighbour_id IN ({marks(films)})",
+        [build, *films, *films],
+    )
+    return {(film, other): weight for film, other, weight in rows}
 
 
 def similar(movie_id):

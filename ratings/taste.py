@@ -1,6 +1,7 @@
 """What a person's ratings say of their taste, as weights of films (pure Python: worked out while the person waits)."""
 
 from math import exp
+from operator import itemgetter
 
 SLOPE = 0.3  # weight of a rating per point above the person's mean
 EVERYBODY = 0  # the film that everybody has seen: its neighbours are the popular films
@@ -21,14 +22,14 @@ def taste(ratings, order, dislikes=()):
     """
     weights = {EVERYBODY: FILL if ratings else 1.0}
     if ratings:
-        latest = sorted(ratings, key=lambda row: row[2], reverse=True)
+        latest = sorted(ratings, key=itemgetter(2), reverse=True)
         mean = sum(row[1] for row in latest) / len(latest)
         floor = 1 - (1 - FLOOR) * order
-        liked, later, before = [], 0, None
-        for place, (film, rating, time) in enumerate(latest):
+        liked, fresh, before = [], 1.0, None
+        for later, (film, rating, time) in enumerate(latest):
             if time != before:
-                later, before = place, time
-            weight = (1 + SLOPE * (rating - mean)) * (floor + (1 - floor) * exp(-later / DECAY))
+                fresh, before = floor + (1 - floor) * exp(-later / DECAY), time
+            weight = (1 + SLOPE * (rating - mean)) * fresh
             if weight > 0:
                 liked.append((weight, film))
         liked.sort(reverse=True)

@@ -480,7 +480,7 @@ def test_an_evaluation_writes_twenty_new_films_for_each_person(tmp_path):
     right = sum(film % 2 == person % 2 for person, films in lists.items() for film in films[:5])
     assert right > 0.8 * 5 * 60
     viewer = recommend.Viewer.of(1)
-    assert lists[1] == recommend.ranked(viewer, 20)
+    assert lists[1] == list(recommend.ranked(viewer, 20))
 
 
 def test_people_of_profiles_come_after_the_build(tmp_path):
@@ -499,8 +499,99 @@ def test_an_evaluation_refuses_a_database_that_is_not_empty(tmp_path):
     assert not Movie.objects.exists()
 
 
-@pytest.mark.parametrize("line", ["1,2", "1,2,eleven,5", "1,2,11,5", "1,0,5,5", "1,2,nan,5", "x,2,5,5", "1,2,5,"])
-def test_an_evaluation_says_which_line_is_wrong(tmp_path, line):
-    (tmp_path / "train.csv").write_text(csv_of({1: {1: 5}}) + line + "\n")
-    with pytest.raises(CommandError, match=r"train\.csv:3"):
+@pytest.mark.parametrize(
+    "line", ["1,2", "1,2,eleven,5", "1,2,11,5", "1,2,0,5", "1,2,nan,5", "x,2,5,5", "1,2.5,5,5", "1,2,5,soon"]
+)
+@pytest.mark.parametrize("name", ["train", "profiles"])
+def test_an_evaluation_says_which_line_is_wrong_before_it_writes_anything(tmp_path, line, name):
+    for each in ("train", "profiles"):
+        (tmp_path / f"{each}.csv").write_text(csv_of({1: {1: 5}}) + (f"{line}\n" if each == name else ""))
+    with pytest.raises(CommandError, match=rf"{name}\.csv:3"):
         judged(tmp_path)
+    assert not User.objects.exists()
+    assert not (tmp_path / "recs.csv").exists()
+
+
+@pytest.mark.parametrize("strange", ["unwritable", "no folder", "no train.csv"])
+def test_an_evaluation_that_cannot_end_well_does_not_begin(tmp_path, strange):
+    if strange != "no train.csv":
+        (tmp_path / "train.csv").write_text(csv_of(people(5)))
+    output = tmp_path / {"unwritable": "", "no folder": "nowhere/recs.csv"}.get(strange, "recs.csv")
+    with pytest.raises(CommandError, match="directory|No such file"):
+        call_command("evaluate_recommendations", str(tmp_path), output=str(output))
+    assert not Build.objects.exists()
+
+
+def as_lists(folder, text):
+    (folder / "train.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    lists = judged(folder)
+    for model in (Neighbour, Build, Rating, User, Movie, WantedFilm):
+        model.objects.all().delete()
+    return lists
+
+
+def test_however_a_file_of_ratings_is_written_the_lists_are_the_same(tmp_path):
+    plain = csv_of(people(30, films=60))
+    lines = [line.split(",") for line in plain.split()]
+    expected = as_lists(tmp_path, plain)
+    for text in (
+        b"\xef\xbb\xbf" + plain.replace("\n", "\r\n").encode(),
+        "\n".join(",".join((row[3], row[2], row[1], row[0])) for row in lines),
+        "\n".join(",".join(f'"{cell}"' for cell in row) + ",more" for row in lines) + "\n\n",
+        plain.replace("\n", "\n" + ",".join((*lines[1][:2], "1.0", "7")) + "\n", 1),  # the last one counts
+        "\n".join(
+            [",".join(lines[0]), *(",".join((*row[:2], f"{float(row[2])}", f"{row[3]}.0")) for row in lines[1:])]
+        ),
+        "\n".join(",".join(row) for row in lines[1:]),
+    ):
+        assert as_lists(tmp_path, text) == expected
+
+
+@pytest.mark.parametrize("cut", [",5\n", ",\n", "\n"], ids=["all the same", "empty", "no column"])
+def test_times_that_nobody_tells_are_no_reason_to_refuse_a_file(tmp_path, cut):
+    rated = people(30, films=60)
+    rows = "".join(f"{person},{film},{value}{cut}" for person, mine in rated.items() for film, value in mine.items())
+    lists = as_lists(tmp_path, ("user,item,rating,rated_at\n" if cut.startswith(",") else "user,item,rating\n") + rows)
+    assert all(len(films) == 20 for films in lists.values())
+
+
+def test_items_that_are_no_ids_of_films_are_judged_too_and_written_as_they_were(tmp_path):
+    rated = people(30, films=60)
+    far = {person: {film * 10**12: value for film, value in mine.items()} for person, mine in rated.items()}
+    nought = {person: {film - 1: value for film, value in mine.items()} for person, mine in rated.items()}
+    expected = as_lists(tmp_path, csv_of(rated))
+    assert as_lists(tmp_path, csv_of(far)) == {p: [film * 10**12 for film in films] for p, films in expected.items()}
+    assert as_lists(tmp_path, csv_of(nought)) == {p: [film - 1 for film in films] for p, films in expected.items()}
+
+
+def test_who_has_rated_nearly_everything_gets_twenty_films_as_long_as_there_are_twenty(tmp_path):
+    rated = people(40, films=120, each=40)
+    rated[1] = {film: 1 + film % 10 for film in range(1, 101)}
+    rated[2] = {film: 1 + film % 10 for film in range(1, 111)}
+    rated[3] = {1: 7}
+    rated[4] = {500: 9}
+    rated[5] = dict.fromkeys(range(20, 60), 10)
+    lists = as_lists(tmp_path, csv_of(rated))
+    assert [len(lists[person]) for person in (1, 2, 3, 4, 5)] == [20, 11, 20, 20, 20]
+    assert lists[1] != lists[2]
+
+
+def test_films_of_profiles_that_the_build_does_not_know_are_no_obstacle(tmp_path):
+    (tmp_path / "train.csv").write_text(csv_of(people(60, films=80)))
+    (tmp_path / "profiles.csv").write_text(csv_of({1001: {900: 9, 901: 8, 3: 10}, 1002: {900: 9}}))
+    lists = judged(tmp_path)
+    assert {len(films) for films in lists.values()} == {20}
+    assert not {900, 901, 3} & set(lists[1001])
+
+
+def test_an_evaluation_needs_no_more_than_an_address_of_a_database(start, tmp_path):
+    (tmp_path / "train.csv").write_text(csv_of(people(20, films=60)))
+    url = f"sqlite:///{tmp_path}/fresh.sqlite3"
+    for times in (1, 2):
+        command = start(
+            "evaluate_recommendations", str(tmp_path), "--output", f"{tmp_path}/{times}.csv", DATABASE_URL=url
+        )
+        assert command.wait(120) == (0 if times == 1 else 1), command.output
+    assert "not empty" in command.output
+    assert not (tmp_path / "2.csv").exists()
+    assert len((tmp_path / "1.csv").read_text().split()) == 1 + 20 * 20

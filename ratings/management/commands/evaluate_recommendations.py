@@ -1,6 +1,8 @@
 from statistics import median, quantiles
 
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
 
 from ratings import evaluate
 
@@ -17,6 +19,8 @@ class Command(BaseCommand):
 
     def handle(self, folder, output, **options):
         self.said = ""
+        if not connection.introspection.table_names():
+            call_command("migrate", verbosity=0)  # as empty as a database can be
         try:
             took = evaluate.evaluate(folder, output, self.tell)
         except evaluate.NotEmpty:
