@@ -31,7 +31,7 @@ from movies.catalogue import Malformed, fetch_movie, save_movies
 from movies.models import Movie, PosterNeed
 from movies.tmdb import KeyRefused, NotFound, Refused, SessionRefused, TMDb, TMDbError, Unavailable
 from ratings.crawl import Crawl, read_page
-from ratings.merge import drop_gone, merge_page
+from ratings.merge import drop_gone, merge_page, unseen
 from ratings.models import DetailsFailure, Import, Rating
 from ratings.progress import Teller
 from users.models import SessionUnreadable, SyncStatus, User
@@ -543,10 +543,13 @@ class Importer:
         run.ratings_done = crawl.state["total"] or 0
         seen = Rating.objects.filter(user_id=run.user_id, seen_in_crawl=run.crawl_id).count()
         seen += len(crawl.state["skipped"])
-        # fewer than TMDb counts: some were merely left out of its pages, and they may be ours
-        run.complete = crawl.state["settled"] and seen >= crawl.state["total"]
-        if run.complete:
+        unlisted = max(0, crawl.state["total"] - seen)
+        run.complete = crawl.state["settled"] and not unlisted
+        # more than it never listed, and some were merely left out of its pages, and they may be ours
+        if run.complete or (crawl.state["settled"] and not run.out_of_reach and unlisted <= never_listed(run)):
             drop_gone(run)
+        if crawl.state["settled"] and not unseen(run).exists():
+            crawl.state["never_listed"] = unlisted
 
     def page_is_hopeless(self, job, person):
         """Whether TMDb, though it answers otherwise, has not given this page for hours."""
@@ -752,6 +755,13 @@ def nothing_else_changed(run, page):
         came += 1
     all_else_known = all(film in known for film in films[came:]) and len(films) == len(page.films)
     return all_else_known and page.total == last.total_results + came and (came < len(films) or page.pages <= 1)
+
+
+def never_listed(run):
+    """How many ratings TMDb counts but lists on no page, as of the last reading that came upon all that we knew."""
+    past = Import.objects.filter(user_id=run.user_id, account_id=run.account_id, crawled=True).exclude(pk=run.pk)
+    crawls = past.order_by("-pk").values_list("crawl", flat=True)
+    return next((crawl["never_listed"] for crawl in crawls if "never_listed" in crawl), 0)
 
 
 def films_without_details(films):

@@ -124,14 +124,19 @@ def plain(rating):
     return f"{rating.normalize():f}"
 
 
+def unseen(run):
+    """What we know to be at TMDb and the present reading of the account has not come upon."""
+    ratings = Rating.objects.filter(user_id=run.user_id, tmdb_rating__isnull=False)
+    return ratings.exclude(seen_in_crawl=run.crawl_id)
+
+
 def drop_gone(run):
     """After a complete reading: ratings that TMDb no longer holds go, unless they are the person's own from here.
 
     None of these came to TMDb behind the page it is on: while an import runs, ratings.writeback writes nothing.
     """
-    unseen = Rating.objects.filter(user_id=run.user_id, tmdb_rating__isnull=False).exclude(seen_in_crawl=run.crawl_id)
-    unseen.filter(source=Source.MANUAL).update(tmdb_rating=None)
-    gone = unseen.filter(source=Source.TMDB)
+    unseen(run).filter(source=Source.MANUAL).update(tmdb_rating=None)
+    gone = unseen(run).filter(source=Source.TMDB)
     for film, title in gone.values_list("movie_id", "movie__title"):
         run.note("removed", film, title=title)
     gone.delete()

@@ -285,6 +285,27 @@ def test_rows_that_are_no_films_are_passed_over(sandbox, anna):
     assert not Import.objects.get().complete
 
 
+def test_what_tmdb_counts_but_never_lists_keeps_no_rating_that_is_gone(sandbox, anna):
+    films = sandbox.tmdb.add_films(45)
+    rate(anna.account, films)
+    for film in films[:3]:
+        sandbox.tmdb.hide_from_pages(film)
+    work(anna)
+    assert anna.ratings_count == 42
+    anna.account.unrate(films[10])
+    sync(anna)
+    assert set(table_of(anna)) == set(films[3:]) - {films[10]}
+
+    sandbox.tmdb.hide_from_pages(films[20])  # one of ours is merely left out: nothing is removed
+    anna.account.unrate(films[30])
+    for _time in range(2):
+        sync(anna)
+        assert set(table_of(anna)) == set(films[3:]) - {films[10]}
+    sandbox.tmdb.films[films[20]].hidden = False
+    sync(anna)
+    assert set(table_of(anna)) == set(films[3:]) - {films[10], films[30]}
+
+
 def test_rows_left_out_of_the_pages_are_not_removed(sandbox, anna):
     rate(anna.account, sandbox.tmdb.add_films(45))
     work(anna)
