@@ -10,12 +10,14 @@ from enum import Enum
 
 from django.conf import settings
 from django.core.cache import cache
+from django.db import connection
 from django.db.models import Case, IntegerField, Q, Value, When
 from django.utils.module_loading import import_string
 
 from config.intake import cleaned
 from movies.compiled import CompiledQuery
 from movies.models import FROM_THE_START, Movie, PosterNeed, PosterStatus, searchable
+from movies.search import candidates, holding, titled
 from movies.tmdb import NotFound, TMDb, TMDbError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -333,11 +335,6 @@ def numbered_or_called(viewer, id, words):
     return films.order_by("-vote_count", "-popularity", "id")[:MOST]
 
 
-def titled(words):
-    """Films with a title of these words and no others."""
-    return Q(search_text=words) | Q(search_text__startswith=f"{words}|") | Q(search_text__endswith=f"|{words}")
-
-
 SOMEBODY = 2**52 + 1  # like no id there is
 NUMBERED = CompiledQuery(numbered, viewer=SOMEBODY, id=LARGEST_ID - 1)
 NUMBERED_OR_CALLED = CompiledQuery(numbered_or_called, viewer=SOMEBODY, id=LARGEST_ID - 1, words="10071007")
@@ -370,12 +367,17 @@ def known_titles(query, viewer):
 
 def search_table(query, viewer=None):
     """Films of the table whose titles hold the words of the query, in any script and case; best first."""
+    if not query.words:
+        return []
+    films = ranked(query, viewer, candidates(query.words, query.year))
+    if connection.vendor == "postgresql" and is_wanted(Ask.IF_THIN, films, query):
+        films = ranked(query, viewer, holding(query.words, query.year))  # films that few know: in the middle of words
+    return films
+
+
+def ranked(query, viewer, films):
+    """The best of these films, the closest to the words of the query first."""
     words = query.words
-    films = Movie.objects.seen_by(viewer)
-    for word in words.split():
-        films = films.filter(search_text__contains=word)
-    if query.year:
-        films = films.filter(year=query.year)
     closeness = Case(
         When(titled(words), then=Value(0)),
         When(Q(search_text__startswith=words) | Q(search_text__contains=f"|{words}"), then=Value(1)),
@@ -384,7 +386,8 @@ def search_table(query, viewer=None):
         default=Value(4),
         output_field=IntegerField(),
     )
-    return list(films.order_by(closeness, "-vote_count", "-popularity", "id")[:MOST]) if words else []
+    found = Movie.objects.seen_by(viewer).filter(films)
+    return list(found.order_by(closeness, "-vote_count", "-popularity", "id")[:MOST])
 
 
 def near_year(query, viewer):

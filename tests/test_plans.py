@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 
 from movies.catalogue import numbered, numbered_or_called
 from movies.models import Movie
+from movies.search import candidates, holding
 from ratings.bot import ORDERS
 from tests.bench.bench_scale import fill
 from users.models import User
@@ -43,7 +44,10 @@ def test_no_question_of_every_day_reads_a_table_from_end_to_end(transactional_db
         "posters to fetch": Movie.objects.awaiting_download().filter(poster_need=0).order_by("poster_next_try_at")[:50],
         "posters to send": Movie.objects.awaiting_upload().filter(poster_need=0).order_by("poster_next_try_at")[:1],
         "people to import": User.objects.awaiting_import(),
-        "a search": Movie.objects.filter(search_text__contains="звездаостров")[:50],
+        "a search": Movie.objects.filter(candidates("звездаостров")),
+        "a search for a common word": Movie.objects.filter(candidates("ночь")),
+        "a search in a year": Movie.objects.filter(candidates("ночь снег", 1999)),
+        "the middle of a word": Movie.objects.filter(holding("вездаостро"))[:50],
         "an update to claim": "SELECT min(update_id) FROM updates WHERE chat = '5' AND state = 0",
         "old updates": "SELECT update_id FROM updates WHERE state = 2 AND received_at < 5 ORDER BY received_at LIMIT 9",
     }

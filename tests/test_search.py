@@ -6,11 +6,15 @@ import pytest
 from django.db import connection
 
 from config.bot import bot
+from movies.catalogue import Ask, find_movies
 from movies.models import Movie, searchable
+from movies.search import MOST_ORDERED
 from ratings.models import Rating
 from tests.lists import nth
 
 pytestmark = pytest.mark.django_db
+
+NIGHTS = MOST_ORDERED + 1000
 
 
 @pytest.fixture
@@ -142,6 +146,43 @@ def test_the_best_comes_first(ask):
         "Экранизация",
         "Хранитель снов",
     ]
+
+
+@pytest.fixture
+def nights():
+    """More films with one word in their titles than a search reads."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < %s)"
+            " INSERT INTO movies (id, title, search_text, vote_count) SELECT 10000 + n,"
+            " 'Ночь ' || n, CASE WHEN n %% 2 = 0 THEN 'ночь ' || n ELSE n || ' ночь' END, n FROM numbers",
+            [NIGHTS],
+        )
+
+
+def test_a_film_hardly_anybody_knows_is_first_where_it_is_called_so(nights):
+    for title, original, typed in (
+        ("Ночь", "La notte", "НОЧЬ"),
+        ("Полуночники", "Ночь", "ночь"),
+        ("Ночь", "La notte", "ночь 1961"),
+        ("Полуночники", "Ночь: пролог", "ночь, пролог"),
+        ("Ночь, которой не было", "", "ночь которой"),
+    ):
+        film = keep(1, title, original, vote_count=0, release_date="1961-01-01")
+        assert find_movies(typed, 7, Ask.NEVER).movies[0] == film, typed
+        film.delete()
+
+
+def test_of_a_word_that_most_titles_hold_the_best_known_ones_are_found(nights):
+    found = find_movies("ночь", 7, Ask.NEVER).movies
+    assert [movie.vote_count for movie in found] == list(range(NIGHTS, NIGHTS - 100, -2))
+
+
+def test_a_film_hardly_anybody_knows_is_found_by_parts_of_words(nights):
+    keep(1, "Побег ночного конокрада", vote_count=0, release_date="1975-01-01")
+    for typed in ("конокрад", "КОНОК", "онокра", "ночного", "конокрад ночн", "ночн 1975"):
+        found = find_movies(typed, 7, Ask.NEVER).movies
+        assert [movie.pk for movie in found] == [1], typed
 
 
 def test_a_year_narrows_the_search(ask, sandbox):

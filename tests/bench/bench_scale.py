@@ -28,8 +28,9 @@ WORDS = (
 FILL = """
 INSERT INTO movies (id, title, original_title, search_text, overview, release_date, runtime, popularity, vote_average,
     vote_count, poster_path, poster_status, telegram_file_id, width, height, details_at)
-SELECT n, t.title, t.title, t.title, repeat('слово ', 60), date '1930-01-01' + n %% 34000, 90, n %% 97,
-    (n %% 90) / 10.0 + 1, 30000 / (1 + n %% 500), '/' || n || '.jpg', CASE WHEN n %% 1000 = 0 THEN 0 ELSE 2 END,
+SELECT n, t.title, t.title, translate(t.title, 'й', 'и'), repeat('слово ', 60), date '1930-01-01' + n %% 34000, 90,
+    n %% 97, (n %% 90) / 10.0 + 1, 30000 / (1 + n %% 500), '/' || n || '.jpg',
+    CASE WHEN n %% 1000 = 0 THEN 0 ELSE 2 END,
     CASE WHEN n %% 1000 = 0 THEN '' ELSE 'AgACAgIAAx0CAAEC' || md5(n::text) END, 2000, 3000, 1700000000 + n
 FROM generate_series(1, %(films)s) AS n CROSS JOIN LATERAL (
     SELECT string_agg(word, ' ') AS title FROM (
