@@ -209,7 +209,7 @@ def signs_at_a_glance(request):
         beat = beats.get(("schedule", name))
         late = beat is None or now - beat.seen_at > minutes * 120 + 600 or beat.doing.startswith("failed")
         url = reverse("admin:django_q_schedule_change", args=[ids[name]]) if name in ids else ""
-        rows.append(sign(_("schedule"), name, beat, late, url))
+        rows.append(sign(_("schedule"), _(name), beat, late, url))
     return {"id": "signs", "title": _("Signs of life"), "rows": rows, "late": sum(row["late"] for row in rows)}
 
 

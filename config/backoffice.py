@@ -121,7 +121,7 @@ def when(seconds):
 
 
 def clock(at):
-    return formats.date_format(timezone.localtime(at), "j M Y, H:i")
+    return formats.date_format(timezone.localtime(at), "j E Y, H:i")
 
 
 def ago(seconds):

@@ -3,21 +3,23 @@
 Every task here finds by itself what is to be done, may run twice, late or beside itself, and returns a short result.
 """
 
+from django.utils.translation import gettext_noop as _
+
 CLOCK = {
     # name: (function, minutes between two runs)
-    "import ratings": ("ratings.tasks.import_ratings", 1),
-    "queue daily imports": ("ratings.tasks.queue_daily_imports", 10),
-    "write ratings": ("ratings.tasks.write_ratings", 1),
-    "import files": ("ratings.tasks.import_files", 1),
-    "build recommendations": ("ratings.tasks.build_recommendations", 30),
-    "ask TMDb for neighbours": ("ratings.tasks.ask_tmdb", 1440),  # and whenever somebody asks for recommendations
-    "fetch wanted films": ("ratings.tasks.fetch_wanted_films", 5),
-    "download posters": ("posters.tasks.download_posters", 1),
-    "upload posters": ("posters.tasks.upload_posters", 1),
-    "refresh films": ("movies.tasks.refresh_movies", 60),
-    "go on with updates": ("config.tasks.go_on_with_updates", 1),
-    "count figures": ("config.tasks.count_figures", 1),
-    "end old sessions": ("users.tasks.end_sessions", 5),
+    _("import ratings"): ("ratings.tasks.import_ratings", 1),
+    _("queue daily imports"): ("ratings.tasks.queue_daily_imports", 10),
+    _("write ratings"): ("ratings.tasks.write_ratings", 1),
+    _("import files"): ("ratings.tasks.import_files", 1),
+    _("build recommendations"): ("ratings.tasks.build_recommendations", 30),
+    _("ask TMDb for neighbours"): ("ratings.tasks.ask_tmdb", 1440),  # and whenever somebody asks for recommendations
+    _("fetch wanted films"): ("ratings.tasks.fetch_wanted_films", 5),
+    _("download posters"): ("posters.tasks.download_posters", 1),
+    _("upload posters"): ("posters.tasks.upload_posters", 1),
+    _("refresh films"): ("movies.tasks.refresh_movies", 60),
+    _("go on with updates"): ("config.tasks.go_on_with_updates", 1),
+    _("count figures"): ("config.tasks.count_figures", 1),
+    _("end old sessions"): ("users.tasks.end_sessions", 5),
 }
 
 

@@ -196,7 +196,7 @@ Q_CLUSTER = {
     "save_limit": 50,
     "ack_failures": True,
     "max_attempts": 1,
-    "label": "Jobs",
+    "label": _("Jobs"),
     "cache": "local",  # its statistics, written twice a second by every process, have no place in the database
     **(
         {"redis": f"{REDIS_URL}{'&' if '?' in REDIS_URL else '?'}{urlencode(REDIS_PATIENCE)}"}

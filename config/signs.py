@@ -49,7 +49,7 @@ def observe(name, seconds):
 
 def failed(what, why):
     """Count a failure by its cause, which is the reason without the path or the person it was met at."""
-    cause = re.sub(r"/\S+:? *|\b\d{4,}\b", "", why).strip()
+    cause = re.sub(r"\b\d{4,}\b", "…", re.sub(r"/\S+:? *", "", why)).strip()
     count(f"failed:{what}:{cause[:100]}")
 
 

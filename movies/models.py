@@ -164,23 +164,31 @@ class MovieQuerySet(models.QuerySet):
 class Movie(models.Model):
     """A film of TMDb. Its poster's state is a step of TMDb → disk → channel → file_id."""
 
-    id = models.PositiveIntegerField(primary_key=True, db_comment="TMDb movie id")
-    title = models.TextField(db_default="", default="", blank=True, db_comment="in TMDB_LANGUAGE, else the original")
-    original_title = PlainTextField()
-    overview = PlainTextField()
-    release_date = models.DateField(null=True, blank=True)
+    id = models.PositiveIntegerField(verbose_name=_("TMDb id"), primary_key=True, db_comment="TMDb movie id")
+    title = models.TextField(
+        verbose_name=_("title"), db_default="", default="", blank=True, db_comment="in TMDB_LANGUAGE, else the original"
+    )
+    original_title = PlainTextField(verbose_name=_("original title"))
+    overview = PlainTextField(verbose_name=_("overview"))
+    release_date = models.DateField(verbose_name=_("release date"), null=True, blank=True)
     year = models.GeneratedField(
+        verbose_name=_("year"),
         expression=YearOf("release_date"),
         output_field=models.PositiveSmallIntegerField(null=True),
         db_persist=True,
         db_comment="of release_date; generated",
     )
-    runtime = models.PositiveIntegerField(null=True, blank=True, db_comment="minutes; NULL: unknown")
-    popularity = models.FloatField(default=0, db_default=0)
-    vote_average = models.FloatField(default=0, db_default=0, db_comment="TMDb's mean vote, 0-10")
-    vote_count = models.PositiveIntegerField(default=0, db_default=0)
-    poster_path = PlainTextField(db_comment="path at TMDb; empty: none")
+    runtime = models.PositiveIntegerField(
+        verbose_name=_("running time, minutes"), null=True, blank=True, db_comment="minutes; NULL: unknown"
+    )
+    popularity = models.FloatField(verbose_name=_("popularity"), default=0, db_default=0)
+    vote_average = models.FloatField(
+        verbose_name=_("TMDb score"), default=0, db_default=0, db_comment="TMDb's mean vote, 0-10"
+    )
+    vote_count = models.PositiveIntegerField(verbose_name=_("votes"), default=0, db_default=0)
+    poster_path = PlainTextField(verbose_name=_("path of the poster"), db_comment="path at TMDb; empty: none")
     poster_status = models.SmallIntegerField(
+        verbose_name=_("poster"),
         choices=PosterStatus,
         default=PosterStatus.NONE,
         db_default=PosterStatus.NONE,
@@ -203,7 +211,11 @@ class Movie(models.Model):
     )
     search_text = models.TextField(db_default="", default="", blank=True, db_comment="titles, folded for the search")
     poster_need = models.SmallIntegerField(
-        choices=PosterNeed, default=PosterNeed.SOMEDAY, db_default=PosterNeed.SOMEDAY, db_comment="higher goes first"
+        verbose_name=_("how soon it is wanted"),
+        choices=PosterNeed,
+        default=PosterNeed.SOMEDAY,
+        db_default=PosterNeed.SOMEDAY,
+        db_comment="higher goes first",
     )
     poster_attempts = models.PositiveIntegerField(
         default=0, db_default=0, db_comment="attempts at the present step, counted before each"

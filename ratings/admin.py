@@ -133,7 +133,7 @@ class EndFilter(admin.SimpleListFilter):
 
 @admin.register(Import)
 class ImportAdmin(admin.ModelAdmin):
-    list_display = ("id", "user_id", "state", "started", "duration", "outcome", "reason")
+    list_display = ("id", "person", "state", "started", "duration", "outcome", "reason")
     list_filter = (StateFilter, EndFilter)
     list_per_page = 50
     search_fields = ("user_id",)
@@ -216,7 +216,8 @@ def state_of(run):
 
 
 def reason_of(run):
-    return run.error or run.trouble or NOTHING
+    why = run.error or run.trouble
+    return _(why) if why else NOTHING
 
 
 def duration_of(run):
@@ -283,7 +284,7 @@ def imports_at_a_glance(request):
             "person": run.user_id,
             "outcome": outcome_of(run),
             "since": ago(run.started_at),
-            "trouble": run.trouble if run.trouble_since else "",
+            "trouble": _(run.trouble) if run.trouble_since and run.trouble else "",
             "progress": progress(
                 run.ratings_done + run.films_done, run.total_results + run.films_total, outcome_of(run)
             ),
@@ -307,4 +308,4 @@ def failed_imports():
     causes = {}
     for error in Import.objects.filter(finished_at__gt=since).exclude(error="").values_list("error", flat=True)[:1000]:
         causes[error] = causes.get(error, 0) + 1
-    return [(_("import"), cause, number, url) for cause, number in causes.items()]
+    return [(_("import"), _(cause), number, url) for cause, number in causes.items()]

@@ -22,6 +22,7 @@ from itertools import count
 
 from django.core.cache import cache
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
+from django.utils.translation import gettext_noop as _
 
 from config import signs
 from config.jobs import async_task
@@ -60,7 +61,7 @@ LONGEST_BREAK = 60 * 86_400
 HANDS_OFF = 43_200  # seconds of the day for which the refresh leaves a film alone that was tried
 WEEK = 7 * 86_400
 PAST_IMPORTS = 10  # kept of each person
-KEY_REFUSED = "TMDb refuses TMDB_API_KEY"
+KEY_REFUSED = _("TMDb refuses TMDB_API_KEY")
 POSTER_BELL = 15.0  # seconds between two rings of the poster worker's bell
 
 
@@ -250,7 +251,7 @@ class Importer:
         if run is None:
             return
         if not user.connected:
-            self.fail(run, "", "There is no TMDb session: the person must /connect.")
+            self.fail(run, "", _("There is no TMDb session: the person must /connect."))
             return
         try:
             person = Person(run, user)
@@ -328,7 +329,7 @@ class Importer:
     def cancel(self, run):
         """The import is not wanted any more. Who is queued again, for another account, is found by the next look."""
         now = int(time.time())
-        Import.objects.running().filter(pk=run.pk).update(finished_at=now, told_at=now, error="no longer wanted")
+        Import.objects.running().filter(pk=run.pk).update(finished_at=now, told_at=now, error=_("no longer wanted"))
 
     # --- What is asked next
 
@@ -402,7 +403,7 @@ class Importer:
             return
         if now > self.silent_since + AWAY:
             self.closing = True
-            self.trouble_for_all("TMDb does not answer")
+            self.trouble_for_all(_("TMDb does not answer"))
             return
         self.send_probe()
 
@@ -493,7 +494,7 @@ class Importer:
             self.drop(person)  # linked anew meanwhile: the next look takes them up with their new session
             return
         self.drop(person)
-        self.fail(person.run, job.sealed, "TMDb no longer accepts the session: the person must /connect again.")
+        self.fail(person.run, job.sealed, _("TMDb no longer accepts the session: the person must /connect again."))
 
     def account_came(self, job, account_id):
         person = job.person
@@ -712,7 +713,7 @@ def begin(user, scheduled=False, quick=False):
         run = Import.objects.running().filter(user=user).first()
         if run and run.account_id not in (None, user.tmdb_account_id):
             now = int(time.time())
-            Import.objects.filter(pk=run.pk).update(finished_at=now, told_at=now, error="another account was linked")
+            Import.objects.filter(pk=run.pk).update(finished_at=now, told_at=now, error=_("another account was linked"))
             message_id, run = run.message_id, None
         else:
             message_id = None

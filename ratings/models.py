@@ -129,7 +129,10 @@ class Import(models.Model):
     )
     account_id = models.BigIntegerField(null=True, db_comment="TMDb account; NULL until TMDb told us")
     scheduled = models.BooleanField(
-        default=False, db_default=False, db_comment="by the clock: told only what the person would care about"
+        verbose_name=_("by the clock"),
+        default=False,
+        db_default=False,
+        db_comment="by the clock: told only what the person would care about",
     )
     started_at = models.BigIntegerField(db_comment="UNIX seconds")
     finished_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds; NULL while it runs")
@@ -145,20 +148,44 @@ class Import(models.Model):
     quick = models.BooleanField(
         default=False, db_default=False, db_comment="only the newest page was read: nothing else can have changed much"
     )
-    total_results = models.PositiveIntegerField(default=0, db_default=0, db_comment="as TMDb counts")
-    out_of_reach = models.PositiveIntegerField(
-        default=0, db_default=0, db_comment="ratings beyond the 20,000 that TMDb serves"
+    total_results = models.PositiveIntegerField(
+        verbose_name=_("ratings as TMDb counts them"), default=0, db_default=0, db_comment="as TMDb counts"
     )
-    ratings_done = models.PositiveIntegerField(default=0, db_default=0, db_comment="progress: rated films read")
-    films_total = models.PositiveIntegerField(default=0, db_default=0, db_comment="films that lacked details")
-    films_done = models.PositiveIntegerField(default=0, db_default=0, db_comment="progress: films asked for")
+    out_of_reach = models.PositiveIntegerField(
+        verbose_name=_("out of reach"), default=0, db_default=0, db_comment="ratings beyond the 20,000 that TMDb serves"
+    )
+    ratings_done = models.PositiveIntegerField(
+        verbose_name=_("ratings read"), default=0, db_default=0, db_comment="progress: rated films read"
+    )
+    films_total = models.PositiveIntegerField(
+        verbose_name=_("films without details"), default=0, db_default=0, db_comment="films that lacked details"
+    )
+    films_done = models.PositiveIntegerField(
+        verbose_name=_("films asked for"), default=0, db_default=0, db_comment="progress: films asked for"
+    )
 
-    added = models.PositiveIntegerField(default=0, db_default=0)
-    changed = models.PositiveIntegerField(default=0, db_default=0, db_comment="another value at TMDb than before")
-    removed = models.PositiveIntegerField(default=0, db_default=0, db_comment="no longer at TMDb")
-    overridden = models.PositiveIntegerField(default=0, db_default=0, db_comment="of `changed`: rated here as well")
-    left_out = models.PositiveIntegerField(default=0, db_default=0, db_comment="TMDb gave no valid rating")
-    failed = models.PositiveIntegerField(default=0, db_default=0, db_comment="films whose details did not come")
+    added = models.PositiveIntegerField(verbose_name=_("new ones"), default=0, db_default=0)
+    changed = models.PositiveIntegerField(
+        verbose_name=_("changed ones"), default=0, db_default=0, db_comment="another value at TMDb than before"
+    )
+    removed = models.PositiveIntegerField(
+        verbose_name=_("ones that are gone"), default=0, db_default=0, db_comment="no longer at TMDb"
+    )
+    overridden = models.PositiveIntegerField(
+        verbose_name=_("changed though rated here"),
+        default=0,
+        db_default=0,
+        db_comment="of `changed`: rated here as well",
+    )
+    left_out = models.PositiveIntegerField(
+        verbose_name=_("left out"), default=0, db_default=0, db_comment="TMDb gave no valid rating"
+    )
+    failed = models.PositiveIntegerField(
+        verbose_name=_("films whose details did not come"),
+        default=0,
+        db_default=0,
+        db_comment="films whose details did not come",
+    )
     names = models.JSONField(
         default=dict, db_comment="the films of overridden, left_out and failed, by id, at most 200 each"
     )

@@ -394,8 +394,8 @@ def test_silence_is_shown(operator):
     with translation.override("ru"):
         assert late[_("bot"), "here"]
         assert not late[_("worker"), "here 1"]
-        assert late[_("schedule"), "upload posters"]
-        assert late[_("schedule"), "refresh films"]  # never
+        assert late[_("schedule"), _("upload posters")]
+        assert late[_("schedule"), _("refresh films")]  # never
 
 
 def test_the_figures_come_alone_for_the_script_that_keeps_them_fresh(operator, matrix):

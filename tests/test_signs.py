@@ -79,6 +79,14 @@ def test_failures_are_counted_by_cause_whatever_film_they_met():
     assert list(causes.values_list("name", "number")) == [("failed:posters:TMDb has no such image (404)", 2)]
 
 
+def test_a_cause_without_its_numbers_is_still_a_sentence():
+    for size in ("12000 × 9000", "10001 × 15000"):
+        signs.failed("posters", f"{size} pixels are too many")
+    signs.flush()
+    causes = Count.objects.filter(name__startswith="failed:")
+    assert list(causes.values_list("name", "number")) == [("failed:posters:… × … pixels are too many", 2)]
+
+
 def test_a_process_that_is_there_says_so_again_and_at_what(monkeypatch):
     signs.alive("worker", "here 1", "posters.tasks.upload_posters")
     signs.flush()

@@ -8,10 +8,13 @@ from pathlib import Path
 import polib
 import pytest
 from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin.utils import label_for_field
 from django.utils import translation
 from django.utils.translation.template import templatize
 
 from config.bot import LANGUAGES, menu
+from config.schedules import CLOCK
 
 ROOT = Path(__file__).resolve().parent.parent
 CATALOGUE = ROOT / "config/locale/ru/LC_MESSAGES/django.po"
@@ -164,3 +167,17 @@ def test_the_menu_fits(language):
         titles = {name: str(title) for name, title in menu.items()}
     assert not [name for name in titles if not re.fullmatch(r"[a-z0-9_]{1,32}", name)]
     assert not [title for title in titles.values() if not 1 <= len(title) <= 256]
+
+
+def test_everything_in_the_back_office_has_a_russian_name():
+    with translation.override("ru"):
+        for model, office in admin.site._registry.items():
+            if model._meta.app_label not in ("movies", "users", "ratings"):
+                continue
+            shown = [*office.list_display, *(name for _title, part in office.fieldsets for name in part["fields"])]
+            filtered = [name[0] for name in office.list_filter if isinstance(name, tuple)]
+            for name in [*shown, *filtered]:
+                label = str(label_for_field(name, model, office))
+                assert label == "ID" or re.search("[а-яё]", label), f"{model.__name__}.{name}: {label}"
+        for job in CLOCK:
+            assert re.search("[а-яё]", translation.gettext(job)), job

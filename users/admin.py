@@ -110,7 +110,7 @@ class UserAdmin(admin.ModelAdmin):
 
     @admin.display(description=gettext_lazy("reason of a failure"))
     def reason(self, person):
-        return person.sync_error or NOTHING
+        return _(person.sync_error) if person.sync_error else NOTHING
 
     @admin.display(description=gettext_lazy("last import"), ordering="last_sync_at")
     def last_import(self, person):

@@ -89,24 +89,39 @@ class User(models.Model):
     """A person of the bot. They need no TMDb account to search and rate."""
 
     telegram_user_id = models.BigIntegerField(
-        primary_key=True, db_comment="Telegram's user id; also the private chat's"
+        verbose_name=_("Telegram id"), primary_key=True, db_comment="Telegram's user id; also the private chat's"
     )
-    tmdb_account_id = models.BigIntegerField(null=True, blank=True)
+    tmdb_account_id = models.BigIntegerField(verbose_name=_("TMDb account"), null=True, blank=True)
     tmdb_session_id = PlainTextField(db_comment="encrypted read-and-write session; empty: not connected")
     sync_status = models.SmallIntegerField(
+        verbose_name=_("state of the import"),
         choices=SyncStatus,
         default=SyncStatus.NOT_CONNECTED,
         db_default=SyncStatus.NOT_CONNECTED,
         db_comment="0 not connected, 1 queued or running, 2 imported, -1 failed",
     )
-    last_sync_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds of the last finished import")
+    last_sync_at = models.BigIntegerField(
+        verbose_name=_("last import"), null=True, blank=True, db_comment="UNIX seconds of the last finished import"
+    )
     ratings_count = models.PositiveIntegerField(
-        default=0, db_default=0, db_comment="ratings the last import left in place from TMDb"
+        verbose_name=_("ratings from TMDb"),
+        default=0,
+        db_default=0,
+        db_comment="ratings the last import left in place from TMDb",
     )
     sync_error = models.TextField(db_default="", default="", blank=True, db_comment="why the last import failed")
-    language = models.CharField(max_length=8, default="ru", db_default="ru", db_comment="of the bot's texts: ru or en")
+    language = models.CharField(
+        verbose_name=_("language"),
+        max_length=8,
+        default="ru",
+        db_default="ru",
+        db_comment="of the bot's texts: ru or en",
+    )
     writes_ratings = models.BooleanField(
-        default=True, db_default=True, db_comment="ratings made in the chat are written to TMDb too"
+        verbose_name=_("writes ratings to TMDb"),
+        default=True,
+        db_default=True,
+        db_comment="ratings made in the chat are written to TMDb too",
     )
     blocked_at = models.BigIntegerField(
         null=True, blank=True, db_comment="UNIX seconds since when the person has blocked the bot"

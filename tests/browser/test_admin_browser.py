@@ -140,7 +140,7 @@ def test_times_are_in_the_viewers_zone(chromium, office):
     log_in(page, office)
     User.objects.filter(pk=501).update(last_sync_at=1_700_000_000)  # 22:13 UTC
     page.goto(office + reverse("admin:users_user_change", args=[501]))
-    expect(page.locator(".field-last_import time")).to_have_text("15 Nov 2023, 03:43")
+    expect(page.locator(".field-last_import time")).to_have_text("15 November 2023, 03:43")
     context.close()
 
 
