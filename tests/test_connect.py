@@ -1,11 +1,16 @@
 """Linking a TMDb account in the chat."""
 
+import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.core.cache import cache
 
+from config.turns import redis_client
 from tests.conftest import queued
-from users.models import OldSession, SyncStatus, User
+from users.models import OldSession, RequestToken, SyncStatus, User
+from users.reencrypt import Run, reencrypt
+from users.tasks import end_sessions
 
 pytestmark = pytest.mark.django_db
 
@@ -120,6 +125,41 @@ def test_the_redirect_without_an_approval_says_so(ask, anna, handle):
     assert "has not had your approval" in ask("/start tmdb").text
     ask("/connect")
     assert "has not had your approval" in ask("/start tmdb").text
+
+
+def test_a_link_that_was_begun_outlives_an_emptied_redis_and_a_new_key(ask, anna, sandbox, handle, settings):
+    question = ask("/connect")
+    cache.clear()
+    if settings.REDIS_URL:
+        redis_client().flushdb()
+    settings.SESSION_ENCRYPTION_KEYS = ["a new key", *settings.SESSION_ENCRYPTION_KEYS]
+    reencrypt(Run())
+    sandbox.tmdb.approve(token_in(question), "demo")
+    assert tap(anna, question, handle).text == "Linked!"
+    assert not RequestToken.objects.exists()
+
+
+def test_links_that_were_begun_are_encrypted_few_and_forgotten_after_an_hour(ask, anna, sandbox, handle):
+    questions = [ask("/connect") for _time in range(7)]
+    assert RequestToken.objects.count() == 5
+    stored = "".join(RequestToken.objects.values_list("token", flat=True))
+    assert not any(token_in(question) in stored for question in questions)
+    assert RequestToken.objects.latest("pk").expires_at <= time.time() + 3600
+    end_sessions()
+    assert RequestToken.objects.count() == 5
+    RequestToken.objects.update(expires_at=int(time.time()))
+    sandbox.tmdb.approve(token_in(questions[-1]), "demo")
+    assert "no longer good" in tap(anna, questions[-1], handle).text
+    end_sessions()
+    assert not RequestToken.objects.exists()
+
+
+def test_who_is_forgotten_has_begun_no_link(ask, anna, handle):
+    ask("/connect")
+    anna.send("/forget")
+    handle()
+    tap(anna, anna.chat[-1], handle, "Delete everything")
+    assert not RequestToken.objects.exists()
 
 
 def test_somebody_elses_token_links_nobody(ask, anna, sandbox, handle):

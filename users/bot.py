@@ -6,7 +6,6 @@ from contextlib import suppress
 from urllib.parse import quote
 
 from django.conf import settings
-from django.core.cache import cache
 from django.db import transaction
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
@@ -37,9 +36,10 @@ from movies.cards import excuse, send_card
 from movies.catalogue import get_movie, with_details
 from movies.tmdb import NotApproved, TMDb, TMDbError, TokenSpent, Unavailable
 from users import leaving
-from users.models import SessionUnreadable, SyncStatus, User, decrypted, session_cipher
+from users.models import SessionUnreadable, SyncStatus, User, decrypted, encrypted
 
 TOKEN_LIFE = 3600  # seconds a request token can be approved in (TMDb: authentication/token/new)
+MOST_TOKENS = 5  # of one person
 
 
 @command("start", gettext_lazy("what I can do"))
@@ -174,20 +174,22 @@ def link(user, token):
 
 def remember_token(user, token):
     """Keep a request token for the person, so that nobody else's button or link can be made to use it."""
-    tokens = [*remembered_tokens(user)[-4:], token]
-    cache.set(f"connect:{user.pk}", session_cipher().encrypt(" ".join(tokens).encode()).decode(), TOKEN_LIFE)
+    latest = list(user.request_tokens.order_by("-pk").values_list("pk", flat=True)[: MOST_TOKENS - 1])
+    user.request_tokens.exclude(pk__in=latest).delete()
+    user.request_tokens.create(token=encrypted(token), expires_at=int(time.time()) + TOKEN_LIFE)
 
 
 def remembered_tokens(user):
-    """The request tokens of the last hour; none where they were kept under a key that is gone."""
-    kept = cache.get(f"connect:{user.pk}")
-    with suppress(SessionUnreadable):
-        return decrypted(kept).split() if kept else []
-    return []
+    """The request tokens of the last hour, the oldest first, but for those kept under a key that is gone."""
+    tokens = []
+    for kept in user.request_tokens.good().order_by("pk"):
+        with suppress(SessionUnreadable):
+            tokens.append(decrypted(kept.token))
+    return tokens
 
 
 def forget_tokens(user):
-    cache.delete(f"connect:{user.pk}")
+    user.request_tokens.all().delete()
 
 
 # --- Import

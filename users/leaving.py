@@ -4,7 +4,6 @@ import logging
 import time
 
 from django.contrib.admin.models import LogEntry
-from django.core.cache import cache
 from django.db import transaction
 from django.db.models import F
 from django_q.models import Task
@@ -12,7 +11,7 @@ from django_q.models import Task
 from config.models import Lease
 from config.webhook import forget_answers
 from movies.tmdb import TMDb, TMDbError
-from users.models import OldSession, SessionUnreadable, User, decrypted, session_cipher
+from users.models import OldSession, SessionUnreadable, User, decrypted, encrypted
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +47,6 @@ def forget(user_id):
         forget_answers(user_id)
         LogEntry.objects.filter(content_type__app_label="users", object_id=str(user_id)).delete()
         Lease.objects.filter(name__endswith=f".{user_id}").delete()
-    cache.delete(f"connect:{user_id}")
     jobs = [job.pk for job in Task.objects.iterator() if str(user_id) in repr((job.args, job.kwargs, job.result))]
     Task.objects.filter(pk__in=jobs).delete()
     return end_now(old)
@@ -77,7 +75,7 @@ def set_aside(user):
 
 def discard(session_id):
     """End a session that came to nothing."""
-    end_now(OldSession.objects.create(session_id=session_cipher().encrypt(session_id.encode()).decode()))
+    end_now(OldSession.objects.create(session_id=encrypted(session_id)))
 
 
 def end_now(old):

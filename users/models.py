@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import time
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -52,6 +53,11 @@ def session_keys():
 def session_cipher():
     """The cipher of stored TMDb sessions."""
     return MultiFernet(session_keys())
+
+
+def encrypted(secret):
+    """A session, or a request token, as it is stored."""
+    return session_cipher().encrypt(secret.encode()).decode()
 
 
 def decrypted(stored):
@@ -154,7 +160,7 @@ class User(models.Model):
     def connect(self, account_id, session_id):
         """Keep the TMDb account and its session, and queue the first import."""
         self.tmdb_account_id = account_id
-        self.tmdb_session_id = session_cipher().encrypt(session_id.encode()).decode()
+        self.tmdb_session_id = encrypted(session_id)
         self.sync_status, self.sync_error = SyncStatus.QUEUED, ""
         self.save(update_fields=["tmdb_account_id", "tmdb_session_id", "sync_status", "sync_error"])
 
@@ -163,6 +169,33 @@ class User(models.Model):
         self.tmdb_account_id, self.tmdb_session_id = None, ""
         self.sync_status, self.sync_error = SyncStatus.NOT_CONNECTED, ""
         self.save(update_fields=["tmdb_account_id", "tmdb_session_id", "sync_status", "sync_error"])
+
+
+class RequestTokenQuerySet(models.QuerySet):
+    def good(self):
+        """Those that can still be approved."""
+        return self.filter(expires_at__gt=int(time.time()))
+
+    def expired(self):
+        return self.filter(expires_at__lte=int(time.time()))
+
+
+class RequestToken(models.Model):
+    """A link with TMDb that a person has begun; only their own button or return from TMDb may finish it."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="request_tokens", db_column="telegram_user_id")
+    token = models.TextField(db_comment="encrypted as the session in users")
+    expires_at = models.BigIntegerField(db_comment="UNIX seconds")
+
+    objects = RequestTokenQuerySet.as_manager()
+
+    class Meta:
+        db_table = "request_tokens"
+        db_table_comment = "Links with TMDb that people have begun"
+        indexes = [models.Index(fields=["expires_at"], name="request_tokens_by_expires_at")]
+
+    def __str__(self):
+        return f"{self.user_id} · {self.expires_at}"
 
 
 class OldSession(models.Model):

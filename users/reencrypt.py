@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from cryptography.fernet import InvalidToken, MultiFernet
 
 from config.jobs import async_task
-from users.models import OldSession, SessionUnreadable, SyncStatus, User, session_keys
+from users.models import OldSession, RequestToken, SessionUnreadable, SyncStatus, User, session_keys
 
-# In this order: a link that ends meanwhile moves its session from the first to the second.
-COLUMNS = [(User, "tmdb_session_id"), (OldSession, "session_id")]
+# Sessions in this order: a link that ends meanwhile moves its session from the first to the second.
+COLUMNS = [(User, "tmdb_session_id"), (OldSession, "session_id"), (RequestToken, "token")]
 BATCH = 500  # rows in memory
 PASSES = 3  # a pass finds what others wrote under an older key during the one before
 

@@ -2,9 +2,11 @@
 
 from config.turns import only_one
 from users import leaving
+from users.models import RequestToken
 
 
 def end_sessions():
-    """Have TMDb end the sessions that nobody uses any more."""
+    """Have TMDb end the sessions that nobody uses any more; forget links that were begun and never finished."""
+    RequestToken.objects.expired().delete()
     with only_one("users.end_sessions") as free:
         return leaving.end_sessions() if free else "another worker is at it"
