@@ -6,8 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
@@ -19,8 +17,7 @@ from django_q.signing import SignedPackage
 from config.models import Lease
 from config.turns import redis_client
 from sandbox.server import Sandbox
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests.waiting import ROOT, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -168,15 +165,6 @@ def leases_run_out():
     if django_settings.REDIS_URL:
         for lease in redis_client().scan_iter("lease:*"):
             redis_client().delete(lease)
-
-
-def wait_until(condition, seconds=60, explain=lambda: ""):
-    """Wait until a condition holds, as long as a slow machine may need; fail with an explanation."""
-    deadline = time.monotonic() + seconds
-    while not (outcome := condition()):
-        assert time.monotonic() < deadline, f"nothing came of it in {seconds} s\n{explain()}"
-        time.sleep(0.02)
-    return outcome
 
 
 @pytest.fixture

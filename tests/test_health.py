@@ -14,7 +14,7 @@ from config.schedules import CLOCK
 from movies.models import Movie
 from tests.conftest import Process, wait_until
 from tests.imports import linked, rate
-from tests.test_start import free_port
+from tests.waiting import free_port
 from users.models import SyncStatus, User
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.conftest import wait_until
+from tests.waiting import free_port, wait_until
 
 SERVICES = (
     "TELEGRAM_BOT_TOKEN",
@@ -24,12 +24,6 @@ SERVICES = (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from config import webhook
 from config.models import Update
 from movies.models import Movie, PosterStatus
 from tests.conftest import Process, wait_until
-from tests.test_start import free_port
+from tests.waiting import free_port
 from users import leaving
 
 pytestmark = pytest.mark.django_db(transaction=True)
