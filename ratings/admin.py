@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy
 from config.backoffice import NOTHING, ago, failures, nobody, page, panel, show, when, word
 from config.drawing import progress
 from config.lists import BigTablePaginator, big_table_list
+from movies.catalogue import cleaned
 from movies.models import Movie, folded_text
 from ratings.models import Import, Rating
 from users.models import User
@@ -38,7 +39,7 @@ def ratings_of_person(request, user_id):
     if not User.objects.filter(pk=user_id).exists():
         raise Http404
     rows = Rating.objects.filter(user_id=user_id)
-    for part in folded_text(request.GET.get("q", "")).split():
+    for part in folded_text(cleaned(request.GET.get("q", ""))).split():
         rows = rows.filter(movie__search_text__contains=part)
     owner = reverse("admin:users_user_change", args=[user_id])
     return ratings_page(request, rows, ("rated_at", "movie_id"), _("Ratings of %s") % user_id, owner)

@@ -253,6 +253,12 @@ def test_a_made_up_place_in_a_list_is_no_error(operator, anna, after):
     assert operator.get(reverse("admin:ratings_of_person", args=[501]), {"after": after}).status_code == 200
 
 
+@pytest.mark.parametrize("typed", ["\0", "\0film", "%", "'"])
+def test_odd_signs_in_a_search_are_no_error(operator, anna, matrix, typed):
+    for name, key in (("ratings_of_person", 501), ("ratings_of_film", 603)):
+        assert operator.get(reverse(f"admin:{name}", args=[key]), {"q": typed}).status_code == 200
+
+
 # --- Films
 
 
