@@ -2,6 +2,8 @@
 
 import os
 
+from gunicorn.glogging import Logger
+
 from config import settings
 
 wsgi_app = "config.wsgi:application"
@@ -13,3 +15,9 @@ graceful_timeout = 30  # seconds that SIGTERM leaves to updates at hand
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 the heartbeat's file, never on a disk
 control_socket_disable = True
 logconfig_dict = settings.LOGGING
+
+
+class logger_class(Logger):
+    """Gunicorn's, without the line for each request that it would write to nowhere."""
+
+    access_log_enabled = property(lambda self: False)

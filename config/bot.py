@@ -93,7 +93,7 @@ def keyboard(*rows):
 
 def language_of(code):
     """The language of ours for Telegram's language_code: Russian, unless it is one we speak."""
-    base = (code or "").split("-")[0].lower()
+    base = code.split("-")[0].lower() if isinstance(code, str) else ""
     return base if base in LANGUAGES else settings.LANGUAGE_CODE
 
 

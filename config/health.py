@@ -76,6 +76,7 @@ COUNTERS = {
 }
 SINGLES = {
     "updates_failed": ("Updates that ended in an error", "updates.failed"),
+    "updates_declined": ("Updates of people who flood, left unhandled", "updates.declined"),
     "webhook_answers": ("Calls that rode in the answer to a webhook", "telegram.answers"),
     "images": ("Images asked of TMDb", "tmdb.images"),
 }

@@ -11,7 +11,7 @@ from django.db import connections
 from telebot import apihelper
 from telebot.apihelper import ApiTelegramException
 
-from config import signs
+from config import flood, signs
 from config.bot import handle_update
 
 log = logging.getLogger(__name__)
@@ -35,8 +35,8 @@ def chat_of(update):
             if kind == "callback_query" and isinstance(part.get("message"), dict):
                 part = part["message"]
             for owner in ("chat", "from"):
-                if isinstance(part.get(owner), dict):
-                    return part[owner].get("id")
+                if isinstance(part.get(owner), dict) and isinstance(part[owner].get("id"), int):
+                    return part[owner]["id"]
     return f"update {update.get('update_id')}"
 
 
@@ -52,19 +52,24 @@ class Inbox:
         self.waiting = {}  # chat: deque of its updates; a chat is in here while one of its updates is handled
         self.ready = deque()  # chats with an update to handle and nobody at it
         self.handled = 0  # updates, so far
+        self.declined = 0  # updates of floods, so far
         self.closed = False
         self.threads = [threading.Thread(target=self._work, daemon=True, name=f"updates-{n}") for n in range(threads)]
         for thread in self.threads:
             thread.start()
 
     def put(self, update):
-        """Take an update in, unless it is already here. Returns whether it was new."""
+        """Take an update in, unless it is already here or one of a flood. Returns whether it was new."""
         update_id = update["update_id"]
         with self.work:
             if update_id in self.unfinished or update_id in self.finished:
                 return False
-            self.unfinished[update_id] = None
             chat = chat_of(update)
+            if flood.is_on(update):
+                return self._decline(update, chat)
+            if flood.begins(update, len(self.waiting.get(chat, ()))):
+                return self._decline(update, chat, begun=True)
+            self.unfinished[update_id] = None
             if chat in self.waiting:
                 self.waiting[chat].append(update)
             else:
@@ -72,6 +77,21 @@ class Inbox:
                 self.ready.append(chat)
                 self.work.notify()
             return True
+
+    def _decline(self, update, chat, begun=False):
+        """Finish an update without handling it; where a flood begins, also what waits of its sender in the chat."""
+        declined = [update]
+        if begun:
+            first = 1 if chat in self.ready else 0  # then a thread is about to come for that one
+            waiting, person = list(self.waiting[chat]), flood.person_of(update)
+            declined += [other for other in waiting[first:] if flood.person_of(other) == person]
+            self.waiting[chat] = deque(other for other in waiting if other not in declined)
+        self.declined += len(declined)
+        for each in declined:
+            self.unfinished.pop(each["update_id"], None)
+            self.finished.add(each["update_id"])
+        flood.tell(update, begun)
+        return True
 
     def confirmed_to(self):
         """The offset to ask from: the oldest unfinished update, else the one after the newest; None: nothing yet."""
@@ -160,7 +180,7 @@ def poll(stop):
 def _ask(inbox, stop):
     delay, look = 1, SHORTEST_LOOK
     while not stop.is_set():
-        before = inbox.handled
+        before, declined = inbox.handled, inbox.declined
         try:
             updates = get_updates(inbox.confirmed_to(), LONG_POLL)
             delay = 1
@@ -187,7 +207,9 @@ def _ask(inbox, stop):
             stop.wait(delay / 2)
             continue
         fresh = sum([inbox.put(update) for update in updates if isinstance(update.get("update_id"), int)])
-        if fresh:
+        if inbox.declined != declined:
+            stop.wait(BREATH)  # a flood would have it ask as fast as it can, and no thread beside it come to work
+        elif fresh:
             inbox.wait_for_idleness(BREATH)  # asked at once, Telegram would only give the same again
         elif updates:
             # everything it gave is here already, behind one that takes its time; what is new is looked for meanwhile

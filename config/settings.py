@@ -86,7 +86,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "config.middleware.request_id",
-    "config.middleware.probes",
+    "config.middleware.direct",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.middleware.content_security_policy",
@@ -232,6 +232,7 @@ TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE = number("TELEGRAM_CHANNEL_MESSAGES_PER_MIN
 TELEGRAM_WEBHOOK_URL = text("TELEGRAM_WEBHOOK_URL")
 TELEGRAM_WEBHOOK_SECRET = text("TELEGRAM_WEBHOOK_SECRET")
 BOT_THREADS = number("BOT_THREADS", 32)
+FLOOD_UPDATES_PER_SECOND = number("FLOOD_UPDATES_PER_SECOND", 5.0)  # of a person who waits for no answer; 0: no limit
 
 TMDB_API_KEY = text("TMDB_API_KEY", "5a0db0c5000000000000000000007a57" if SANDBOX else "")
 TMDB_API_URL = text("TMDB_API_URL", f"{SANDBOX_URL}/3" if SANDBOX else "https://api.themoviedb.org/3").rstrip("/")

@@ -10,7 +10,7 @@ from django.http import HttpResponse, HttpResponseForbidden, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
-from config import health, signs, webhook
+from config import flood, health, signs, webhook
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def telegram_webhook(request):
         log.warning("what came by webhook is no update")
         return HttpResponse()
     try:
-        reply = webhook.receive(update, body)
+        reply = webhook.decline(update) if flood.is_on(update) else webhook.receive(update, body)
     except DatabaseError:
         log.exception("update %s cannot be kept now; Telegram will send it again", update["update_id"])
         return HttpResponse(status=503)

@@ -26,7 +26,7 @@ from django.db import (
     transaction,
 )
 
-from config import telegram
+from config import flood, telegram
 from config.bot import handle_update
 from config.models import Update
 from config.polling import chat_of
@@ -65,10 +65,19 @@ def receive(update, body):
     state = _keep(update_id, chat, body)
     if state == AT_HAND:
         return _work_off(chat, Held(update_id, body, 1), update_id, began)
+    if state == WAITING and flood.begins(update, _waiting_before(update_id, chat)):
+        _drop_waiting(chat, flood.person_of(update))
+        return decline(update, begun=True)
     reply = _work_off(chat, _claim(chat), update_id, began)
     if state is None:
         return reply or _reply_of_first_delivery(update_id, chat, began)
     return reply
+
+
+def decline(update, begun=False):
+    """What an update of a flood is answered with, unhandled: the JSON of a call that says so, or nothing."""
+    call = flood.polite_call(update, begun)
+    return json.dumps(call) if call else ""
 
 
 def _reply_of_first_delivery(update_id, chat, began):
@@ -143,6 +152,18 @@ def _keep(update_id, chat, body):
             values,
         )
         return WAITING if cursor.rowcount else None
+
+
+def _waiting_before(update_id, chat):
+    """How many updates of a chat wait before this one; no more than are worth counting."""
+    return Update.objects.filter(chat=chat, state=WAITING, update_id__lt=update_id)[: flood.stock()].count()
+
+
+def _drop_waiting(chat, person):
+    """Leave unhandled what waits of a person in a chat."""
+    waiting = Update.objects.filter(chat=chat, state=WAITING)
+    theirs = [pk for pk, body in waiting.values_list("pk", "body") if flood.person_of(json.loads(body)) == person]
+    waiting.filter(pk__in=theirs).update(state=DONE, body="", chat="")
 
 
 def _claim(chat):

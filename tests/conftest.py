@@ -23,9 +23,9 @@ from tests.waiting import ROOT, wait_until
 @pytest.fixture(autouse=True)
 def nothing_counted_yet(monkeypatch):
     """No sign of life or count of another test waits to be written."""
-    from config import signs
+    from config import flood, signs
 
-    for kept in (signs._counts, signs._beats, signs._alive):
+    for kept in (signs._counts, signs._beats, signs._alive, flood._senders):
         kept.clear()
     monkeypatch.setattr(signs, "_swept_at", 0.0)
 

@@ -112,6 +112,7 @@ def test_what_is_spoilt_is_good_before_that(deliver):
 @given(spoilt(UPDATES))
 @example({"message": said("/start", **{"from": ANNA | {"id": 2**63}})})
 @example({"message": said("/start", chat=PRIVATE | {"id": []})})
+@example({"message": said("/start", chat=PRIVATE | {"id": "\ud83d"})})
 @example({"message": said("\0/movie \ud83d")})
 def test_any_update_is_answered_and_done_with(deliver, update):
     before = most_memory()
