@@ -5,7 +5,7 @@ import os
 import re
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from django.conf import settings
 from django.db import close_old_connections
@@ -297,6 +297,12 @@ def edit_buttons(message, markup=None):
     if message is None or message.date == 0:
         return False
     return edited(lambda: bot.edit_message_reply_markup(message.chat.id, message.message_id, reply_markup=markup))
+
+
+def take_away(chat_id, message_id):
+    """Delete a message of ours; where that cannot be done, it stays as it is: no harm."""
+    with suppress(ApiException, TelegramUnavailable):
+        bot.delete_message(chat_id, message_id)
 
 
 def edited(call):

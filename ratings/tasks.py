@@ -1,16 +1,13 @@
 """Jobs of the ratings: imports, as soon as they are asked for and by the clock."""
 
 import time
-from contextlib import suppress
 
 from django.db import transaction
 from django.db.models import BigIntegerField, F, Q, Value
 from django.db.models.functions import Mod
-from telebot.apihelper import ApiException
 
-from config.bot import bot
+from config.bot import take_away
 from config.jobs import async_task, stop_event
-from config.telegram import TelegramUnavailable
 from ratings import csv_import, csv_report, first_day, nightly
 from ratings.importer import begin, import_queued, may_be_quick, queued_now
 from ratings.models import Import
@@ -43,26 +40,19 @@ def show_in(user_id, message_id):
     """Have a person's import seen in this message, and their earlier one out of the way."""
     with transaction.atomic():
         user = User.objects.select_for_update().filter(pk=user_id).first()
-        if user is None:
-            return
-        queued = user.sync_status == SyncStatus.QUEUED
-        run = begin(user) if queued else Import.objects.filter(user=user).order_by("-pk").first()
-        if run is None:
-            return
-        old = run.message_id
-        if queued or run.told_at is None:
+        queued = user is not None and user.sync_status == SyncStatus.QUEUED
+        run = begin(user) if queued else Import.objects.filter(user_id=user_id).order_by("-pk").first()
+        old = run and run.message_id
+        if run and run.scheduled and user and user.sync_status == SyncStatus.IMPORTED:
+            run.told_at = None  # one by the clock was joined, and ended before it could know that somebody waits
+        if run and (queued or run.told_at is None):
             run.message_id, run.scheduled, run.next_try_at = message_id or old, False, 0
-            run.save(update_fields=["message_id", "scheduled", "next_try_at"])
+            run.save(update_fields=["message_id", "scheduled", "next_try_at", "told_at"])
             needless = old
         else:
-            needless = message_id  # all was over, and told, before this message came
-    if old and message_id and old != message_id:
+            needless = message_id  # all was over, and told, or the link ended, before this message came
+    if needless and message_id and old != message_id:
         take_away(user_id, needless)
-
-
-def take_away(user_id, message_id):
-    with suppress(ApiException, TelegramUnavailable):  # then it stays as it is: no harm
-        bot.delete_message(user_id, message_id)
 
 
 def queue_daily_imports():

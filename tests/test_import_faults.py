@@ -518,6 +518,20 @@ def test_a_second_sync_joins_the_first_and_its_message_takes_over(sandbox, anna)
     assert [message.id for message in anna.person.chat if message.from_bot] == [second]
 
 
+def test_who_joins_a_daily_import_that_is_over_at_once_hears_what_came(sandbox, anna):
+    from config.bot import bot
+
+    rate(anna.account, [603])
+    importer.begin(anna, scheduled=True)
+    import_ratings()
+    assert [message for message in anna.person.chat if message.from_bot] == []
+    message = bot.send_message(anna.pk, "queued")
+    import_ratings(anna.pk, message.message_id)
+    (told,) = [message for message in anna.person.chat if message.from_bot]
+    assert told.id == message.message_id
+    assert "1 оценка" in told.text
+
+
 def test_a_message_that_comes_after_all_is_told_goes(sandbox, anna):
     from config.bot import bot
 

@@ -11,6 +11,7 @@ from config.jobs import async_task
 from config.models import Lease
 from movies.models import Movie
 from ratings.models import Import, PendingWrite, Rating
+from ratings.tasks import import_ratings, show_in
 from tests.conftest import wait_until
 from users.models import OldSession, SyncStatus, User, session_cipher
 from users.tasks import end_sessions
@@ -65,6 +66,37 @@ def test_disconnect_ends_the_session_at_tmdb_and_here_and_keeps_the_ratings(sand
     assert linked.ratings.count() == 2
     assert not linked.pending_writes.exists()
     assert not OldSession.objects.exists()
+
+
+@pytest.mark.parametrize("parting", ["/disconnect", "/forget"])
+def test_no_message_goes_on_saying_that_an_import_is_under_way(anna, linked, handle, parting):
+    anna.send("/sync")
+    handle()
+    queued = anna.chat[-1]
+    assert "queued" in queued.text
+    User.objects.filter(pk=anna.id).update(sync_status=SyncStatus.QUEUED)
+    show_in(anna.id, queued.id)
+    anna.send(parting)
+    handle()
+    if parting == "/forget":
+        anna.press(anna.chat[-1], text="Delete everything")
+        handle()
+    assert queued not in anna.chat
+
+
+@pytest.mark.parametrize("parting", ["/disconnect", "/forget"])
+def test_an_import_that_comes_to_nothing_before_it_begins_takes_its_message_with_it(anna, linked, handle, parting):
+    anna.send("/sync")
+    handle()
+    queued = anna.chat[-1]
+    anna.send(parting)
+    handle()
+    if parting == "/forget":
+        anna.press(anna.chat[-1], text="Delete everything")
+        handle()
+    import_ratings(anna.id, queued.id)  # the worker hears of it only now
+    assert queued not in anna.chat
+    assert not Import.objects.exists()
 
 
 def test_disconnect_without_a_link_says_so(anna, handle):

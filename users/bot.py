@@ -30,6 +30,7 @@ from config.bot import (
     prefix_of,
     prefixes,
     read_button,
+    take_away,
 )
 from config.jobs import async_task
 from movies.cards import excuse, send_card
@@ -294,14 +295,24 @@ def switch_writing(query):
 # --- Leaving
 
 
+def messages_at_work(runs):
+    """The messages that show how far these imports are; whoever ends the imports takes them away."""
+    return list(runs.filter(finished_at=None, message_id__isnull=False).values_list("message_id", flat=True))
+
+
 @command("disconnect", gettext_lazy("end the link with TMDb"))
 def disconnect(message):
     if not only_in_private(message):
         return
-    if not User.objects.met(message.from_user).connected:
+    user = User.objects.met(message.from_user)
+    if not user.connected:
         bot.send_message(message.chat.id, _("No TMDb account is linked, so there is nothing to end."))
         return
-    if leaving.disconnect(message.from_user.id):
+    needless = messages_at_work(user.imports)
+    ended = leaving.disconnect(user.pk)
+    for message_id in needless:
+        take_away(user.pk, message_id)
+    if ended:
         text = _("The link with TMDb is over: the session has been ended there and deleted here.")
     else:
         text = _(
@@ -336,7 +347,7 @@ def forget(query):
     (decision,) = read_button(query, "forget:(yes|no)")
     if decision == "no":
         text = _("Nothing has been deleted.")
-    elif leaving.forget(query.from_user.id):
+    elif forget_everything(query.from_user.id):
         text = _("Done: I know nothing of you any more, and no session of yours is left at TMDb.")
     else:
         text = _(
@@ -346,3 +357,13 @@ def forget(query):
     if not edit(query.message, text):
         bot.send_message(query.from_user.id, text)
     answer(query)
+
+
+def forget_everything(user_id):
+    """Forget the person, and take the messages of what was under way; returns as leaving.forget does."""
+    user = User.objects.filter(pk=user_id).first()
+    needless = [*messages_at_work(user.imports), *messages_at_work(user.file_imports)] if user else []
+    ended = leaving.forget(user_id)
+    for message_id in needless:
+        take_away(user_id, message_id)
+    return ended
