@@ -1,4 +1,4 @@
-"""Ratings and imports in the back office.
+"""Ratings, imports and builds of recommendations in the back office.
 
 A model with a composite key cannot be registered in the admin, so ratings have pages of their own, found from the pages
 of people and films.
@@ -8,9 +8,11 @@ import re
 import time
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.cache import cache
 from django.db.models import Q
-from django.http import Http404
+from django.http import Http404, HttpResponseNotAllowed
+from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -19,10 +21,12 @@ from django.utils.translation import gettext_lazy
 
 from config.backoffice import NOTHING, ago, failures, nobody, page, panel, show, when, word
 from config.drawing import progress
+from config.jobs import async_task
 from config.lists import BigTablePaginator, big_table_list
 from movies.catalogue import cleaned
 from movies.models import Movie, folded_text
-from ratings.models import Import, Rating
+from ratings import nightly
+from ratings.models import Build, Import, Rating
 from users.models import User
 
 PAGE = 50  # ratings on a page
@@ -270,6 +274,179 @@ for model, columns in ((User, (ratings_link, imports_of_person)), (Movie, (ratin
     office: Any = admin.site.get_model_admin(model)  # whatever else it is, it has these two
     office.readonly_fields = (*office.readonly_fields, *columns)
     office.fieldsets = [*office.fieldsets, (gettext_lazy("Ratings"), {"fields": columns})]
+
+
+# --- Builds of recommendations
+
+STEPS = {  # what Build.progress begins with
+    "reading": gettext_lazy("reading the ratings"),
+    "counting": gettext_lazy("counting what was rated together"),
+    "weighing": gettext_lazy("weighing films against each other"),
+    "writing": gettext_lazy("writing neighbours"),
+    "switching": gettext_lazy("switching over"),
+}
+ERRORS = {
+    "stopped": gettext_lazy("was told to stop"),
+    "died": gettext_lazy("ended without a word: killed, or the machine went down"),
+}
+ASKERS = {nightly.CLOCK: gettext_lazy("the clock"), nightly.COMMAND_LINE: gettext_lazy("the command line")}
+SOON = 30  # seconds in which a build that was asked for is begun, and is not asked for twice
+
+
+class BuildStateFilter(admin.SimpleListFilter):
+    title, parameter_name = gettext_lazy("state"), "state"
+
+    def lookups(self, request, model_admin):
+        return [("running", _("running")), ("failed", _("failed")), ("done", _("done"))]
+
+    def queryset(self, request, builds):
+        if self.value() == "running":
+            return builds.running()
+        if self.value() == "failed":
+            return builds.exclude(error="")
+        return builds.filter(finished_at__isnull=False) if self.value() == "done" else builds
+
+
+@admin.register(Build)
+class BuildAdmin(admin.ModelAdmin):
+    list_display = (
+        "id", "state", "started", "duration", "people_learned_from", "ratings_learned_from", "films", "neighbours",
+        "asked", "remark",
+    )  # fmt: skip
+    list_filter = (BuildStateFilter,)
+    ordering = ("-id",)
+    sortable_by = ("id",)
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    change_list_template = "ratings/office/builds.html"
+    fieldsets = [
+        (None, {"fields": ("state", "remark", "started", "finished", "duration", "asked")}),
+        (
+            gettext_lazy("What came of it"),
+            {
+                "fields": (
+                    "films",
+                    "neighbours",
+                    "people",
+                    "ratings",
+                    "archive",
+                    "archive_people",
+                    "archive_ratings",
+                    "order_strength",
+                )
+            },
+        ),
+    ]
+    has_add_permission = has_change_permission = has_delete_permission = nobody
+
+    def changelist_view(self, request, extra_context=None):
+        may_build = request.user.has_perm("ratings.change_build")
+        return super().changelist_view(request, {"may_build": may_build, **(extra_context or {})})
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, build):
+        return state_of_build(build)
+
+    @admin.display(description=gettext_lazy("reason"))
+    def remark(self, build):
+        return remark_on(build)
+
+    @admin.display(description=gettext_lazy("started"))
+    def started(self, build):
+        return when(build.started_at)
+
+    @admin.display(description=gettext_lazy("finished"))
+    def finished(self, build):
+        return when(build.finished_at)
+
+    @admin.display(description=gettext_lazy("took"))
+    def duration(self, build):
+        return NOTHING if build.error else duration_of(build)
+
+    @admin.display(description=gettext_lazy("asked for by"))
+    def asked(self, build):
+        return ASKERS.get(build.asked_by, build.asked_by) or NOTHING
+
+    @admin.display(description=gettext_lazy("people"))
+    def people_learned_from(self, build):
+        return own_and_archive(build.people, build.archive_people)
+
+    @admin.display(description=gettext_lazy("ratings"))
+    def ratings_learned_from(self, build):
+        return own_and_archive(build.ratings, build.archive_ratings)
+
+
+def own_and_archive(own, archive):
+    return _("%(own)d + %(archive)d of an archive") % {"own": own, "archive": archive} if archive else own
+
+
+def state_of_build(build):
+    if build.error:
+        return word("bad", _("failed"))
+    if build.finished_at:
+        return word("good", _("serves")) if build == Build.objects.current() else word("idle", _("done"))
+    return word("busy", _("running")) if is_heard_of(build) else word("bad", _("no longer heard of"))
+
+
+def is_heard_of(build):
+    return build.started_at > time.time() - nightly.SECONDS
+
+
+def remark_on(build):
+    """Why nothing came of it, what it is doing, or when it was found that another was not worth while."""
+    if build.error:
+        return ERRORS.get(build.error, build.error)
+    if build.finished_at is None:
+        return at_what(build)
+    if build.checked_at:
+        return format_html("{} {}", when(build.checked_at), _("skipped: little had changed"))
+    return NOTHING
+
+
+def at_what(build):
+    step, _colon, films = build.progress.partition(":")
+    done = re.search(r"(\d+) of (\d+)", films)
+    words = str(STEPS.get(step.split(" ")[0], step)) or _("begins")
+    return f"{words}: {done[1]} / {done[2]}" if done else words
+
+
+@page("ratings/builds/now/", "build_now", "ratings.change_build")
+def build_now(request):
+    """Have the worker build, however little has changed; the front page then shows how far it is."""
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    busy = any(map(is_heard_of, Build.objects.running()))
+    if busy or not cache.add("build_asked_for", 1, SOON):
+        messages.warning(request, _("A build is under way already."))
+    else:
+        async_task("ratings.tasks.build_apart", request.user.get_username(), timeout=nightly.SECONDS)
+        messages.success(request, _("The build begins as soon as a worker is free."))
+    return redirect("admin:index")
+
+
+@panel(45, "ratings.view_build", "ratings/office/building.html")
+def builds_at_a_glance(request):
+    current, running = Build.objects.current(), Build.objects.running().order_by("-pk").first()
+    shown = running if running and is_heard_of(running) else None
+    done = re.search(r"(\d+) of (\d+)", shown.progress) if shown else None
+    return {
+        "id": "builds",
+        "title": _("Recommendations"),
+        "url": reverse("admin:ratings_build_changelist"),
+        "current": current,
+        "ago": current and ago(current.finished_at),
+        "took": current and duration_of(current),
+        "running": shown and at_what(shown),
+        "progress": done and progress(int(done[1]), int(done[2]), at_what(shown)),
+        "may_build": request.user.has_perm("ratings.change_build"),
+    }
+
+
+@failures("ratings.view_build")
+def failed_builds():
+    url = f"{reverse('admin:ratings_build_changelist')}?state=failed"
+    failed = Build.objects.filter(started_at__gt=int(time.time()) - DAY).exclude(error="")
+    return [(_("build"), remark_on(build), 1, url) for build in failed.order_by("-pk")[:8]]
 
 
 # --- The front page

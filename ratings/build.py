@@ -6,10 +6,11 @@ build's number and is seen by nobody until one update finishes the build; ended 
 
 import threading
 import time
+from contextlib import suppress
 from itertools import chain, islice
 
 import numpy as np
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import FloatField, Max
 from django.db.models.functions import Cast
 
@@ -17,6 +18,7 @@ from config.turns import only_one
 from movies.models import Movie
 from ratings import neighbours
 from ratings.models import Build, Neighbour, Rating, WantedFilm
+from ratings.movielens import ArchiveError
 from ratings.recommend import PRIOR_MEAN, PRIOR_VOTES
 from ratings.taste import EVERYBODY
 
@@ -29,6 +31,9 @@ OWN_WEIGHT = 2000  # people of an archive for which each of our own counts once 
 MOST_WEIGHT = 10  # … up to so many times
 
 
+STOPPED, DIED = "stopped", "died"  # errors of builds, beside those in words
+
+
 class Busy(Exception):
     """Another process is building."""
 
@@ -37,11 +42,11 @@ class Stopped(Exception):
     """The build was told to stop; the table is as it was."""
 
 
-def build(archive=None, force=False, tell=lambda words: None, stop=None):
+def build(archive=None, force=False, tell=lambda words: None, stop=None, asked_by=""):
     """Learn anew and let the result serve; the finished Build, or None where too little has changed.
 
-    `archive`: a ratings.movielens.Archive to learn from besides, None for none; `tell` hears what is being done, and
-    `stop` is an event. Raises Busy, Stopped, ArchiveError.
+    `archive`: a ratings.movielens.Archive to learn from besides, None for none; `tell` hears what is being done, `stop`
+    is an event, and `asked_by` is kept for the back office. Raises Busy, Stopped, ArchiveError.
     """
     stop = stop or threading.Event()
     with only_one("ratings.recommendations", seconds=30) as free:
@@ -53,7 +58,7 @@ def build(archive=None, force=False, tell=lambda words: None, stop=None):
             Build.objects.filter(pk=current.pk).update(checked_at=int(time.time()))
             return None
         sweep(keep=current)
-        run = Build.objects.create(started_at=int(time.time()), archive=path)
+        run = Build.objects.create(started_at=int(time.time()), archive=path, asked_by=asked_by)
 
         def step(words):
             if stop.is_set():
@@ -61,13 +66,27 @@ def build(archive=None, force=False, tell=lambda words: None, stop=None):
             Build.objects.filter(pk=run.pk).update(progress=words)
             tell(words)
 
-        learn(run, archive, step)
+        try:
+            learn(run, archive, step)
+        except Exception as error:
+            with suppress(DatabaseError):
+                Build.objects.filter(pk=run.pk).update(error=reason(error))
+            raise
         run.progress, run.finished_at = "", int(time.time())
-        if not Build.objects.filter(pk=run.pk, finished_at=None).update(
-            **{field.attname: getattr(run, field.attname) for field in Build._meta.concrete_fields[1:]}
+        if (
+            not Build.objects.running()
+            .filter(pk=run.pk)
+            .update(**{field.attname: getattr(run, field.attname) for field in Build._meta.concrete_fields[1:]})
         ):
             raise Busy  # another process has taken this build for a dead one
     return run
+
+
+def reason(error):
+    """What the list of builds says of an error: words only where they are our own."""
+    if isinstance(error, Stopped):
+        return STOPPED
+    return str(error) if isinstance(error, (ArchiveError, ArithmeticError)) else type(error).__name__
 
 
 def learn(run, archive, step):
@@ -180,13 +199,15 @@ def want_films(run):
 
 
 def sweep(keep):
-    """Delete builds and rows other than those that serve, a part at a time.
+    """Delete rows other than those that serve, a part at a time, and all but the latest 50 builds.
 
-    The build before the present one stays until then, so that nobody who has just read its number finds it empty.
+    A build that was at work is taken for dead. The build before the present one stays until then, so that nobody who
+    has just read its number finds it empty.
     """
     serving = keep.pk if keep else 0
-    Build.objects.exclude(pk=serving).filter(finished_at=None).delete()
-    Build.objects.exclude(pk__in=Build.objects.order_by("-pk").values("pk")[:50]).delete()
+    Build.objects.running().update(error=DIED)
+    latest = Build.objects.order_by("-pk").values_list("pk", flat=True)[:50]
+    Build.objects.exclude(pk__in=[serving, *latest]).delete()
     number = 0
     while (number := first_build_after(number)) is not None:
         while number != serving and (rows := Neighbour.objects.filter(build_id=number)).exists():

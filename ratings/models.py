@@ -288,6 +288,10 @@ class FileImport(models.Model):
 
 
 class BuildQuerySet(models.QuerySet):
+    def running(self):
+        """Those at work, or ended without a word."""
+        return self.filter(finished_at=None, error="")
+
     def current(self):
         """The build whose neighbours serve; None before the first."""
         return self.filter(finished_at__isnull=False).order_by("-pk").first()
@@ -301,19 +305,36 @@ class Build(models.Model):
     checked_at = models.BigIntegerField(
         default=0, db_default=0, db_comment="UNIX seconds when too little had changed for another build"
     )
+    asked_by = models.TextField(
+        default="", db_default="", blank=True, db_comment="a name of the back office, the command line or the clock"
+    )
     progress = models.TextField(default="", db_default="", blank=True, db_comment="what it is doing, in words")
+    error = models.TextField(
+        default="", db_default="", blank=True, db_comment="why nothing came of it; empty: no error"
+    )
     order_strength = models.FloatField(
-        default=0, db_default=0, db_comment="0-1: how much the order in which people rate says; scoring needs it"
+        _("how much the order of ratings says"),
+        default=0,
+        db_default=0,
+        db_comment="0-1: how much the order in which people rate says; scoring needs it",
     )
-    people = models.PositiveIntegerField(default=0, db_default=0, db_comment="of the bot, who have rated")
-    ratings = models.PositiveIntegerField(default=0, db_default=0, db_comment="of theirs")
+    people = models.PositiveIntegerField(
+        _("people of the bot"), default=0, db_default=0, db_comment="of the bot, who have rated"
+    )
+    ratings = models.PositiveIntegerField(_("ratings of theirs"), default=0, db_default=0, db_comment="of theirs")
     archive = models.TextField(
-        default="", db_default="", blank=True, db_comment="path of a MovieLens archive; or empty"
+        _("MovieLens archive"),
+        default="",
+        db_default="",
+        blank=True,
+        db_comment="path of a MovieLens archive; or empty",
     )
-    archive_people = models.PositiveIntegerField(default=0, db_default=0)
-    archive_ratings = models.PositiveIntegerField(default=0, db_default=0)
-    films = models.PositiveIntegerField(default=0, db_default=0, db_comment="that have neighbours")
-    neighbours = models.PositiveIntegerField(default=0, db_default=0, db_comment="rows written")
+    archive_people = models.PositiveIntegerField(_("people of the archive"), default=0, db_default=0)
+    archive_ratings = models.PositiveIntegerField(_("ratings of the archive"), default=0, db_default=0)
+    films = models.PositiveIntegerField(
+        _("films with neighbours"), default=0, db_default=0, db_comment="that have neighbours"
+    )
+    neighbours = models.PositiveIntegerField(_("neighbours"), default=0, db_default=0, db_comment="rows written")
 
     objects = BuildQuerySet.as_manager()
 

@@ -16,8 +16,10 @@ Two things are added, both from the order in which a person rated, both worth mo
 How much order means is measured first (`order_strength`, 0..1): where times are missing or arbitrary, both switch off.
 """
 
+import ctypes
 from array import array
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +32,7 @@ STRETCHES = ((20, 0.3), (100, 0.3))  # (length in ratings, share of G); the rest
 LATE_SCALE = 20  # ratings; how far from the end of a list still counts as late
 LATE_PRIOR = 10  # imaginary ratings of average lateness that every film gets
 BLOCK = 32  # films worked on at once: 32 x 20,000 float32 are 2.5 MB
+ROWS = 8  # films whose neighbours are chosen at once
 STRIP = 4096  # films turned at once, a multiple of BLOCK
 GOLDEN = 0.6180339887498949  # spreads the offsets of people's stretches evenly
 
@@ -77,6 +80,10 @@ class Ratings:
         if keep.all():
             return self
         return self.of_films(keep)
+
+    def forget(self):
+        """Give the memory of the ratings back; the films stay."""
+        self.columns, self.weights, self.later = self.columns[:0], self.weights[:0], self.later[:0]
 
     def of_films(self, keep):
         """Only the films whose place in the mask `keep` is true."""
@@ -219,8 +226,8 @@ class Neighbours:
         root = np.sqrt(diagonal)
         scale = -self.late[self.head] / diagonal
         cut = self._threshold(scale)
-        for start in range(0, len(films), BLOCK):
-            rows = self.inverse[start : start + BLOCK]
+        for start in range(0, len(films), ROWS):
+            rows = self.inverse[start : start + ROWS]
             here = np.arange(len(rows))
             weight = rows * scale
             alike = -rows / root  # partial correlation but for a factor of the row's own
@@ -246,9 +253,9 @@ class Neighbours:
 
     def _threshold(self, scale):
         """The |weight| that `per_film` neighbours a film reach, to a part in 2,000: counted by first bits."""
-        bins = np.zeros(1 << 20, np.int64)
-        for start in range(0, len(self.inverse), BLOCK):
-            weight = np.abs(self.inverse[start : start + BLOCK] * scale)
+        bins = np.zeros(1 << 19, np.int64)  # the first bits of all floats that are not negative
+        for start in range(0, len(self.inverse), ROWS):
+            weight = np.abs(self.inverse[start : start + ROWS] * scale)
             here = np.arange(len(weight))
             weight[here, start + here] = 0
             bins += np.bincount(weight.view(np.int32).ravel() >> 12, minlength=len(bins))
@@ -305,9 +312,9 @@ def build(
 ):
     """Neighbours of `ratings`: about `per_film` a film, `most` at most, the `nearest` most alike in any case.
 
-    Memory: 4 * films^2 bytes and some 20 bytes a rating. Films past `dense_limit`, fewest ratings first, get cosines.
-    `tell` hears now and then what is being done; it may raise, which ends the build. Raises ArithmeticError where the
-    ratings hold what is no number.
+    Memory: 4 * films^2 bytes and some 20 bytes a rating. Films past `dense_limit`, fewest ratings first, get cosines;
+    where there are none, `ratings` is used up: its films stay. `tell` hears now and then what is being done; it may
+    raise, which ends the build. Raises ArithmeticError where the ratings hold what is no number.
     """
     order = order_strength(ratings) if order is None else order
     late = lateness(ratings) ** order
@@ -321,14 +328,25 @@ def build(
     parts = [(dense.starts, 1 - order * sum(share for _, share in STRETCHES))]
     if order:
         parts += [(dense.stretches(length), order * share) for length, share in STRETCHES]
+    give_back()
     if sum(len(starts) for starts, _ in parts) * 3 < len(head):
         inverse = _inverse_by_people(dense, parts, regularisation, workers, tell)
     else:
         inverse = _gram(((dense.matrix(starts), share) for starts, share in parts), len(head), workers, tell)
         inverse[np.diag_indices_from(inverse)] += regularisation
+        del parts
+        if dense is ratings:
+            ratings.forget()
+        give_back()
         tell("weighing films against each other")
         _invert(inverse)
     return Neighbours(ratings, order, per_film, most, nearest, head, inverse, late, regularisation)
+
+
+def give_back():
+    """Have what was freed go back to the system, which the C library would keep for later; glibc only."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _gram(matrices, size, workers, tell):

@@ -11,6 +11,7 @@ from ratings.models import Build, Rating
 
 NIGHT = 3  # o'clock in TIME_ZONE
 TRIES = 3  # builds that were begun and did not end, after which the next night is waited for
+COMMAND_LINE, CLOCK = "command line", "clock"  # who asks for builds, beside people of the back office
 SECONDS = 3600  # for one build; 10,000,000 ratings take some three minutes
 
 
@@ -30,12 +31,14 @@ def unfinished(since):
     return Build.objects.filter(finished_at=None, started_at__gte=since).count()
 
 
-def build_apart(stop):
+def build_apart(stop, asked_by=""):
     """Run build_recommendations as a process; returns its last line. When told to stop, it stops that process too.
 
-    Raises CalledProcessError where the build fails: the jobs' page then shows it.
+    `asked_by`: a name of the back office; it then builds however little has changed. Raises CalledProcessError where
+    the build fails: the jobs' page then shows it.
     """
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "build_recommendations"]
+    command += [f"--asked-by={asked_by}", "--force"] if asked_by else [f"--asked-by={CLOCK}"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603
     said = ""
     try:

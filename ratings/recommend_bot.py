@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext
 from django_q.tasks import async_task
 
 from config.bot import Refusal, answer, bot, button, command, edit, edit_buttons, keyboard, only_in_private, read_button
-from movies.cards import excuse, name, points, running_time, send_card
+from movies.cards import buttons, excuse, name, points, running_time, send_card
 from movies.catalogue import get_movie, with_details
 from movies.lists import film_list, page_of
 from movies.tmdb import TMDbError
@@ -49,7 +49,7 @@ def recommendations(user_id, page=0, decade="any", length="any", undo=None):
     )
     rows = [
         [
-            (str(line["number"]), f"card:{line['movie'].pk}"),
+            (str(line["number"]), f"pick:{line['movie'].pk}"),
             (_("Seen it"), f"seen:{line['movie'].pk}"),
             (_("Not interesting"), f"dull:{line['movie'].pk}:{state}"),
         ]
@@ -162,24 +162,62 @@ def choose(query):
     else:
         choices = [(length_title(code), code, f"recommend:0:{decade}:{code}") for code in LENGTHS]
     chosen = decade if what == "decade" else length
-    buttons = [(f"● {title}" if code == chosen else title, data) for title, code, data in choices]
-    edit_buttons(private_message(query), keyboard(*(buttons[at : at + 3] for at in range(0, len(buttons), 3))))
+    row = [(f"● {title}" if code == chosen else title, data) for title, code, data in choices]
+    edit_buttons(private_message(query), keyboard(*(row[at : at + 3] for at in range(0, len(row), 3))))
     answer(query)
 
 
 # --- What they say of a film
 
 
+@button("pick")
+def open_card(query):
+    """The card of a film on the list, where it can be called not interesting too."""
+    (movie_id,) = read_button(query, r"pick:(\d{1,10})")
+    movie = opened(query, movie_id)
+    send_card(query.message.chat.id, movie, rows=[opinion(movie, dull=False)])
+    answer(query)
+
+
+def opened(query, movie_id):
+    """A film with all that its card shows."""
+    private_message(query)
+    try:
+        return with_details(get_movie(int(movie_id), query.from_user.id), query.from_user.id)
+    except TMDbError as error:
+        raise Refusal(excuse(error)) from error
+
+
+def opinion(movie, dull):
+    """The row below a card's own buttons."""
+    if dull:
+        return [(_("Undo: not interesting"), f"uncarddull:{movie.pk}")]
+    return [(_("Not interesting"), f"carddull:{movie.pk}")]
+
+
+@button("carddull")
+def call_not_interesting_on_card(query):
+    (movie_id,) = read_button(query, r"carddull:(\d{1,10})")
+    movie = known_film(query, movie_id)
+    refuse(User.objects.met(query.from_user), movie.pk)
+    edit_buttons(query.message, keyboard(*buttons(movie), opinion(movie, dull=True)))
+    answer(query, _("I will not recommend “%(title)s” again.") % {"title": name(movie, 60)})
+
+
+@button("uncarddull")
+def take_it_back_on_card(query):
+    (movie_id,) = read_button(query, r"uncarddull:(\d{1,10})")
+    movie = known_film(query, movie_id)
+    allow(query.from_user.id, movie.pk)
+    edit_buttons(query.message, keyboard(*buttons(movie), opinion(movie, dull=False)))
+    answer(query, _("“%(title)s” may be recommended again.") % {"title": name(movie, 60)})
+
+
 @button("seen")
 def seen(query):
     """The film's card, where they rate it: the next list then knows."""
     (movie_id,) = read_button(query, r"seen:(\d{1,10})")
-    message = private_message(query)
-    try:
-        movie = with_details(get_movie(int(movie_id), query.from_user.id), query.from_user.id)
-    except TMDbError as error:
-        raise Refusal(excuse(error)) from error
-    send_card(message.chat.id, movie)
+    send_card(query.message.chat.id, opened(query, movie_id))
     answer(query, _("How did you like it? Rate it on the card."))
 
 

@@ -107,9 +107,9 @@ def build_recommendations():
     return "due"
 
 
-def build_apart():
-    """Learn the neighbours anew in a process of its own."""
-    return nightly.build_apart(stop_event())
+def build_apart(asked_by=""):
+    """Learn the neighbours anew in a process of its own; `asked_by` a name of the back office, or the clock."""
+    return nightly.build_apart(stop_event(), asked_by)
 
 
 def ask_tmdb():

@@ -166,7 +166,7 @@ def test_the_front_page_shows_every_panel_and_each_figure_leads_somewhere(operat
     page = operator.get(reverse("admin:index"))
     assert page.status_code == 200
     assert {panel["id"] for panel in page.context["panels"]} == {
-        "people", "films", "posters", "imports", "failures", "requests", "signs", "space",
+        "people", "films", "posters", "imports", "builds", "failures", "requests", "signs", "space",
     }  # fmt: skip
     for address in set(re.findall(r'href="(/admin/[^"#]*)"', page.text)):
         assert operator.get(html.unescape(address)).status_code == 200, address

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from config.schedules import CLOCK, write_schedules
 from movies.models import Movie, PosterStatus
-from ratings.models import Import, Rating
+from ratings.models import Build, Import, Rating
 from tests.conftest import queued
 from users.models import SyncStatus, User
 
@@ -102,9 +102,26 @@ def test_support_has_no_actions(member, rows):
     assert queued() == []
 
 
+def test_support_neither_sees_builds_nor_asks_for_one(member, rows):
+    client = member("support")
+    assert client.get(reverse("admin:ratings_build_changelist")).status_code == 403
+    assert client.post(reverse("admin:build_now")).status_code == 403
+    assert queued() == []
+
+
 def test_operators_see_everything_and_act_but_manage_no_accounts(member, rows):
     client = member("operators")
-    assert panels(client) == {"people", "films", "posters", "imports", "failures", "requests", "signs", "space"}
+    assert panels(client) == {
+        "people",
+        "films",
+        "posters",
+        "imports",
+        "builds",
+        "failures",
+        "requests",
+        "signs",
+        "space",
+    }
     act(client, "users_user", "import_again", 501)
     assert User.objects.get(pk=501).sync_status == SyncStatus.QUEUED
     assert client.get(reverse("admin:auth_user_changelist")).status_code == 403
@@ -260,6 +277,7 @@ def test_no_page_has_inline_scripts_styles_or_anything_from_elsewhere(admin_clie
         ("users_user_change", [501]),
         ("ratings_of_person", [501]),
         ("ratings_import_changelist", []),
+        ("ratings_build_changelist", []),
         ("django_q_schedule_changelist", []),
         ("counts", []),
         ("space", []),
@@ -301,6 +319,8 @@ def test_what_comes_from_outside_is_never_markup(admin_client, title, overview, 
     run, _ = Import.objects.update_or_create(
         user=person, defaults={"started_at": 1, "finished_at": finished, "error": f"<x-{error}>", "names": names}
     )
+    said = {"error": f"<x-{error}>", "asked_by": mark, "archive": mark, "progress": mark}
+    build, _ = Build.objects.update_or_create(pk=1, defaults={"started_at": finished, **said})
     for name, args in (
         ("index", []),
         ("movies_movie_changelist", []),
@@ -312,5 +332,7 @@ def test_what_comes_from_outside_is_never_markup(admin_client, title, overview, 
         ("ratings_of_film", [603]),
         ("ratings_import_changelist", []),
         ("ratings_import_change", [run.pk]),
+        ("ratings_build_changelist", []),
+        ("ratings_build_change", [build.pk]),
     ):
         assert "<x-" not in admin_client.get(reverse(f"admin:{name}", args=args)).text, name

@@ -198,6 +198,23 @@ def test_pressed_twice_not_interesting_is_one_row_and_no_error(anna, handle, lea
         assert tap(anna, message, handle, data="undull:101:0:any:any")
 
 
+def test_on_its_card_too_a_film_is_called_not_interesting_and_that_is_undone(anna, handle, learned):
+    rate(anna, LOVED)
+    message = ask(anna, handle)
+    tap(anna, message, handle, text="1")
+    card = anna.chat[-1]
+    for _twice in range(2):
+        assert "Film 101" in tap(anna, card, handle, data="carddull:101").text
+    assert [row.movie_id for row in NotInteresting.objects.all()] == [101]
+    assert {"rate:101:8", "similar:101", "uncarddull:101"} <= {button.data for button in buttons(card)}
+    assert 101 not in listed(ask(anna, handle))
+    tap(anna, card, handle, text="Undo: not interesting")
+    assert listed(ask(anna, handle))[0] == 101
+    tap(anna, card, handle, text="7")
+    assert Rating.objects.get(user_id=anna.id, movie_id=101).value == 7
+    assert "carddull:101" not in [button.data for button in buttons(card)]
+
+
 def test_seen_it_leads_to_the_card_where_it_is_rated(anna, handle, learned):
     rate(anna, LOVED)
     message = ask(anna, handle)
@@ -313,6 +330,9 @@ def test_other_peoples_refusals_and_ratings_change_nothing_for_anna(anna, sandbo
         "recommend:0:any:short; DROP",
         "wish:year:0:any:any",
         "dull:x:0:any:any",
+        "pick:",
+        "carddull:x",
+        "uncarddull:1:2",
         "undull:1",
         "seen:",
         "firsts:10",

@@ -15,7 +15,7 @@ from config.models import Count
 from movies.catalogue import fetch_movie, save_movies
 from movies.models import Movie, PosterStatus
 from movies.tmdb import TMDb
-from ratings.models import Import, Rating
+from ratings.models import Build, Import, Rating
 from tests.conftest import wait_until
 from users.models import SyncStatus, User
 
@@ -38,6 +38,9 @@ def office(sandbox, live_server):
         Rating.objects.create(user=anna, movie=movie, tmdb_rating=8, normalized_rating=8, rated_at=1_700_000_000)
     Import.objects.create(user=anna, started_at=int(time.time()) - 90, ratings_done=40, total_results=120)
     Count.objects.create(name="tmdb.requests", minute=int(time.time()) // 60 * 60, number=7)
+    Build.objects.create(started_at=5, finished_at=65, films=9000, neighbours=450_000, people=700, ratings=90_000)
+    Build.objects.create(started_at=66, error="links.csv holds no TMDb ids", asked_by="olga")
+    Build.objects.create(started_at=int(time.time()), progress="writing neighbours: film 63 of 8746")
     signs.beat("bot", "here", "polls Telegram")
     signs.flush()
     return live_server.url
@@ -50,6 +53,7 @@ def operators():
     from django.apps import apps
 
     import_module("config.migrations.0004_groups").make(apps, None)
+    import_module("ratings.migrations.0006_builds_in_the_office").let_operators_build(apps, None)
     return Group.objects.get(name="operators")
 
 
@@ -150,6 +154,7 @@ PAGES = [
     reverse("admin:users_user_change", args=[501]),
     reverse("admin:ratings_of_person", args=[501]),
     reverse("admin:ratings_import_changelist"),
+    reverse("admin:ratings_build_changelist"),
     reverse("admin:movies_movie_changelist"),
     reverse("admin:movies_movie_change", args=[603]),
     reverse("admin:movies_card", args=[603]),

@@ -1,6 +1,9 @@
+import time
+
 from django.core.management.base import BaseCommand, CommandError
 
 from config.progress import span, stop_on_signals
+from ratings import nightly
 from ratings.models import Build
 
 LICENCE = (
@@ -22,19 +25,22 @@ class Command(BaseCommand):
         )
         archive.add_argument("--without-movielens", action="store_true", help="no longer learn from an archive")
         parser.add_argument("--force", action="store_true", help="however little has changed")
+        parser.add_argument(
+            "--asked-by", default=nightly.COMMAND_LINE, metavar="NAME", help="who is to stand in the list of builds"
+        )
 
-    def handle(self, movielens=None, without_movielens=False, force=False, **options):
+    def handle(self, movielens=None, without_movielens=False, force=False, asked_by="", **options):
         from ratings.build import Busy, Stopped, build  # loads numpy, which no other process does
-        from ratings.movielens import Archive, ArchiveError
+        from ratings.movielens import ArchiveError
 
         stop, self.said = stop_on_signals(), ""
         current = Build.objects.current()
         path = movielens or (current.archive if current and not without_movielens else "")
         try:
-            archive = Archive(path) if path else None
+            archive = self.opened(path, asked_by) if path else None
             if archive:
                 self.stdout.write(LICENCE)
-            run = build(archive, force, self.tell, stop)
+            run = build(archive, force, self.tell, stop, asked_by)
         except ArchiveError as error:
             raise CommandError(f"{error}. The neighbours stay as they were.") from None
         except ArithmeticError as error:
@@ -55,6 +61,16 @@ class Command(BaseCommand):
             + (f" and {run.archive_ratings} of {run.archive_people} in the archive" if archive else "")
             + f", in {span(run.finished_at - run.started_at)}."
         )
+
+    def opened(self, path, asked_by):
+        """The archive; one that cannot be opened stands in the list of builds, since by night nobody looks on."""
+        from ratings.movielens import Archive, ArchiveError
+
+        try:
+            return Archive(path)
+        except ArchiveError as error:
+            Build.objects.create(started_at=int(time.time()), archive=path, asked_by=asked_by, error=str(error))
+            raise
 
     def tell(self, words):
         """A line for each step; on a terminal the last line changes in place."""
