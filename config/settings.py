@@ -287,3 +287,7 @@ LOGGING = {
         "urllib3": {"level": "WARNING"},
     },
 }
+
+# A bot and its workers have no pages to explain an error on, and with DEBUG Django would keep every query they make.
+if {"runbot", "qcluster"} & set(sys.argv):
+    DEBUG = False

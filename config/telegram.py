@@ -11,14 +11,13 @@ import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from urllib.parse import urlencode
 
 import requests
 from django.conf import settings
 from django.db import connection
-from requests.hooks import default_hooks
-from requests.structures import CaseInsensitiveDict
 from telebot import apihelper
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProtocolError, ProxyError
+from urllib3.util import Timeout
 
 from config import signs
 from config.http import TooLong, TooMuch, http_session, read_bounded
@@ -142,28 +141,30 @@ def send(method, url, params=None, files=None, timeout=None, proxies=None):
             signs.count("telegram.requests")
         try:
             answer = _post(url, params, files, timeout or (5, 30))
-        except requests.ConnectTimeout:
+        except (requests.ConnectTimeout, ConnectTimeoutError):
             raise TelegramUnavailable(name, "no connection", sent=False) from None
-        except requests.ConnectionError as error:
+        except NewConnectionError:
+            raise TelegramUnavailable(name, "connection refused", sent=False) from None
+        except (requests.ConnectionError, ProtocolError, ProxyError) as error:
             refused = "NewConnectionError" in repr(error)
             raise TelegramUnavailable(
                 name, "connection refused" if refused else "connection lost", not refused
             ) from None
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             raise TelegramUnavailable(name, type(error).__name__) from None
         log.debug("Telegram: %s: %s", name, answer.status_code)
         if answer.status_code == 400 and params and (moved := new_chat_of(answer.content)):
             if str(params.get("chat_id")) == str(moved):
-                return Reply(answer.status_code, answer.content)
+                return answer
             params = {**params, "chat_id": moved}
             continue
         if answer.status_code != 429:
-            return Reply(answer.status_code, answer.content)
+            return answer
         signs.count("telegram.429")
         wait = retry_after(answer.content)
         log.warning("Telegram: %s: too many requests, retry after %s s", name, wait)
         if wait > left:
-            return Reply(answer.status_code, answer.content)
+            return answer
         left -= wait
         time.sleep(wait)
 
@@ -192,15 +193,38 @@ def download(file_id, most):
 
 
 def _post(url, params, files, timeout):
-    """One POST; without files past what requests does for cookies, redirects and hooks, which is half of its time."""
+    """One POST; without files past requests, straight to its pool of connections: half of what a card took was this."""
     form = {key: _field(value) for key, value in (params or {}).items() if value is not None}
     if files:
-        return _session().post(url, data=form, files=files, timeout=timeout, allow_redirects=False)
+        answer = _session().post(url, data=form, files=files, timeout=timeout, allow_redirects=False)
+        return Reply(answer.status_code, answer.content)
+    scheme, _empty, host, path = url.split("/", 3)
+    pool = _pool(f"{scheme}//{host}")
+    target = url if pool.proxy and scheme == "http:" else f"/{path}"
+    body = "&".join(f"{key}={_escaped(str(value))}" for key, value in form.items())
+    seconds = Timeout(*timeout) if isinstance(timeout, tuple) else Timeout(timeout, timeout)
+    options = {"retries": False, "redirect": False, "assert_same_host": False, "timeout": seconds}
+    answer = pool.urlopen("POST", target, body, FORM, **options)
+    return Reply(answer.status, answer.data)
+
+
+@cache
+def _pool(origin):
+    """The connections that requests would take for this server, with its proxy and its certificates."""
     request = requests.PreparedRequest()
-    request.method, request.url, request.hooks = "POST", url, default_hooks()
-    request.body = urlencode(form, doseq=True)
-    request.headers = CaseInsensitiveDict(FORM | {"Content-Length": str(len(request.body))})
-    return _session().get_adapter(url).send(request, timeout=timeout, proxies=_session().proxies)
+    request.url = origin + "/"
+    adapter = _session().get_adapter(origin)
+    pool = adapter.get_connection_with_tls_context(request, True, _session().proxies)
+    adapter.cert_verify(pool, request.url, True, None)
+    return pool
+
+
+UNSAFE = re.compile(r"[^A-Za-z0-9_.~-]+")
+
+
+def _escaped(text):
+    """The text as a form writes it; a run of letters that are not ASCII's at once, not byte by byte."""
+    return UNSAFE.sub(lambda run: "%" + run[0].encode().hex("%"), text)
 
 
 def _field(value):

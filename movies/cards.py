@@ -2,6 +2,7 @@
 
 import logging
 import re
+from functools import lru_cache
 from html import escape, unescape
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +10,8 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.template.loader import render_to_string
-from django.utils.html import strip_tags
+from django.utils.formats import date_format
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from telebot import types
 from telebot.apihelper import ApiException, ApiTelegramException
@@ -24,10 +26,12 @@ log = logging.getLogger(__name__)
 
 LONGEST_CAPTION = 1024  # UTF-16 code units after Telegram has read the tags (Bot API: sendPhoto)
 LONGEST_TITLE = 200
+TAG = re.compile(r"<[^<>]*>")  # what people wrote is escaped
 NUMBER = re.compile(r"[-+]?[0-9]{1,2}(?:[.,][0-9]*)?(?:\s*/\s*10)?", re.ASCII)  # a rating, right or wrong
 # Telegram's words for a file_id it does not know, or that belongs to another bot
 WRONG_FILE = (
     "wrong file identifier",
+    "wrong file_id",
     "wrong remote file identifier",
     "wrong type of the web page content",
     "file reference",
@@ -59,11 +63,18 @@ def caption(movie):
         "length": running_time(movie),
         "mine": movie.mine and points(movie.mine),
         "vote": f"{movie.vote_average:.1f}" if movie.vote_count else "",
+        "released": movie.release_date and written_out(movie.release_date, get_language()),
     }
     head = render_to_string("movies/card.html", context).strip()
     left = LONGEST_CAPTION - units(visible(head)) - 2
     overview = shortened(cleaned(movie.overview).strip(), left) if left > 40 else ""
     return f"{head}\n\n{escape(overview)}" if overview else head
+
+
+@lru_cache(10_000)
+def written_out(date, language):
+    """A date as people write it in this language; kept, since writing one out takes as long as reading a film."""
+    return date_format(date, "DATE_FORMAT")
 
 
 def running_time(movie):
@@ -84,7 +95,7 @@ def name(movie, most):
 
 def visible(html):
     """The text that remains of our own HTML once Telegram has read the tags."""
-    return unescape(strip_tags(html))
+    return unescape(TAG.sub("", html))
 
 
 def points(rating):
