@@ -1,10 +1,10 @@
-"""The films' job: finds by itself what waits, may run twice, late or beside itself, and ends in good time."""
+"""The films' jobs: each finds by itself what waits, may run twice, late or beside itself, and ends in good time."""
 
 import logging
 
 from config.jobs import stop_event
 from config.turns import only_one
-from movies import refresh
+from movies import refresh, unheard
 
 log = logging.getLogger(__name__)
 
@@ -20,3 +20,14 @@ def refresh_movies(limit=None):
     if run.done or run.trouble:
         log.info("films: %s", run)
     return str(run)
+
+
+def check_answers():
+    """See whether Telegram knew the photos of the cards that went out in answers to the webhook."""
+    with only_one("movies.check_answers") as free:
+        if not free:
+            return "another worker is at it"
+        asked, again = unheard.check_answers()
+    if again:
+        log.warning("%s cards sent again: Telegram did not know their photos", again)
+    return f"{asked} photos asked for, {again} cards sent again"

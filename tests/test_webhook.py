@@ -16,6 +16,7 @@ from PIL import Image
 from config import webhook
 from config.models import Update
 from movies.models import Movie, PosterStatus
+from movies.tasks import check_answers
 from tests.conftest import Process, wait_until
 from tests.waiting import free_port
 from users import leaving
@@ -89,12 +90,16 @@ def anna(sandbox):
     return sandbox.telegram.person("Анна", id=501)
 
 
+def picture():
+    poster = io.BytesIO()
+    Image.new("RGB", (500, 750), "navy").save(poster, "JPEG")
+    return poster.getvalue()
+
+
 @pytest.fixture
 def matrix(sandbox):
     """A film whose poster is in Telegram."""
-    poster = io.BytesIO()
-    Image.new("RGB", (500, 750), "navy").save(poster, "JPEG")
-    file_id = sandbox.telegram.keep_photo(sandbox.telegram.bot, poster.getvalue())[-1].file_id
+    file_id = sandbox.telegram.keep_photo(sandbox.telegram.bot, picture())[-1].file_id
     return Movie.objects.create(
         id=603, title="Матрица", original_title="The Matrix", details_at=1_700_000_000, poster_path="/m.jpg",
         poster_status=PosterStatus.TELEGRAM, telegram_file_id=file_id, width=780, height=1170,
@@ -116,6 +121,29 @@ def test_a_card_goes_back_in_the_answer_with_no_second_request(sandbox, serve, a
     assert "Матрица" in call["caption"]
     assert "rate:603:10" in call["reply_markup"]
     assert [c.method for c in sandbox.telegram.calls if c.method.startswith("send")] == []
+
+
+def test_who_was_answered_with_a_photo_that_telegram_has_forgotten_gets_the_card_after_all(
+    sandbox, serve, anna, matrix, poster_dir
+):
+    """Telegram tells nobody that it took no call from an answer; a photo it knows is asked for once."""
+    good = Movie.objects.create(
+        id=604, title="Перезагрузка", poster_path="/r.jpg", details_at=1, poster_status=PosterStatus.TELEGRAM,
+        telegram_file_id=sandbox.telegram.keep_photo(sandbox.telegram.bot, picture())[-1].file_id,
+    )  # fmt: skip
+    sandbox.telegram.forget_file(matrix.telegram_file_id)
+    sandbox.tmdb.images["/m.jpg"] = (picture(), "image/jpeg")
+    asked = anna.send("/movie 603")
+    web = serve()
+    assert web.post(message(1, "/movie 603")).json()["photo"] == matrix.telegram_file_id
+    assert web.post(message(2, "/movie 604")).json()["photo"] == good.telegram_file_id
+    assert check_answers() == "2 photos asked for, 1 cards sent again"
+    card = anna.wait(after=asked)
+    assert "Матрица" in card.caption
+    matrix.refresh_from_db()
+    assert matrix.telegram_file_id == card.photo.file_id
+    assert len(sandbox.telegram.calls_of("sendPhoto")) == 2, "once refused, once with the poster's bytes"
+    assert check_answers() == "0 photos asked for, 0 cards sent again"
 
 
 def test_an_update_that_comes_again_gets_its_first_answer_again_and_is_handled_once(sandbox, serve, anna, matrix):
