@@ -1,7 +1,9 @@
-"""What is missing or wrong in the settings, told at start-up; and, by check_services, what Telegram and Redis say."""
+"""What is missing or wrong in the settings, told at start-up; and, by check_services, what the services say."""
 
 from django.conf import settings
 from django.core.checks import Error, Warning, register
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
 from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot import bot
@@ -37,6 +39,25 @@ def settings_are_whole(app_configs, **kwargs):
             )
         )
     return problems
+
+
+@register("services", deploy=True)
+def database_answers(app_configs, **kwargs):
+    """The database answers, and has all its tables."""
+    try:
+        executor = MigrationExecutor(connection)
+        behind = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as error:
+        hint = "Start it, correct DATABASE_URL, or unset it: then SQLite serves in its place."
+        return [
+            Error(
+                f"The database does not answer at DATABASE_URL ({type(error).__name__}).", hint=hint, id="config.E005"
+            )
+        ]
+    if behind:
+        hint = "Run manage.py migrate, while nothing else runs."
+        return [Error("The tables of the database are not those of this version.", hint=hint, id="config.E006")]
+    return []
 
 
 @register("services", deploy=True)

@@ -116,6 +116,20 @@ def test_check_services_says_what_is_well(start):
         assert line in check.output
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgres://nobody@127.0.0.1:1/nothing", "The database does not answer at DATABASE_URL"),
+        ("sqlite:///{}/new.sqlite3", "Run manage.py migrate"),
+    ],
+)
+def test_a_database_that_is_away_or_has_no_tables_is_named_by_check_services(start, tmp_path, url, words):
+    check = start("check_services", DATABASE_URL=url.format(tmp_path))
+    assert check.wait() == 1
+    assert words in check.output
+    assert "Traceback" not in check.output
+
+
 @pytest.mark.parametrize("name", ["BOT_THREADS", "TMDB_REQUESTS_PER_SECOND"])
 def test_a_setting_that_is_no_number_is_named(start, name):
     check = start("check", **{name: "many"})
