@@ -8,6 +8,7 @@ import socket
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 import requests
 
@@ -158,6 +159,30 @@ def test_a_database_that_cannot_be_used_is_named(start, url):
     assert check.wait() != 0
     assert "DATABASE_URL" in check.output
     assert "Traceback" not in check.output
+
+
+@pytest.fixture
+def empty_database(environment, tmp_path):
+    """The address of a database that nobody has migrated."""
+    if not environment["DATABASE_URL"].startswith("postgres"):
+        yield f"sqlite:///{tmp_path}/empty.sqlite3"
+        return
+    server, own = environment["DATABASE_URL"].rsplit("/", 1)
+    with psycopg.connect(environment["DATABASE_URL"], autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {own}_empty TEMPLATE template0")
+        yield f"{server}/{own}_empty"
+        admin.execute(f"DROP DATABASE {own}_empty WITH (FORCE)")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["check --deploy", "import_ratings --all", "upload_posters", "build_recommendations", "runbot", "qcluster"],
+)
+def test_without_tables_a_command_says_what_to_do(start, empty_database, command):
+    run = start(*command.split(), DATABASE_URL=empty_database)
+    assert run.wait() != 0
+    assert "Run `manage.py migrate` first." in run.output
+    assert "Traceback" not in run.output
 
 
 def test_a_switch_that_is_neither_on_nor_off_is_named(start):

@@ -1,10 +1,12 @@
 from django.core.management.base import BaseCommand
 
 from config.clusters import Cluster
+from config.tables import require_tables
 
 
 class Command(BaseCommand):
     help = "Do the jobs that wait in the cluster Q_CLUSTER_NAME, until SIGTERM or Ctrl-C."
 
     def handle(self, **options):
+        require_tables()
         Cluster().run()

@@ -10,6 +10,7 @@ from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot import bot, publish_menu
 from config.polling import CannotPoll, poll
+from config.tables import require_tables
 from config.telegram import TelegramUnavailable
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ class Command(BaseCommand):
                 "TELEGRAM_WEBHOOK_URL is set, so updates come to the web server and polling would get none: "
                 "unset it and run `manage.py delete_webhook` to poll."
             )
+        require_tables()
         stop = threading.Event()
         for sign in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sign, lambda *_: stop.set())
