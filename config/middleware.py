@@ -3,6 +3,7 @@
 import re
 import secrets
 import zoneinfo
+from contextlib import suppress
 
 from django.utils import timezone
 
@@ -76,10 +77,9 @@ def viewers_time_zone(get_response):
     """Show times in the zone of the browser, which backoffice.js tells in a cookie."""
 
     def answer(request):
-        try:
+        zone = None
+        with suppress(KeyError, ValueError, OSError):  # none yet, no zone's name, not known on this machine
             zone = zoneinfo.ZoneInfo(request.COOKIES["timezone"])
-        except (KeyError, ValueError, OSError):  # none yet, no zone's name, not known on this machine
-            return get_response(request)
         with timezone.override(zone):
             return get_response(request)
 
