@@ -17,9 +17,11 @@ class ConfigConfig(AppConfig):
     def ready(self):
         """Find every app's handlers and checks, as Django finds admin.py."""
         from config.jobs import carry_ids
+        from config.logs import mask_everywhere
         from config.schedules import write_schedules
         from config.signs import watch_jobs
 
+        mask_everywhere()
         autodiscover_modules("checks", "bot")
         watch_jobs()
         carry_ids()

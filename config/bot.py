@@ -17,6 +17,7 @@ from telebot.apihelper import ApiException, ApiTelegramException
 from config import signs, telegram
 from config.intake import NoUpdate, is_nobody, read_update, sender_of
 from config.logs import caused_by
+from config.secret import Secret
 from config.telegram import TelegramUnavailable
 
 log = logging.getLogger(__name__)
@@ -80,13 +81,20 @@ def read_button(query, pattern):
     return found.groups()
 
 
+class Keyboard(types.InlineKeyboardMarkup):
+    """An inline keyboard that no report of an error shows: a button may hold a request token."""
+
+    def to_json(self):
+        return Secret(super().to_json())
+
+
 def keyboard(*rows):
     """An inline keyboard of rows; a button is one of Telegram's, or (text, callback data or an address)."""
 
     def made(text, data):
         return types.InlineKeyboardButton(text, **{"url" if data.startswith("http") else "callback_data": data})
 
-    markup = types.InlineKeyboardMarkup()
+    markup = Keyboard()
     for row in rows:
         markup.row(*(made(*one) if isinstance(one, tuple) else one for one in row))
     return markup
@@ -123,15 +131,7 @@ def handle_update(data):
         try:
             update = read_update(data)
             with translation.override(language_of(sender_language(data))), typing(update):
-                try:
-                    if update.message and is_nobody(update.message):
-                        decline_nobody(update.message)
-                    else:
-                        bot.process_new_updates([update])
-                except Refusal as refusal:
-                    answer(update.callback_query, str(refusal), alert=True)
-                except Exception as error:
-                    tell_failure(update, error)
+                process(update)
         except NoUpdate as why:
             log.warning("update %s is left unread: %s", update_id, why)
         except Exception:
@@ -157,6 +157,19 @@ def look_after_connections():
 
 
 _connections = threading.local()
+
+
+def process(update):
+    """Have the handlers answer; in a function without the raw update, which no report of an error is to show."""
+    try:
+        if update.message and is_nobody(update.message):
+            decline_nobody(update.message)
+        else:
+            bot.process_new_updates([update])
+    except Refusal as refusal:
+        answer(update.callback_query, str(refusal), alert=True)
+    except Exception as error:
+        tell_failure(update, error)
 
 
 def sender_language(data):

@@ -61,3 +61,5 @@ def take_up_cause(task, **signal):
 
 def lay_down_cause(task, **signal):
     logs.set_cause("")
+    if isinstance(task.get("result"), str):  # what failed is kept with its traceback, for months
+        task["result"] = logs.masked(task["result"])

@@ -7,12 +7,16 @@ import os
 import secrets
 import sys
 import urllib.request
+import warnings
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
+
+from config import logs
+from config.secret import RedisCredentials, Secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = BASE_DIR / "data"
@@ -23,6 +27,10 @@ env = environ.Env()
 
 def text(name, default=""):
     return env.str(name, "") or default
+
+
+def secret(name, default=""):
+    return Secret(text(name, default))
 
 
 def number(name, default):
@@ -56,13 +64,50 @@ def key_of_this_installation():
             file.write(secrets.token_urlsafe(50))
     except FileExistsError:
         pass
-    return path.read_text()
+    return Secret(path.read_text())
+
+
+def database(url):
+    """Django's settings of the database at an address. Its password is left to PostgreSQL's own library, so that it
+    stands in no variable that a report of an error could show. Raises ImproperlyConfigured."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of an unknown scheme, with the password in it; see below
+            found = environ.Env.db_url_config(url)
+    except ValueError:
+        found = {}
+    if found.get("ENGINE") not in ("django.db.backends.sqlite3", "django.db.backends.postgresql"):
+        raise ImproperlyConfigured("DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME.")
+    if found.get("PASSWORD"):
+        os.environ["PGPASSWORD"], found["PASSWORD"] = found["PASSWORD"], ""
+    return found
+
+
+def password_in(url):
+    try:
+        return unquote(urlsplit(url).password or "")
+    except ValueError:
+        return ""
+
+
+def redis_door(url):
+    """(the address of Redis without a password, RedisCredentials or None). Raises ImproperlyConfigured."""
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("redis", "rediss", "unix") and (parts.port or True)
+    except ValueError:
+        whole = False
+    if not whole:
+        raise ImproperlyConfigured("REDIS_URL must be redis://USER:PASSWORD@HOST:PORT/NUMBER.")
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    if not parts.password:
+        return address, None
+    return address, RedisCredentials(unquote(parts.username or ""), unquote(parts.password))
 
 
 # --- Django
 
 DEBUG = switch("DEBUG", True)
-SECRET_KEY = text("SECRET_KEY")
+SECRET_KEY = secret("SECRET_KEY")
 if not SECRET_KEY:
     if not DEBUG:
         raise ImproperlyConfigured("SECRET_KEY is missing: with DEBUG off, set it to a long random text.")
@@ -143,10 +188,7 @@ SESSION_COOKIE_AGE = 7 * 24 * 3600
 
 # --- Database
 
-DATABASE_URL = text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'kinoteka.sqlite3'}")
-DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
-if "ENGINE" not in DATABASES["default"]:
-    raise ImproperlyConfigured("DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME.")
+DATABASES = {"default": database(secret("DATABASE_URL", f"sqlite:///{DATA_DIR / 'kinoteka.sqlite3'}"))}
 SQLITE = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = not SQLITE
@@ -169,11 +211,19 @@ else:
 
 # --- Redis: unset, the queue, the cache and the limits live in the database
 
-REDIS_URL = text("REDIS_URL")
-REDIS_PATIENCE = {"socket_connect_timeout": 5, "socket_timeout": 10}  # seconds: a Redis that hangs is one that is away
+REDIS_URL = secret("REDIS_URL")
+REDIS_ADDRESS, REDIS_OPTIONS = "", {}
+if REDIS_URL:
+    try:
+        from redis import ConnectionPool
+    except ImportError:
+        raise ImproperlyConfigured("REDIS_URL is set, but the package redis is not installed.") from None
+    REDIS_ADDRESS, credentials = redis_door(REDIS_URL)
+    # seconds: a Redis that hangs is one that is away
+    REDIS_OPTIONS = {"socket_connect_timeout": 5, "socket_timeout": 10, "credential_provider": credentials}
 CACHES = {
     "default": (
-        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "OPTIONS": REDIS_PATIENCE}
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_ADDRESS, "OPTIONS": REDIS_OPTIONS}
         if REDIS_URL
         else {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}
     ),
@@ -199,7 +249,7 @@ Q_CLUSTER = {
     "label": _("Jobs"),
     "cache": "local",  # its statistics, written twice a second by every process, have no place in the database
     **(
-        {"redis": f"{REDIS_URL}{'&' if '?' in REDIS_URL else '?'}{urlencode(REDIS_PATIENCE)}"}
+        {"redis": {"connection_pool": ConnectionPool.from_url(REDIS_ADDRESS, **REDIS_OPTIONS)}}
         if REDIS_URL
         else {"orm": "default", "poll": 0.25}
     ),
@@ -207,13 +257,13 @@ Q_CLUSTER = {
 
 # --- Secrets at rest
 
-SESSION_ENCRYPTION_KEYS = names("SESSION_ENCRYPTION_KEYS")
+SESSION_ENCRYPTION_KEYS = [Secret(key) for key in names("SESSION_ENCRYPTION_KEYS")]
 
 # --- Telegram and TMDb, or their stand-ins
 
-TELEGRAM_BOT_TOKEN = text("TELEGRAM_BOT_TOKEN")
+TELEGRAM_BOT_TOKEN = secret("TELEGRAM_BOT_TOKEN")
 SANDBOX = switch("SANDBOX", DEBUG and not TELEGRAM_BOT_TOKEN)
-SANDBOX_TOKEN = "1000000001:SANDBOX-TOKEN-kinoteka"  # noqa: S105 of no bot
+SANDBOX_TOKEN = Secret("1000000001:SANDBOX-TOKEN-kinoteka")  # of no bot
 SANDBOX_PORT = number("SANDBOX_PORT", 8081)
 SANDBOX_URL = f"http://127.0.0.1:{SANDBOX_PORT}"
 if SANDBOX and TELEGRAM_BOT_TOKEN not in ("", SANDBOX_TOKEN):
@@ -230,11 +280,11 @@ TELEGRAM_POSTER_CHANNELS = [
 ]
 TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE = number("TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE", 20.0)
 TELEGRAM_WEBHOOK_URL = text("TELEGRAM_WEBHOOK_URL")
-TELEGRAM_WEBHOOK_SECRET = text("TELEGRAM_WEBHOOK_SECRET")
+TELEGRAM_WEBHOOK_SECRET = secret("TELEGRAM_WEBHOOK_SECRET")
 BOT_THREADS = number("BOT_THREADS", 32)
 FLOOD_UPDATES_PER_SECOND = number("FLOOD_UPDATES_PER_SECOND", 5.0)  # of a person who waits for no answer; 0: no limit
 
-TMDB_API_KEY = text("TMDB_API_KEY", "5a0db0c5000000000000000000007a57" if SANDBOX else "")
+TMDB_API_KEY = secret("TMDB_API_KEY", "5a0db0c5000000000000000000007a57" if SANDBOX else "")
 TMDB_API_URL = text("TMDB_API_URL", f"{SANDBOX_URL}/3" if SANDBOX else "https://api.themoviedb.org/3").rstrip("/")
 TMDB_IMAGE_URL = text("TMDB_IMAGE_URL", f"{SANDBOX_URL}/t/p" if SANDBOX else "https://image.tmdb.org/t/p").rstrip("/")
 TMDB_WEB_URL = text("TMDB_WEB_URL", SANDBOX_URL if SANDBOX else "https://www.themoviedb.org").rstrip("/")
@@ -247,10 +297,23 @@ SIGNS_EVERY = number("SIGNS_EVERY", 5.0)  # seconds between two writings of sign
 POSTER_DIR = Path(text("POSTER_DIR", str(DATA_DIR / "posters")))
 THUMBNAIL_DIR = Path(text("THUMBNAIL_DIR", str(DATA_DIR / "thumbnails")))  # of the admin; may be deleted at any time
 
-METRICS_TOKEN = text("METRICS_TOKEN")  # who sends it as a bearer token sees /metrics; unset: nobody
+METRICS_TOKEN = secret("METRICS_TOKEN")  # who sends it as a bearer token sees /metrics; unset: nobody
 
 # HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as the standard library reads them (a lower-case name wins).
-PROXIES = urllib.request.getproxies_environment()
+PROXIES = {name: Secret(address) for name, address in urllib.request.getproxies_environment().items()}
+
+# --- Nothing of these in any log or report
+
+logs.know(
+    [
+        *(SECRET_KEY, TELEGRAM_BOT_TOKEN, TELEGRAM_WEBHOOK_SECRET, TMDB_API_KEY, METRICS_TOKEN),
+        *SESSION_ENCRYPTION_KEYS,
+        os.environ.get("PGPASSWORD", ""),
+        *(password_in(address) for address in (REDIS_URL, *PROXIES.values())),
+    ]
+)
+DEFAULT_EXCEPTION_REPORTER = "config.reports.Reporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "config.reports.Filter"
 
 # --- Logs
 
@@ -266,14 +329,6 @@ LOGGING = {
             "()": "config.logs.JSONFormatter" if LOG_FORMAT == "json" else "config.logs.MaskedFormatter",
             "format": "{asctime} {levelname} {name}: {message}",
             "style": "{",
-            "secrets": [
-                TMDB_API_KEY,
-                TELEGRAM_BOT_TOKEN,
-                TELEGRAM_WEBHOOK_SECRET,
-                METRICS_TOKEN,
-                SECRET_KEY,
-                *SESSION_ENCRYPTION_KEYS,
-            ],
         }
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
@@ -282,7 +337,9 @@ LOGGING = {
         "django": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False},
         "django-q": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False},
         "django.db.backends": {"level": "INFO"},  # what people write stands in the statements
+        "django.template": {"level": "INFO"},  # whole contexts
         "gunicorn.access": {"level": "WARNING"},
+        "django.server": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False},
         "TeleBot": {"handlers": ["console"], "level": "WARNING", "propagate": False},
         "urllib3": {"level": "WARNING"},
     },

@@ -20,11 +20,16 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from urllib3.util import Timeout
 
 from config import signs
-from config.http import TooLong, TooMuch, http_session, read_bounded
+from config.http import TooLong, TooMuch, http_session, read_bounded, read_raw, within
+from config.secret import Secret
 
 log = logging.getLogger(__name__)
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
+
+LARGEST_ANSWER = 4 * 2**20  # bytes; a hundred updates, each with the longest text and another in reply, have half of it
+FILE_SECONDS = 90  # that the download of a file may take
+LONGEST_TEXT = 1000  # bytes of an answer that are shown where it cannot be read
 
 # How many seconds of 429 a call waits out by itself before its caller is told.
 _patience = ContextVar("patience", default=20.0)
@@ -110,7 +115,7 @@ class Reply:
 
     @property
     def text(self):
-        return self.content.decode("utf-8", "replace")
+        return self.content[:LONGEST_TEXT].decode("utf-8", "replace")  # for messages of errors
 
     def json(self):
         return json.loads(self.content)
@@ -139,19 +144,20 @@ def send(method, url, params=None, files=None, timeout=None, proxies=None):
     while True:
         if name != "getUpdates":
             signs.count("telegram.requests")
+        trouble = None
         try:
             answer = _post(url, params, files, timeout or (5, 30))
         except (requests.ConnectTimeout, ConnectTimeoutError):
-            raise TelegramUnavailable(name, "no connection", sent=False) from None
+            trouble = TelegramUnavailable(name, "no connection", sent=False)
         except NewConnectionError:
-            raise TelegramUnavailable(name, "connection refused", sent=False) from None
+            trouble = TelegramUnavailable(name, "connection refused", sent=False)
         except (requests.ConnectionError, ProtocolError, ProxyError) as error:
             refused = "NewConnectionError" in repr(error)
-            raise TelegramUnavailable(
-                name, "connection refused" if refused else "connection lost", not refused
-            ) from None
-        except (requests.RequestException, HTTPError) as error:
-            raise TelegramUnavailable(name, type(error).__name__) from None
+            trouble = TelegramUnavailable(name, "connection refused" if refused else "connection lost", not refused)
+        except (requests.RequestException, HTTPError, TooMuch) as error:
+            trouble = TelegramUnavailable(name, type(error).__name__)
+        if trouble:
+            raise trouble  # out here, where the original, which names the address, is no part of it
         log.debug("Telegram: %s: %s", name, answer.status_code)
         if answer.status_code == 400 and params and (moved := new_chat_of(answer.content)):
             if str(params.get("chat_id")) == str(moved):
@@ -180,32 +186,45 @@ def download(file_id, most):
         raise TelegramUnavailable("file", "an odd path")
     url = apihelper.FILE_URL.format(settings.TELEGRAM_BOT_TOKEN, path)
     try:
-        with _session().get(url, timeout=(5, 30), stream=True, allow_redirects=False) as answer:
-            if answer.status_code != 200:
-                raise TelegramUnavailable("file", str(answer.status_code))
-            return read_bounded(answer, most, seconds=60)
+        with within(FILE_SECONDS), _session().get(url, timeout=(5, 30), stream=True, allow_redirects=False) as answer:
+            if answer.status_code == 200:
+                return read_bounded(answer, most, FILE_SECONDS)
+            trouble = TelegramUnavailable("file", str(answer.status_code))
     except requests.RequestException as error:
-        raise TelegramUnavailable("file", type(error).__name__) from None
+        trouble = TelegramUnavailable("file", type(error).__name__)
     except TooLong:
         raise
     except TooMuch as error:
-        raise TelegramUnavailable("file", str(error)) from None
+        trouble = TelegramUnavailable("file", str(error))
+    raise trouble
 
 
 def _post(url, params, files, timeout):
-    """One POST; without files past requests, straight to its pool of connections: half of what a card took was this."""
+    """The Reply to one POST, in bounded time and size. Raises errors of requests and urllib3, TooMuch.
+
+    Without files it goes past requests, straight to its pool of connections: half of what a card took was this.
+    """
+    connect, read = timeout
     form = {key: _field(value) for key, value in (params or {}).items() if value is not None}
+    with within(connect + 2 * read):
+        answer = _begin_post(url, form, files, timeout)
+        try:
+            return Reply(answer.status, read_raw(answer, LARGEST_ANSWER, read))
+        finally:
+            answer.release_conn()
+
+
+def _begin_post(url, form, files, timeout):
+    """urllib3's answer, its body not yet read."""
     if files:
-        answer = _session().post(url, data=form, files=files, timeout=timeout, allow_redirects=False)
-        return Reply(answer.status_code, answer.content)
+        options = {"timeout": timeout, "allow_redirects": False, "stream": True}
+        return _session().post(url, data=form, files=files, **options).raw
     scheme, _empty, host, path = url.split("/", 3)
     pool = _pool(f"{scheme}//{host}")
     target = url if pool.proxy and scheme == "http:" else f"/{path}"
     body = "&".join(f"{key}={_escaped(str(value))}" for key, value in form.items())
-    seconds = Timeout(*timeout) if isinstance(timeout, tuple) else Timeout(timeout, timeout)
-    options = {"retries": False, "redirect": False, "assert_same_host": False, "timeout": seconds}
-    answer = pool.urlopen("POST", target, body, FORM, **options)
-    return Reply(answer.status, answer.data)
+    options = {"retries": False, "redirect": False, "assert_same_host": False, "timeout": Timeout(*timeout)}
+    return pool.urlopen("POST", target, body, FORM, **options, preload_content=False)
 
 
 @cache
@@ -247,7 +266,7 @@ def retry_after(body):
     """The seconds that a 429 asks for; 5 where it does not say."""
     try:
         return max(1, int(json.loads(body)["parameters"]["retry_after"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return 5
 
 
@@ -255,12 +274,13 @@ def new_chat_of(body):
     """The id of the supergroup that a group has become, where a refusal says so (ResponseParameters); else None."""
     try:
         return json.loads(body)["parameters"]["migrate_to_chat_id"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
 def install():
     """Have pyTelegramBotAPI call Telegram through this module."""
     apihelper.CUSTOM_REQUEST_SENDER = send
-    apihelper.API_URL = settings.TELEGRAM_API_URL + "/bot{0}/{1}"
-    apihelper.FILE_URL = settings.TELEGRAM_API_URL + "/file/bot{0}/{1}"
+    # what these make is an address with the token in it
+    apihelper.API_URL = Secret(settings.TELEGRAM_API_URL + "/bot{0}/{1}")
+    apihelper.FILE_URL = Secret(settings.TELEGRAM_API_URL + "/file/bot{0}/{1}")

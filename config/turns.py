@@ -130,7 +130,7 @@ redis.call('SET', KEYS[1], string.format('%.6f', math.max(at, now + ARGV[1])), '
 def redis_client():
     import redis  # an extra: installed where REDIS_URL is set
 
-    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10, health_check_interval=30)
+    return redis.Redis.from_url(settings.REDIS_ADDRESS, **settings.REDIS_OPTIONS, health_check_interval=30)
 
 
 @cache

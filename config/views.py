@@ -17,12 +17,17 @@ log = logging.getLogger(__name__)
 LONGEST_UPDATE = 2**20  # bytes; Telegram's are a few thousand
 
 
+def proves(request, header, secret, scheme=""):
+    """Whether the request carries this secret in the header; none set: no."""
+    given = request.headers.get(header, "")
+    return bool(secret) and hmac.compare_digest(given.encode(), f"{scheme}{secret}".encode())
+
+
 @csrf_exempt
 @require_POST
 def telegram_webhook(request):
     """Take an update from Telegram. 200 whatever becomes of it, or it comes again; 503 where it could not be kept."""
-    secret, given = settings.TELEGRAM_WEBHOOK_SECRET, request.headers.get("X-Telegram-Bot-Api-Secret-Token", "")
-    if not secret or not hmac.compare_digest(given.encode(), secret.encode()):
+    if not proves(request, "X-Telegram-Bot-Api-Secret-Token", settings.TELEGRAM_WEBHOOK_SECRET):
         return HttpResponseForbidden("Not Telegram.", content_type="text/plain")
     if int(request.META.get("CONTENT_LENGTH") or 0) > LONGEST_UPDATE:
         log.warning("an update of %s bytes is left unread", request.META["CONTENT_LENGTH"])
@@ -62,7 +67,6 @@ def metrics(request):
     """All counts and states in Prometheus' format, for who has METRICS_TOKEN."""
     if not settings.METRICS_TOKEN:
         return HttpResponse("METRICS_TOKEN is not set.\n", status=404, content_type="text/plain")
-    given = request.headers.get("Authorization", "")
-    if not hmac.compare_digest(given.encode(), f"Bearer {settings.METRICS_TOKEN}".encode()):
+    if not proves(request, "Authorization", settings.METRICS_TOKEN, scheme="Bearer "):
         return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
     return HttpResponse(health.metrics(), content_type=health.METRICS_TYPE)

@@ -27,7 +27,7 @@ from movies.cards import caption, excuse, is_wrong_file, name, rates_by_reply, s
 from movies.catalogue import Ask, find_movies, get_movie, similar_movies, with_details
 from movies.lists import film_list, page_of
 from movies.models import Movie
-from movies.tmdb import NotFound, TMDbError
+from movies.tmdb import IMAGE_PATH, NotFound, TMDbError
 
 INLINE_PAGE = 20  # results at a time; Telegram takes 50
 SAME_ANSWER_FOR = 60  # seconds for which Telegram may give the same person the same results without us
@@ -278,6 +278,6 @@ def inline_result(movie, photo=""):
     )
     if movie.vote_count:
         article.description = f"⭐ {movie.vote_average:.1f}"
-    if movie.poster_path:
+    if IMAGE_PATH.fullmatch(movie.poster_path):
         article.thumbnail_url = f"{settings.TMDB_IMAGE_URL}/w92{movie.poster_path}"
     return article

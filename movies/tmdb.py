@@ -16,13 +16,14 @@ import requests
 from django.conf import settings
 
 from config import signs
-from config.http import TooLong, TooMuch, http_session, read_bounded
+from config.http import TooLong, TooMuch, http_session, read_bounded, within
+from config.secret import Secret
 from config.turns import pause, wait_for_turn
 
 log = logging.getLogger(__name__)
 
 CONNECTIONS = 20  # the most TMDb takes from one address
-LARGEST_JSON = 8 * 2**20  # bytes; the longest recorded answers have some 40 KB
+LARGEST_JSON = 2 * 2**20  # bytes; the longest recorded answers have some 40 KB, and lists of nothing grow twentyfold
 LARGEST_IMAGE = 20 * 2**20  # bytes; a w500 poster has some 50 KB
 LONGEST_WAIT = 60  # seconds that a Retry-After may ask for
 IMAGE_PATH = re.compile(r"/[A-Za-z0-9_-][A-Za-z0-9._-]{0,100}\.(?:jpe?g|png|webp)", re.IGNORECASE)
@@ -187,7 +188,7 @@ class TMDb:
         headers = {"Accept": "application/json"}
         params = {name: value for name, value in params.items() if value is not None}
         if settings.TMDB_API_KEY.startswith("eyJ"):
-            headers["Authorization"] = f"Bearer {settings.TMDB_API_KEY}"
+            headers["Authorization"] = Secret(f"Bearer {settings.TMDB_API_KEY}")
         else:
             params["api_key"] = settings.TMDB_API_KEY
         status, content, wait = self._exchange(
@@ -221,22 +222,26 @@ class TMDb:
     def _exchange(self, http, method, url, path, most, **request):
         """(status, body, seconds of Retry-After or None); the whole exchange takes a bounded time and size."""
         signs.count("tmdb.requests" if http is api_session() else "tmdb.images")
+        seconds = self.timeout[1] * 1.5
         try:
-            with http.request(
-                method, url, timeout=self.timeout, stream=True, allow_redirects=False, **request
-            ) as response:
+            with (
+                within(sum(self.timeout) + seconds),
+                http.request(
+                    method, url, timeout=self.timeout, stream=True, allow_redirects=False, **request
+                ) as response,
+            ):
                 if response.status_code == 429:
                     signs.count("tmdb.429")
-                content = read_bounded(response, most, seconds=self.timeout[1] * 1.5)
+                content = read_bounded(response, most, seconds)
                 log.debug("TMDb: %s %s: %s", method, path, response.status_code)
                 return response.status_code, content, response.headers.get("Retry-After")
         except TooLong as error:
-            raise Oversized(f"{path}: {error}") from None
+            trouble = Oversized(f"{path}: {error}")
         except TooMuch as error:
-            raise Unavailable(f"{path}: {error}") from None
+            trouble = Unavailable(f"{path}: {error}")
         except (requests.RequestException, OSError, ValueError) as error:
-            # the original names the whole address, and the key with it
-            raise Unavailable(f"{path}: {type(error).__name__}") from None
+            trouble = Unavailable(f"{path}: {type(error).__name__}")
+        raise trouble  # out here, where the original, which names the whole address and the key, is no part of it
 
     def _error(self, status, data, path, wait, with_session):
         code = data.get("status_code")
@@ -264,11 +269,11 @@ class TMDb:
 
 
 def _said(reply, name, pattern):
-    """A text of a reply that looks as it should. Raises Unavailable, whose text does not hold it."""
+    """A secret in a reply that looks as it should. Raises Unavailable, whose text does not hold it."""
     value = reply.get(name)
     if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII):
         raise Unavailable(f"no {name} in the answer")
-    return value
+    return Secret(value)
 
 
 def seconds_until(retry_after):

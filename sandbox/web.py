@@ -141,6 +141,12 @@ class Faults:
         return None
 
 
+def is_loopback(host):
+    """Whether a Host header names this machine: another name is a page elsewhere that has itself resolved to us."""
+    name = urlsplit(f"//{host}").hostname or ""
+    return name in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", name) is not None
+
+
 class Server:
     """Serve `handle(request) -> Response` on 127.0.0.1 in threads; port 0 takes a free one."""
 
@@ -158,6 +164,9 @@ class Server:
                 query = {k: v[-1] for k, v in parse_qs(parts.query, keep_blank_values=True).items()}
                 headers = {k.lower(): v for k, v in self.headers.items()}
                 body = self.rfile.read(int(headers.get("content-length") or 0))
+                if not is_loopback(headers.get("host", "127.0.0.1")):
+                    self.send_error(421, "The stand-ins are for this machine alone")
+                    return
                 request = Request(self.command, parts.path, query, headers, body)
                 fault = outer.faults.take(request)
                 if fault and fault.delay:

@@ -75,6 +75,7 @@ def environment(sandbox, tmp_path, transactional_db):
         "DEBUG": "1",
         "SECRET_KEY": django_settings.SECRET_KEY,
         "DATABASE_URL": url,
+        "PGPASSWORD": os.environ.get("PGPASSWORD", ""),
         "REDIS_URL": django_settings.REDIS_URL,
         "TELEGRAM_BOT_TOKEN": sandbox.telegram_token,
         "TELEGRAM_API_URL": sandbox.telegram_api_url,

@@ -33,6 +33,7 @@ from config.bot import (
     take_away,
 )
 from config.jobs import async_task
+from config.secret import Secret
 from movies.cards import excuse, send_card
 from movies.catalogue import get_movie, with_details
 from movies.tmdb import NotApproved, TMDb, TMDbError, TokenSpent, Unavailable
@@ -114,7 +115,7 @@ def connect(message):
 @button("approved")
 def approved(query):
     """The person says that they let us in at TMDb."""
-    token = query.data.partition(":")[2]
+    token = Secret(query.data.partition(":")[2])
     user = User.objects.met(query.from_user)
     if token not in remembered_tokens(user):
         if user.connected:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import time
+from contextlib import suppress
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from config.fields import PlainTextField
+from config.secret import Secret
 
 
 class SyncStatus(models.IntegerChoices):
@@ -62,10 +64,9 @@ def encrypted(secret):
 
 def decrypted(stored):
     """A stored session in clear. Raises SessionUnreadable; never show or log it."""
-    try:
-        return session_cipher().decrypt(stored.encode()).decode()
-    except InvalidToken:
-        raise SessionUnreadable from None
+    with suppress(InvalidToken):
+        return Secret(session_cipher().decrypt(stored.encode()).decode())
+    raise SessionUnreadable
 
 
 class UserQuerySet(models.QuerySet):

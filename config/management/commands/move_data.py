@@ -68,8 +68,13 @@ class Command(BaseCommand):
         try:
             with warnings.catch_warnings(action="ignore"):  # of an unknown scheme; we say that ourselves
                 config = environ.Env.db_url_config(url)
-        except ValueError as error:
-            raise CommandError(f"This is no address of a database: {error}") from None
+        except ValueError:
+            raise CommandError(f"The {side} is no address of a database.") from None
+        if config.get("PASSWORD"):
+            raise CommandError(
+                "Whoever lists the processes of this machine reads a password in an address: leave it out, and set "
+                "PGPASSWORD to it."
+            )
         if not config.get("ENGINE", "").endswith(vendor.replace("sqlite", "sqlite3")):
             raise CommandError(f"The {side} must be {'SQLite' if vendor == 'sqlite' else 'PostgreSQL'}.")
         if vendor == "sqlite" and not Path(config["NAME"]).is_file():

@@ -136,7 +136,8 @@ class Command(BaseCommand):
             path.write_text(password)
         admin = users.filter(username="admin").first()
         if admin and path.exists() and admin.check_password(password := path.read_text()):
-            return f"admin / {password}"
+            # with DEBUG off what is printed here may end in a log that others read
+            return f"admin / {password}" if settings.DEBUG else f"admin, with the password in {path}"
         return "log in as the administrator you made (manage.py changepassword NAME sets a new password)"
 
     def supervise(self, children, stop):
