@@ -175,6 +175,12 @@ def test_the_front_page_shows_every_panel_and_each_figure_leads_somewhere(operat
 # --- People
 
 
+def test_a_list_says_how_long_it_is_in_words_that_fit_every_number(operator, anna):
+    User.objects.create(pk=502)
+    operator.cookies["django_language"] = "ru"
+    assert "Всего: 2" in " ".join(operator.get(PEOPLE).text.split())
+
+
 def test_people_are_filtered_by_the_age_of_their_import(operator, anna):
     now = int(time.time())
     User.objects.create(pk=502, last_sync_at=now - 3600, sync_status=SyncStatus.IMPORTED)
