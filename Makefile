@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 HOW ?= -n 3 --dist worksteal  # or: make test HOW="-x tests/test_rate.py"
 CATALOGUE := config/locale/ru/LC_MESSAGES/django.po
 
-.PHONY: help install run test test-services test-browser lint types lock messages soak bench fuzz clean
+.PHONY: help install peers run test test-services test-browser lint types lock messages soak bench fuzz clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -34,6 +34,13 @@ test-browser: install  ## the chat page and the admin in the system's Chromium; 
 soak: install  ## everything under load while processes are killed and services fail (MINUTES=10 SEED=… UPDATES_BY=polling)
 	$(PY) -m tests.soak
 
+peers: .venv-peers/.installed  ## .venv-peers with lenskit, beside which `make bench` measures ours (some 3 GB)
+
+.venv-peers/.installed: requirements-peers.lock
+	$(PYTHON) -m venv --clear .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-peers.lock
+	@touch $@
+
 bench: install  ## every figure the documents name, measured side by side in one run
 	for bench in tests/bench/bench_*.py; do $(PY) -m $$(echo $${bench%.py} | tr / .) || exit 1; done
 
@@ -52,6 +59,8 @@ lock:  ## requirements.lock anew from pyproject.toml (needs uv)
 	  --no-emit-index-url --no-header --quiet --upgrade pyproject.toml -o requirements.lock
 	uv pip compile --universal --generate-hashes --extra postgres --extra redis --python-version 3.11 \
 	  --no-emit-index-url --no-header --quiet -c requirements.lock pyproject.toml -o requirements-server.lock
+	uv pip compile --universal --generate-hashes --group peers --python-version 3.11 \
+	  --no-emit-index-url --no-header --quiet --upgrade -o requirements-peers.lock
 
 messages: install  ## new texts from the code into the catalogue, and the catalogue as the bot reads it (needs gettext)
 	$(PY) manage.py makemessages -l ru --no-location --no-obsolete -i .venv -i sandbox -i data -i tests

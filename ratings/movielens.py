@@ -19,6 +19,12 @@ LONGEST_LINKS = 64 * 2**20  # characters; the largest archive's have 2 MB
 RATINGS = np.dtype([("user", np.int64), ("movie", np.int64), ("rating", np.float32), ("time", np.float64)])
 
 
+OLD = (
+    "ratings.dat: an archive without TMDb ids, as ml-1m and ml-10m are. Take one with ratings.csv and links.csv: "
+    "ml-latest-small, ml-latest, ml-20m, ml-25m or ml-32m"
+)
+
+
 class ArchiveError(Exception):
     """This is no MovieLens archive, or a broken one; the text says where."""
 
@@ -122,10 +128,14 @@ class Archive:
             with zipfile.ZipFile(self.path) as archive:
                 member = next((one for one in archive.namelist() if one.rpartition("/")[2] == name), None)
                 if member is None:
+                    if any(one.rpartition("/")[2] == "ratings.dat" for one in archive.namelist()):
+                        raise ArchiveError(OLD)
                     raise ArchiveError(f"{self.path.name} holds no {name}")
                 with archive.open(member) as raw, io.TextIOWrapper(raw, "utf-8", newline="") as file:
                     yield file
         except FileNotFoundError as error:
+            if (self.path / "ratings.dat").exists():
+                raise ArchiveError(OLD) from None
             raise ArchiveError(f"{error.filename}: no such file") from None
         except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
             raise ArchiveError(f"{self.path.name}: {error or 'broken'}") from None

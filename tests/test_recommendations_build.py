@@ -441,6 +441,28 @@ def test_a_broken_or_missing_archive_is_refused_in_words(tmp_path):
         Archive(tmp_path)
 
 
+def test_an_archive_of_the_old_kind_is_told_from_one_that_is_none(tmp_path):
+    (tmp_path / "ratings.dat").write_text("1::1193::5::978300760\n")
+    with zipfile.ZipFile(tmp_path / "ml-1m.zip", "w") as file:
+        file.write(tmp_path / "ratings.dat", "ml-1m/ratings.dat")
+    for path in (tmp_path, tmp_path / "ml-1m.zip"):
+        with pytest.raises(ArchiveError, match="without TMDb ids, as ml-1m"):
+            Archive(path)
+
+
+def test_a_film_that_everybody_has_rated_and_a_person_who_has_rated_everything_are_no_obstacle():
+    rated = people(40, films=60)
+    for person, mine in rated.items():
+        mine[500] = 1 + person % 10
+    rated[1] = dict.fromkeys([*range(1, 61), 500], 8)
+    save(rated)
+    build()
+    assert all(abs(weight) < 2 for _build, _film, _other, weight, _place in rows())
+    for person in (1, 2):
+        assert not set(recommend.ranked(recommend.Viewer.of(person), 10)) & set(rated[person])
+    assert len(recommend.recommend(2)[0]) == 10
+
+
 def test_ratings_of_unknown_films_are_left_out_and_counted(tmp_path, capsys):
     folder = movielens(tmp_path)
     with open(folder / "ratings.csv", "a") as file:

@@ -5,13 +5,15 @@
 Quality, with --movielens (a folder with ratings.csv; none is in this repository): NDCG@10 of ours and of popularity on
 the same splits, through `evaluate_recommendations`. A person's last 20% of at least 20 ratings are hidden; temporal:
 everybody's; fold-in: a fifth of the people, whom the build does not know, five times over. A hidden film counts as
-found where its rating is no lower than the mean of those that were not hidden. implicit's ALS stands beside them where
-that package is installed.
+found where its rating is no lower than the mean of those that were not hidden. implicit's ALS and, after
+`make peers`, lenskit's SLIM stand beside them.
 
 First day, with --movielens: NDCG@10 (fold-in) by how many people the bot knows, alone and beside an archive of half of
 the people; the strangers are in neither.
 
-Latency: the whole recommend(), reasons and all, for people with 0, 20, 200 and 2,000 ratings. Build: time and memory of
+Latency: the whole recommend(), reasons and all, for people with 0, 20, 200, 2,000 and 8,000 ratings,
+beside that of SELECT 1, and what processors worked for it, ours and the server's (where its /proc can be read): on a
+machine with other work, the figure that means something. Build: time and memory of
 the process, synthetic ratings. Each part has a database and a process of its own.
 """
 
@@ -25,6 +27,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean, median, quantiles, stdev
@@ -32,7 +35,8 @@ from statistics import fmean, median, quantiles, stdev
 ROOT = Path(__file__).resolve().parent.parent.parent
 SIZES = [(100_000, 5_000), (1_000_000, 10_000), (10_000_000, 20_000)]  # ratings, films
 PEOPLE = [0, 1, 5, 25, 100, 488]  # of the bot, in the learning curve
-PROFILES = [0, 20, 200, 2_000]
+PROFILES = [0, 20, 200, 2_000, 8_000]
+PEERS = ROOT / ".venv-peers/bin/python"
 TIMES = 60  # lists asked for in each case
 HEADER = ["user", "item", "rating", "rated_at"]
 
@@ -113,7 +117,11 @@ def people_of(archive):
 def quality(rated, scratch):
     methods = {"ours": ours, "popularity": popularity}
     if find_spec("implicit"):
-        methods["implicit's ALS"] = als
+        methods["implicit's ALS"] = partial(peer, "als", sys.executable)
+    if PEERS.exists():
+        methods["lenskit's SLIM"] = partial(peer, "slim", str(PEERS))
+    else:
+        print("lenskit: not measured; `make peers` installs it, some 3 GB, beside .venv")
     found = {(name, protocol): [] for name in methods for protocol in ("temporal", "fold-in")}
     eligible = sorted(user for user, mine in rated.items() if len(mine) >= 20)
     for protocol, strangers in [("temporal", set()), *(("fold-in", set(eligible[fold::5])) for fold in range(5))]:
@@ -182,28 +190,13 @@ def popularity(scratch, train, profiles, strangers):
     return {user: [film for film in best if film not in seen[user]][:10] for user in profiles}
 
 
-def als(scratch, train, profiles, strangers):
-    import numpy as np
-    from implicit.als import AlternatingLeastSquares
-    from scipy.sparse import csr_matrix
-
-    films = sorted({film for mine in train.values() for _at, film, _rating in mine})
-    column = {film: number for number, film in enumerate(films)}
-
-    def matrix(people):
-        cells = []
-        for row, mine in enumerate(people.values()):
-            mean = fmean(rating for _at, _film, rating in mine)
-            cells += [(row, column[f], max(0.05, 1 + 0.3 * (r - mean))) for _at, f, r in mine if f in column]
-        rows, columns, values = zip(*cells, strict=True)
-        return csr_matrix((np.array(values, np.float32), (rows, columns)), shape=(len(people), len(films)))
-
-    # the best of eight settings on a split of the training part, with our weights of ratings as confidence
-    model = AlternatingLeastSquares(factors=32, regularization=20, alpha=2, iterations=12, random_state=1)
-    model.fit(matrix(train), show_progress=False)
-    mine = matrix(profiles)
-    items, _scores = model.recommend(np.arange(len(profiles)), mine, N=10, recalculate_user=True)
-    return {user: [films[item] for item in row] for user, row in zip(profiles, items.tolist(), strict=True)}
+def peer(method, python, scratch, train, profiles, strangers):
+    """The lists of a library (tests.bench.peers), run by the interpreter for which it is installed."""
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        write(f"{folder}/train.csv", train)
+        write(f"{folder}/profiles.csv", profiles)
+        subprocess.run([python, "-m", "tests.bench.peers", method, folder], cwd=ROOT, check=True, capture_output=True)
+        return lists_of(f"{folder}/recs.csv")
 
 
 # --- The first day
@@ -353,10 +346,11 @@ def latencies():
 
     dice = random.Random(1)
     films = list(Movie.objects.values_list("pk", flat=True))
+    yield "SELECT 1: " + figures(*zip(*(measured(select_one) for _n in range(3 * TIMES)), strict=True))
     for size in PROFILES:
         took = []
         for number in range(TIMES):
-            user = User.objects.create(pk=10_000_000 + size * 1000 + number)
+            user = User.objects.create(pk=10_000_000_000 + size * 1000 + number)
             Rating.objects.bulk_create(
                 [
                     Rating(user=user, movie_id=film, normalized_rating=dice.randint(2, 20) / 2, rated_at=at)
@@ -364,14 +358,45 @@ def latencies():
                 ],
                 batch_size=500,
             )
-            began = time.perf_counter(), time.process_time()
-            recommend(user.pk)
-            took.append(((time.perf_counter() - began[0]) * 1000, (time.process_time() - began[1]) * 1000))
-        wall, own = zip(*took[5:], strict=True)
-        yield (
-            f"{size:>5} ratings: {median(wall):5.1f} ms, p95 {quantiles(wall, n=20)[-1]:5.1f} ms"
-            f" (of the processor's time {median(own):.1f} ms, p95 {quantiles(own, n=20)[-1]:.1f} ms)"
-        )
+            took.append(measured(lambda: recommend(user.pk)))  # noqa: B023  called at once
+        yield f"{size:>5} ratings: " + figures(*zip(*took[5:], strict=True))
+
+
+def select_one():
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        cursor.fetchall()
+
+
+def measured(call):
+    """Milliseconds on the wall, and of processors, of ours and of the server's process together."""
+    began = time.perf_counter(), time.process_time() + server_time()
+    call()
+    ended = time.perf_counter(), time.process_time() + server_time()
+    return [(end - begin) * 1000 for begin, end in zip(began, ended, strict=True)]
+
+
+def server_time():
+    """Seconds that processors have worked for our connection's process at the server; 0 where that cannot be seen."""
+    from django.db import connection
+
+    if connection.vendor != "postgresql":
+        return 0.0
+    connection.ensure_connection()
+    try:
+        text = Path(f"/proc/{connection.connection.info.backend_pid}/schedstat").read_text()
+    except OSError:
+        return 0.0
+    return int(text.split()[0]) / 1e9
+
+
+def figures(wall, work):
+    return (
+        f"{median(wall):5.1f} ms, p95 {quantiles(wall, n=20)[-1]:5.1f} ms"
+        f" (processors {median(work):.1f} ms, p95 {quantiles(work, n=20)[-1]:.1f} ms)"
+    )
 
 
 if __name__ == "__main__":
