@@ -277,6 +277,7 @@ GONE = (
     "message to edit not found",
     "message can't be edited",
     "message_id_invalid",
+    "message identifier is not specified",
     "message to be replied not found",
     "user is deactivated",
     "peer_id_invalid",

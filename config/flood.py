@@ -66,6 +66,11 @@ def stock():
     return int(STOCK * settings.FLOOD_UPDATES_PER_SECOND)
 
 
+def is_any():
+    """Whether anybody has been near a flood in this process: else nobody need be looked for."""
+    return bool(_senders)
+
+
 def is_on(data):
     """Whether the sender of a raw update floods this process: then it is to be declined. Costs no query."""
     rate, person = settings.FLOOD_UPDATES_PER_SECOND, person_of(data)

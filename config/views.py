@@ -17,9 +17,8 @@ log = logging.getLogger(__name__)
 LONGEST_UPDATE = 2**20  # bytes; Telegram's are a few thousand
 
 
-def proves(request, header, secret, scheme=""):
-    """Whether the request carries this secret in the header; none set: no."""
-    given = request.headers.get(header, "")
+def proves(given, secret, scheme=""):
+    """Whether what a request's header says is this secret; none set: no."""
     return bool(secret) and hmac.compare_digest(given.encode(), f"{scheme}{secret}".encode())
 
 
@@ -27,26 +26,38 @@ def proves(request, header, secret, scheme=""):
 @require_POST
 def telegram_webhook(request):
     """Take an update from Telegram. 200 whatever becomes of it, or it comes again; 503 where it could not be kept."""
-    if not proves(request, "X-Telegram-Bot-Api-Secret-Token", settings.TELEGRAM_WEBHOOK_SECRET):
+    if not is_telegram(request.headers.get("X-Telegram-Bot-Api-Secret-Token", "")):
         return HttpResponseForbidden("Not Telegram.", content_type="text/plain")
     if int(request.META.get("CONTENT_LENGTH") or 0) > LONGEST_UPDATE:
         log.warning("an update of %s bytes is left unread", request.META["CONTENT_LENGTH"])
         return HttpResponse()
-    try:
-        body = request.body.decode()
-        update = json.loads(body)
-    except (ValueError, RecursionError):  # the latter: brackets a hundred thousand deep
-        update = None
-    if not isinstance(update, dict) or type(update.get("update_id")) is not int or not 0 <= update["update_id"] < 2**63:
+    update = update_in(request.body)
+    if update is None:
         log.warning("what came by webhook is no update")
         return HttpResponse()
     try:
-        reply = webhook.decline(update) if flood.is_on(update) else webhook.receive(update, body)
+        reply = webhook.decline(update) if flood.is_on(update) else webhook.receive(update, request.body.decode())
     except DatabaseError:
         log.exception("update %s cannot be kept now; Telegram will send it again", update["update_id"])
         return HttpResponse(status=503)
     signs.beat("bot", signs.HOST, "answers Telegram's webhook")
     return HttpResponse(reply, content_type="application/json" if reply else "text/plain")
+
+
+def is_telegram(given):
+    """Whether who sends this secret is Telegram."""
+    return proves(given, settings.TELEGRAM_WEBHOOK_SECRET)
+
+
+def update_in(body):
+    """The raw update in the body of a delivery; None where there is none."""
+    try:
+        update = json.loads(body.decode())
+    except (ValueError, RecursionError):  # the latter: brackets a hundred thousand deep
+        return None
+    if not isinstance(update, dict) or type(update.get("update_id")) is not int:
+        return None
+    return update if 0 <= update["update_id"] < 2**63 else None
 
 
 @require_safe
@@ -67,6 +78,6 @@ def metrics(request):
     """All counts and states in Prometheus' format, for who has METRICS_TOKEN."""
     if not settings.METRICS_TOKEN:
         return HttpResponse("METRICS_TOKEN is not set.\n", status=404, content_type="text/plain")
-    if not proves(request, "Authorization", settings.METRICS_TOKEN, scheme="Bearer "):
+    if not proves(request.headers.get("Authorization", ""), settings.METRICS_TOKEN, scheme="Bearer "):
         return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
     return HttpResponse(health.metrics(), content_type=health.METRICS_TYPE)

@@ -1,12 +1,13 @@
 """One person who sends without waiting for answers: told once, held back, and nobody else notices."""
 
+import io
 import json
 import threading
 import time
 
 import pytest
 
-from config import flood, polling
+from config import flood, polling, wsgi
 from config.models import Update
 from config.polling import Inbox
 from tests.conftest import wait_until
@@ -262,6 +263,32 @@ def test_a_declined_tap_says_so_and_a_declined_query_is_answered_with_nothing(fl
     assert post(message(4, "/help")) is None, "a flood is told of where it begins, not at each message"
     assert not Update.objects.exists(), "what is declined costs no query"
     assert [call.method for call in sandbox.telegram.calls] == []
+
+
+def test_a_web_server_declines_a_flood_before_django_sees_it_and_lets_all_else_through(flooding, settings, monkeypatch):
+    """The same answers, whichever of the two gives them; only the right secret lets anybody skip anything."""
+    settings.TELEGRAM_WEBHOOK_SECRET = SECRET
+    seen = []
+    monkeypatch.setattr(wsgi, "django", lambda environ, start: seen.append(environ["wsgi.input"].read()) or [b"django"])
+
+    def ask(update, secret=SECRET, path="/telegram/webhook/", length=None):
+        body = update if isinstance(update, bytes) else json.dumps(update).encode()
+        environ = {"PATH_INFO": path, "REQUEST_METHOD": "POST", "wsgi.input": io.BytesIO(body)}
+        environ |= {"HTTP_X_TELEGRAM_BOT_API_SECRET_TOKEN": secret, "CONTENT_LENGTH": length or str(len(body))}
+        return b"".join(wsgi.application(environ, lambda status, headers: None))
+
+    assert b"answerInlineQuery" in ask(asked_inline(3, flooding))
+    assert ask(message(4, "/help")) == b""
+    assert seen == []
+    for through in (
+        (message(5, "/help", chat=502),),
+        (message(6, "/help"), "wrong"),
+        (message(7, "/help"), SECRET, "/admin/"),
+        (message(8, "/help"), SECRET, "/telegram/webhook/", "x"),
+        (b"no JSON",),
+    ):
+        assert ask(*through) == b"django"
+    assert json.loads(seen[0]) == message(5, "/help", chat=502), "what was read is handed on"
 
 
 def test_by_polling_no_more_than_a_tap_a_second_is_answered(flooding, clock, sandbox, handle):

@@ -30,7 +30,7 @@ def main(minutes, *targets):
                 text=True,
             )  # fmt: skip
             if run.returncode:
-                print(run.stdout[-8000:], run.stderr[-2000:], f"{target}: seed {seed}", sep="\n")
+                print(run.stdout[:3000], run.stdout[-6000:], run.stderr[-2000:], f"{target}: seed {seed}", sep="\n")
                 return 1
             rounds += 1
         print(f"{target}: {rounds} rounds of {ROUND} examples a test in {minutes} minutes, nothing found", flush=True)
