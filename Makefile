@@ -47,9 +47,10 @@ bench: install  ## every figure the documents name, measured side by side in one
 fuzz: install  ## hostile updates, answers, images and files for MINUTES (10) a target; the suite tries a few
 	DATABASE_URL= REDIS_URL= $(PY) -m tests.fuzz $(or $(MINUTES),10)
 
-lint: install  ## ruff: style and errors
+lint: install  ## ruff: style and errors; bandit: what an attacker would look for
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m bandit --quiet -c pyproject.toml -r config movies posters ratings users sandbox manage.py gunicorn.conf.py
 
 types: install  ## mypy
 	$(PY) -m mypy .
