@@ -9,6 +9,7 @@ from django.core.cache import cache
 from prometheus_client.parser import text_string_to_metric_families
 
 from config import signs
+from config.middleware import viewers_time_zone
 from config.models import Heartbeat, Update
 from config.schedules import CLOCK
 from movies.models import Movie
@@ -203,3 +204,14 @@ def test_an_exception_is_one_json_line_without_secrets(sandbox, start):
     assert line["level"] == "ERROR"
     assert "Traceback" in line["exception"]
     assert sandbox.telegram_token not in bot.output
+
+
+@pytest.mark.parametrize("cookies", [{}, {"timezone": "Nowhere/At all"}, {"timezone": "../../etc/passwd"}])
+def test_a_failed_request_tells_its_own_error_and_not_of_a_missing_time_zone(rf, cookies):
+    def fail(request):
+        raise ValueError("its own")
+
+    rf.cookies.load(cookies)
+    with pytest.raises(ValueError, match="its own") as failure:
+        viewers_time_zone(fail)(rf.get("/"))
+    assert failure.value.__context__ is None
