@@ -223,7 +223,12 @@ def _begin_post(url, form, files, timeout):
     pool = _pool(f"{scheme}//{host}")
     target = url if pool.proxy and scheme == "http:" else f"/{path}"
     body = "&".join(f"{key}={_escaped(str(value))}" for key, value in form.items())
-    options = {"retries": False, "redirect": False, "assert_same_host": False, "timeout": Timeout(*timeout)}
+    options = {
+        "retries": False,
+        "redirect": False,
+        "assert_same_host": False,
+        "timeout": Timeout(connect=timeout[0], read=timeout[1]),
+    }
     return pool.urlopen("POST", target, body, FORM, **options, preload_content=False)
 
 

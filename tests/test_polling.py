@@ -7,7 +7,7 @@ import time
 import pytest
 import requests
 
-from config import polling
+from config import polling, telegram
 from config.polling import Inbox
 from tests.conftest import wait_until
 
@@ -170,3 +170,8 @@ def test_every_call_carries_its_parameters_in_the_body(sandbox, handle):
     handle()
     assert len(sandbox.telegram.calls) > 5
     assert not any(call.in_query for call in sandbox.telegram.calls)
+
+
+def test_a_long_poll_may_last_longer_than_a_connection_takes(sandbox):
+    url = f"{sandbox.telegram_api_url}/bot{sandbox.telegram_token}/getUpdates"
+    assert telegram.send("post", url, {"timeout": 3}, timeout=(1, 30)).json()["ok"]
