@@ -205,12 +205,14 @@ def test_no_command_that_fails_shows_a_secret(start, marked, tmp_path):
         assert_clean(process.output, process.process.args)
 
 
-def test_a_password_in_an_argument_is_refused_since_everybody_may_list_processes(start, tmp_path):
+def test_a_password_in_an_argument_is_warned_of_and_not_repeated(start, tmp_path):
     (tmp_path / "kino.sqlite3").touch()
     source = f"sqlite:///{tmp_path}/kino.sqlite3"
     process = start("move_data", "--from", source, "--to", DEAD_DATABASE)
     assert process.wait() == 1
     assert "PGPASSWORD" in process.output
+    assert "cannot be opened" in process.output
+    assert_clean(process.output, ["move_data"])
 
 
 def test_with_debug_off_the_first_password_is_not_printed(start, marked):

@@ -9,6 +9,8 @@ from django.core.management.color import no_style
 from django.db import DatabaseError, connections, models, transaction
 from django.db.migrations.executor import MigrationExecutor
 
+from config.secret import Secret
+
 BATCH = 5000  # rows held in memory
 # What `migrate` itself writes into a new database; the source's rows take their place, under their own ids.
 MADE_BY_MIGRATE = (
@@ -71,9 +73,10 @@ class Command(BaseCommand):
         except ValueError:
             raise CommandError(f"The {side} is no address of a database.") from None
         if config.get("PASSWORD"):
-            raise CommandError(
-                "Whoever lists the processes of this machine reads a password in an address: leave it out, and set "
-                "PGPASSWORD to it."
+            config["PASSWORD"] = Secret(config["PASSWORD"])
+            self.stderr.write(
+                "Whoever lists the processes of this machine reads a password in an address: better leave it out, and "
+                "set PGPASSWORD to it."
             )
         if not config.get("ENGINE", "").endswith(vendor.replace("sqlite", "sqlite3")):
             raise CommandError(f"The {side} must be {'SQLite' if vendor == 'sqlite' else 'PostgreSQL'}.")
