@@ -6,17 +6,16 @@ whenever one dies by a signal, all that are left begin afresh with new queues. T
 lost; the tables hold what they rang for.
 """
 
-import ctypes
 import logging
 import multiprocessing
 import os
-import signal
-import sys
 import threading
 import time
 
 from django_q import cluster
 from django_q.conf import Conf
+
+from config.orphans import end_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +23,6 @@ FINISH = 15  # seconds that jobs at hand have to end when all begin afresh; they
 SILENCE = 60  # seconds without a round of the sentinel after which it hangs
 LOOK = 0.25  # seconds between two looks after the sentinel
 LONGEST_PAUSE = 30  # seconds between two beginnings, where one after the other fails
-PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class Sentinel(cluster.Sentinel):
@@ -102,20 +100,13 @@ class Cluster(cluster.Cluster):
 
 
 _seen = multiprocessing.RawValue("d", 0.0)  # time.monotonic() of the sentinel's latest round, for both sides to see
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def _guard(*args):
-    """The sentinel's process."""
-    _end_with_parent()
-    os.register_at_fork(after_in_child=_end_with_parent)
+    """The sentinel's process. Its workers end with it: they would hold their jobs."""
+    end_with_parent()
+    os.register_at_fork(after_in_child=end_with_parent)
     Sentinel(*args)
-
-
-def _end_with_parent():
-    """Have this process killed when the one that started it dies: nobody would guard it, and it would hold its jobs."""
-    if _libc:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _is_busy(worker):

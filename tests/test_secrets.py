@@ -3,6 +3,7 @@
 import html
 import logging
 import re
+import signal
 import socket
 import threading
 from contextlib import suppress
@@ -222,6 +223,7 @@ def test_with_debug_off_the_first_password_is_not_printed(start, marked):
     everything.wait_for_line("Kinoteka is running", 60)
     assert "/admin/" in everything.output
     assert not re.search(r"admin / \S", everything.output)
+    everything.terminate(signal.SIGINT)  # a kill would leave its processes a moment to disturb the next test
 
 
 # --- The flood

@@ -73,9 +73,17 @@ def test_one_command_starts_everything_and_ctrl_c_leaves_nothing_behind(start, n
         assert "/logout/" in page.text
     assert len(processes_of(mark)) >= 4
     everything.process.send_signal(signal.SIGINT)
-    assert everything.wait(10) == 0
-    wait_until(lambda: not processes_of(mark), 5, lambda: str(processes_of(mark)))
+    assert everything.wait(60) == 0
+    wait_until(lambda: not processes_of(mark), 20, lambda: str(processes_of(mark)))
     assert "Traceback" not in everything.output
+
+
+def test_a_start_that_is_killed_leaves_nothing_behind(start, newcomer):
+    name, value = "KINOTEKA_TEST_MARK", f"killed-{os.getpid()}-{time.monotonic_ns()}"
+    everything = start("start", "--port", str(free_port()), **newcomer, **{name: value})
+    everything.wait_for_line("Kinoteka is running", 60)
+    everything.terminate(signal.SIGKILL)
+    wait_until(lambda: not processes_of(f"{name}={value}"), 60, lambda: str(processes_of(f"{name}={value}")))
 
 
 def test_a_taken_port_is_said_in_one_sentence(start, newcomer):

@@ -1,4 +1,5 @@
 import contextlib
+import functools
 import os
 import secrets
 import signal
@@ -14,6 +15,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from telebot.apihelper import ApiException
 
+from config.orphans import end_with_parent
 from config.telegram import TelegramUnavailable
 
 STOP = 4  # seconds that the processes have to finish; then they are killed
@@ -23,7 +25,8 @@ SLOWEST_RESTART = 60  # seconds
 class Child:
     """One of our processes, in a session of its own, so that a Ctrl-C reaches it only through us.
 
-    A signal goes to its main process alone: SIGTERM to the whole group of qcluster hangs it.
+    A signal goes to its main process alone: SIGTERM to the whole group of qcluster hangs it. If we are killed, the
+    kernel sends that signal.
     """
 
     def __init__(self, name, command, **variables):
@@ -34,7 +37,11 @@ class Child:
         self.since = time.monotonic()
         environment = {**os.environ, **self.variables}
         self.process = subprocess.Popen(  # noqa: S603 our own commands
-            self.command, cwd=settings.BASE_DIR, env=environment, start_new_session=True
+            self.command,
+            cwd=settings.BASE_DIR,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=functools.partial(end_with_parent, signal.SIGTERM),
         )
 
     @property

@@ -1,0 +1,17 @@
+"""Processes that end with the one that started them, be it killed with -9."""
+
+import ctypes
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def end_with_parent(sign=signal.SIGKILL):
+    """Have the kernel send this process a signal when its parent dies: nobody would guard it, and it would go on.
+
+    Said in the child, before or after exec. Linux only; elsewhere nothing happens.
+    """
+    if _libc:
+        _libc.prctl(PR_SET_PDEATHSIG, sign)
