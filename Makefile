@@ -24,9 +24,11 @@ run: install  ## everything on this machine; with no token, on the sandbox
 test: install  ## the whole suite on SQLite; what needs a browser says so and skips where there is none
 	DATABASE_URL= REDIS_URL= $(PY) -m pytest $(HOW)
 
+SERVERLESS := tests/browser tests/sandbox tests/test_hostile_servers.py  # asks nothing of PostgreSQL or Redis
+
 test-services: install  ## the same on PostgreSQL and Redis; fails where they are not there
 	DATABASE_URL=$(or $(DATABASE_URL),postgres://postgres@127.0.0.1:5432/postgres) \
-	REDIS_URL=$(or $(REDIS_URL),redis://127.0.0.1:6379/15) $(PY) -m pytest $(HOW) --ignore=tests/browser --ignore=tests/sandbox
+	REDIS_URL=$(or $(REDIS_URL),redis://127.0.0.1:6379/15) $(PY) -m pytest $(HOW) $(addprefix --ignore=,$(SERVERLESS))
 
 test-browser: install  ## the chat page and the admin in the system's Chromium; skips where there is none
 	DATABASE_URL= REDIS_URL= $(PY) -m pytest tests/browser
