@@ -255,7 +255,8 @@ ODD = [
 @pytest.mark.parametrize("typed", ODD, ids=range(len(ODD)))
 def test_whatever_letters_are_typed_inline_or_sent_are_answered(deliver, anna, film, typed):
     query = {"id": "1", "from": anna.as_json(), "query": typed[:256], "offset": ""}
-    assert [call.method for call in deliver({"inline_query": query})] == ["answerInlineQuery"]
+    calls = deliver({"inline_query": query})  # where it is the first to name the bot, the bot asks who it is
+    assert [call.method for call in calls if call.method != "getMe"] == ["answerInlineQuery"]
     calls = deliver(said(typed, anna.private_chat(), anna.as_json()))
     assert [call.method for call in calls if call.method.startswith("send") and call.method != "sendChatAction"]
 
