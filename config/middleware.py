@@ -12,7 +12,7 @@ from config.logs import caused_by
 
 # What programs ask for
 DIRECT = {
-    "/telegram/webhook/": views.telegram_webhook,
+    views.WEBHOOK: views.telegram_webhook,
     "/healthz": views.healthz,
     "/readyz": views.readyz,
     "/metrics": views.metrics,

@@ -5,5 +5,5 @@ from config import views
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("telegram/webhook/", views.telegram_webhook, name="webhook"),
+    path(views.WEBHOOK.lstrip("/"), views.telegram_webhook, name="webhook"),
 ]

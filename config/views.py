@@ -14,6 +14,7 @@ from config import flood, health, signs, webhook
 
 log = logging.getLogger(__name__)
 
+WEBHOOK = "/telegram/webhook/"
 LONGEST_UPDATE = 2**20  # bytes; Telegram's are a few thousand
 
 

@@ -13,7 +13,7 @@ from config import flood, views, webhook  # noqa: E402 they need the settings
 
 def application(environ, start_response):
     """Django's, except that a flood by webhook is declined before all that Django does for a request."""
-    if not flood.is_any() or environ["PATH_INFO"] != "/telegram/webhook/":
+    if not flood.is_any() or environ["PATH_INFO"] != views.WEBHOOK:
         return django(environ, start_response)
     length = environ.get("CONTENT_LENGTH") or "0"
     if not views.is_telegram(environ.get("HTTP_X_TELEGRAM_BOT_API_SECRET_TOKEN", "")) or not length.isdigit():

@@ -300,6 +300,13 @@ def test_ten_megabytes_are_left_unread_and_the_next_update_is_answered(sandbox, 
     assert len(sent(sandbox)) == 1
 
 
+def test_a_proxy_that_ends_tls_may_bring_updates_without_it(client, settings, sandbox):
+    settings.SECURE_SSL_REDIRECT, settings.TELEGRAM_WEBHOOK_SECRET = True, SECRET
+    answer = client.post("/telegram/webhook/", b"[]", content_type="application/json", headers={HEADER: SECRET})
+    assert answer.status_code == 200
+    assert client.get("/admin/").status_code == 301
+
+
 def test_without_a_secret_nobody_is_let_in(client, settings, sandbox):
     settings.TELEGRAM_WEBHOOK_SECRET = ""
     answer = client.post("/telegram/webhook/", b"{}", content_type="application/json", headers={HEADER: ""})
