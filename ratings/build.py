@@ -6,6 +6,7 @@ build's number and is seen by nobody until one update finishes the build; ended 
 
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from itertools import chain, islice
 
@@ -17,13 +18,14 @@ from django.db.models.functions import Cast
 from config.turns import only_one
 from movies.models import Movie
 from ratings import neighbours
-from ratings.models import Build, Neighbour, Rating, WantedFilm
+from ratings.models import Build, Neighbours, Rating, WantedFilm
 from ratings.movielens import ArchiveError
 from ratings.recommend import PRIOR_MEAN, PRIOR_VOTES
 from ratings.taste import EVERYBODY
 
 LITTLE = 0.01  # share of the ratings that may have changed before another build is worth while
-AT_ONCE = 10_000  # rows in a statement or transaction: others write in between
+AT_ONCE = 10_000  # rows in a statement or transaction: others write in between …
+FILMS_AT_ONCE = 250  # … or films with all their neighbours
 POPULAR = 500  # films that film 0 leads to
 YOUNG = 25  # people from which our own idea of what is popular outweighs TMDb's
 FEW = 50  # people below whom a film that one of them has rated says something
@@ -98,21 +100,31 @@ def learn(run, archive, step):
     del everything  # the largest matrix is still to come
     model = neighbours.build(kept, tell=step)
     run.order_strength = model.order
-    films, done, said = len(kept.films), 0, 0.0
-    for block in rows_at_once(model.blocks()):
-        write(run, block)
-        run.neighbours += len(block)
-        done = max(done, int(np.searchsorted(kept.films, block[-1][0])))
+    led_to, done, said = Counter(), 0, 0.0
+    for part in batched(model.by_film(), FILMS_AT_ONCE):
+        write(run, part)
+        done += len(part)
+        for _film, others, _weights, _nearest in part:
+            run.neighbours += len(others)
+            led_to.update(others.tolist())
         if time.monotonic() > said + 0.5:
             said = time.monotonic()
-            step(f"writing neighbours: film {done} of {films}")
-    run.films = films
-    write(run, favourites)
-    want_films(run)
+            step(f"writing neighbours: film {done} of {len(kept.films)}")
+    run.films = len(kept.films)
+    write(run, [favourites])
+    led_to.update(favourites[1].tolist())
+    want_films(led_to)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE neighbours")
     step("switching over")
+
+
+def batched(items, count):
+    """Lists of `count` items, the last one shorter; itertools has it from Python 3.12 on."""
+    items = iter(items)
+    while part := list(islice(items, count)):
+        yield part
 
 
 def archive_ratings(run, archive):
@@ -133,8 +145,8 @@ def own_ratings(run):
         .annotate(value=Cast("normalized_rating", FloatField()))
         .values_list("user_id", "movie_id", "value", "rated_at")
     )
-    before, rows = None, rows.iterator(chunk_size=AT_ONCE)
-    while part := list(islice(rows, AT_ONCE)):
+    before = None
+    for part in batched(rows.iterator(chunk_size=AT_ONCE), AT_ONCE):
         people, films, values, times = (np.array(column) for column in zip(*part, strict=True))
         run.ratings += len(people)
         run.people += len(np.unique(people)) - (people[0] == before)
@@ -142,33 +154,25 @@ def own_ratings(run):
         yield people, films, values, times, weight
 
 
-def rows_at_once(blocks):
-    """The model's blocks as lists of some AT_ONCE rows (film, neighbour, weight, place)."""
-    rows = []
-    for block in blocks:
-        rows.extend(zip(*(column.tolist() for column in block), strict=True))
-        if len(rows) >= AT_ONCE:
-            yield rows
-            rows = []
-    if rows:
-        yield rows
-
-
-def write(run, rows):
-    """Add rows (film, neighbour, weight, place) to those of the build."""
-    columns = "build_id, movie_id, neighbour_id, weight, place"
-    numbered = [(run.pk, *row) for row in rows]
+def write(run, films):
+    """Add (film, neighbours, weights, how many are the most alike) of some films to those of the build."""
+    columns = "build_id, movie_id, films, weights, nearest"
+    rows = [
+        (run.pk, int(film), others.astype("<i4").tobytes(), weights.astype("<f4").tobytes(), nearest)
+        for film, others, weights, nearest in films
+    ]
     with transaction.atomic(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             with cursor.copy(f"COPY neighbours ({columns}) FROM STDIN") as copy:
-                for row in numbered:
+                for row in rows:
                     copy.write_row(row)
         else:
-            cursor.executemany(f"INSERT INTO neighbours ({columns}) VALUES (%s, %s, %s, %s, %s)", numbered)
+            cursor.executemany(f"INSERT INTO neighbours ({columns}) VALUES (%s, %s, %s, %s, %s)", rows)
 
 
 def popular(ratings):
-    """Rows that film 0 leads to: what our people rate, and while they are few, what TMDb's visitors vote well for."""
+    """What film 0 leads to, as write() takes it: what our people rate, and while they are few, what TMDb's visitors
+    vote well for."""
     share = dict(zip(ratings.films.tolist(), neighbours.popularity(ratings).tolist(), strict=True))
     voted = {
         movie: max(0.0, (votes * mean + PRIOR_VOTES * PRIOR_MEAN) / (votes + PRIOR_VOTES) - PRIOR_MEAN)
@@ -182,18 +186,19 @@ def popular(ratings):
     for film, points in voted.items():
         share[film] = share.get(film, 0.0) + points / total * YOUNG / (ratings.people + YOUNG)
     best = sorted(share.items(), key=lambda one: (-one[1], one[0]))[:POPULAR]
-    return [(EVERYBODY, film, weight, 0) for film, weight in best]
+    films, weights = zip(*best, strict=True) if best else ((), ())
+    return EVERYBODY, np.array(films, int), np.array(weights, float), 0
 
 
-def want_films(run):
-    """Put films that the rows lead to and that `movies` lacks on the worker's list."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO wanted_films (movie_id, wanted, next_try_at)"
-            " SELECT n.neighbour_id, COUNT(*), 0 FROM neighbours n LEFT JOIN movies m ON m.id = n.neighbour_id"
-            " WHERE n.build_id = %s AND m.id IS NULL GROUP BY n.neighbour_id"
-            " ON CONFLICT (movie_id) DO UPDATE SET wanted = excluded.wanted",
-            [run.pk],
+def want_films(led_to):
+    """Put films that the rows lead to, {film: from how many}, and that `movies` lacks on the worker's list."""
+    for part in batched(sorted(led_to), AT_ONCE):
+        known = set(Movie.objects.filter(pk__in=part).values_list("pk", flat=True))
+        WantedFilm.objects.bulk_create(
+            [WantedFilm(movie_id=film, wanted=led_to[film]) for film in part if film not in known],
+            update_conflicts=True,
+            unique_fields=["movie_id"],
+            update_fields=["wanted"],
         )
     WantedFilm.objects.filter(movie_id__in=Movie.objects.values("pk")).delete()
 
@@ -210,7 +215,7 @@ def sweep(keep):
     Build.objects.exclude(pk__in=[serving, *latest]).delete()
     number = 0
     while (number := first_build_after(number)) is not None:
-        while number != serving and (rows := Neighbour.objects.filter(build_id=number)).exists():
+        while number != serving and (rows := Neighbours.objects.filter(build_id=number)).exists():
             part = rows.order_by("movie_id").values("movie_id")[:AT_ONCE]
             last = part.aggregate(last=Max("movie_id"))["last"]
             with transaction.atomic():
@@ -218,5 +223,5 @@ def sweep(keep):
 
 
 def first_build_after(number):
-    row = Neighbour.objects.filter(build_id__gt=number).order_by("build_id").values_list("build_id").first()
+    row = Neighbours.objects.filter(build_id__gt=number).order_by("build_id").values_list("build_id").first()
     return row and row[0]

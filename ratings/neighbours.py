@@ -203,7 +203,7 @@ def popularity(ratings):
 
 @dataclass
 class Neighbours:
-    """A finished table, still in memory: `blocks()` gives it film by film."""
+    """A finished table, still in memory: `by_film()` gives it film by film."""
 
     ratings: Ratings
     order: float  # order_strength
@@ -215,17 +215,21 @@ class Neighbours:
     late: np.ndarray
     regularisation: float
 
-    def blocks(self):
-        """(film ids, neighbour ids, weights, places), equally long; place 1 is the film most like it, 0 is unranked.
+    def by_film(self):
+        """(film id, neighbour ids, weights, n) of one film after another; the first n are the most alike, best first.
 
-        weight: what one unit of liking the film adds to the neighbour's score, may be negative. Film by film, the
-        dense part first, then the films with fewest ratings.
+        weights: what one unit of liking the film adds to each neighbour's score, may be negative. Films with fewest
+        ratings come first, since those of the dense part lead back to them.
         """
+        back = []
+        yield from self._tail(back)
+        theirs, tail, weights = back[0] if back else (np.empty(0, int), np.empty(0, int), np.empty(0, np.float32))
         films = self.ratings.films[self.head]
-        diagonal = self.inverse.diagonal().copy()
-        root = np.sqrt(diagonal)
-        scale = -self.late[self.head] / diagonal
+        starts = np.searchsorted(theirs, np.append(self.head, len(self.ratings.films)))
+        scale = -self.late[self.head] / self.inverse.diagonal()
+        root = np.sqrt(self.inverse.diagonal())
         cut = self._threshold(scale)
+        nearest = min(self.nearest, len(films) - 1)
         for start in range(0, len(films), ROWS):
             rows = self.inverse[start : start + ROWS]
             here = np.arange(len(rows))
@@ -237,19 +241,19 @@ class Neighbours:
             keep = size >= cut
             for row in np.flatnonzero(keep.sum(axis=1) > self.most):
                 keep[row] &= size[row] >= np.partition(size[row], -self.most)[-self.most]
-            place = np.zeros(weight.shape, np.int16)
-            nearest = min(self.nearest, len(films) - 1)
-            if nearest > 0:
-                best = np.argpartition(-alike, nearest - 1, axis=1)[:, :nearest]
-                best = np.take_along_axis(
-                    best, np.argsort(-np.take_along_axis(alike, best, 1), axis=1, kind="stable"), 1
+            for row in here:
+                near = np.argpartition(-alike[row], nearest - 1)[:nearest] if nearest > 0 else here[:0]
+                near = near[np.argsort(-alike[row, near], kind="stable")]
+                near = near[alike[row, near] > 0]
+                keep[row, near] = False
+                columns = np.concatenate((near, np.flatnonzero(keep[row])))
+                more = slice(starts[start + row], starts[start + row + 1])
+                yield (
+                    films[start + row],
+                    np.concatenate((films[columns], self.ratings.films[tail[more]])),
+                    np.concatenate((weight[row, columns], weights[more])),
+                    len(near),
                 )
-                np.put_along_axis(place, best, np.arange(1, nearest + 1, dtype=np.int16)[None, :], 1)
-                place[alike <= 0] = 0
-            keep |= place > 0
-            row, column = np.nonzero(keep)
-            yield films[start + row], films[column], weight[row, column], place[row, column]
-        yield from self._tail()
 
     def _threshold(self, scale):
         """The |weight| that `per_film` neighbours a film reach, to a part in 2,000: counted by first bits."""
@@ -264,8 +268,12 @@ class Neighbours:
         enough = np.flatnonzero(above >= max(1, self.per_film * len(self.inverse)))
         return np.array([(enough[-1] if len(enough) else 1) << 12], np.int32).view(np.float32)[0]
 
-    def _tail(self):
-        """Cosine neighbours, shrunk as EASE shrinks, for the films that are not in P."""
+    def _tail(self, back):
+        """Cosine neighbours, shrunk as EASE shrinks, for the films that are not in P.
+
+        What leads from films of P to these is put into `back`, in the end by column of P's film: (columns of P's
+        films, columns of the others, weights).
+        """
         ratings = self.ratings
         tail = np.setdiff1d(np.arange(len(ratings.films)), self.head)
         if not len(tail):
@@ -279,23 +287,19 @@ class Neighbours:
         for start in range(0, len(tail), BLOCK):
             columns = tail[start : start + BLOCK]
             block = (by_film[columns] @ matrix).tocsr()
-            rows = np.repeat(np.arange(len(columns)), np.diff(block.indptr))
-            weight = block.data / (root[columns][rows] * root[block.indices])
-            order = np.lexsort((-weight, rows))
-            order = order[block.indices[order] != columns[rows[order]]]
-            first = np.searchsorted(rows[order], np.arange(len(columns)))
-            place = np.arange(len(order)) - first[rows[order]] + 1
-            order, place = order[place <= self.nearest], place[place <= self.nearest]
-            mine, theirs = columns[rows[order]], block.indices[order]
-            back = in_head[theirs]  # a film of the head leads to the tail too
-            yield (
-                ratings.films[np.concatenate((mine, theirs[back]))],
-                ratings.films[np.concatenate((theirs, mine[back]))],
-                np.concatenate((weight[order] * self.late[theirs], weight[order][back] * self.late[mine[back]])).astype(
-                    np.float32
-                ),
-                np.concatenate((place, np.zeros(back.sum()))).astype(np.int16),
-            )
+            for row, mine in enumerate(columns):
+                part = slice(block.indptr[row], block.indptr[row + 1])
+                theirs = block.indices[part]
+                weight = block.data[part] / (root[mine] * root[theirs])
+                best = np.argsort(-weight, kind="stable")
+                best = best[theirs[best] != mine][: self.nearest]
+                theirs, weight = theirs[best], weight[best].astype(np.float32)
+                yield ratings.films[mine], ratings.films[theirs], weight * self.late[theirs], len(theirs)
+                head = in_head[theirs]
+                back.append((theirs[head], np.full(head.sum(), mine), weight[head] * self.late[mine]))
+        columns, films, weights = (np.concatenate(part) for part in zip(*back, strict=True))
+        order = np.argsort(columns, kind="stable")
+        back[:] = [(columns[order], films[order], weights[order])]
 
 
 def build(

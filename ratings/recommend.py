@@ -1,4 +1,4 @@
-"""Films a person will like, with a reason for each: one query over the neighbours of what they rated.
+"""Films a person will like, with a reason for each: the neighbours of what they rated, by one query, added up.
 
 New ratings count at once, since only the neighbours are worked out at night (ratings.build); no process that answers
 people loads numpy. Where there are few people, what TMDb shows beside the rated films counts too (ratings.first_day),
@@ -6,17 +6,24 @@ and before anything else there are films that many people vote well for.
 """
 
 import json
+from array import array
+from collections import defaultdict
 from dataclasses import dataclass
+from heapq import nlargest
+from itertools import groupby
+from operator import itemgetter
 
 from django.core.cache import cache
 from django.db import connection
 from django.db.models import ExpressionWrapper, F, FloatField
 
+from movies.compiled import CompiledQuery
 from movies.models import Movie
-from ratings.models import Build, Neighbour
+from ratings.models import Build
 from ratings.taste import EVERYBODY, taste
 
 PAGE = 10  # films at a time
+AT_ONCE = 5000  # films looked up in one statement
 SPARE = 20  # candidates beyond those shown, so that variety has a choice
 CLOSE = 2  # places: two films among each other's nearest so many are "so close" …
 MOST_CLOSE = 2  # … and no more of a group of such films stand on one page
@@ -28,7 +35,7 @@ TMDB_UNTIL = 250  # people from whom they no longer count
 FIRST = 5  # films offered to a person without ratings
 FIRST_OF = 60  # the best known ones to choose them from
 LIST_KEPT = 3600  # seconds for which lists that are the same for everybody are kept
-FINE = 1e9  # parts of a point that decide which rated film speaks most for another
+SHOWN = "pk", "title", "original_title", "year", "runtime", "vote_average", "vote_count"  # of a film in a list
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ class Wishes:
 
 
 ANYTHING = Wishes()
+CURRENT = CompiledQuery(lambda: Build.objects.finished()[:1])
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,7 @@ class Viewer:
 
     @classmethod
     def of(cls, user_id):
-        build = Build.objects.current()
+        build = next(iter(CURRENT.rows()), None)
         ratings = fetched(
             "SELECT movie_id, CAST(normalized_rating AS double precision), rated_at"
             " FROM user_movie_ratings WHERE telegram_user_id = %s",
@@ -98,7 +106,7 @@ def recommend(user_id, page=0, wishes=ANYTHING):
     films = ranked(viewer, (page + 1) * PAGE + 1, wishes)
     shown, more = dict(list(films.items())[page * PAGE : (page + 1) * PAGE]), len(films) > (page + 1) * PAGE
     wanted = {film for pair in shown.items() for film in pair if film}
-    movies = Movie.objects.seen_by(user_id).defer("overview", "search_text").in_bulk(wanted)
+    movies = Movie.objects.seen_by(user_id).only(*SHOWN).in_bulk(wanted)
     return [Suggestion(movies[film], movies.get(because)) for film, because in shown.items() if film in movies], more
 
 
@@ -126,67 +134,94 @@ def candidates(viewer, count, wishes=ANYTHING):
 
     First the films that something speaks for, then well-voted ones, last those that more speaks against.
     """
-    scored, wanted = [], count + SPARE
-    while viewer.build or viewer.tmdb:
-        scored = by_score(viewer, wanted, wishes)
-        if len(scored) < wanted or sum(known and score > 0 for _film, score, _because, known in scored) >= count:
-            break
-        wanted *= 4
-    films = {film: because for film, score, because, known in scored if known and score > 0}
+    voices = list(speaking(viewer))
+    scores = added_up(voices)
+    for film in viewer.hidden:
+        scores.pop(film, None)
+    films = best_of({film: score for film, score in scores.items() if score > 0}, count, wishes)
+    found = reasons(voices, films)
     if len(films) < count:
-        films |= {film: None for film in well_voted(wishes) if film not in viewer.hidden and film not in films}
-        films |= {film: None for film, score, _because, known in scored if known and score <= 0 and film not in films}
-    return dict(list(films.items())[:count])
+        found |= {film: None for film in well_voted(wishes) if film not in viewer.hidden and film not in found}
+    if len(found) < count:
+        against = {film: score for film, score in scores.items() if score <= 0 and film not in found}
+        found |= dict.fromkeys(best_of(against, count - len(found), wishes))
+    return dict(list(found.items())[:count])
 
 
-def by_score(viewer, most, wishes):
-    """(film, score, because, whether it is in `movies`) of the highest scores, best first; none that is hidden.
-
-    The score is the sum of weight * taste over the person's films, `because` the film with the largest part of it: the
-    film's place in the list of taste rides in the digits below those of the points, so that one MAX finds both.
-    """
-    liked = list(viewer.weights)
-    # CROSS JOIN: SQLite then keeps this order, and looks each film's neighbours up by their key
-    scores = (
-        "SELECT n.neighbour_id AS film, n.weight * taste.w AS points, taste.nth FROM taste CROSS JOIN neighbours n"
-        " WHERE n.build_id = %s AND n.movie_id = taste.film"
-    )
-    values = [*TASTE_VALUES[connection.vendor](liked, list(viewer.weights.values())), viewer.build]
+def speaking(viewer):
+    """(film, its weight, its neighbours, their weights) of the films of their taste; TMDb's after ours."""
+    for film, (neighbours, weights, _nearest) in neighbours_of(viewer.build, viewer.weights).items():
+        yield film, viewer.weights[film], neighbours, weights
     if viewer.tmdb:
-        scores += (
-            " UNION ALL SELECT t.neighbour_id, taste.w * CAST(%s AS double precision) * (1 - t.place / 21.0), taste.nth"
-            " FROM taste CROSS JOIN tmdb_neighbours t WHERE t.movie_id = taste.film"
+        rows = fetched(
+            f"SELECT movie_id, neighbour_id, place FROM tmdb_neighbours WHERE movie_id {AMONG[connection.vendor]}"
+            " ORDER BY movie_id, place",
+            [one_of(viewer.weights)],
         )
-        values.append(viewer.tmdb)
-    fits = []
-    for hiding in ("user_movie_ratings", "not_interesting"):
-        fits.append(f"film NOT IN (SELECT movie_id FROM {hiding} WHERE telegram_user_id = %s)")
-        values.append(viewer.user_id)
-    if wishes != ANYTHING:
-        sql, parameters = wishes.films().values("pk").query.sql_with_params()
-        fits.append(f"film IN ({sql})")
-        values += parameters
-    rows = fetched(
-        f"WITH taste (nth, film, w) AS MATERIALIZED ({TASTE[connection.vendor]})"
-        " SELECT film, score, best, (SELECT m.id FROM movies m WHERE m.id = film) FROM (SELECT * FROM ("
-        f"SELECT film, SUM(points) AS score, MAX(CAST(points * {FINE} AS bigint) * 1024 + nth) AS best"
-        f" FROM ({scores}) AS one GROUP BY film) AS summed WHERE {' AND '.join(fits)}"
-        " ORDER BY score DESC, film LIMIT %s) AS best ORDER BY score DESC, film",
-        [*values, most],
-    )
-    because = [None if film == EVERYBODY else film for film in liked]
-    return [(film, score, because[best % 1024] if best > 0 else None, bool(known)) for film, score, best, known in rows]
+        for film, beside in groupby(rows, itemgetter(0)):
+            _films, neighbours, places = zip(*beside, strict=True)
+            yield film, viewer.weights[film] * viewer.tmdb, neighbours, [1 - place / 21 for place in places]
+
+
+def added_up(voices):
+    """{film: the sum of all that is said of it}."""
+    scores = defaultdict(float)
+    for _film, weight, neighbours, weights in voices:
+        for neighbour, one in zip(neighbours, weights, strict=True):
+            scores[neighbour] += weight * one
+    return scores
+
+
+def best_of(scores, count, wishes):
+    """The `count` films with the highest scores among those that are in `movies` and fit, best first."""
+    chosen = []
+    for part in by_score(scores, 2 * count):
+        fitting = set(wishes.films().filter(pk__in=part).values_list("pk", flat=True))
+        chosen += [film for film in part if film in fitting]
+        if len(chosen) >= count:
+            break
+    return chosen[:count]
+
+
+def by_score(scores, first):
+    """All the films, best first, in parts; the first part is found without putting all others in order."""
+    if scores:
+        yield nlargest(first, scores, key=scores.get)
+    if len(scores) > first:
+        others = sorted(scores, key=scores.get, reverse=True)[first:]
+        for start in range(0, len(others), AT_ONCE):
+            yield others[start : start + AT_ONCE]
+
+
+def reasons(voices, films):
+    """{film: the rated film that speaks most for it}, None where that is what everybody likes; in the same order."""
+    found, loudest = dict.fromkeys(films), dict.fromkeys(films, 0.0)
+    for film, weight, neighbours, weights in voices:
+        for neighbour in found.keys() & neighbours:
+            points = weight * weights[neighbours.index(neighbour)]
+            if points > loudest[neighbour]:
+                loudest[neighbour], found[neighbour] = points, None if film == EVERYBODY else film
+    return found
 
 
 # A list in one parameter: a statement that is always the same text is read only once by what sends it
-TASTE = {
-    "postgresql": "SELECT nth - 1, film, w FROM unnest(%s::int[], %s::float8[]) WITH ORDINALITY AS one (film, w, nth)",
-    "sqlite": "SELECT key, json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(%s)",
-}
-TASTE_VALUES = {
-    "postgresql": lambda films, weights: [films, weights],
-    "sqlite": lambda films, weights: [json.dumps(list(zip(films, weights, strict=True)))],
-}
+AMONG = {"postgresql": "= ANY(%s)", "sqlite": "IN (SELECT value FROM json_each(%s))"}
+
+
+def one_of(films):
+    """The parameter of AMONG."""
+    return list(films) if connection.vendor == "postgresql" else json.dumps(list(films))
+
+
+def neighbours_of(build, films):
+    """{film: (its neighbours, their weights, how many of the first are the most alike)}, in the order of `films`."""
+    rows = fetched(
+        "SELECT movie_id, films, weights, nearest FROM neighbours"
+        f" WHERE build_id = %s AND movie_id {AMONG[connection.vendor]}",
+        [build, one_of(films)],
+    )
+    found = {film: (array("i", ids), array("f", weights), nearest) for film, ids, weights, nearest in rows}
+    return {film: found[film] for film in films if film in found}
 
 
 def fetched(sql, parameters):
@@ -194,11 +229,6 @@ def fetched(sql, parameters):
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return cursor.fetchall()
-
-
-def marks(values):
-    """Placeholders for an IN (…), which is never empty."""
-    return ", ".join(["%s"] * len(values)) or "NULL"
 
 
 def well_voted(wishes=ANYTHING):
@@ -209,7 +239,9 @@ def well_voted(wishes=ANYTHING):
         films = wishes.films().filter(vote_count__gt=0).order_by(ExpressionWrapper(-points, FloatField()), "pk")
         return list(films.values_list("pk", flat=True)[:WELL_VOTED])
 
-    return cache.get_or_set(f"well voted:{wishes.years}:{wishes.minutes}".replace(" ", ""), found, LIST_KEPT)
+    kept = cache.get_or_set(f"well voted:{wishes.years}:{wishes.minutes}".replace(" ", ""), found, LIST_KEPT)
+    there = set(Movie.objects.filter(pk__in=kept).values_list("pk", flat=True))  # still
+    return [film for film in kept if film in there]
 
 
 # --- Variety
@@ -217,12 +249,11 @@ def well_voted(wishes=ANYTHING):
 
 def close_pairs(build, films):
     """Pairs of the films that stand among each other's first CLOSE neighbours: parts of a series, mostly."""
-    rows = fetched(
-        f"SELECT movie_id, neighbour_id FROM neighbours WHERE build_id = %s AND movie_id IN ({marks(films)})"
-        " AND place BETWEEN 1 AND %s",
-        [build, *films, CLOSE],
-    )
-    pairs = set(rows)
+    pairs = {
+        (film, neighbour)
+        for film, (neighbours, _weights, nearest) in neighbours_of(build, films).items()
+        for neighbour in neighbours[: min(CLOSE, nearest)]
+    }
     return {pair for pair in pairs if pair[::-1] in pairs}
 
 
@@ -254,7 +285,7 @@ def first_films(user_id, page=0):
     """Five well-known films to rate first, as unlike each other as can be, so that the answers tell tastes apart."""
     viewer = Viewer.of(user_id)
     films = list(candidates(viewer, FIRST_OF))
-    links = weights_between(viewer.build, films)
+    links = weights_between(viewer.build, set(films))
     movies = Movie.objects.seen_by(user_id).in_bulk(films)
     left = [movies[film] for film in films if film in movies]
     chosen = []
@@ -278,18 +309,16 @@ def first_films(user_id, page=0):
 
 def weights_between(build, films):
     """{(film, other): weight} of the neighbours among these films."""
-    rows = fetched(
-        "SELECT movie_id, neighbour_id, weight FROM neighbours"
-        f" WHERE build_id = %s AND movie_id IN ({marks(films)}) AND neighbour_id IN ({marks(films)})",
-        [build, *films, *films],
-    )
-    return {(film, other): weight for film, other, weight in rows}
+    return {
+        (film, other): weight
+        for film, (neighbours, weights, _nearest) in neighbours_of(build, films).items()
+        for other, weight in zip(neighbours, weights, strict=True)
+        if other in films
+    }
 
 
 def similar(movie_id):
     """Ids of the films most like one, best first; none where the neighbours do not know it."""
     build = Build.objects.current()
-    if not build:
-        return []
-    rows = Neighbour.objects.filter(build_id=build.pk, movie_id=movie_id, place__gt=0).order_by("place")
-    return list(rows.values_list("neighbour_id", flat=True))
+    found = neighbours_of(build.pk, [movie_id]) if build else {}
+    return [film for neighbours, _weights, nearest in found.values() for film in neighbours[:nearest]]

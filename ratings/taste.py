@@ -1,5 +1,7 @@
 """What a person's ratings say of their taste, as weights of films (pure Python: worked out while the person waits)."""
 
+from heapq import nlargest
+from itertools import repeat
 from math import exp
 from operator import itemgetter
 
@@ -10,6 +12,7 @@ BEST = 200, 100  # films of a person that count: where order means nothing, and 
 DECAY = 7  # ratings: how fast the weight of a rating falls with the ratings made after it
 FLOOR = 0.12  # and what stays of it, where the order of ratings means all it can
 DISLIKE = -0.2  # weight of a film the person called not interesting; a guess, never measured
+NOTHING = 1e-9  # of a weight: from there on nothing falls any more
 MOST_DISLIKES = 50  # the latest ones count
 
 
@@ -22,19 +25,27 @@ def taste(ratings, order, dislikes=()):
     """
     weights = {EVERYBODY: FILL if ratings else 1.0}
     if ratings:
-        latest = sorted(ratings, key=itemgetter(2), reverse=True)
-        mean = sum(row[1] for row in latest) / len(latest)
+        mean = sum(rating for _film, rating, _time in ratings) / len(ratings)
         floor = 1 - (1 - FLOOR) * order
-        liked, fresh, before = [], 1.0, None
-        for later, (film, rating, time) in enumerate(latest):
-            if time != before:
-                fresh, before = floor + (1 - floor) * exp(-later / DECAY), time
-            weight = (1 + SLOPE * (rating - mean)) * fresh
-            if weight > 0:
-                liked.append((weight, film))
-        liked.sort(reverse=True)
+        latest = sorted(ratings, key=itemgetter(2), reverse=True) if order else ratings
+        liked = [
+            ((1 + SLOPE * (rating - mean)) * fresh, film)
+            for (film, rating, _time), fresh in zip(latest, freshness(latest, floor), strict=False)
+        ]
         most = round(BEST[0] + (BEST[1] - BEST[0]) * order)
-        weights |= {film: weight for weight, film in liked[:most]}
+        weights |= {film: weight for weight, film in nlargest(most, liked) if weight > 0}
     for film in dislikes[:MOST_DISLIKES]:
         weights.setdefault(film, DISLIKE)
     return weights
+
+
+def freshness(latest, floor):
+    """What each of the ratings counts, latest first; those of one time count alike."""
+    before = None
+    for later, (_film, _rating, time) in enumerate(latest if floor < 1 else ()):
+        if time != before:
+            fresh, before = floor + (1 - floor) * exp(-later / DECAY), time
+            if fresh - floor < NOTHING:
+                break
+        yield fresh
+    yield from repeat(floor)

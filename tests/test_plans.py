@@ -41,6 +41,7 @@ def test_no_question_of_every_day_reads_a_table_from_end_to_end(transactional_db
         "card by a button": numbered(SOMEBODY, 603),
         "card by a number": numbered_or_called(SOMEBODY, 12345, "12345"),
         "/rated": Movie.objects.rated_by(SOMEBODY).order_by(*next(iter(ORDERS.values()))[1])[:8],
+        "what goes with rated films": "SELECT films FROM neighbours WHERE build_id = 1 AND movie_id = ANY('{1,5,99}')",
         "posters to fetch": Movie.objects.awaiting_download().filter(poster_need=0).order_by("poster_next_try_at")[:50],
         "posters to send": Movie.objects.awaiting_upload().filter(poster_need=0).order_by("poster_next_try_at")[:1],
         "people to import": User.objects.awaiting_import(),

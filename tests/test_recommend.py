@@ -1,13 +1,14 @@
 """/recommend: films to see next with reasons, what the person says of them, and what a young bot does alone."""
 
 import threading
+from array import array
 from decimal import Decimal
 
 import pytest
 
 from movies.models import Movie, PosterStatus
 from ratings import first_day, recommend
-from ratings.models import Build, Neighbour, NotInteresting, Rating, TMDbAsked, TMDbNeighbour, WantedFilm
+from ratings.models import Build, Neighbours, NotInteresting, Rating, TMDbAsked, TMDbNeighbour, WantedFilm
 from ratings.tasks import ask_tmdb, fetch_wanted_films
 from tests.conftest import wait_until
 from users.models import User
@@ -57,19 +58,21 @@ def learned(films):
 def learn(rows, people=500, places=None):
     build = Build.objects.create(started_at=1, finished_at=2, people=people)
     everybody = [(0, pk, 0.001 * (200 - pk)) for pk in CANDIDATES]
-    Neighbour.objects.bulk_create(
-        [
-            Neighbour(
-                build_id=build.pk,
-                movie_id=one,
-                neighbour_id=other,
-                weight=weight,
-                place=(places or {}).get((one, other), 0),
-            )
-            for one, other, weight in [*rows, *everybody]
-        ]
-    )
+    led_to, places = {}, places or {}
+    for one, other, weight in [*rows, *everybody]:
+        led_to.setdefault(one, {})[other] = weight
+    for one, others in led_to.items():
+        placed = sorted((other for other in others if (one, other) in places), key=lambda other: places[one, other])
+        put(build, one, {other: others[other] for other in placed} | others, len(placed))
     return build
+
+
+def put(build, film, others, nearest=0):
+    """Let a film lead to others, {film: weight}, of which the first are the most alike."""
+    films, weights = array("i", others).tobytes(), array("f", others.values()).tobytes()
+    Neighbours.objects.update_or_create(
+        build_id=build.pk, movie_id=film, defaults={"films": films, "weights": weights, "nearest": nearest}
+    )
 
 
 def rate(person, movie_id, value=9, at=5):
@@ -289,6 +292,14 @@ def test_before_any_table_films_that_many_vote_well_for_come_first_and_three_ten
     assert "many people like it" in message.text
 
 
+def test_a_film_that_is_gone_since_the_best_ones_were_listed_is_in_no_list(anna, films):
+    rate(anna, LOVED)
+    viewer = recommend.Viewer.of(anna.id)
+    assert len(recommend.ranked(viewer, 50)) == 41
+    Movie.objects.filter(pk__in=[101, 102]).delete()
+    assert len(recommend.ranked(viewer, 50)) == 39
+
+
 def test_an_empty_bot_asks_for_a_title(anna, handle):
     assert "title" in ask(anna, handle).text
 
@@ -307,7 +318,7 @@ def test_odd_profiles_get_lists_without_what_they_rated(anna, handle, learned, r
 
 
 def test_films_that_are_not_in_the_table_yet_are_not_shown(anna, learned):
-    Neighbour.objects.create(build_id=learned.pk, movie_id=LOVED, neighbour_id=999, weight=50, place=1)
+    put(learned, LOVED, {999: 50} | {pk: 1 / (pk - 100) for pk in CANDIDATES}, 1)
     rate(anna, LOVED)
     assert [one.movie.pk for one in recommend.recommend(anna.id)[0]] == list(range(101, 111))
 

@@ -6,17 +6,19 @@ import subprocess
 import sys
 import threading
 import zipfile
+from array import array
 
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 
 from config.models import Lease
 from config.turns import only_one, redis_client
 from movies.models import Movie
 from ratings import nightly, recommend
-from ratings.models import Build, Neighbour, Rating, WantedFilm
+from ratings.models import Build, Neighbours, Rating, WantedFilm
 from ratings.tasks import build_recommendations
 from tests.conftest import ROOT
 from users.models import User
@@ -58,7 +60,14 @@ def save(rated, start=1_000_000):
 
 
 def rows():
-    return list(Neighbour.objects.order_by("pk").values_list("build_id", "movie_id", "neighbour_id", "weight", "place"))
+    """(build, film, neighbour, weight, place) of all that is written; place 0: not among the most alike."""
+    return [
+        (build, film, other, weight, place if place <= nearest else 0)
+        for build, film, films, weights, nearest in Neighbours.objects.order_by("pk").values_list(
+            "build_id", "movie_id", "films", "weights", "nearest"
+        )
+        for place, (other, weight) in enumerate(zip(array("i", films), array("f", weights), strict=True), 1)
+    ]
 
 
 # --- What is learned
@@ -83,8 +92,12 @@ def test_the_weights_are_those_of_the_method_worked_out_plainly():
     expected = -inverse / np.diag(inverse)
     np.fill_diagonal(expected, 0)
     got = np.zeros_like(expected)
-    for one, other, weight, _place in model.blocks():
-        got[np.searchsorted(films, one), np.searchsorted(films, other)] = weight
+    for one, others, weights, nearest in model.by_film():
+        got[np.searchsorted(films, one), np.searchsorted(films, others)] = weights
+        row = -inverse[films.index(one)] / np.sqrt(np.diag(inverse))
+        row[films.index(one)] = -1
+        assert np.allclose(row[np.searchsorted(films, others[:nearest])], np.sort(row)[::-1][:nearest], atol=1e-9)
+        assert nearest == min(10, (row > 0).sum())
     assert np.abs(got - expected)[got != 0].max() < 1e-6
     assert (got != 0).sum() > len(films) * 9
     assert finished.films == len(films)
@@ -130,17 +143,18 @@ def test_people_by_people_gives_the_same_as_film_by_film():
 def test_films_past_the_dense_limit_get_neighbours_too_and_none_comes_twice():
     ratings = ratings_of({p: [(f, v, f) for f, v in mine.items()] for p, mine in people(60, films=80).items()})
     model = neighbours.build(ratings, dense_limit=40)
-    seen, tail = set(), set(ratings.films.tolist()) - set(ratings.films[model.head].tolist())
-    for one, other, weight, place in model.blocks():
-        assert np.isfinite(weight).all()
-        assert (one != other).all()
-        assert (place >= 0).all()
-        pairs = set(zip(one.tolist(), other.tolist(), strict=True))
-        assert len(pairs) == len(one)
-        assert not pairs & seen
-        seen |= pairs
+    led_to, tail = {}, set(ratings.films.tolist()) - set(ratings.films[model.head].tolist())
+    for one, others, weights, nearest in model.by_film():
+        assert one not in led_to
+        assert np.isfinite(weights).all()
+        assert len(others) == len(weights) == len(set(others.tolist())) >= nearest > 0
+        led_to[one] = dict(zip(others.tolist(), weights.tolist(), strict=True))
+        assert one not in led_to[one]
     assert len(tail) == 40
-    assert tail <= {one for one, _other in seen}
+    assert set(led_to) == set(ratings.films.tolist())
+    for one in tail:  # and what it leads to leads back to it
+        for other in led_to[one].keys() - tail:
+            assert led_to[other][one] > 0
 
 
 @pytest.mark.parametrize(
@@ -206,7 +220,7 @@ def test_no_more_than_two_builds_are_kept():
     save(people(40))
     for _again in range(4):
         build(force=True)
-    assert Neighbour.objects.values("build_id").distinct().count() == 2
+    assert Neighbours.objects.values("build_id").distinct().count() == 2
 
 
 def test_little_change_is_no_reason_to_build_and_force_is():
@@ -245,11 +259,11 @@ def test_a_build_killed_at_any_moment_changes_nothing_and_the_next_one_mends_all
         process.kill()
         serving = Build.objects.current()
         assert serving.pk == finished.pk or "switching" in process.output
-        assert Neighbour.objects.filter(build_id=serving.pk).exclude(movie_id=0).count() == finished.neighbours
+        assert sum(build == serving.pk and film > 0 for build, film, *_row in rows()) == finished.neighbours
         assert recommend.recommend(1) == before
         lease_runs_out()
     again = build(force=True)
-    assert Neighbour.objects.exclude(build_id__in=[serving.pk, again.pk]).count() == 0
+    assert Neighbours.objects.exclude(build_id__in=[serving.pk, again.pk]).count() == 0
     assert recommend.recommend(1) == before
 
 
@@ -284,10 +298,13 @@ def test_a_plain_client_reads_and_writes_the_table():
     save(people(40))
     build()
     with sqlite3.connect(connection.settings_dict["NAME"]) as client:
-        found = client.execute("SELECT COUNT(*), MIN(place), MAX(place) FROM neighbours").fetchone()
-        client.execute("INSERT INTO neighbours VALUES (999, 1, 2, 0.5, 1)")
+        read = "SELECT COUNT(*), SUM(length(films)), SUM(length(weights)), MIN(nearest), MAX(nearest) FROM neighbours"
+        found = client.execute(read).fetchone()
+        client.execute("INSERT INTO neighbours VALUES (999, 1, x'02000000', x'0000003f', 1)")
     client.close()
-    assert found == (Neighbour.objects.count() - 1, 0, 10)
+    every = rows()
+    assert found == (31, 4 * (len(every) - 1), 4 * (len(every) - 1), 0, 10)
+    assert (999, 1, 2, 0.5, 1) in every
 
 
 def test_films_that_the_neighbours_lead_to_and_we_lack_are_wanted(tmp_path):
@@ -547,7 +564,7 @@ def test_an_evaluation_that_cannot_end_well_does_not_begin(tmp_path, strange):
 def as_lists(folder, text):
     (folder / "train.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     lists = judged(folder)
-    for model in (Neighbour, Build, Rating, User, Movie, WantedFilm):
+    for model in (Neighbours, Build, Rating, User, Movie, WantedFilm):
         model.objects.all().delete()
     return lists
 
@@ -617,3 +634,28 @@ def test_an_evaluation_needs_no_more_than_an_address_of_a_database(start, tmp_pa
     assert "not empty" in command.output
     assert not (tmp_path / "2.csv").exists()
     assert len((tmp_path / "1.csv").read_text().split()) == 1 + 20 * 20
+
+
+@pytest.fixture
+def before_rows_by_film():
+    """Tables as they were when each neighbour had a row of its own."""
+    executor = MigrationExecutor(connection)
+    executor.migrate([("ratings", "0006_builds_in_the_office")])
+    yield executor.loader.project_state([("ratings", "0006_builds_in_the_office")]).apps
+    executor = MigrationExecutor(connection)
+    executor.migrate(executor.loader.graph.leaf_nodes())
+
+
+def test_an_upgrade_keeps_the_neighbours_that_serve(before_rows_by_film):
+    Old, Run = (before_rows_by_film.get_model("ratings", name) for name in ("Neighbour", "Build"))
+    before, serving, died = (Run.objects.create(started_at=1, finished_at=end) for end in (2, 3, None))
+    pairs = [(0, 5, 0.25, 0), (5, 9, 0.5, 2), (5, 7, -0.125, 0), (5, 6, 0.75, 1), (5, 3, 0.125, 0)]
+    for run in (before, serving, died):
+        Old.objects.bulk_create(
+            Old(build_id=run.pk, movie_id=film, neighbour_id=other, weight=weight, place=place)
+            for film, other, weight, place in pairs
+        )
+    executor = MigrationExecutor(connection)
+    executor.migrate(executor.loader.graph.leaf_nodes())
+    assert rows() == [(serving.pk, *pairs[at]) for at in (0, 3, 1, 4, 2)]
+    assert recommend.similar(5) == [6, 9]
