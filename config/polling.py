@@ -186,6 +186,8 @@ def _ask(inbox, stop):
             delay = 1
             signs.beat("bot", signs.HOST, "polls Telegram")
         except ApiTelegramException as error:
+            if stop.is_set():
+                return  # poll() has asked beside us, to confirm: that ends this question with a 409
             if error.error_code == 401 or error.error_code == 404:
                 raise CannotPoll(
                     "Telegram does not know TELEGRAM_BOT_TOKEN: take the token that @BotFather shows."

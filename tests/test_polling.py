@@ -131,6 +131,22 @@ def test_a_slow_chat_does_not_make_the_loop_spin(sandbox, monkeypatch):
     loop.join(15)
 
 
+def test_a_bot_that_stops_does_not_take_its_own_last_question_for_anothers(sandbox, monkeypatch, caplog):
+    """What confirms the last updates ends the question that still waits, with the 409 that a second bot would bring."""
+    monkeypatch.setattr(polling, "handle_update", lambda update: None)
+    sandbox.telegram.person("Анна").send("/help")
+    stop = threading.Event()
+    loop = threading.Thread(target=polling.poll, args=(stop,), daemon=True)
+    loop.start()
+    wait_until(lambda: len(sandbox.telegram.calls_of("getUpdates")) >= 2)
+    question = next(thread for thread in threading.enumerate() if thread.name == "getUpdates")
+    stop.set()
+    loop.join(15)
+    question.join(15)
+    assert not question.is_alive()
+    assert "another process" not in caplog.text
+
+
 def test_a_wrong_token_is_said_in_one_sentence(start):
     bot = start("runbot", TELEGRAM_BOT_TOKEN="123456789:this-is-no-token-of-any-bot-at-all0")
     assert bot.wait() != 0
