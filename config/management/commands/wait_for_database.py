@@ -1,0 +1,24 @@
+import time
+
+from django.core.management.base import BaseCommand
+from django.db import OperationalError, connection
+
+PAUSE = 2  # seconds between two tries
+SPEAK = 30  # seconds between two lines about it
+
+
+class Command(BaseCommand):
+    help = "End as soon as the database answers, however long that takes; `migrate` after it would give up at once."
+    requires_system_checks = []
+
+    def handle(self, **options):
+        spoken = None
+        while True:
+            try:
+                connection.ensure_connection()
+                return
+            except OperationalError as error:
+                if spoken is None or time.monotonic() > spoken + SPEAK:
+                    spoken = time.monotonic()
+                    self.stderr.write(f"The database at DATABASE_URL is waited for: {error}".strip())
+                time.sleep(PAUSE)
