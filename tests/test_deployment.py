@@ -52,3 +52,16 @@ def test_migrations_wait_for_a_database_that_starts_later(start):
     assert ready.process.wait(60) == 0
     unit = (ROOT / "deploy" / "systemd" / "kinoteka-migrate.service").read_text()
     assert unit.index("manage.py wait_for_database") < unit.index("manage.py migrate")
+
+
+def test_the_operators_command_has_what_the_units_have():
+    """`kinoteka` is manage.py with the settings, the user and the places of the units, not a newcomer's defaults."""
+    command = (ROOT / "deploy" / "kinoteka").read_text()
+    for unit in UNITS:
+        text = unit.read_text()
+        for name in ("User", "WorkingDirectory", "EnvironmentFile", "StateDirectory", "UMask"):
+            for value in re.findall(rf"(?m)^{name}=(.+)$", text):
+                option = {"User": "uid", "WorkingDirectory": "working-directory"}.get(name, f"property={name}")
+                assert f"--{option}={value}" in command, (unit.name, name)
+        for value in re.findall(r"(?:ENV_FILE|POSTER_DIR|THUMBNAIL_DIR)=\S+", text):
+            assert f"--setenv={value}" in command, (unit.name, value)
