@@ -65,3 +65,15 @@ def test_the_operators_command_has_what_the_units_have():
                 assert f"--{option}={value}" in command, (unit.name, name)
         for value in re.findall(r"(?:ENV_FILE|POSTER_DIR|THUMBNAIL_DIR)=\S+", text):
             assert f"--setenv={value}" in command, (unit.name, value)
+
+
+def test_a_database_password_may_hold_anything():
+    """As PGPASSWORD, not within an address, where a / or an @ of it would end it."""
+    compose = (ROOT / "compose.yaml").read_text()
+    assert "PGPASSWORD: ${POSTGRES_PASSWORD" in compose
+    assert not re.search(r"://[^\s]*\$\{", compose)
+
+
+def test_the_first_start_of_the_database_is_not_taken_for_its_readiness():
+    """PostgreSQL's image makes the database with a server of its own on the socket alone, which then goes away."""
+    assert re.search(r"pg_isready, --host=", (ROOT / "compose.yaml").read_text())
