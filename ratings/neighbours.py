@@ -29,7 +29,7 @@ from scipy.linalg import lapack
 from ratings.taste import SLOPE
 
 STRETCHES = ((20, 0.3), (100, 0.3))  # (length in ratings, share of G); the rest of G is whole people
-LATE_SCALE = 20  # ratings; how far from the end of a list still counts as late
+LATE_SCALE = 20, 0.5  # how far from the end of a list still counts as late: ratings at least, else a share of the list
 LATE_PRIOR = 10  # imaginary ratings of average lateness that every film gets
 BLOCK = 32  # films worked on at once: 32 x 20,000 float32 are 2.5 MB
 ROWS = 8  # films whose neighbours are chosen at once
@@ -183,8 +183,9 @@ def order_strength(ratings, pairs=6000, near=3, seed=0):
 
 def lateness(ratings):
     """float32[n_films]: how late in people's lists a film comes, compared with chance; 1 is as chance has it."""
-    late = np.exp(-ratings.later / LATE_SCALE)
     length = np.diff(ratings.starts)
+    scale = np.maximum(LATE_SCALE[0], LATE_SCALE[1] * length).astype(np.float32)
+    late = np.exp(-ratings.later / np.repeat(scale, length))
     some = length > 0
     mean = np.zeros(len(length))
     mean[some] = np.add.reduceat(late, ratings.starts[:-1][some]) / length[some]

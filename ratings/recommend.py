@@ -20,13 +20,13 @@ from django.db.models import ExpressionWrapper, F, FloatField
 from movies.compiled import CompiledQuery
 from movies.models import Movie
 from ratings.models import Build
-from ratings.taste import EVERYBODY, taste
+from ratings.taste import liked, taste
+from ratings.variety import same_series, varied
 
 PAGE = 10  # films at a time
 AT_ONCE = 5000  # films looked up in one statement
 SPARE = 20  # candidates beyond those shown, so that variety has a choice
-CLOSE = 2  # places: two films among each other's nearest so many are "so close" …
-MOST_CLOSE = 2  # … and no more of a group of such films stand on one page
+CLOSE = 2  # places: two films among each other's nearest so many are of one series
 PRIOR_VOTES, PRIOR_MEAN = 500, 6.5  # a film's mean counts beside so many imaginary votes of this value
 WELL_VOTED = 500  # films
 TMDB_WEIGHT = 0.02  # of TMDb's first neighbour, while the neighbours come from nobody; never measured
@@ -61,7 +61,7 @@ CURRENT = CompiledQuery(lambda: Build.objects.finished()[:1])
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A film, and the rated film that speaks most for it, with the person's rating, `mine`; None: many like it."""
+    """A film, and the film they liked that speaks most for it, with their rating, `mine`; None: many like it."""
 
     movie: Movie
     because: Movie | None
@@ -73,6 +73,7 @@ class Viewer:
 
     user_id: int
     weights: dict[int, float]
+    liked: frozenset[int]  # films that may be named as a reason
     hidden: frozenset[int]  # rated, or called not interesting
     build: int  # Build.pk; 0: none yet
     tmdb: float  # weight of TMDb's first neighbour; 0: they do not count
@@ -94,6 +95,7 @@ class Viewer:
         return cls(
             user_id=user_id,
             weights=taste(ratings, build.order_strength if build else 0.0, dislikes),
+            liked=liked(ratings),
             hidden=frozenset(row[0] for row in ratings).union(dislikes),
             build=build.pk if build else 0,
             tmdb=TMDB_WEIGHT * TMDB_PEOPLE / (TMDB_PEOPLE + people) if people < TMDB_UNTIL else 0.0,
@@ -113,14 +115,14 @@ def recommend(user_id, page=0, wishes=ANYTHING):
 def ranked(viewer, count, wishes=ANYTHING):
     """The `count` best films for a person, best first, each page of them varied, as {film: because}.
 
-    `because` is the rated film that carried most weight, None where only popularity speaks for the film.
+    `because` is the film they liked that carried most weight, None where only popularity speaks for the film.
     """
     because = candidates(viewer, count + SPARE, wishes)
     films = list(because)
     pairs = close_pairs(viewer.build, films)
     chosen = []
     while films and len(chosen) < count:
-        page = varied(films, pairs)
+        page = varied(films, pairs, PAGE)
         chosen += page
         films = [film for film in films if film not in set(page)]
     return {film: because[film] for film in chosen[:count]}
@@ -139,7 +141,7 @@ def candidates(viewer, count, wishes=ANYTHING):
     for film in viewer.hidden:
         scores.pop(film, None)
     films = best_of({film: score for film, score in scores.items() if score > 0}, count, wishes)
-    found = reasons(voices, films)
+    found = reasons((voice for voice in voices if voice[0] in viewer.liked), films)
     if len(films) < count:
         found |= {film: None for film in well_voted(wishes) if film not in viewer.hidden and film not in found}
     if len(found) < count:
@@ -194,13 +196,13 @@ def by_score(scores, first):
 
 
 def reasons(voices, films):
-    """{film: the rated film that speaks most for it}, None where that is what everybody likes; in the same order."""
+    """{film: the film of the voices that speaks most for it, or None}, in the same order."""
     found, loudest = dict.fromkeys(films), dict.fromkeys(films, 0.0)
     for film, weight, neighbours, weights in voices:
         for neighbour in found.keys() & neighbours:
             points = weight * weights[neighbours.index(neighbour)]
             if points > loudest[neighbour]:
-                loudest[neighbour], found[neighbour] = points, None if film == EVERYBODY else film
+                loudest[neighbour], found[neighbour] = points, film
     return found
 
 
@@ -239,7 +241,12 @@ def well_voted(wishes=ANYTHING):
         films = wishes.films().filter(vote_count__gt=0).order_by(ExpressionWrapper(-points, FloatField()), "pk")
         return list(films.values_list("pk", flat=True)[:WELL_VOTED])
 
-    kept = cache.get_or_set(f"well voted:{wishes.years}:{wishes.minutes}".replace(" ", ""), found, LIST_KEPT)
+    key = f"well voted:{wishes.years}:{wishes.minutes}".replace(" ", "")
+    if (kept := cache.get(key)) is None:
+        kept = found()
+        if len(kept) < WELL_VOTED:  # a young bot knows more of them every minute, and finds them quickly
+            return kept
+        cache.set(key, kept, LIST_KEPT)
     there = set(Movie.objects.filter(pk__in=kept).values_list("pk", flat=True))  # still
     return [film for film in kept if film in there]
 
@@ -248,34 +255,14 @@ def well_voted(wishes=ANYTHING):
 
 
 def close_pairs(build, films):
-    """Pairs of the films that stand among each other's first CLOSE neighbours: parts of a series, mostly."""
+    """Pairs of the films of one series: each other's first CLOSE neighbours, or titles that begin in the same way."""
     pairs = {
         (film, neighbour)
         for film, (neighbours, _weights, nearest) in neighbours_of(build, films).items()
         for neighbour in neighbours[: min(CLOSE, nearest)]
     }
-    return {pair for pair in pairs if pair[::-1] in pairs}
-
-
-def varied(films, pairs, count=PAGE, most=MOST_CLOSE):
-    """The first `count` films, no more than `most` of those that close pairs join; never fewer for want of others."""
-    group = {film: film for film in films}
-
-    def root(film):
-        while group[film] != film:
-            film = group[film]
-        return film
-
-    for one, other in pairs:
-        if one in group and other in group:
-            group[root(one)] = root(other)
-    taken, first = {}, []
-    for film in films:
-        if len(first) < count and taken.get(root(film), 0) < most:
-            taken[root(film)] = taken.get(root(film), 0) + 1
-            first.append(film)
-    rest = [film for film in films if film not in set(first)]
-    return (first + rest)[:count]
+    titles = Movie.objects.filter(pk__in=films).values_list("pk", "original_title")
+    return {pair for pair in pairs if pair[::-1] in pairs} | same_series(dict(titles))
 
 
 # --- Without any rating, and from film to film

@@ -6,6 +6,11 @@ from math import exp
 from operator import itemgetter
 
 SLOPE = 0.3  # weight of a rating per point above the person's mean
+MEAN = (
+    3,
+    7,
+)  # that mean begins with so many imaginary ratings of so much: who has only rated one film, a 1, loves nothing
+NEARLY = 0.5  # points below their mean at which a rating still says that somebody liked the film
 EVERYBODY = 0  # the film that everybody has seen: its neighbours are the popular films
 FILL = 1e-6  # weight of that film: popularity decides only where nothing else does
 BEST = 200, 100  # films of a person that count: where order means nothing, and where it means all it can
@@ -25,18 +30,29 @@ def taste(ratings, order, dislikes=()):
     """
     weights = {EVERYBODY: FILL if ratings else 1.0}
     if ratings:
-        mean = sum(rating for _film, rating, _time in ratings) / len(ratings)
+        mean = mean_of(ratings)
         floor = 1 - (1 - FLOOR) * order
         latest = sorted(ratings, key=itemgetter(2), reverse=True) if order else ratings
-        liked = [
+        weighed = [
             ((1 + SLOPE * (rating - mean)) * fresh, film)
             for (film, rating, _time), fresh in zip(latest, freshness(latest, floor), strict=False)
         ]
         most = round(BEST[0] + (BEST[1] - BEST[0]) * order)
-        weights |= {film: weight for weight, film in nlargest(most, liked) if weight > 0}
+        weights |= {film: weight for weight, film in nlargest(most, weighed) if weight > 0}
     for film in dislikes[:MOST_DISLIKES]:
         weights.setdefault(film, DISLIKE)
     return weights
+
+
+def mean_of(ratings):
+    """The person's mean, drawn to what people give on average where their ratings are few."""
+    return (MEAN[0] * MEAN[1] + sum(rating for _film, rating, _time in ratings)) / (MEAN[0] + len(ratings))
+
+
+def liked(ratings):
+    """The films that a person can be told of as liked."""
+    least = mean_of(ratings) - NEARLY
+    return frozenset(film for film, rating, _time in ratings if rating >= least)
 
 
 def freshness(latest, floor):

@@ -10,6 +10,7 @@ from movies.models import Movie, PosterStatus
 from ratings import first_day, recommend
 from ratings.models import Build, Neighbours, NotInteresting, Rating, TMDbAsked, TMDbNeighbour, WantedFilm
 from ratings.tasks import ask_tmdb, fetch_wanted_films
+from ratings.variety import same_series
 from tests.conftest import wait_until
 from users.models import User
 
@@ -266,6 +267,64 @@ def test_no_more_than_two_films_that_are_each_others_first_neighbours(anna, film
     assert more
     second, _more = recommend.recommend(anna.id, page=1)
     assert [one.movie.pk for one in second][:2] == [103, 104]
+
+
+def test_no_more_than_two_films_of_a_series_by_their_titles_where_no_neighbours_tell(anna, films):
+    learn([(LOVED, pk, 1 / (pk - 100)) for pk in CANDIDATES])
+    for pk, title in enumerate(
+        ["The Toy Story", "Toy Story 2", "Heat", "Toy Story: of Terror!", "Rocky II", "Rocky", "Rocky Balboa", "2001"],
+        start=101,
+    ):
+        Movie.objects.filter(pk=pk).update(original_title=title)
+    Movie.objects.filter(pk__gt=108).update(original_title="")
+    rate(anna, LOVED)
+    first, _more = recommend.recommend(anna.id)
+    assert [one.movie.pk for one in first] == [101, 102, 103, 105, 106, 108, 109, 110, 111, 112]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Harry Potter and the Chamber of Secrets", "Harry Potter and the Goblet of Fire", True),
+        ("The Godfather", "The Godfather: Part II", True),
+        ("Mission: Impossible", "Mission: Impossible - Fallout", True),
+        ("Человек-паук", "Человек-паук 2", True),
+        ("A Beautiful Mind", "A Beautiful Day in the Neighborhood", False),
+        ("The Shining", "The Sting", False),
+        ("12 Angry Men", "12 Years a Slave", False),
+        ("千と千尋の神隠し", "千年女優", False),
+        ("", "", False),
+        ("!!!", "The", False),
+    ],
+)
+def test_titles_of_a_series_begin_alike(one, other, same):
+    assert bool(same_series({1: one, 2: other})) == same
+
+
+@pytest.mark.parametrize("values", [[1], [1, 1], [2, 1.5]])
+def test_who_only_disliked_films_gets_what_many_like_and_no_reason_they_dislike(anna, learned, values):
+    for film, value in zip((LOVED, OTHER), values, strict=False):
+        rate(anna, film, value)
+    shown, _more = recommend.recommend(anna.id)
+    assert [one.movie.pk for one in shown] == list(range(101, 111))  # as film 0 has them
+    assert {one.because for one in shown} == {None}
+
+
+def test_no_film_that_somebody_rated_well_below_their_mean_is_a_reason(anna, films):
+    learn([(LOVED, pk, 0.1) for pk in range(101, 106)] + [(OTHER, pk, 1.0) for pk in CANDIDATES])
+    rate(anna, LOVED, 9)
+    rate(anna, 140, 9)
+    rate(anna, OTHER, 6)
+    shown, _more = recommend.recommend(anna.id)
+    named = {one.movie.pk: one.because and one.because.pk for one in shown}
+    assert {named[pk] for pk in range(101, 106)} == {LOVED}
+    assert {because for pk, because in named.items() if pk > 105} == {None}
+
+
+def test_a_bot_that_knew_nothing_a_moment_ago_shows_films_as_soon_as_it_knows_some(anna, handle):
+    assert "too few" in ask(anna, handle).text
+    Movie.objects.bulk_create(Movie(pk=pk, title=f"Film {pk}", vote_average=8, vote_count=100) for pk in CANDIDATES)
+    assert len(ids(ask(anna, handle), "card")) == 5
 
 
 def test_a_person_without_ratings_gets_five_different_known_films_to_rate(anna, handle, films):
