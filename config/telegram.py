@@ -244,10 +244,13 @@ def _pool(origin):
 
 
 UNSAFE = re.compile(r"[^A-Za-z0-9_.~-]+")
+ESCAPED = [UNSAFE.sub(f"%{code:02x}", chr(code)) for code in range(128)]
 
 
 def _escaped(text):
-    """The text as a form writes it; a run of letters that are not ASCII's at once, not byte by byte."""
+    """The text as a form writes it: byte by byte for a keyboard of JSON, else a run of foreign letters at once."""
+    if text.isascii():
+        return "".join(map(ESCAPED.__getitem__, text.encode()))
     return UNSAFE.sub(lambda run: "%" + run[0].encode().hex("%"), text)
 
 
