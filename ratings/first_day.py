@@ -7,12 +7,12 @@ import logging
 import time
 
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef, Q
 
 from config.turns import only_one
 from movies.catalogue import fetch_movie, movies_in, save_movies
 from movies.models import Movie, PosterNeed
-from movies.tmdb import NotFound, Refused, TMDb, TMDbError
+from movies.tmdb import KeyRefused, NotFound, Refused, TMDb, TMDbError
 from ratings.models import Build, Rating, TMDbAsked, TMDbNeighbour, WantedFilm
 from ratings.recommend import TMDB_UNTIL
 from users.models import User
@@ -24,27 +24,41 @@ KEPT = 120 * 86_400  # seconds until TMDb is asked for a film's neighbours again
 MOST_NEIGHBOURS = 20  # of a film; a page of TMDb's
 GONE = 30 * 86_400  # seconds until a film that TMDb does not have is asked for again
 LATER = 3600  # seconds until one that it would not give is
+IN_VAIN = 3  # films in a row that TMDb would not speak of: it is away
 
 
 def ask_tmdb(seconds, stop):
-    """Ask TMDb for the films beside those that people love, the most loved first; returns for how many it answered."""
-    asked = 0
+    """Ask TMDb for the films beside those that people love, the most loved first; returns for how many it answered.
+
+    A film that it fails at waits an hour, and keeps no other from being asked for.
+    """
+    asked = in_vain = 0
     deadline = time.monotonic() + seconds
     with only_one("ratings.ask_tmdb") as free:
         films = loved_films() if free and are_few() else []
         for movie_id in films:
-            if stop.is_set() or time.monotonic() > deadline:
+            if stop.is_set() or time.monotonic() > deadline or in_vain == IN_VAIN:
                 break
             try:
                 found = movies_in(TMDb().recommendations(movie_id))
             except (NotFound, Refused):
                 found = []
+            except KeyRefused as error:  # no fault of any film
+                log.warning("TMDb is not asked what is beside films: %s", error)
+                break
             except TMDbError as error:
                 log.warning("film %s: TMDb does not say what is beside it: %s", movie_id, error)
-                break
+                put_off(movie_id)
+                in_vain += 1
+                continue
             keep(movie_id, found)
-            asked += 1
+            asked, in_vain = asked + 1, 0
     return asked
+
+
+def put_off(movie_id):
+    """Ask for this film later; what TMDb said of it before stays."""
+    TMDbAsked.objects.update_or_create(pk=movie_id, defaults={"next_try_at": int(time.time()) + LATER})
 
 
 def are_few():
@@ -61,8 +75,9 @@ def loved_films(most=500):
 
 
 def loved_and_unasked():
-    lately = TMDbAsked.objects.filter(movie_id=OuterRef("movie_id"), asked_at__gt=int(time.time()) - KEPT)
-    return Rating.objects.filter(~Exists(lately), normalized_rating__gte=LOVED)
+    now = int(time.time())
+    asked = TMDbAsked.objects.filter(Q(asked_at__gt=now - KEPT) | Q(next_try_at__gt=now), movie_id=OuterRef("movie_id"))
+    return Rating.objects.filter(~Exists(asked), normalized_rating__gte=LOVED)
 
 
 def may_help(user_id):
@@ -79,7 +94,7 @@ def keep(movie_id, films):
         TMDbNeighbour.objects.bulk_create(
             [TMDbNeighbour(movie_id=movie_id, place=place, neighbour_id=film.pk) for place, film in enumerate(films, 1)]
         )
-        TMDbAsked.objects.update_or_create(pk=movie_id, defaults={"asked_at": int(time.time())})
+        TMDbAsked.objects.update_or_create(pk=movie_id, defaults={"asked_at": int(time.time()), "next_try_at": 0})
 
 
 def fetch_wanted(seconds, stop):

@@ -394,7 +394,10 @@ class TMDbAsked(models.Model):
     """A film whose recommendations TMDb has been asked for; kept for months."""
 
     movie_id = models.IntegerField(primary_key=True, db_comment="TMDb movie id")
-    asked_at = models.BigIntegerField(db_comment="UNIX seconds")
+    asked_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds when TMDb answered; 0: not yet")
+    next_try_at = models.BigIntegerField(
+        default=0, db_default=0, db_comment="UNIX seconds; where TMDb failed at this film"
+    )
 
     class Meta:
         db_table = "tmdb_neighbours_asked"

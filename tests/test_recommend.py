@@ -493,6 +493,40 @@ def test_while_tmdb_is_away_the_asking_waits_for_the_next_time(anna, sandbox):
     assert ask_tmdb() == "1 asked"
 
 
+@pytest.fixture
+def hurried(monkeypatch):
+    """Nobody waits between two attempts."""
+    monkeypatch.setattr("movies.tmdb.time.sleep", lambda seconds: None)
+
+
+def test_a_film_that_tmdb_fails_at_is_tried_an_hour_later_and_the_others_are_asked_for(anna, sandbox, hurried):
+    Movie.objects.bulk_create([Movie(pk=pk, title=str(pk)) for pk in (603, 550, 13)])
+    boris = sandbox.telegram.person("Boris")
+    for person, film in ((anna, 603), (boris, 603), (anna, 550), (anna, 13)):
+        rate(person, film, 9)
+    sandbox.tmdb.fail("/movie/603/recommendations", status=500, times=99)
+    assert ask_tmdb() == "2 asked"
+    sandbox.tmdb.forget_requests()
+    assert ask_tmdb() == "0 asked"
+    assert sandbox.tmdb.requests == []
+    assert not first_day.may_help(boris.id)
+    sandbox.tmdb.faults.clear()
+    TMDbAsked.objects.filter(pk=603).update(next_try_at=1)
+    assert first_day.may_help(boris.id)
+    assert ask_tmdb() == "1 asked"
+    assert TMDbNeighbour.objects.filter(movie_id=603).exists()
+
+
+def test_a_round_ends_where_tmdb_fails_at_a_few_films_in_a_row(anna, sandbox, hurried):
+    films = list(range(1, 9))
+    Movie.objects.bulk_create([Movie(pk=pk, title=str(pk)) for pk in films])
+    for film in films:
+        rate(anna, film, 9)
+    sandbox.tmdb.fail("/recommendations", status=503, times=999)
+    assert ask_tmdb() == "0 asked"
+    assert {seen.path.split("/")[-2] for seen in sandbox.tmdb.requests_of("/movie/*/recommendations")} == {"1", "2", "3"}
+
+
 def test_a_film_that_tmdb_no_longer_has_is_not_asked_for_again(anna, sandbox):
     Movie.objects.create(pk=999_999_999, title="Gone")
     rate(anna, 999_999_999, 9)
