@@ -169,6 +169,13 @@ def only_one(name, seconds=30):
         _release(name, holder)
 
 
+def is_held(name):
+    """Whether a process is at the work that only_one(name) keeps for one; half a minute after its death it is not."""
+    if settings.REDIS_URL:
+        return bool(redis_client().exists(f"lease:{name}"))
+    return Lease.objects.filter(name=name, expires_at__gte=time.time()).exists()
+
+
 def _renew(name, holder, seconds, done):
     try:
         while not done.wait(seconds / 3):

@@ -23,6 +23,7 @@ from config.backoffice import NOTHING, ago, failures, nobody, page, panel, show,
 from config.drawing import progress
 from config.jobs import async_task
 from config.lists import BigTablePaginator, big_table_list
+from config.turns import is_held
 from movies.catalogue import cleaned
 from movies.models import Movie, folded_text
 from ratings import nightly
@@ -300,10 +301,11 @@ class BuildStateFilter(admin.SimpleListFilter):
         return [("running", _("running")), ("failed", _("failed")), ("done", _("done"))]
 
     def queryset(self, request, builds):
+        alive = nightly.at_work()
         if self.value() == "running":
-            return builds.running()
+            return builds.filter(pk=alive.pk) if alive else builds.none()
         if self.value() == "failed":
-            return builds.exclude(error="")
+            return builds.filter(failed(alive))
         return builds.filter(finished_at__isnull=False) if self.value() == "done" else builds
 
 
@@ -361,7 +363,7 @@ class BuildAdmin(admin.ModelAdmin):
 
     @admin.display(description=gettext_lazy("took"))
     def duration(self, build):
-        return NOTHING if build.error else duration_of(build)
+        return NOTHING if build.error or is_dead(build) else duration_of(build)
 
     @admin.display(description=gettext_lazy("asked for by"))
     def asked(self, build):
@@ -380,22 +382,30 @@ def own_and_archive(own, archive):
     return _("%(own)d + %(archive)d of an archive") % {"own": own, "archive": archive} if archive else own
 
 
+def failed(alive):
+    """What holds of builds of which nothing came, killed ones among them; `alive` is the one at work, or None."""
+    return ~Q(error="") | Q(finished_at=None) & ~Q(pk=alive.pk if alive else None)
+
+
+def is_dead(build):
+    """Whether it was killed, and nobody has written that down yet."""
+    return build.finished_at is None and not build.error and build != nightly.at_work()
+
+
 def state_of_build(build):
-    if build.error:
+    if build.error or is_dead(build):
         return word("bad", _("failed"))
     if build.finished_at:
         return word("good", _("serves")) if build == Build.objects.current() else word("idle", _("done"))
-    return word("busy", _("running")) if is_heard_of(build) else word("bad", _("no longer heard of"))
-
-
-def is_heard_of(build):
-    return build.started_at > time.time() - nightly.SECONDS
+    return word("busy", _("running"))
 
 
 def remark_on(build):
     """Why nothing came of it, what it is doing, or when it was found that another was not worth while."""
     if build.error:
         return ERRORS.get(build.error, build.error)
+    if is_dead(build):
+        return ERRORS["died"]
     if build.finished_at is None:
         return at_what(build)
     if build.checked_at:
@@ -415,8 +425,7 @@ def build_now(request):
     """Have the worker build, however little has changed; the front page then shows how far it is."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    busy = any(map(is_heard_of, Build.objects.running()))
-    if busy or not cache.add("build_asked_for", 1, SOON):
+    if is_held(nightly.LEASE) or not cache.add("build_asked_for", 1, SOON):
         messages.warning(request, _("A build is under way already."))
     else:
         async_task("ratings.tasks.build_apart", request.user.get_username(), timeout=nightly.SECONDS)
@@ -426,8 +435,7 @@ def build_now(request):
 
 @panel(45, "ratings.view_build", "ratings/office/building.html")
 def builds_at_a_glance(request):
-    current, running = Build.objects.current(), Build.objects.running().order_by("-pk").first()
-    shown = running if running and is_heard_of(running) else None
+    current, shown = Build.objects.current(), nightly.at_work()
     done = re.search(r"(\d+) of (\d+)", shown.progress) if shown else None
     return {
         "id": "builds",
@@ -445,8 +453,8 @@ def builds_at_a_glance(request):
 @failures("ratings.view_build")
 def failed_builds():
     url = f"{reverse('admin:ratings_build_changelist')}?state=failed"
-    failed = Build.objects.filter(started_at__gt=int(time.time()) - DAY).exclude(error="")
-    return [(_("build"), remark_on(build), 1, url) for build in failed.order_by("-pk")[:8]]
+    lately = Build.objects.filter(failed(nightly.at_work()), started_at__gt=int(time.time()) - DAY)
+    return [(_("build"), remark_on(build), 1, url) for build in lately.order_by("-pk")[:8]]
 
 
 # --- The front page

@@ -20,6 +20,7 @@ from movies.models import Movie
 from ratings import neighbours
 from ratings.models import Build, Neighbours, Rating, WantedFilm
 from ratings.movielens import ArchiveError
+from ratings.nightly import LEASE
 from ratings.recommend import PRIOR_MEAN, PRIOR_VOTES
 from ratings.taste import EVERYBODY
 
@@ -51,15 +52,16 @@ def build(archive=None, force=False, tell=lambda words: None, stop=None, asked_b
     is an event, and `asked_by` is kept for the back office. Raises Busy, Stopped, ArchiveError.
     """
     stop = stop or threading.Event()
-    with only_one("ratings.recommendations", seconds=30) as free:
+    with only_one(LEASE, seconds=30) as free:
         if not free:
             raise Busy
         current = Build.objects.current()
         path = str(archive.path) if archive else ""
         if current and not force and current.archive == path and current.changes() <= LITTLE * current.ratings:
             Build.objects.filter(pk=current.pk).update(checked_at=int(time.time()))
+            sweep(keep=Build.objects.finished()[:2])
             return None
-        sweep(keep=current)
+        sweep(keep=[current] if current else [])
         run = Build.objects.create(started_at=int(time.time()), archive=path, asked_by=asked_by)
 
         def step(words):
@@ -204,18 +206,18 @@ def want_films(led_to):
 
 
 def sweep(keep):
-    """Delete rows other than those that serve, a part at a time, and all but the latest 50 builds.
+    """Delete rows of other builds than these, a part at a time, and all but the latest 50 builds.
 
-    A build that was at work is taken for dead. The build before the present one stays until then, so that nobody who
-    has just read its number finds it empty.
+    A build that was at work is taken for dead. The build before the present one stays until the next, so that nobody
+    who has just read its number finds it empty.
     """
-    serving = keep.pk if keep else 0
+    kept = {build.pk for build in keep}
     Build.objects.running().update(error=DIED)
     latest = Build.objects.order_by("-pk").values_list("pk", flat=True)[:50]
-    Build.objects.exclude(pk__in=[serving, *latest]).delete()
+    Build.objects.exclude(pk__in=[*kept, *latest]).delete()
     number = 0
     while (number := first_build_after(number)) is not None:
-        while number != serving and (rows := Neighbours.objects.filter(build_id=number)).exists():
+        while number not in kept and (rows := Neighbours.objects.filter(build_id=number)).exists():
             part = rows.order_by("movie_id").values("movie_id")[:AT_ONCE]
             last = part.aggregate(last=Max("movie_id"))["last"]
             with transaction.atomic():

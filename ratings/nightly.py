@@ -7,8 +7,10 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
+from config.turns import is_held
 from ratings.models import Build, Rating
 
+LEASE = "ratings.recommendations"  # held by the process that builds
 NIGHT = 3  # o'clock in TIME_ZONE
 TRIES = 3  # builds that were begun and did not end, after which the next night is waited for
 COMMAND_LINE, CLOCK = "command line", "clock"  # who asks for builds, beside people of the back office
@@ -29,6 +31,11 @@ def is_due():
 
 def unfinished(since):
     return Build.objects.filter(finished_at=None, started_at__gte=since).count()
+
+
+def at_work():
+    """The build that a process is at; None where nobody builds: one that has not ended then was killed."""
+    return Build.objects.running().order_by("-pk").first() if is_held(LEASE) else None
 
 
 def build_apart(stop, asked_by=""):

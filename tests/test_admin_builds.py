@@ -8,11 +8,12 @@ from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
+from config.turns import only_one
 from ratings import nightly
 from ratings.build import DIED, build
 from ratings.models import Build
 from tests.conftest import queued, wait_until
-from tests.test_recommendations_build import movielens, people, save
+from tests.test_recommendations_build import lease_runs_out, movielens, people, save
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,15 +54,34 @@ def test_the_button_has_the_worker_build_and_the_front_page_tells_how_far_it_is(
 
 
 def test_one_that_runs_is_shown_with_its_step_and_no_other_is_begun_beside_it(olga):
-    run = Build.objects.create(started_at=int(time.time()), progress="writing neighbours: film 63 of 8746")
-    for address in (reverse("admin:index"), BUILDS):
-        assert "writing neighbours: 63 / 8746" in olga.get(address).text
-    assert "under way already" in olga.post(NOW, follow=True).text
+    Build.objects.create(started_at=int(time.time()) - 7200, progress="writing neighbours: film 63 of 8746")
+    with only_one(nightly.LEASE):
+        for address in (reverse("admin:index"), BUILDS):
+            assert "writing neighbours: 63 / 8746" in olga.get(address).text
+        assert "under way already" in olga.post(NOW, follow=True).text
     assert queued() == []
-    Build.objects.filter(pk=run.pk).update(started_at=int(time.time()) - nightly.SECONDS - 1)
-    assert "no longer heard of" in olga.get(BUILDS).text
+
+
+def test_one_that_was_killed_is_said_to_be_dead_as_soon_as_its_lease_has_run_out(olga, start):
+    save(people(300, films=400, each=60))
+    process = start("build_recommendations", "--force")
+    process.wait_for_line("counting")
+    process.kill()
+    killed = Build.objects.get()
+    assert [row.pk for row in shown(olga, "running")] == [killed.pk]
+    lease_runs_out()
+    for address in (reverse("admin:index"), BUILDS, reverse("admin:ratings_build_change", args=[killed.pk])):
+        page = olga.get(address).text
+        assert "ended without a word" in page, address
+        assert "rated together" not in page, address
+    assert "Build now" in olga.get(reverse("admin:index")).text
+    assert (shown(olga, "running"), [row.pk for row in shown(olga, "failed")]) == ([], [killed.pk])
     olga.post(NOW)
     assert queued() == ["ratings.tasks.build_apart"]
+
+
+def shown(olga, state):
+    return list(olga.get(BUILDS, {"state": state}).context["cl"].result_list)
 
 
 def test_looking_at_the_address_of_the_button_builds_nothing(olga):
@@ -86,7 +106,7 @@ def test_why_nothing_came_of_a_build_stands_in_the_list_and_among_the_failures(o
         for words in ("no rating of 0.5-5 stars", "this is no MovieLens file", "ended without a word"):
             assert words in page, (address, words)
     assert Build.objects.current() == serving
-    assert [row.pk for row in olga.get(BUILDS, {"state": "done"}).context["cl"].result_list] == [serving.pk]
+    assert [row.pk for row in shown(olga, "done")] == [serving.pk]
 
 
 def test_builds_that_fail_all_night_do_not_push_out_the_one_that_serves(olga):

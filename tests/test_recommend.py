@@ -524,7 +524,11 @@ def test_a_round_ends_where_tmdb_fails_at_a_few_films_in_a_row(anna, sandbox, hu
         rate(anna, film, 9)
     sandbox.tmdb.fail("/recommendations", status=503, times=999)
     assert ask_tmdb() == "0 asked"
-    assert {seen.path.split("/")[-2] for seen in sandbox.tmdb.requests_of("/movie/*/recommendations")} == {"1", "2", "3"}
+    assert {seen.path.split("/")[-2] for seen in sandbox.tmdb.requests_of("/movie/*/recommendations")} == {
+        "1",
+        "2",
+        "3",
+    }
 
 
 def test_a_film_that_tmdb_no_longer_has_is_not_asked_for_again(anna, sandbox):
