@@ -41,7 +41,7 @@ def recommendations(user_id, page=0, decade="any", length="any", undo=None):
     filtered = (decade, length) != ("any", "any")
     if not filtered and not undo and not Rating.objects.filter(user_id=user_id).exists():
         return films_to_rate_first(user_id)
-    suggestions, more = recommend(user_id, page, wishes(decade, length))
+    page, suggestions, more = last_page(user_id, page, wishes(decade, length))
     state = f"{page}:{decade}:{length}"
     lines = [line(number, suggestion) for number, suggestion in enumerate(suggestions, page * PAGE + 1)]
     text = render_to_string(
@@ -67,6 +67,15 @@ def recommendations(user_id, page=0, decade="any", length="any", undo=None):
     if count := NotInteresting.objects.filter(user_id=user_id).count():
         rows.append([(_("Not interesting: %(count)d") % {"count": count}, "dulls:0")])
     return {"text": text.strip(), "reply_markup": keyboard(*filter(None, rows))}
+
+
+def last_page(user_id, page, wished):
+    """(its number, its films, whether there are more) of a page, of the last one where the list does not go so far."""
+    suggestions, more = recommend(user_id, page, wished)
+    while page and not suggestions:
+        page -= 1
+        suggestions, more = recommend(user_id, page, wished)
+    return page, suggestions, more
 
 
 def heading(user_id, decade, length, lines):
@@ -112,7 +121,7 @@ def turn_recommendations(query):
 
 
 def show(query, page, decade, length, undo=None):
-    """Put a page in the place of the list, the first one where it no longer goes so far."""
+    """Put a page in the place of the list, the last one where it no longer goes so far."""
     private_message(query)
     contents = recommendations(query.from_user.id, page, decade, length, undo)
     edit(query.message, **contents)

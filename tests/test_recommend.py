@@ -159,6 +159,35 @@ def test_another_page_comes_by_editing_the_message(anna, handle, learned):
     assert message is anna.chat[-1]
 
 
+def fitting(films):
+    """Let just so many films be of the 1930s."""
+    Movie.objects.filter(pk__in=list(CANDIDATES)[:films]).update(release_date="1935-05-01")
+
+
+def test_not_interesting_on_the_only_film_of_the_last_page_shows_the_page_before(anna, handle, learned):
+    fitting(11)
+    rate(anna, LOVED)
+    message = ask(anna, handle)
+    tap(anna, message, handle, data="recommend:0:1930:any")
+    tap(anna, message, handle, text="›")
+    (last,) = listed(message)
+    tap(anna, message, handle, data=f"dull:{last}:1:1930:any")
+    assert len(listed(message)) == 10
+    assert any(button.data == f"undull:{last}:0:1930:any" for button in buttons(message))
+    assert "›" not in [button.text for button in buttons(message)]
+
+
+def test_a_button_to_a_page_that_is_no_longer_there_shows_the_last_one(anna, handle, learned):
+    fitting(25)
+    rate(anna, LOVED)
+    message = ask(anna, handle)
+    tap(anna, message, handle, data="recommend:9:1930:any")
+    assert len(listed(message)) == 5
+    assert "21. " in message.text
+    tap(anna, message, handle, text="‹")
+    assert len(listed(message)) == 10
+
+
 def test_not_interesting_is_remembered_counts_and_can_be_undone(anna, handle, learned):
     rate(anna, LOVED)
     message = ask(anna, handle)
