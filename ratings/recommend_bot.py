@@ -271,7 +271,7 @@ def show_not_interesting(query):
         number = int(page) if page_of(movies, int(page)) else 0
         count = len(movies)
         title = ngettext(
-            "%(count)d film you called not interesting:", "%(count)d films you called not interesting:", count
+            "%(count)d film you called not interesting", "%(count)d films you called not interesting", count
         )
         undo = [
             [(_("Recommend again: “%(title)s”") % {"title": name(movie, 40)}, f"dulls:{number}:{movie.pk}")]

@@ -214,11 +214,23 @@ def test_what_was_not_interesting_can_be_looked_at_and_recommended_again(anna, h
     for film in (101, 102):
         tap(anna, message, handle, data=f"dull:{film}:0:any:any")
     tap(anna, message, handle, text="Not interesting: 2")
-    assert "2 films you called not interesting" in message.text
+    assert "2 films you called not interesting:\n" in message.text
     tap(anna, message, handle, text="Recommend again: “Film 102”")
     assert list(NotInteresting.objects.values_list("movie_id", flat=True)) == [101]
     tap(anna, message, handle, text="Recommend again: “Film 101”")
     assert listed(message) == list(range(101, 111))
+
+
+def test_more_films_called_not_interesting_than_a_page_holds_are_turned(anna, handle, learned):
+    rate(anna, LOVED)
+    NotInteresting.objects.bulk_create(
+        NotInteresting(user_id=anna.id, movie_id=pk, said_at=pk) for pk in range(101, 111)
+    )
+    message = ask(anna, handle)
+    tap(anna, message, handle, text="Not interesting: 10")
+    assert message.text.startswith("10 films you called not interesting (1/2):\n")
+    tap(anna, message, handle, text="›")
+    assert ids(message, "card") == [102, 101]
 
 
 def test_pressed_twice_not_interesting_is_one_row_and_no_error(anna, handle, learned):
