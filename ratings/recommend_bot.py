@@ -117,7 +117,8 @@ def facts(number, movie):
 def turn_recommendations(query):
     page, decade, length = read_button(query, rf"recommend:{STATE}")
     show(query, int(page), decade, length)
-    answer(query)
+    rated = Rating.objects.filter(user_id=query.from_user.id).exists()
+    answer(query, None if rated else _("Rate a film first: press its number."))
 
 
 def show(query, page, decade, length, undo=None):
@@ -291,18 +292,24 @@ def show_not_interesting(query):
 def films_to_rate_first(user_id, page=0):
     """Well-known films that are unlike each other, for a person of whom we know nothing."""
     movies = first_films(user_id, page)
+    while page and not movies:
+        page -= 1
+        movies = first_films(user_id, page)
     if not movies:
         text = _("I know too few films to recommend any yet. Send me the title of one you have seen, and rate it.")
         return {"text": text, "reply_markup": None}
     lines = [facts(number, movie) for number, movie in enumerate(movies, page * FIRST + 1)]
-    text = render_to_string(
-        "ratings/recommendations.html",
-        {"heading": _("I do not know your taste yet. Which of these have you seen? Rate a few:"), "lines": lines},
-    )
-    rows = [[(str(each["number"]), f"card:{each['movie'].pk}") for each in lines]]
-    if page + 1 < MORE_FIRST:
-        rows.append([(_("Other films"), f"firsts:{page + 1}")])
-    return {"text": text.strip(), "reply_markup": keyboard(*rows)}
+    show = _("Show recommendations")
+    heading = _("I do not know your taste yet. Which of these have you seen? Rate a few, then press “%(button)s”:") % {
+        "button": show
+    }
+    text = render_to_string("ratings/recommendations.html", {"heading": heading, "lines": lines})
+    turns = [("‹", f"firsts:{page - 1}")] if page else []
+    if page + 1 < MORE_FIRST and first_films(user_id, page + 1):
+        turns.append((_("Other films"), f"firsts:{page + 1}"))
+    numbers = [(str(each["number"]), f"card:{each['movie'].pk}") for each in lines]
+    rows = [numbers, turns, [(show, "recommend:0:any:any")]]
+    return {"text": text.strip(), "reply_markup": keyboard(*filter(None, rows))}
 
 
 @button("firsts")

@@ -382,6 +382,35 @@ def test_a_person_without_ratings_gets_five_different_known_films_to_rate(anna, 
     assert not set(others) & set(shown)
 
 
+def test_films_to_rate_first_are_turned_back_and_forth_and_end_where_there_are_no_more(anna, handle, films):
+    Movie.objects.filter(pk__gt=107).delete()
+    message = ask(anna, handle)
+    pages = [ids(message, "card")]
+    assert "‹" not in [button.text for button in buttons(message)]
+    tap(anna, message, handle, text="Other films")
+    pages.append(ids(message, "card"))
+    assert "Other films" not in [button.text for button in buttons(message)]
+    assert sorted(sum(pages, [])) == [LOVED, OTHER, *range(101, 108)]
+    tap(anna, message, handle, text="‹")
+    assert ids(message, "card") == pages[0]
+    tap(anna, message, handle, data="firsts:6")
+    assert ids(message, "card") == pages[1]
+
+
+def test_where_a_first_film_has_been_rated_a_button_shows_recommendations(anna, handle, learned):
+    message = ask(anna, handle)
+    assert "press “Show recommendations”" in message.text
+    tap(anna, message, handle, text="Other films")
+    answer = tap(anna, message, handle, text="Show recommendations")
+    assert "Rate a film first" in answer.text
+    assert "Which of these have you seen?" in message.text
+    tap(anna, message, handle, text="1")
+    tap(anna, anna.chat[-1], handle, text="9")
+    tap(anna, message, handle, text="Show recommendations")
+    assert "Films for you" in message.text
+    assert len(listed(message)) == 10
+
+
 def test_before_any_table_films_that_many_vote_well_for_come_first_and_three_tens_do_not_lead(anna, handle, films):
     Movie.objects.create(pk=500, title="Three votes", vote_average=10, vote_count=3)
     Movie.objects.create(pk=501, title="Many votes", vote_average=8.5, vote_count=20_000)
