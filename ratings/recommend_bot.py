@@ -123,9 +123,13 @@ def turn_recommendations(query):
 
 def show(query, page, decade, length, undo=None):
     """Put a page in the place of the list, the last one where it no longer goes so far."""
-    private_message(query)
-    contents = recommendations(query.from_user.id, page, decade, length, undo)
-    edit(query.message, **contents)
+    replace(private_message(query), recommendations(query.from_user.id, page, decade, length, undo))
+
+
+def replace(message, contents):
+    """Put a list in the place of another, into a new message where the old one can no longer be changed."""
+    if not edit(message, **contents):
+        bot.send_message(message.chat.id, **contents)
 
 
 def private_message(query):
@@ -164,7 +168,8 @@ def length_title(length):
 @button("wish")
 def choose(query):
     """The decades or lengths to choose from, in the place of the list's buttons."""
-    what, _page, decade, length = read_button(query, rf"wish:(decade|length):{STATE}")
+    what, page, decade, length = read_button(query, rf"wish:(decade|length):{STATE}")
+    message = private_message(query)
     if what == "decade":
         newest = date.today().year // 10 * 10
         codes = ["any", *map(str, range(newest, OLD - 1, -10)), "old"]
@@ -173,7 +178,10 @@ def choose(query):
         choices = [(length_title(code), code, f"recommend:0:{decade}:{code}") for code in LENGTHS]
     chosen = decade if what == "decade" else length
     row = [(f"● {title}" if code == chosen else title, data) for title, code, data in choices]
-    edit_buttons(private_message(query), keyboard(*(row[at : at + 3] for at in range(0, len(row), 3))))
+    markup = keyboard(*(row[at : at + 3] for at in range(0, len(row), 3)))
+    if not edit_buttons(message, markup):  # then below the same list anew
+        text = recommendations(query.from_user.id, int(page), decade, length)["text"]
+        bot.send_message(message.chat.id, text, reply_markup=markup)
     answer(query)
 
 
@@ -210,8 +218,8 @@ def call_not_interesting_on_card(query):
     (movie_id,) = read_button(query, r"carddull:(\d{1,10})")
     movie = known_film(query, movie_id)
     refuse(User.objects.met(query.from_user), movie.pk)
-    edit_buttons(query.message, keyboard(*buttons(movie), opinion(movie, dull=True)))
-    answer(query, _("I will not recommend “%(title)s” again.") % {"title": name(movie, 60)})
+    seen = edit_buttons(query.message, keyboard(*buttons(movie), opinion(movie, dull=True)))
+    answer(query, _("I will not recommend “%(title)s” again.") % {"title": name(movie, 60)}, alert=not seen)
 
 
 @button("uncarddull")
@@ -219,8 +227,8 @@ def take_it_back_on_card(query):
     (movie_id,) = read_button(query, r"uncarddull:(\d{1,10})")
     movie = known_film(query, movie_id)
     allow(query.from_user.id, movie.pk)
-    edit_buttons(query.message, keyboard(*buttons(movie), opinion(movie, dull=False)))
-    answer(query, _("“%(title)s” may be recommended again.") % {"title": name(movie, 60)})
+    seen = edit_buttons(query.message, keyboard(*buttons(movie), opinion(movie, dull=False)))
+    answer(query, _("“%(title)s” may be recommended again.") % {"title": name(movie, 60)}, alert=not seen)
 
 
 @button("seen")
@@ -261,13 +269,13 @@ def known_film(query, movie_id):
 def show_not_interesting(query):
     """The films called not interesting, each with a button to take that back."""
     page, movie_id = read_button(query, r"dulls:(\d{1,3})(?::(\d{1,10}))?")
-    private_message(query)
+    message = private_message(query)
     if movie_id:
         allow(query.from_user.id, int(movie_id))
     movies = refused(query.from_user.id)
     shown = page_of(movies, int(page)) or movies[:8]
     if not shown:
-        edit(query.message, **recommendations(query.from_user.id))
+        replace(message, recommendations(query.from_user.id))
     else:
         number = int(page) if page_of(movies, int(page)) else 0
         count = len(movies)
@@ -282,7 +290,7 @@ def show_not_interesting(query):
         contents = film_list(
             title % {"count": count}, shown, number, count, turn=lambda page: f"dulls:{page}", rows=[*undo, back]
         )
-        edit(query.message, **contents)
+        replace(message, contents)
     answer(query)
 
 
@@ -315,5 +323,5 @@ def films_to_rate_first(user_id, page=0):
 @button("firsts")
 def turn_first_films(query):
     (page,) = read_button(query, r"firsts:(\d)")
-    edit(private_message(query), **films_to_rate_first(query.from_user.id, int(page)))
+    replace(private_message(query), films_to_rate_first(query.from_user.id, int(page)))
     answer(query)

@@ -484,6 +484,58 @@ def test_a_button_that_is_none_of_ours_is_refused(anna, handle, learned, data):
     assert "out of date" in tap(anna, ask(anna, handle), handle, data=data).text
 
 
+def tap_too_old(sandbox, person, message, handle, data):
+    """Press a button of a message that Telegram no longer gives us (Bot API: InaccessibleMessage)."""
+    button = buttons(message)[0]
+    true, button.raw["callback_data"] = button.raw["callback_data"], data
+    query = person.press(message, data=data)
+    button.raw["callback_data"] = true
+    update = sandbox.telegram.accounts[sandbox.telegram_token].updates[-1][2]["callback_query"]
+    update["message"] = {"chat": message.chat.as_json(), "message_id": message.id, "date": 0}
+    handle()
+    return query.answer
+
+
+@pytest.mark.parametrize(
+    ("data", "words", "button"),
+    [
+        ("recommend:1:any:any", "11. ", "recommend:0:any:any"),
+        ("wish:decade:1:any:any", "11. ", "recommend:0:1990:any"),
+        ("dull:101:0:any:any", "Films for you", "undull:101:0:any:any"),
+        ("undull:140:0:any:any", "Films for you", "dull:101:0:any:any"),
+        ("dulls:0", "1 film you called", "dulls:0:140"),
+        ("dulls:0:140", "Films for you", "dull:101:0:any:any"),
+        ("firsts:1", "Which of these", "firsts:0"),
+    ],
+)
+def test_a_button_of_a_list_that_can_no_longer_be_changed_brings_a_new_one(
+    anna, handle, sandbox, learned, data, words, button
+):
+    rate(anna, LOVED)
+    NotInteresting.objects.create(user_id=anna.id, movie_id=140, said_at=1)
+    old = ask(anna, handle)
+    before = old.text
+    assert tap_too_old(sandbox, anna, old, handle, data)
+    new = anna.chat[-1]
+    assert new is not old
+    assert words in new.text
+    assert button in [each.data for each in buttons(new)]
+    assert old.text == before
+
+
+def test_on_a_card_that_can_no_longer_be_changed_not_interesting_is_said_to_be_remembered(
+    anna, handle, sandbox, learned
+):
+    rate(anna, LOVED)
+    message = ask(anna, handle)
+    tap(anna, message, handle, text="1")
+    for data, words in (("carddull:101", "I will not recommend"), ("uncarddull:101", "may be recommended again")):
+        answer = tap_too_old(sandbox, anna, anna.chat[-1], handle, data)
+        assert words in answer.text
+        assert answer.show_alert
+    assert not NotInteresting.objects.exists()
+
+
 def test_in_a_group_recommendations_are_asked_for_in_private(anna, handle, sandbox, learned):
     group = sandbox.telegram.group("Club", [anna])
     anna.send("/recommend", chat=group)
