@@ -10,6 +10,8 @@ from ratings.models import MatchLink, Rating
 LIFE = 7 * 86_400  # seconds for which a link works
 ENOUGH = 5  # films in common below which a figure would say nothing
 DOUBT = 5  # imaginary films on which they neither agree nor differ
+NEAR = 2  # points by which two people's ratings differ where they no longer say the same
+NOISE = 0.25  # square points: what a rating varies by without meaning anything
 
 
 class TooFew(Exception):
@@ -53,16 +55,20 @@ def agreement(one_id, other_id):
     """How far the two agree, from the films both have rated: the correlation of their ratings, 50 where it is none.
 
     Each rating counts by how far it lies from its person's own mean, so that a strict and a kind person of one taste
-    agree. Raises TooFew.
+    agree. Where ratings hardly vary there is little to correlate, and it counts how near they lie to each other: two
+    people who give nothing but 10s agree. Raises TooFew.
     """
-    one, other = deviations(one_id), deviations(other_id)
+    mine, theirs = ratings_of(one_id), ratings_of(other_id)
+    one, other = deviations(mine), deviations(theirs)
     common = sorted(one.keys() & other.keys())
     if len(common) < ENOUGH:
         raise TooFew(len(common))
     product = sum(one[film] * other[film] for film in common)
     size = sqrt(sum(one[film] ** 2 for film in common) * sum(other[film] ** 2 for film in common))
-    correlation = product / size if size else 0.0
-    percent = round(50 + 50 * correlation * len(common) / (len(common) + DOUBT))
+    apart = sum(abs(mine[film] - theirs[film]) for film in common) / len(common)
+    near, noise = max(0.0, 1 - apart / NEAR), NOISE * len(common)
+    alike = (product + noise * near) / (size + noise)
+    percent = round(50 + 50 * alike * len(common) / (len(common) + DOUBT))
     love = max(common, key=lambda film: (min(one[film], other[film]), -film))
     differ = max(common, key=lambda film: (-one[film] * other[film], abs(one[film] - other[film]), -film))
     return Agreement(
@@ -73,9 +79,13 @@ def agreement(one_id, other_id):
     )
 
 
-def deviations(user_id):
-    """{film: how far the person's rating lies above their mean}."""
+def ratings_of(user_id):
+    """{film: the person's rating, 1-10}."""
     rows = Rating.objects.filter(user_id=user_id).values_list("movie_id", "normalized_rating")
-    rated = {film: float(value) for film, value in rows}
+    return {film: float(value) for film, value in rows}
+
+
+def deviations(rated):
+    """{film: how far the rating lies above the mean of all these}."""
     mean = sum(rated.values()) / len(rated) if rated else 0.0
     return {film: value - mean for film, value in rated.items()}

@@ -122,16 +122,41 @@ def test_too_few_films_in_common_give_no_figure(anna, boris, handle):
         ([1, 9] * 20, [9, 1] * 20, range(0, 11)),
         ([1, 9] * 20, [5, 7] * 20, range(90, 101)),
         ([1, 9] * 20, [1, 1, 9, 9] * 10, range(50, 51)),
-        ([10] * 20, [10] * 20, range(50, 51)),
+        ([10] * 30, [10] * 30, range(90, 101)),
+        ([10] * 29 + [9], [9] + [10] * 29, range(85, 101)),
+        ([10] * 30, [10, 9] * 15, range(75, 95)),
+        ([10] * 5, [10] * 5, range(70, 80)),
+        ([10] * 30, [1] * 30, range(50, 51)),
+        ([10] * 30, [1, 10] * 15, range(50, 51)),
+        ([7, 8] * 15, [8, 7] * 15, range(0, 50)),
         ([1, 9, 1, 9, 1], [1, 9, 1, 9, 1], range(70, 80)),
     ],
-    ids=["alike", "opposite", "strict and kind", "strangers", "all tens", "alike on a few"],
+    ids=[
+        "alike",
+        "opposite",
+        "strict and kind",
+        "strangers",
+        "all tens",
+        "nearly all tens",
+        "tens and nines",
+        "five tens",
+        "tens and ones",
+        "tens and anything",
+        "opposite by a point",
+        "alike on a few",
+    ],
 )
 def test_the_figure_is_high_for_like_tastes_and_fifty_for_strangers(mine, theirs, expected):
     rate(1, mine)
     rate(2, theirs)
     assert agreement(1, 2).percent in expected
     assert agreement(1, 2).percent == agreement(2, 1).percent
+
+
+def test_the_same_ratings_of_films_in_common_agree_whatever_else_the_two_have_rated():
+    rate(1, [10] * 30)
+    rate(2, [10] * 30 + [4] * 40)
+    assert agreement(1, 2).percent > 90
 
 
 def test_nobody_agrees_with_a_person_without_ratings():
