@@ -46,9 +46,10 @@ def owner_of(token):
     return link and link.user_id
 
 
-def end_link(user_id):
-    """Let nobody compare tastes with this person any more."""
-    MatchLink.objects.filter(user_id=user_id).delete()
+def end_link(user_id, token):
+    """Let nobody compare tastes with this person by this link any more; whether another one of theirs still works."""
+    MatchLink.objects.filter(user_id=user_id, token=token).delete()
+    return MatchLink.objects.filter(user_id=user_id).exists()
 
 
 def agreement(one_id, other_id):

@@ -2,7 +2,9 @@
 
 from html import escape
 
+from django.core.cache import cache
 from django.utils import translation
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from telebot.apihelper import ApiException
@@ -26,6 +28,8 @@ from movies.models import Movie
 from ratings.agreement import LIFE, TooFew, agreement, end_link, link_of, owner_of
 from users.models import User
 
+DAY = 86_400  # seconds
+
 
 @command("match", gettext_lazy("compare tastes with a friend"))
 def send_link(message):
@@ -38,14 +42,20 @@ def send_link(message):
         "Whoever opens it and agrees sees, as you will, how far you agree and two films as examples; no other ratings. "
         "It works for %(days)d days; /match makes a new one in its place."
     ) % {"link": deep_link(f"match_{token}"), "days": LIFE // 86_400}
-    bot.send_message(message.chat.id, text, reply_markup=keyboard([(_("Stop the link"), "matchend")]))
+    bot.send_message(message.chat.id, text, reply_markup=keyboard([(_("Stop the link"), f"matchend:{token}")]))
 
 
 @button("matchend")
 def stop_link(query):
-    end_link(query.from_user.id)
-    edit(query.message, _("The link no longer works. /match makes a new one."))
-    answer(query)
+    (token,) = read_button(query, r"matchend:([\w-]{10,40})")
+    if end_link(query.from_user.id, token):
+        text = _("This link has ended already; the newer one works.")
+    else:
+        text = _("The link no longer works. /match makes a new one.")
+    if edit(query.message, text):
+        answer(query)
+    else:
+        answer(query, text, alert=True)
 
 
 @link("match")
@@ -80,25 +90,44 @@ def compare(query):
     if owner is None or owner == query.from_user.id:
         raise Refusal(_("This link no longer works. Ask your friend for a new one: they send me /match."))
     visitor = User.objects.met(query.from_user)
-    edit(query.message, in_words(visitor.pk, owner))
+    found = found_out(visitor.pk, owner)
+    if not edit(query.message, in_words(found)):
+        bot.send_message(query.from_user.id, in_words(found))
     answer(query)
-    with translation.override(User.objects.get(pk=owner).language):
-        text = escape(query.from_user.full_name) + ": " + in_words(owner, visitor.pk)
-        try:
-            bot.send_message(owner, text)
-        except (ApiException, TelegramUnavailable):
-            return  # they have left, or read it another time
+    tell_owner(owner, query.from_user, found)
 
 
-def in_words(reader, other):
+def found_out(visitor, owner):
+    """An Agreement, or the TooFew in its place."""
     try:
-        found = agreement(reader, other)
+        return agreement(visitor, owner)
     except TooFew as few:
+        return few
+
+
+def tell_owner(owner, visitor, found):
+    """The figure for the owner of the link: once a day for each visitor, however often they press, unless it changes.
+
+    What has been told is kept under a name that nobody's id can be read from, since /forget does not find it.
+    """
+    figure = getattr(found, "percent", None), found.common
+    told = "match:" + salted_hmac("ratings.match", f"{owner}:{visitor.id}:{figure}").hexdigest()
+    if not cache.add(told, True, DAY):
+        return
+    with translation.override(User.objects.get(pk=owner).language):
+        try:
+            bot.send_message(owner, escape(visitor.full_name) + ": " + in_words(found))
+        except (ApiException, TelegramUnavailable):
+            cache.delete(told)  # they have left, or hear it another time
+
+
+def in_words(found):
+    if isinstance(found, TooFew):
         return ngettext(
             "You two have rated %(count)d film in common: too few for a figure.",
             "You two have rated %(count)d films in common: too few for a figure.",
-            few.common,
-        ) % {"count": few.common}
+            found.common,
+        ) % {"count": found.common}
     movies = Movie.objects.in_bulk([film for film in (found.both_love, found.differ) if film])
     lines = [_("Your tastes agree by %(percent)d%%.") % {"percent": found.percent}]
     lines.append(

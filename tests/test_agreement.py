@@ -62,6 +62,42 @@ def test_one_sends_a_link_and_the_other_agrees_and_both_see_the_figure(anna, bor
     assert anna.chat[-1].text.startswith("<b>Boris")
 
 
+def test_however_often_compare_is_pressed_the_owner_hears_once_until_the_figure_changes(anna, boris, handle):
+    rate(anna.id, [9, 8, 3, 2, 10, 5, 6])
+    rate(boris.id, [10, 7, 2, 2, 9])
+    token = link_for(anna, handle)
+    before = len(anna.chat)
+
+    def compare(taps):
+        boris.send(f"/start match_{token}")
+        handle()
+        asked = boris.chat[-1]
+        pressed = [boris.press(asked, "Compare") for _tap in range(taps)]
+        handle()
+        assert all(query.answer for query in pressed)
+        assert "agree by" in asked.text
+        return len(anna.chat) - before
+
+    assert compare(3) == 1
+    assert compare(1) == 1
+    rate(boris.id, [1, 9], start=6)
+    assert compare(2) == 2
+    assert "You have both rated 7 films" in anna.chat[-1].text
+
+
+def test_where_the_owner_could_not_be_told_they_are_told_the_next_time(anna, boris, handle, sandbox):
+    rate(anna.id, [9, 8, 3, 2, 10])
+    rate(boris.id, [10, 7, 2, 2, 9])
+    token, before = link_for(anna, handle), len(anna.chat)
+    for told in (0, 1):
+        boris.send(f"/start match_{token}")
+        handle()
+        if not told:
+            sandbox.telegram.fail("sendMessage", status=502, times=1)
+        tap(boris, handle, "Compare")
+        assert len(anna.chat) - before == told
+
+
 def test_without_the_others_yes_nobody_learns_anything(anna, boris, handle):
     rate(anna.id, [9, 8, 3, 2, 10])
     rate(boris.id, [9, 8, 3, 2, 10])
@@ -89,6 +125,49 @@ def test_a_link_that_is_no_longer_good_says_so(anna, boris, handle, end):
     boris.send(f"/start match_{token}")
     handle()
     assert "no longer works" in boris.chat[-1].text
+
+
+def test_the_button_of_an_older_message_stops_its_own_link_only(anna, boris, handle):
+    link_for(anna, handle)
+    old = anna.chat[-1]
+    token = link_for(anna, handle)
+    anna.press(old, "Stop the link")
+    handle()
+    assert "This link has ended already" in old.text
+    assert MatchLink.objects.get().token == token
+    tap(anna, handle, "Stop the link")
+    assert "The link no longer works" in anna.chat[-1].text
+    assert not MatchLink.objects.exists()
+
+
+def test_a_link_is_stopped_and_tastes_are_compared_where_the_message_can_no_longer_be_changed(
+    anna, boris, handle, sandbox
+):
+    rate(anna.id, [9, 8, 3, 2, 10])
+    rate(boris.id, [10, 7, 2, 2, 9])
+
+    def tap_too_old(person, text):
+        message = person.chat[-1]
+        query = person.press(message, text)
+        update = sandbox.telegram.accounts[sandbox.telegram_token].updates[-1][2]["callback_query"]
+        update["message"] = {"chat": message.chat.as_json(), "message_id": message.id, "date": 0}
+        handle()
+        return query.answer
+
+    token = link_for(anna, handle)
+    ours = anna.chat[-1]
+    boris.send(f"/start match_{token}")
+    handle()
+    assert tap_too_old(boris, "Compare")
+    assert "agree by" in boris.chat[-1].text
+    assert "agree by" in anna.chat[-1].text
+    anna.send("/match")
+    handle()
+    answer = tap_too_old(anna, "Stop the link")
+    assert "no longer works" in answer.text
+    assert answer.show_alert
+    assert not MatchLink.objects.exists()
+    assert "match_" in ours.text
 
 
 def test_a_link_that_ends_before_the_yes_compares_nothing(anna, boris, handle):
