@@ -193,7 +193,7 @@ def popular(ratings):
 
 
 def want_films(led_to):
-    """Put films that the rows lead to, {film: from how many}, and that `movies` lacks on the worker's list."""
+    """Let the worker's list be the films that the rows lead to, {film: from how many}, and that `movies` lacks."""
     for part in batched(sorted(led_to), AT_ONCE):
         known = set(Movie.objects.filter(pk__in=part).values_list("pk", flat=True))
         WantedFilm.objects.bulk_create(
@@ -203,6 +203,9 @@ def want_films(led_to):
             update_fields=["wanted"],
         )
     WantedFilm.objects.filter(movie_id__in=Movie.objects.values("pk")).delete()
+    needless = (film for film in WantedFilm.objects.values_list("pk", flat=True).iterator() if film not in led_to)
+    for part in batched(list(needless), AT_ONCE):
+        WantedFilm.objects.filter(pk__in=part).delete()
 
 
 def sweep(keep):

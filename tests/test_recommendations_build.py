@@ -326,6 +326,17 @@ def test_films_that_the_neighbours_lead_to_and_we_lack_are_wanted(tmp_path):
     assert all(film.wanted for film in WantedFilm.objects.all())
 
 
+def test_films_that_nothing_leads_to_any_more_are_no_longer_wanted(tmp_path):
+    save(people(40))
+    call_command("build_recommendations", movielens=str(movielens(tmp_path)))
+    WantedFilm.objects.filter(pk=101).update(next_try_at=2_000_000_000)
+    call_command("build_recommendations", force=True)
+    assert WantedFilm.objects.count() == 30
+    assert WantedFilm.objects.get(pk=101).next_try_at == 2_000_000_000
+    call_command("build_recommendations", without_movielens=True)
+    assert not WantedFilm.objects.exists()
+
+
 # --- By night, in a process of its own
 
 
