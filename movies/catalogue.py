@@ -186,7 +186,8 @@ TITLE_AND_YEAR = re.compile(r"(?P<title>.*\S)[\s,]+\(?(?P<year>(?:18|19|20)\d\d)
 LONGEST_QUERY = 200  # characters; TMDb's longest title has fewer
 THIN = 5  # fewer films than this, none of them of just this title, and TMDb is asked
 MOST = 50  # films of the table for one query
-LEARNED = "ratings.recommend.similar"  # upward by name: ids of the films that go with a film
+LEARNED = "ratings.recommend.similar"  # upward by name: ids of the films that go with a film …
+BESIDE, KEEP_BESIDE = "ratings.first_day.beside", "ratings.first_day.keep"  # … and of those TMDb shows beside it
 ASKED_FOR = 24 * 3600  # seconds for which TMDb is not asked the same again
 
 
@@ -405,12 +406,18 @@ def others(ids, known, viewer):
     return [films[id] for id in ids if id in films]
 
 
-# --- Lists that TMDb makes, kept for a day
+# --- Lists that TMDb makes: of a search kept for a day, of what is beside a film for months
 
 
 def ask_once(query):
     """The ids of TMDb's films for a query; asked within the last day, its answer of then."""
-    return kept_or_asked(key_of(query), lambda tmdb: tmdb.search(query.title, query.year))
+    ids = kept_answer(query)
+    if ids is None:
+        movies = movies_in(TMDb(patient=False).search(query.title, query.year))
+        save_movies(movies)
+        ids = [movie.id for movie in movies]
+        cache.set(key_of(query), ids, ASKED_FOR)
+    return ids
 
 
 def kept_answer(query):
@@ -425,23 +432,14 @@ def key_of(query):
 def similar_movies(movie_id, viewer=None):
     """The films that people like beside this one, as far as the bot has learned it, else those TMDb shows.
 
-    Raises TMDbError.
+    TMDb is asked where the worker has not asked it, and what it says is kept as the worker keeps it. Raises TMDbError.
     """
     if learned := others(import_string(LEARNED)(movie_id), [], viewer):
         return learned
-    ids = kept_or_asked(f"similar:{movie_id}", lambda tmdb: tmdb.recommendations(movie_id))
-    return others([id for id in ids if id != movie_id], [], viewer)
-
-
-def kept_or_asked(key, ask):
-    """The ids of the films in a list of TMDb's, from the cache, else from TMDb: asked once, and its films kept."""
-    ids = cache.get(key)
-    if ids is None:
-        movies = movies_in(ask(TMDb(patient=False)))
-        save_movies(movies)
-        ids = [movie.id for movie in movies]
-        cache.set(key, ids, ASKED_FOR)
-    return ids
+    beside = import_string(BESIDE)
+    if beside(movie_id) is None:
+        import_string(KEEP_BESIDE)(movie_id, movies_in(TMDb(patient=False).recommendations(movie_id)))
+    return others(beside(movie_id) or [], [], viewer)
 
 
 def movies_in(reply):

@@ -89,12 +89,21 @@ def keep(movie_id, films):
     """Let these be TMDb's neighbours of a film, in this order; films that are new come into the table."""
     films = [film for film in films if film.pk != movie_id][:MOST_NEIGHBOURS]
     with transaction.atomic():
+        # first, since two may keep the same answer: the second one waits here
+        TMDbAsked.objects.update_or_create(pk=movie_id, defaults={"asked_at": int(time.time()), "next_try_at": 0})
         save_movies(films)
         TMDbNeighbour.objects.filter(movie_id=movie_id).delete()
         TMDbNeighbour.objects.bulk_create(
             [TMDbNeighbour(movie_id=movie_id, place=place, neighbour_id=film.pk) for place, film in enumerate(films, 1)]
         )
-        TMDbAsked.objects.update_or_create(pk=movie_id, defaults={"asked_at": int(time.time()), "next_try_at": 0})
+
+
+def beside(movie_id):
+    """Ids of the films that TMDb shows beside one, in its order; None where it has not been asked lately."""
+    if not TMDbAsked.objects.filter(pk=movie_id, asked_at__gt=int(time.time()) - KEPT).exists():
+        return None
+    shown = TMDbNeighbour.objects.filter(movie_id=movie_id).order_by("place")
+    return list(shown.values_list("neighbour_id", flat=True))
 
 
 def fetch_wanted(seconds, stop):

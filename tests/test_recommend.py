@@ -5,6 +5,7 @@ from array import array
 from decimal import Decimal
 
 import pytest
+from django.db import DatabaseError, connection
 
 from movies.models import Movie, PosterStatus
 from ratings import first_day, recommend
@@ -557,7 +558,58 @@ def test_a_cards_similar_films_are_those_people_like_beside_it(anna, handle, san
     message = ask(anna, handle, f"/movie {LOVED}")
     tap(anna, message, handle, text="Similar films")
     assert ids(anna.chat[-1], "card") == [103, 102]
-    assert not sandbox.tmdb.requests_of("/recommendations")
+    assert not sandbox.tmdb.requests_of("/movie/*/recommendations")
+
+
+def test_what_the_worker_has_asked_of_tmdb_is_not_asked_again_on_a_card(anna, handle, sandbox, films):
+    first_day.keep(LOVED, [Movie(pk=pk, title=str(pk)) for pk in (140, 139)])
+    message = ask(anna, handle, f"/movie {LOVED}")
+    sandbox.tmdb.forget_requests()
+    tap(anna, message, handle, text="Similar films")
+    assert ids(anna.chat[-1], "card") == [140, 139]
+    assert sandbox.tmdb.requests == []
+
+
+def test_what_a_card_has_asked_of_tmdb_the_worker_does_not_ask_again(anna, handle, sandbox):
+    Movie.objects.create(pk=603, title="The Matrix", details_at=1)
+    message = ask(anna, handle, "/movie 603")
+    for _twice in range(2):
+        tap(anna, message, handle, text="Similar films")
+    shown = ids(anna.chat[-1], "card")
+    assert shown == list(TMDbNeighbour.objects.order_by("place").values_list("neighbour_id", flat=True)[:8])
+    rate(anna, 603, 9)
+    assert ask_tmdb() == "0 asked"
+    assert len(requests_for(sandbox, 603)) == 1
+
+
+def test_films_beside_which_tmdb_shows_none_are_asked_for_once_on_a_card(anna, handle, sandbox):
+    Movie.objects.create(pk=603, title="The Matrix", details_at=1)
+    sandbox.tmdb.fail("/movie/603/recommendations", status=200, body={"results": []}, times=9)
+    message = ask(anna, handle, "/movie 603")
+    for _twice in range(2):
+        assert "no similar films" in tap(anna, message, handle, text="Similar films").text
+    assert len(requests_for(sandbox, 603)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_that_several_keep_at_the_same_moment_is_kept_once(films):
+    failed = []
+
+    def keep():
+        try:
+            first_day.keep(LOVED, [Movie(pk=pk, title=str(pk)) for pk in range(101, 121)])
+        except DatabaseError as error:
+            failed.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=keep) for _each in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert list(TMDbNeighbour.objects.order_by("place").values_list("neighbour_id", flat=True)) == [*range(101, 121)]
 
 
 # --- The first day

@@ -466,7 +466,7 @@ def test_similar_films_in_a_group_belong_to_who_asked_for_them(anna, handle, clu
 # --- Similar films
 
 
-def test_similar_films_are_asked_once_a_day_and_kept(ask, anna, handle, sandbox):
+def test_similar_films_are_asked_once_and_kept(ask, anna, handle, sandbox):
     card = ask("/movie 603")
     for _twice in range(2):
         assert tap(anna, card, handle, text="Similar films") is not None

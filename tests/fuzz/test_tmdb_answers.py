@@ -17,7 +17,7 @@ from movies.refresh import Refresh, refresh_movies
 from movies.tmdb import TMDb, TMDbError
 from ratings.csv_file import Row
 from ratings.matching import Matcher
-from ratings.models import HALF_POINTS, Import, Rating
+from ratings.models import HALF_POINTS, Import, Rating, TMDbAsked
 from ratings.tasks import import_ratings
 from tests.fuzz.spoil import EXAMPLES, JUNK, bounded, most_memory, spoilt
 from users.bot import link
@@ -76,6 +76,10 @@ def test_any_answer_becomes_a_film_or_an_error_of_tmdbs(sandbox, no_pauses, answ
     user, _new = User.objects.get_or_create(pk=7)
     tmdb = TMDb(patient=False)
 
+    def similar():
+        TMDbAsked.objects.all().delete()
+        similar_movies(603, user.pk)
+
     def refreshed():
         Movie.objects.filter(pk=603).update(details_at=1)
         refresh_movies(Refresh(threading.Event()), limit=1)
@@ -84,7 +88,7 @@ def test_any_answer_becomes_a_film_or_an_error_of_tmdbs(sandbox, no_pauses, answ
         lambda: find_movies("матрица 1999", user.pk, Ask.ALWAYS),
         lambda: get_movie(603, user.pk),
         lambda: save_movies([fetch_movie(603, tmdb)]),
-        lambda: similar_movies(603, user.pk),
+        similar,
         lambda: Matcher(resigned=True).match([Row(title="Матрица", year=1999, imdb_id="tt0133093", tmdb_id=603)]),
         lambda: tmdb.request_token(),
         lambda: link(user, "a token"),
