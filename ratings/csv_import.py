@@ -20,6 +20,7 @@ from movies.tmdb import Unavailable
 from ratings.csv_file import Unreadable, read
 from ratings.matching import Matcher
 from ratings.models import FileImport, PendingWrite, Rating, Source, normalize
+from ratings.refuse import allow
 from users.models import User
 
 log = logging.getLogger(__name__)
@@ -170,6 +171,7 @@ class Merge:
         Rating.objects.bulk_create(
             self.changed.values(), update_conflicts=True, unique_fields=["user", "movie"], update_fields=RATING_FIELDS
         )
+        allow(self.file.user_id, *self.changed)
         PendingWrite.objects.filter(user_id=self.file.user_id, movie_id__in=self.needless).delete()
         PendingWrite.objects.bulk_create(
             self.to_write.values(), update_conflicts=True, unique_fields=["user", "movie"], update_fields=WRITE_FIELDS

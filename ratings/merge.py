@@ -12,6 +12,7 @@ from django.db import connection
 from movies.catalogue import save_movies
 from movies.models import Movie, PosterNeed, PosterStatus
 from ratings.models import PendingWrite, Rating, Source, normalize
+from ratings.refuse import allow
 
 KEY = ("telegram_user_id", "movie_id")
 
@@ -85,6 +86,7 @@ def merge_ratings(run, rows, now):
             run.crawl["skipped"].append(film)
     if changed:
         write_ratings(changed)
+        allow(run.user_id, *(rating.movie_id for rating in changed))
     if unchanged:
         Rating.objects.filter(user_id=run.user_id, movie_id__in=unchanged).update(seen_in_crawl=run.crawl_id)
     if spent:

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from config.jobs import async_task
 from ratings.models import HALF_POINTS, PendingWrite, Rating, Source, normalize
+from ratings.refuse import allow
 
 POINTS = re.compile(r"([0-9]{1,2})(?:[.,]([05])?0*)?(?:\s*/\s*10)?", re.ASCII)
 
@@ -39,6 +40,7 @@ def rate(user, movie_id, value):
         unique_fields=["user", "movie"],
         update_fields=["manual_rating", "normalized_rating", "rated_at", "source"],
     )
+    allow(user.pk, movie_id)
     tell_tmdb(user, movie_id, value, new.tmdb_rating)
 
 

@@ -13,9 +13,9 @@ def refuse(user, movie_id):
     )
 
 
-def allow(user_id, movie_id):
-    """Let the film be recommended again."""
-    NotInteresting.objects.filter(user_id=user_id, movie_id=movie_id).delete()
+def allow(user_id, *movie_ids):
+    """Let the films be recommended again; or they have been rated, which says more than a refusal did."""
+    NotInteresting.objects.filter(user_id=user_id, movie_id__in=movie_ids).delete()
 
 
 def refused(user_id):

@@ -20,7 +20,7 @@ from ratings.csv_export import export, safe
 from ratings.csv_file import Unreadable, read
 from ratings.csv_import import Merge
 from ratings.csv_report import report
-from ratings.models import FileImport, PendingWrite, Rating, normalize
+from ratings.models import FileImport, NotInteresting, PendingWrite, Rating, normalize
 from ratings.tasks import import_file, import_files
 from sandbox.telegram_text import parse_html, utf16
 from users.leaving import forget
@@ -218,6 +218,15 @@ def test_the_same_value_only_makes_the_date_true(sandbox, user, send):
     assert rating.rated_at == at("2022-08-09T10:11:12")
     assert "1 was here, and now has its true date" in told.text
     assert "2 were here already" in send(TMDB_EXPORT).text
+
+
+def test_a_film_rated_in_a_file_is_no_longer_one_that_was_called_not_interesting(sandbox, user, send):
+    film(603, "Матрица"), film(680, "Криминальное чтиво")
+    for refused in (603, 680):
+        NotInteresting.objects.create(user=user, movie_id=refused, said_at=1)
+    send("tmdbID,Title,Rating10\n603,Матрица,8\n")
+    assert 603 in mine(user)
+    assert [row.movie_id for row in NotInteresting.objects.all()] == [680]
 
 
 def test_the_later_rating_counts_and_what_was_kept_is_named(sandbox, user, send):

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from movies.models import Movie
 from ratings import importer
-from ratings.models import DetailsFailure, Import, PendingWrite, Rating, Source, normalize
+from ratings.models import DetailsFailure, Import, NotInteresting, PendingWrite, Rating, Source, normalize
 from tests.imports import linked, sync, table_of, work
 from users.models import SyncStatus, User
 
@@ -64,6 +64,15 @@ def test_a_rating_made_here_stands_while_tmdb_holds_the_base(sandbox, anna):
     sync(anna)
     assert state_of(anna) == (Decimal("7"), Decimal("9.5"), "manual", 5000)
     assert anna.ratings_count == 1
+
+
+def test_a_film_rated_at_tmdb_is_no_longer_one_that_was_called_not_interesting(sandbox, anna):
+    for film in (550, 680):
+        Movie.objects.create(id=film, title="x")
+        NotInteresting.objects.create(user=anna, movie_id=film, said_at=1)
+    anna.account.rate(550, 8)
+    sync(anna)
+    assert [row.movie_id for row in NotInteresting.objects.all()] == [680]
 
 
 def test_where_tmdb_changed_it_wins_and_says_so_by_name(sandbox, anna):

@@ -261,6 +261,16 @@ def test_on_its_card_too_a_film_is_called_not_interesting_and_that_is_undone(ann
     assert "carddull:101" not in [button.data for button in buttons(card)]
 
 
+def test_to_rate_a_film_takes_back_that_it_was_not_interesting(anna, handle, learned):
+    rate(anna, LOVED)
+    message = ask(anna, handle)
+    for film in (101, 102):
+        tap(anna, message, handle, data=f"dull:{film}:0:any:any")
+    ask(anna, handle, "/rate 101 7.5")
+    assert list(NotInteresting.objects.values_list("movie_id", flat=True)) == [102]
+    assert "Not interesting: 1" in [button.text for button in buttons(ask(anna, handle))]
+
+
 def test_seen_it_leads_to_the_card_where_it_is_rated(anna, handle, learned):
     rate(anna, LOVED)
     message = ask(anna, handle)
