@@ -431,6 +431,14 @@ def test_an_archive_is_learned_from_every_night_until_it_is_given_up(tmp_path):
     assert Build.objects.current().archive_people == 60
 
 
+def test_a_path_that_is_empty_is_refused_and_the_archive_stays(tmp_path):
+    call_command("build_recommendations", movielens=str(movielens(tmp_path)))
+    for empty in ("", " "):
+        with pytest.raises(CommandError, match="--movielens wants a path"):
+            call_command("build_recommendations", "--movielens", empty, "--force")
+    assert Build.objects.count() == 1
+
+
 HEADER = "userId,movieId,rating,timestamp\n"
 
 

@@ -30,6 +30,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, movielens=None, without_movielens=False, force=False, asked_by="", **options):
+        if movielens is not None and not movielens.strip():
+            raise CommandError("--movielens wants a path; to learn from no archive any more, say --without-movielens.")
         from ratings.build import Busy, Stopped, build  # loads numpy, which no other process does
         from ratings.movielens import ArchiveError
 
