@@ -9,12 +9,14 @@ import io
 import zipfile
 import zlib
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 AT_ONCE = 4 * 2**20  # characters read at a time, some 160,000 ratings
 LARGEST_ID = 2**31 - 1
+LATEST = 2.0**53  # UNIX seconds; beyond, floats no longer tell one from the next
 LONGEST_LINKS = 64 * 2**20  # characters; the largest archive's have 2 MB
 RATINGS = np.dtype([("user", np.int64), ("movie", np.int64), ("rating", np.float32), ("time", np.float64)])
 
@@ -23,6 +25,33 @@ OLD = (
     "ratings.dat: an archive without TMDb ids, as ml-1m and ml-10m are. Take one with ratings.csv and links.csv: "
     "ml-latest-small, ml-latest, ml-20m, ml-25m or ml-32m"
 )
+
+
+def read_rows(lines):
+    """RATINGS of lines of ratings.csv. Raises ValueError."""
+    with np.errstate(over="ignore"):  # a rating of 1e300 becomes infinite, and then is none
+        return np.loadtxt(lines, RATINGS, delimiter=",", comments=None, ndmin=1)
+
+
+def first_unreadable(lines):
+    """The place of the first of these lines that is no row of numbers: numpy says so in words for programmers."""
+    start, end = 0, len(lines)
+    while end - start > 1:
+        middle = (start + end) // 2
+        try:
+            read_rows(lines[start:middle])
+        except ValueError:
+            end = middle
+        else:
+            start = middle
+    return start
+
+
+def named(lines, before, place):
+    """Number and text of the line that is `place`-th, from 0, of those that are not empty."""
+    written = ((number, line) for number, line in enumerate(lines, before + 1) if line.strip())
+    number, line = next(islice(written, place, None))
+    return f"ratings.csv, line {number}: {line[:60]!r}"
 
 
 class ArchiveError(Exception):
@@ -47,31 +76,34 @@ class Archive:
         last = 0
         with self._open("ratings.csv") as file:
             self._header(file, "ratings.csv", ["userid", "movieid", "rating", "timestamp"])
-            rest, read = "", 0
+            rest, read = "", 1  # lines, the heading among them
             while text := file.read(AT_ONCE):
-                text, _newline, rest = (rest + text).rpartition("\n")
+                text, newline, rest = (rest + text).rpartition("\n")
                 if len(rest) > AT_ONCE:
                     raise ArchiveError("ratings.csv: a line without an end")
-                rows = self._rows(text, read)
-                read += len(rows)
-                last = yield from self._known(rows, last)
+                lines = (text + newline).splitlines()
+                last = yield from self._known(self._rows(lines, read), last)
+                read += len(lines)
             if rest.strip():
-                yield from self._known(self._rows(rest, read), last)
+                yield from self._known(self._rows(rest.splitlines(), read), last)
         if not self.ratings:
             raise ArchiveError("ratings.csv: no rating of a film whose TMDb id links.csv tells")
 
-    def _rows(self, text, before):
-        lines = text.splitlines()
+    def _rows(self, lines, before):
+        """The ratings in some lines of the file, so many of which came before."""
         if not any(line.strip() for line in lines):
             return np.empty(0, RATINGS)
         try:
-            rows = np.loadtxt(lines, RATINGS, delimiter=",", comments=None, ndmin=1)
-        except ValueError as error:
-            raise ArchiveError(f"ratings.csv, after {before} ratings: {error}") from None
+            rows = read_rows(lines)
+        except ValueError:
+            written = [line for line in lines if line.strip()]
+            where = named(lines, before, first_unreadable(written))
+            raise ArchiveError(f"{where} is not userId,movieId,rating,timestamp") from None
         valid = (rows["user"] > 0) & (rows["movie"] > 0) & (rows["rating"] >= 0.5) & (rows["rating"] <= 5)
-        if not valid.all() or not np.isfinite(rows["time"]).all():
-            wrong = rows[np.argmin(valid)] if not valid.all() else rows[np.argmin(np.isfinite(rows["time"]))]
-            raise ArchiveError(f"ratings.csv, after {before} ratings: {wrong} is no rating of 0.5-5 stars")
+        valid &= np.abs(rows["time"]) <= LATEST
+        if not valid.all():
+            where = named(lines, before, int(np.argmin(valid)))
+            raise ArchiveError(f"{where} is no rating of 0.5-5 stars at a time")
         return rows
 
     def _known(self, rows, last):

@@ -442,16 +442,24 @@ def test_a_path_that_is_empty_is_refused_and_the_archive_stays(tmp_path):
 HEADER = "userId,movieId,rating,timestamp\n"
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("ratings", "links", "why"),
     [
         ("", None, "no MovieLens file"),
         ("Title,Year\nDune,2021\n", None, "no MovieLens file"),
         (HEADER, None, "no rating of a film"),
-        (HEADER + "1,1,4.0,5\n1,two,4.0,5\n", None, "ratings.csv, after 0 ratings"),
-        (HEADER + "1,1,4.0\n", None, "ratings.csv, after 0 ratings"),
+        (HEADER + "1,1,4.0,5\n1,two,4.0,5\n", None, "line 3: '1,two,4.0,5' is not userId,movieId,rating,timestamp"),
+        (HEADER + "1,1,4.0\n", None, "line 2: '1,1,4.0' is not"),
+        (HEADER + "1,1,4.0,5\n\n1,2,4.0,5\n1,3,4", None, "line 5: '1,3,4' is not"),
+        (HEADER + "1,1,4.0,5\n" * 300_000 + "1,2,4.", None, "line 300002: '1,2,4.' is not"),
+        (HEADER + "1,1,4.0,5\n" * 200_000 + "\n1,2,6,5\n", None, "line 200003: '1,2,6,5' is no rating of 0.5-5 stars"),
         (HEADER + "1,1,50,5\n", None, "no rating of 0.5-5 stars"),
         (HEADER + "1,1,nan,5\n", None, "no rating of 0.5-5 stars"),
+        (HEADER + "1,1,1e300,5\n", None, "no rating of 0.5-5 stars"),
+        (HEADER + "1,1,4.0,1e300\n", None, "no rating of 0.5-5 stars"),
+        (HEADER + "1,1,4.0,inf\n", None, "no rating of 0.5-5 stars"),
+        (HEADER + "1," + "1" * 5000 + ",4.0,5\n", None, "is not userId,movieId,rating,timestamp"),
         (HEADER + "2,1,4.0,5\n1,2,4.0,5\n", None, "not sorted"),
         (HEADER + "1,999999,4.0,5\n", None, "no rating of a film"),
         (None, "movieId,imdbId,tmdbId\n1,0000001,\n", "holds no TMDb ids"),
