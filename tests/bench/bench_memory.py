@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.bench.bench_cards import ROOT, bot_api, house, measure, process
-from tests.bench.bench_posters import Services
+from tests.bench.bench_posters import TOKEN, Services
 
 UPDATES = int(os.environ.get("UPDATES", 100_000))
 POSTERS = int(os.environ.get("POSTERS", 10_000))
@@ -54,7 +54,8 @@ def through_a_cluster(variables):
     (channel,) = services.ask(images=POSTERS, channels=1, limit=0)["channels"]
     variables = variables | {
         "DEBUG": "0", "SANDBOX": "0", "TELEGRAM_API_URL": services.url, "TMDB_IMAGE_URL": services.url + "/t/p",
-        "TELEGRAM_POSTER_CHANNELS": str(channel), "TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE": "0", "Q_WORKERS": "2",
+        "TELEGRAM_BOT_TOKEN": TOKEN, "TELEGRAM_POSTER_CHANNELS": str(channel),
+        "TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE": "0", "Q_WORKERS": "2",
     }  # fmt: skip
     with process("manage.py", "qcluster", **variables) as cluster:
         time.sleep(60)  # the clock has rung for every job once
