@@ -17,9 +17,11 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 from config.backoffice import ago, back, failure_sources, failures, moment, page, panel, show, size
 from config.drawing import columns
 from config.health import queue_depths
+from config.jobs import clusters
 from config.logs import masked
 from config.models import Count, Heartbeat
 from config.schedules import CLOCK
+from config.signs import cluster_of
 
 DAY = 86_400
 # seconds without a sign of life that are too many; a webhook is only heard of when somebody writes
@@ -204,6 +206,9 @@ def signs_at_a_glance(request):
             rows.append(sign(title, beat.name, beat, now - beat.seen_at > SILENT[kind], url))
         if not of_kind:
             rows.append(sign(title, "", None, True, url))
+        elif kind == "worker" and settings.Q_CLUSTERS:
+            there = {cluster_of(beat.name) for beat in of_kind}
+            rows += [sign(title, name, None, True, url) for name in clusters() if name not in there]
     ids = dict(Schedule.objects.values_list("name", "pk"))
     for name, (_func, minutes) in CLOCK.items():
         beat = beats.get(("schedule", name))

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from config import figures
+from config import figures, signs
+from config.jobs import clusters
 from config.models import Count, Heartbeat, Update
 from config.schedules import CLOCK
 from config.signs import BOUNDS, EVER
@@ -45,9 +46,12 @@ def _ask_database():
 
 def _signs():
     seen = dict(Heartbeat.objects.values_list("kind").annotate(Max("seen_at")))
+    seen |= {f"worker {cluster}": at for cluster, at in workers_seen().items()}
     longest = {"worker": SILENT, "schedule": 60 * min(minutes for _func, minutes in CLOCK.values()) + 2 * SILENT}
     if not settings.TELEGRAM_WEBHOOK_URL:
         longest["bot"] = SILENT
+    if settings.Q_CLUSTERS:  # what one leaves undone no other does
+        longest |= {f"worker {cluster}": SILENT for cluster in clusters()}
     now = time.time()
     return {
         kind: {
@@ -58,10 +62,17 @@ def _signs():
     }
 
 
+def workers_seen():
+    """{cluster: UNIX time of the last sign of life of any of its workers}; one without any is not in it."""
+    seen = {}
+    for name, at in Heartbeat.objects.filter(kind="worker").order_by("seen_at").values_list("name", "seen_at"):
+        seen[signs.cluster_of(name)] = at
+    return seen
+
+
 def queue_depths():
     """{cluster: jobs that wait in its queue}."""
-    names = [settings.Q_CLUSTER["name"], *(settings.Q_CLUSTER["ALT_CLUSTERS"] if settings.Q_CLUSTERS else ())]
-    return {name: get_broker(name).queue_size() for name in names}
+    return {name: get_broker(name).queue_size() for name in clusters()}
 
 
 # --- /metrics
@@ -105,6 +116,10 @@ class Collector:
         for kind, name, seen_at in Heartbeat.objects.values_list("kind", "name", "seen_at"):
             ages.add_metric([kind, name], max(0.0, time.time() - seen_at))
         yield ages
+        silent = GaugeMetricFamily("kinoteka_silent", "1: no sign of life for too long", labels=["part"])
+        for part, sign in _signs().items():  # the workers of a dead cluster soon have no age at all
+            silent.add_metric([part], sign["late"])
+        yield silent
 
     def latency(self, total):
         family = HistogramMetricFamily(

@@ -21,6 +21,11 @@ def queue_of(func):
     return QUEUES.get(func.split(".")[0], settings.Q_CLUSTER["name"]) if settings.Q_CLUSTERS else None
 
 
+def clusters():
+    """The names of all clusters that have to run."""
+    return [settings.Q_CLUSTER["name"], *(settings.Q_CLUSTER["ALT_CLUSTERS"] if settings.Q_CLUSTERS else ())]
+
+
 def async_task(func, *args, **options):
     """Have a cluster run the function at this dotted path soon, as django-q2's async_task does."""
     return tasks.async_task(func, *args, cluster=queue_of(func), **options)

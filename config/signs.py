@@ -214,5 +214,10 @@ def _worker():
     return f"{HOST} {Conf.CLUSTER_NAME} {os.getpid()}"
 
 
+def cluster_of(worker):
+    """The cluster that a worker belongs to, by the name under which it gives its signs of life."""
+    return worker.split()[-2] if worker.count(" ") > 1 else ""
+
+
 def _name(func):
     return func if isinstance(func, str) else f"{func.__module__}.{func.__qualname__}"

@@ -410,6 +410,15 @@ def test_silence_is_shown(operator):
         assert late[_("schedule"), _("refresh films")]  # never
 
 
+def test_a_cluster_of_which_nothing_is_heard_has_a_line_of_its_own(operator, settings):
+    settings.Q_CLUSTERS = True
+    for name in ("here kinoteka 1", "here posters 2"):
+        Heartbeat.objects.create(kind="worker", name=name, seen_at=time.time(), doing="")
+    with translation.override("ru"):
+        late = [row["name"] for row in panel(operator, "signs")["rows"] if row["late"] and row["title"] == _("worker")]
+    assert late == ["imports"]
+
+
 def test_the_figures_come_alone_for_the_script_that_keeps_them_fresh(operator, matrix):
     page = operator.get(reverse("admin:figures"))
     assert page.status_code == 200

@@ -60,6 +60,28 @@ def test_with_a_webhook_nobody_waits_for_a_polling_bot(client, settings):
     assert client.get("/readyz").status_code == 200
 
 
+def test_a_cluster_that_is_gone_is_named_however_well_the_others_do(client, settings):
+    settings.METRICS_TOKEN = "a-token"
+    give_signs()
+    assert client.get("/readyz").status_code == 200, "one cluster does everything"
+    settings.Q_CLUSTERS = True
+    now = time.time()
+    Heartbeat.objects.create(kind="worker", name="here posters 2", seen_at=now)
+    imports = Heartbeat.objects.create(kind="worker", name="elsewhere imports 3", seen_at=now - 3600)
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert [kind for kind, sign in answer.json()["signs"].items() if sign["late"]] == ["worker imports"]
+    imports.delete()  # as the other clusters of its machine do a minute later
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["signs"]["worker imports"] == {"seconds_ago": None, "late": True}
+    found = metrics_of(client.get("/metrics", headers={"Authorization": "Bearer a-token"}).content.decode())
+    silent = {name[1] for name, value in found.items() if name[0] == "kinoteka_silent" and value}
+    assert silent == {"worker imports"}
+    Heartbeat.objects.create(kind="worker", name="here imports 4", seen_at=now)
+    assert client.get("/readyz").status_code == 200
+
+
 def test_without_its_database_a_process_lives_and_is_not_ready(environment):
     port = free_port()
     variables = {**environment, "DATABASE_URL": NEVER_LISTENING, "REDIS_URL": "", "DEBUG": "0"}
