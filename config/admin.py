@@ -14,9 +14,9 @@ from django.utils.translation import gettext_lazy, ngettext
 from django_q import admin as queue_admin  # first its pages, then ours in their place
 from django_q.models import Failure, OrmQ, Schedule, Success
 
-from config.backoffice import ago, back, failure_sources, failures, moment, page, panel, show, size
+from config.backoffice import NOTHING, ago, back, failure_sources, failures, moment, page, panel, show, size
 from config.drawing import columns
-from config.health import queue_depths
+from config.health import known_queue_depths
 from config.jobs import clusters
 from config.logs import masked
 from config.models import Count, Heartbeat
@@ -243,10 +243,12 @@ def queue_url():
 @panel(80, "django_q.view_schedule", "config/space.html")
 def space_at_a_glance(request):
     space = reverse("admin:space")
+    depths = known_queue_depths()
     figures = [
         {
             "title": _("jobs in the queue"),
-            "figure": sum(queue_depths().values()),
+            "figure": sum(depths.values()) if depths else NOTHING,
+            "bad": not depths,
             "url": queue_url() or reverse("admin:django_q_success_changelist"),
         },
         {"title": _("database"), "figure": size(database_size()), "url": space},

@@ -1,9 +1,11 @@
 """Whether the system is well, for programs: what /readyz and /metrics say."""
 
+import logging
 import time
 
 from django.apps import apps
 from django.conf import settings
+from django.db import DatabaseError
 from django.db.models import Max
 from django_q.brokers import get_broker
 from prometheus_client import CollectorRegistry, generate_latest
@@ -15,6 +17,8 @@ from config.jobs import clusters
 from config.models import Count, Heartbeat, Update
 from config.schedules import CLOCK
 from config.signs import BOUNDS, EVER
+
+log = logging.getLogger(__name__)
 
 METRICS_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 SILENT = 90  # seconds without a sign of life that are too many of the bot, or of all workers together
@@ -73,6 +77,17 @@ def workers_seen():
 def queue_depths():
     """{cluster: jobs that wait in its queue}."""
     return {name: get_broker(name).queue_size() for name in clusters()}
+
+
+def known_queue_depths():
+    """The same, empty where Redis is away: what else there is to see does not depend on it. Raises DatabaseError."""
+    try:
+        return queue_depths()
+    except DatabaseError:
+        raise
+    except Exception as error:
+        log.warning("the queue's depth is not known (%s)", type(error).__name__)
+        return {}
 
 
 # --- /metrics
@@ -142,9 +157,10 @@ class Collector:
 
     def waiting(self):
         family = GaugeMetricFamily("kinoteka_queue_depth", "Jobs that wait, by cluster", labels=["cluster"])
-        for name, depth in queue_depths().items():
+        for name, depth in known_queue_depths().items():
             family.add_metric([name], depth)
-        yield family
+        if family.samples:
+            yield family
         open_ = Update.objects.exclude(state=Update.State.DONE).count()
         yield GaugeMetricFamily("kinoteka_updates_open", "Updates of the webhook not yet handled", value=open_)
 

@@ -81,4 +81,7 @@ def metrics(request):
         return HttpResponse("METRICS_TOKEN is not set.\n", status=404, content_type="text/plain")
     if not proves(request.headers.get("Authorization", ""), settings.METRICS_TOKEN, scheme="Bearer "):
         return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
-    return HttpResponse(health.metrics(), content_type=health.METRICS_TYPE)
+    try:
+        return HttpResponse(health.metrics(), content_type=health.METRICS_TYPE)
+    except DatabaseError as error:
+        return HttpResponse(f"The database is away ({type(error).__name__}).\n", status=503, content_type="text/plain")

@@ -5,6 +5,7 @@ import time
 
 import pytest
 import requests
+from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -97,6 +98,51 @@ def test_without_its_database_a_process_lives_and_is_not_ready(environment):
         assert outside.status_code == 400, "other pages mind the host they are asked for"
     finally:
         web.kill()
+
+
+@pytest.fixture
+def serve(environment):
+    """serve(NAME=value, …): the address of a real web server with these variables."""
+    started = []
+
+    def begin(**variables):
+        port = free_port()
+        web = Process(["-m", "gunicorn", "--bind", f"127.0.0.1:{port}"], {**environment, **variables})
+        started.append(web)
+        web.wait_for_line("Booting worker")
+        return f"http://127.0.0.1:{port}"
+
+    yield begin
+    for web in started:
+        web.kill()
+
+
+def test_metrics_without_redis_lack_the_depth_of_the_queue_alone(serve):
+    give_signs()
+    bearer = {"Authorization": "Bearer a-token"}
+    url = serve(METRICS_TOKEN="a-token", REDIS_URL="redis://127.0.0.1:9/0")
+    answer = requests.get(f"{url}/metrics", headers=bearer, timeout=30)
+    assert answer.status_code == 200
+    names = {name for name, *_labels in metrics_of(answer.text)}
+    assert "kinoteka_queue_depth" not in names
+    assert {"kinoteka_cards_total", "kinoteka_films", "kinoteka_updates_open", "kinoteka_silent"} <= names
+
+
+def test_the_back_office_is_there_while_redis_is_away(serve, client):
+    client.force_login(get_user_model().objects.create_superuser("olga"))
+    session = {"sessionid": client.cookies["sessionid"].value}
+    url = serve(REDIS_URL="redis://127.0.0.1:9/0")
+    page = requests.get(f"{url}/admin/", cookies=session, timeout=30)
+    assert page.status_code == 200
+    assert 'id="space"' in page.text
+
+
+def test_metrics_without_the_database_are_not_there_and_say_why(serve):
+    bearer = {"Authorization": "Bearer a-token"}
+    url = serve(METRICS_TOKEN="a-token", DATABASE_URL=NEVER_LISTENING, REDIS_URL="")
+    answer = requests.get(f"{url}/metrics", headers=bearer, timeout=30)
+    assert (answer.status_code, answer.text) == (503, "The database is away (OperationalError).\n")
+    assert answer.headers["Content-Type"] == "text/plain"
 
 
 def test_a_database_without_tables_is_not_ready(environment, tmp_path):
