@@ -341,6 +341,30 @@ def test_set_and_delete_webhook_say_what_happened(sandbox, settings):
         run("set_webhook")
 
 
+@pytest.mark.parametrize(
+    ("address", "set_to"),
+    [
+        ("https://kinoteka.example/telegram/webhook", "https://kinoteka.example/telegram/webhook/"),
+        ("https://kinoteka.example/films/telegram/webhook", "https://kinoteka.example/films/telegram/webhook/"),
+        ("https://kinoteka.example/films/telegram/webhook/", "https://kinoteka.example/films/telegram/webhook/"),
+        ("https://kinoteka.example/", "https://kinoteka.example/telegram/webhook/"),
+        ("https://kinoteka.example/hook", None),
+        ("https://kinoteka.example/telegram/webhook/x", None),
+        ("https://kinoteka.example/notelegram/webhook/", None),
+        ("https://[kinoteka.example", None),
+    ],
+)
+def test_updates_are_sent_to_no_path_that_the_web_server_does_not_serve(sandbox, settings, address, set_to):
+    settings.TELEGRAM_WEBHOOK_URL, settings.TELEGRAM_WEBHOOK_SECRET = address, SECRET
+    if set_to:
+        call_command("set_webhook", stdout=io.StringIO())
+        assert sandbox.telegram.calls_of("setWebhook")[-1].params["url"] == set_to
+    else:
+        with pytest.raises(CommandError, match="TELEGRAM_WEBHOOK_URL.*/telegram/webhook/.$"):
+            call_command("set_webhook", stdout=io.StringIO())
+        assert not sandbox.telegram.calls_of("setWebhook")
+
+
 def test_polling_refuses_to_start_where_a_webhook_is_set_up(sandbox, start):
     bot = start("runbot", TELEGRAM_WEBHOOK_URL="https://kinoteka.example", TELEGRAM_WEBHOOK_SECRET=SECRET)
     assert bot.wait() != 0

@@ -27,8 +27,7 @@ class Command(BaseCommand):
             raise CommandError("TELEGRAM_WEBHOOK_URL is missing: set it to the https address of the web server.")
         if not secret:
             raise CommandError("TELEGRAM_WEBHOOK_SECRET is missing: set it to 1-256 letters, digits, _ and -.")
-        if urlsplit(url).path in ("", "/"):
-            url = url.rstrip("/") + reverse("webhook")
+        url = served(url)
         try:
             bot.set_webhook(url, max_connections=max_connections, allowed_updates=KINDS, secret_token=secret)
             publish_menu()
@@ -37,3 +36,21 @@ class Command(BaseCommand):
         except (ApiException, TelegramUnavailable) as error:
             raise CommandError(f"Telegram cannot be reached, so no webhook is set: {error}.") from None
         self.stdout.write(f"Telegram now sends updates to {url}, at most {max_connections} side by side.")
+
+
+def served(url):
+    """The address with the path at which the web server takes updates; a proxy may serve that under a prefix."""
+    path = reverse("webhook")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise CommandError(f"TELEGRAM_WEBHOOK_URL is no address: it must be https://HOST{path}.") from None
+    if parts.path in ("", "/"):
+        parts = parts._replace(path=path)
+    elif parts.path.endswith(path.rstrip("/")):
+        parts = parts._replace(path=parts.path + "/")
+    if not parts.path.endswith(path):
+        raise CommandError(
+            f"TELEGRAM_WEBHOOK_URL leads to {parts.path}, where nobody takes updates: its path must end in {path}."
+        )
+    return parts.geturl()
