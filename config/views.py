@@ -29,6 +29,8 @@ def telegram_webhook(request):
     """Take an update from Telegram. 200 whatever becomes of it, or it comes again; 503 where it could not be kept."""
     if not is_telegram(request.headers.get("X-Telegram-Bot-Api-Secret-Token", "")):
         return HttpResponseForbidden("Not Telegram.", content_type="text/plain")
+    if "Transfer-Encoding" in request.headers and not request.META.get("CONTENT_LENGTH"):
+        return HttpResponse(status=411)  # this server cannot tell where the body ends; config.wsgi asks gunicorn
     if int(request.META.get("CONTENT_LENGTH") or 0) > LONGEST_UPDATE:
         log.warning("an update of %s bytes is left unread", request.META["CONTENT_LENGTH"])
         return HttpResponse()

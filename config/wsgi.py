@@ -11,12 +11,21 @@ django = get_wsgi_application()
 from config import flood, views, webhook  # noqa: E402 they need the settings
 
 
+def measured(environ):
+    """A delivery that comes in chunks, as a proxy may pass it on, with a length: Django reads nothing without one."""
+    body = environ["wsgi.input"].read(views.LONGEST_UPDATE + 1)
+    return {**environ, "CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)}
+
+
 def application(environ, start_response):
     """Django's, except that a flood by webhook is declined before all that Django does for a request."""
-    if not flood.is_any() or environ["PATH_INFO"] != views.WEBHOOK:
+    if environ["PATH_INFO"] != views.WEBHOOK:
         return django(environ, start_response)
+    is_telegram = views.is_telegram(environ.get("HTTP_X_TELEGRAM_BOT_API_SECRET_TOKEN", ""))
+    if is_telegram and "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated"):
+        environ = measured(environ)
     length = environ.get("CONTENT_LENGTH") or "0"
-    if not views.is_telegram(environ.get("HTTP_X_TELEGRAM_BOT_API_SECRET_TOKEN", "")) or not length.isdigit():
+    if not flood.is_any() or not is_telegram or not length.isdigit():
         return django(environ, start_response)
     if not 0 < int(length) <= views.LONGEST_UPDATE:
         return django(environ, start_response)

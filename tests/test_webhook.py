@@ -198,6 +198,33 @@ def test_updates_that_come_out_of_order_are_handled_in_theirs_while_the_chat_is_
     assert list(dict.fromkeys(asked)) == ["второй фильм", "третий фильм"]
 
 
+def test_a_delivery_in_chunks_is_a_delivery(sandbox, serve, anna):
+    web = serve()
+
+    def in_chunks(body):
+        return requests.post(
+            web.url, (body[at : at + 7000] for at in range(0, len(body), 7000)), headers={HEADER: SECRET}, timeout=60
+        )
+
+    body = json.dumps({**message(1, "/help"), "more": "x" * 20_000}).encode()
+    assert in_chunks(body).status_code == 200
+    wait_until(lambda: len(sent(sandbox)) == 1, 30, lambda: web.process.output)
+    assert in_chunks(body).status_code == 200
+    assert in_chunks(b"[" * (2**20 + 10_000)).status_code == 200, "too long is too long, however it comes"
+    assert "is left unread" in web.process.output
+    assert in_chunks(json.dumps(message(2, "/help")).encode()).status_code == 200
+    wait_until(lambda: len(sent(sandbox)) == 2, 30, lambda: web.process.output)
+
+
+def test_a_server_that_cannot_read_chunks_has_the_delivery_sent_again(client, settings):
+    settings.TELEGRAM_WEBHOOK_SECRET = SECRET
+    path = "/telegram/webhook/"
+    body = json.dumps(message(1, "/help"))
+    headers = {HEADER: SECRET, "Transfer-Encoding": "chunked"}
+    answer = client.generic("POST", path, body, "application/json", headers=headers, CONTENT_LENGTH="")
+    assert answer.status_code == 411
+
+
 def test_a_killed_web_process_loses_nothing_and_another_goes_on(sandbox, serve, start, anna):
     web = serve()
     setting = start("set_webhook", **{name: web.environment[name] for name in web.environment if "WEBHOOK" in name})
