@@ -3,6 +3,7 @@
 Names and meanings are listed in README.md. An empty variable counts as unset.
 """
 
+import math
 import os
 import secrets
 import sys
@@ -33,12 +34,15 @@ def secret(name, default=""):
     return Secret(text(name, default))
 
 
-def number(name, default):
+def number(name, default, least=0):
     value = env.str(name, "")
     try:
-        return type(default)(value) if value else default
+        found = type(default)(value) if value else default
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be a number, not {value!r}.") from None
+    if not (math.isfinite(found) and found >= least):  # a limit of nan holds nothing and nobody
+        raise ImproperlyConfigured(f"{name} must be a number of {least} or more, not {value!r}.")
+    return found
 
 
 SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -235,12 +239,12 @@ Q_CLUSTERS = switch("Q_CLUSTERS", False)  # imports, posters and the rest in clu
 Q_CLUSTER = {
     "name": "kinoteka",
     "ALT_CLUSTERS": {"imports": {}, "posters": {}},  # Q_CLUSTER_NAME says which one a process is, Q_WORKERS how large
-    "workers": number("Q_WORKERS", 4),
+    "workers": number("Q_WORKERS", 4, least=1),
     "timeout": 300,
     # Counted from prefetch, not from the start of the work: so more than four times the timeout …
     "retry": 1260,
     # … and no deeper a queue in memory than there are workers.
-    "queue_limit": number("Q_WORKERS", 4),
+    "queue_limit": number("Q_WORKERS", 4, least=1),
     "catch_up": False,
     "save_limit": 50,
     "ack_failures": True,
@@ -280,7 +284,7 @@ TELEGRAM_POSTER_CHANNELS = [
 TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE = number("TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE", 20.0)
 TELEGRAM_WEBHOOK_URL = text("TELEGRAM_WEBHOOK_URL")
 TELEGRAM_WEBHOOK_SECRET = secret("TELEGRAM_WEBHOOK_SECRET")
-BOT_THREADS = number("BOT_THREADS", 32)
+BOT_THREADS = number("BOT_THREADS", 32, least=1)
 FLOOD_UPDATES_PER_SECOND = number("FLOOD_UPDATES_PER_SECOND", 5.0)  # of a person who waits for no answer; 0: no limit
 
 TMDB_API_KEY = secret("TMDB_API_KEY", "5a0db0c5000000000000000000007a57" if SANDBOX else "")

@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 
 # --- Turns: a limit of so many a second
 
+# What is stored may be no moment at all: a limit of nan or inf leaves its like behind, and every process would go by it.
+SANE = "next_at < 1e300"  # PostgreSQL has its NaN above everything
+
 # One process asks for one background turn at a time, so that twenty threads do not crowd the database.
 _queues: dict[str, threading.Lock] = {}
 _queues_lock = threading.Lock()
@@ -68,8 +71,8 @@ def _take(name, interval, book, late=None):
         return float(_redis_take()(keys=[f"turn:{name}"], args=[interval, int(book), late]))
     now = clock()
     taken = _update_turn(
-        f"UPDATE turns SET next_at = CASE WHEN next_at > {now} - %s THEN next_at ELSE {now} - %s END + %s"
-        f" WHERE name = %s AND (%s OR next_at <= {now}) RETURNING next_at - {now}",
+        f"UPDATE turns SET next_at = CASE WHEN next_at > {now} - %s AND {SANE} THEN next_at ELSE {now} - %s END + %s"
+        f" WHERE name = %s AND (%s OR next_at <= {now} OR NOT {SANE}) RETURNING next_at - {now}",
         [late, late, interval, name, book],
     )
     if taken is not None:
@@ -90,7 +93,7 @@ def _push(name, seconds):
     Turn.objects.bulk_create([Turn(name=name)], ignore_conflicts=True)
     now = clock()
     _update_turn(
-        f"UPDATE turns SET next_at = CASE WHEN next_at > {now} + %s THEN next_at ELSE {now} + %s END"
+        f"UPDATE turns SET next_at = CASE WHEN next_at > {now} + %s AND {SANE} THEN next_at ELSE {now} + %s END"
         " WHERE name = %s RETURNING 0",
         [seconds, seconds, name],
     )
@@ -110,18 +113,19 @@ def _update_turn(sql, params):
     return row and row[0]
 
 
-TAKE = """
+STORED = """
 local now = redis.call('TIME'); now = now[1] + now[2] / 1e6
-local at = tonumber(redis.call('GET', KEYS[1]) or 0)
+local at = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
+if not (at < 1e300) then at = 0 end
+"""
+TAKE = f"""{STORED}
 local interval, book, late = tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[3])
 if not book and at > now then return tostring(at - now) end
 local base = math.max(at, now - late)
 redis.call('SET', KEYS[1], string.format('%.6f', base + interval), 'EX', 86400)
 return tostring(book and math.max(0, base - now) or 0)
 """
-PAUSE = """
-local now = redis.call('TIME'); now = now[1] + now[2] / 1e6
-local at = tonumber(redis.call('GET', KEYS[1]) or 0)
+PAUSE = f"""{STORED}
 redis.call('SET', KEYS[1], string.format('%.6f', math.max(at, now + ARGV[1])), 'EX', 86400)
 """
 

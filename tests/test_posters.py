@@ -158,6 +158,25 @@ def test_twenty_one_messages_of_a_channel_never_fall_into_one_minute(monkeypatch
     assert 199 / (moments[-1] - moments[0]) > 0.97 * 20 / 60
 
 
+@pytest.mark.parametrize("rubbish", ["nan", "inf"])
+def test_a_limit_finds_itself_again_where_no_moment_is_kept(rubbish):
+    """A process with a limit of nan once left that behind, for all others and for good."""
+    if django_settings.REDIS_URL:
+        turns.redis_client().set("turn:channel:1", rubbish)
+    elif rubbish == "nan" and connection.vendor == "sqlite":
+        pytest.skip("SQLite keeps no nan")
+    else:
+        turns.Turn.objects.create(name="channel:1", next_at=float(rubbish))
+    assert not turns.try_turn("channel:1", 1 / 3600), "the first turn is free"
+    assert turns.try_turn("channel:1", 1 / 3600) == pytest.approx(3600, abs=60)
+    if django_settings.REDIS_URL:
+        turns.redis_client().set("turn:channel:2", rubbish)
+    else:
+        turns.Turn.objects.create(name="channel:2", next_at=float(rubbish))
+    turns.pause("channel:2", 1800)
+    assert turns.try_turn("channel:2", 1) == pytest.approx(1800, abs=60)
+
+
 def test_a_refusal_for_speed_stops_that_channel_for_so_long_and_is_no_fault_of_the_poster(sandbox, matrix):
     tasks.download_posters()
     sandbox.telegram.fail("sendPhoto", retry_after=1)

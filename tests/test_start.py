@@ -147,6 +147,24 @@ def test_a_setting_that_is_no_number_is_named(start, name):
     assert "Traceback" not in check.output
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-1"])
+@pytest.mark.parametrize(
+    "name",
+    ["TMDB_REQUESTS_PER_SECOND", "TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE", "FLOOD_UPDATES_PER_SECOND", "SIGNS_EVERY"],
+)
+def test_a_limit_that_would_hold_nobody_is_named(start, name, value):
+    check = start("check", **{name: value})
+    assert check.wait() != 0
+    assert check.output == f"A setting is wrong. {name} must be a number of 0 or more, not '{value}'."
+
+
+@pytest.mark.parametrize(("name", "least"), [("BOT_THREADS", 1), ("Q_WORKERS", 1), ("DATABASE_POOL", 0)])
+def test_fewer_than_work_needs_are_named(start, name, least):
+    check = start("check", **{name: str(least - 1)}, DATABASE_URL="postgres://nobody@127.0.0.1:1/nothing")
+    assert check.wait() != 0
+    assert check.output == f"A setting is wrong. {name} must be a number of {least} or more, not '{least - 1}'."
+
+
 def test_with_debug_off_a_missing_secret_key_refuses_to_start(start):
     check = start("check", DEBUG="0", SECRET_KEY="")
     assert check.wait() != 0
