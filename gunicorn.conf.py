@@ -1,10 +1,12 @@
 """The web server for more than a newcomer's machine: `gunicorn` reads this by itself; its own options go before."""
 
+import logging
 import os
 
 from gunicorn.glogging import Logger
 
 from config import settings
+from config.logs import formatter
 
 wsgi_app = "config.wsgi:application"
 bind = "127.0.0.1:8000"
@@ -15,9 +17,13 @@ graceful_timeout = 30  # seconds that SIGTERM leaves to updates at hand
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 the heartbeat's file, never on a disk
 control_socket_disable = True
 logconfig_dict = settings.LOGGING
+logging.captureWarnings(settings.LOG_FORMAT == "json")  # or they stand between the lines as they are
 
 
 class logger_class(Logger):
-    """Gunicorn's, without the line for each request that it would write to nowhere."""
+    """Gunicorn's, its lines written as all others are, without one for each request that it would write to nowhere."""
+
+    def _set_handler(self, log, output, fmt, stream=None):
+        super()._set_handler(log, output, formatter(settings.LOG_FORMAT), stream)
 
     access_log_enabled = property(lambda self: False)

@@ -13,6 +13,8 @@ from functools import wraps
 from html import escape
 from urllib.parse import quote, quote_plus
 
+log = logging.getLogger(__name__)
+
 # What the work at hand began with: u7 an update, r1f… a browser's request, t1f… a job of the clock
 _cause = ContextVar("cause", default="")
 
@@ -89,6 +91,8 @@ def mask_everywhere():
         logging.setLogRecordFactory(masked_record)
     sys.excepthook = masked_excepthook
     threading.excepthook = masked_thread_excepthook
+    if in_json():
+        logging.captureWarnings(True)
 
 
 def masked_record(*args, **kwargs):
@@ -105,12 +109,18 @@ def masked_record(*args, **kwargs):
 
 
 def masked_excepthook(kind, error, trace):
+    if in_json() and issubclass(kind, Exception):
+        log.critical("the process ends by an error", exc_info=(kind, error, trace))
+        return
     sys.stderr.write(masked("".join(traceback.format_exception(kind, error, trace))))
 
 
 def masked_thread_excepthook(args):
     if args.exc_type is not SystemExit:
         name = args.thread.name if args.thread else "?"
+        if in_json():
+            log.critical("the thread %s ends by an error", name, exc_info=args[:3])
+            return
         lines = traceback.format_exception(args.exc_type, args.exc_value, args.exc_traceback)
         sys.stderr.write(masked(f"Exception in thread {name}:\n{''.join(lines)}"))
 
@@ -142,3 +152,41 @@ class JSONFormatter(MaskedFormatter):
         if record.exc_info:
             line["exception"] = masked(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
+
+
+def formatter(kind):
+    """How a line of the log is written: "text" for people, "json" for programs."""
+    if kind == "json":
+        return JSONFormatter()
+    return MaskedFormatter("{asctime} {levelname} {name}: {message}", style="{")
+
+
+# --- What a command says, where programs read it
+
+
+def in_json():
+    """Whether every line of this process has to be a JSON object."""
+    from django.conf import settings
+
+    return settings.LOG_FORMAT == "json"
+
+
+class Spoken:
+    """A stream whose every text becomes a line of the log."""
+
+    def __init__(self, name, level):
+        self.log, self.level = logging.getLogger(name), level
+
+    def write(self, text):
+        if text.strip():
+            self.log.log(self.level, "%s", text.strip())
+
+    def flush(self):
+        pass
+
+
+def streams(name):
+    """Where a command that runs for long, whose log a program may read, says what it says (BaseCommand's options)."""
+    if not in_json():
+        return {}
+    return {"stdout": Spoken(name, logging.INFO), "stderr": Spoken(name, logging.ERROR), "no_color": True}

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 # --- Turns: a limit of so many a second
 
-# What is stored may be no moment at all: a limit of nan or inf leaves its like behind, and every process would go by it.
+# What is stored may be no moment at all: a limit of nan or inf leaves its like behind, and all would go by it.
 SANE = "next_at < 1e300"  # PostgreSQL has its NaN above everything
 
 # One process asks for one background turn at a time, so that twenty threads do not crowd the database.

@@ -247,6 +247,50 @@ def test_one_id_goes_through_update_job_and_request(sandbox, start):
     assert asked <= ids_of(bot, "Telegram: sendMessage: 200")
 
 
+def all_json(process):
+    lines = [json.loads(line) for line in process.lines]
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
+    return [line["message"] for line in lines]
+
+
+def test_for_a_program_every_line_of_the_bot_and_the_workers_is_json(sandbox, start, tmp_path):
+    bot = start("runbot", LOG_FORMAT="json")
+    bot.wait_for_line("The bot is polling")
+    assert bot.terminate() == 0
+    assert "The bot has stopped; every update is handled or will come again." in all_json(bot)
+    refused = start("runbot", LOG_FORMAT="json", TELEGRAM_WEBHOOK_URL="https://x", TELEGRAM_WEBHOOK_SECRET="x")
+    assert refused.wait() != 0
+    assert "TELEGRAM_WEBHOOK_URL is set" in all_json(refused)[-1]
+    new = start("qcluster", LOG_FORMAT="json", DATABASE_URL=f"sqlite:///{tmp_path}/new.sqlite3")
+    assert new.wait() != 0
+    assert "Run `manage.py migrate` first." in all_json(new)[-1]
+
+
+def test_for_a_program_every_line_of_the_web_server_is_json(environment, tmp_path):
+    token = "1234567:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+    (tmp_path / "spilling.py").write_text(
+        "import logging, warnings\n"
+        f"def when_ready(server):\n    server.log.warning('bot {token}')\n    warnings.warn('an old thing')\n"
+        "exec(open('gunicorn.conf.py').read())\n"
+    )
+    port = str(free_port())
+    command = ["-m", "gunicorn", "--config", str(tmp_path / "spilling.py"), "--bind", f"127.0.0.1:{port}"]
+    for log_format in ("json", "text"):
+        web = Process(command, {**environment, "LOG_FORMAT": log_format, "PYTHONPATH": "."})
+        try:
+            web.wait_for_line("Booting worker")
+            assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=30).ok
+            web.terminate()
+        finally:
+            web.kill()
+        assert "bot ***" in web.output
+        assert token not in web.output
+        if log_format == "json":
+            said = all_json(web)
+            assert any("Listening at" in line for line in said)
+            assert any("Shutting down" in line for line in said)
+
+
 def test_on_a_terminal_logs_are_lines_for_people(sandbox, start):
     anna = sandbox.telegram.person("Анна")
     bot = start("runbot", LOG_LEVEL="DEBUG")

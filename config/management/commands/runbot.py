@@ -9,6 +9,7 @@ from django.utils.module_loading import import_string
 from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot import bot, publish_menu
+from config.logs import streams
 from config.polling import CannotPoll, poll
 from config.tables import require_tables
 from config.telegram import TelegramUnavailable
@@ -18,6 +19,9 @@ log = logging.getLogger(__name__)
 
 class Command(BaseCommand):
     help = "Take updates from Telegram and answer them, until SIGTERM or Ctrl-C."
+
+    def __init__(self, **options):
+        super().__init__(**{**streams(__name__), **options})
 
     def handle(self, *args, **options):
         if not settings.TELEGRAM_BOT_TOKEN:
