@@ -191,6 +191,7 @@ SESSION_COOKIE_AGE = 7 * 24 * 3600
 
 # --- Database
 
+PGPASSWORD = secret("PGPASSWORD")  # the operator's, for another database than DATABASE_URL's: see move_data
 DATABASES = {"default": database(secret("DATABASE_URL", f"sqlite:///{DATA_DIR / 'kinoteka.sqlite3'}"))}
 SQLITE = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
 DATABASES["default"]["CONN_MAX_AGE"] = 60
@@ -311,7 +312,7 @@ logs.know(
     [
         *(SECRET_KEY, TELEGRAM_BOT_TOKEN, TELEGRAM_WEBHOOK_SECRET, TMDB_API_KEY, METRICS_TOKEN),
         *SESSION_ENCRYPTION_KEYS,
-        os.environ.get("PGPASSWORD", ""),
+        *(PGPASSWORD, os.environ.get("PGPASSWORD", "")),
         *(password_in(address) for address in (REDIS_URL, *PROXIES.values())),
     ]
 )

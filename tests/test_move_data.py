@@ -1,6 +1,7 @@
 """From SQLite to PostgreSQL with everything, once and for real."""
 
 import contextlib
+import re
 import sqlite3
 import uuid
 
@@ -9,6 +10,7 @@ import pytest
 from django.db import connection
 
 from tests.conftest import wait_until
+from tests.servers import Postgres
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -128,6 +130,84 @@ def test_a_move_that_cannot_be_made_is_said_in_one_sentence(start, source, targe
     assert move.wait() != 0
     assert words in move.output
     assert "Traceback" not in move.output
+
+
+@pytest.fixture
+def small(start, tmp_path):
+    """A SQLite installation with three films, whose tables take what PostgreSQL's would not."""
+    path = tmp_path / "small.sqlite3"
+    run(start, "migrate", "--verbosity", "0", DATABASE_URL=f"sqlite:///{path}")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA ignore_check_constraints = ON")
+        database.executemany("INSERT INTO movies (id, title) VALUES (?, 'x')", [(7,), (8,), (9,)])
+        database.execute("INSERT INTO users (telegram_user_id) VALUES (5)")
+        database.execute("INSERT INTO imports (telegram_user_id, started_at, crawl, names) VALUES (5, 1, '{}', '{}')")
+        yield database, f"sqlite:///{path}"
+
+
+def refused(start, source, target, **variables):
+    """The one sentence with which a move is refused."""
+    move = start("move_data", "--from", source, "--to", target, **variables)
+    assert move.wait() != 0
+    assert "Traceback" not in move.output
+    return move.lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("UPDATE users SET language = 'a-very-long-one'", "users, row telegram_user_id 5, column language: value too"),
+        ("UPDATE movies SET vote_count = 3000000000 WHERE id = 8", "movies, row id 8, column vote_count: value "),
+        ("UPDATE movies SET runtime = 'abc' WHERE id = 8", "movies, row id 8: Field 'runtime' expected a number"),
+        ("UPDATE movies SET poster_status = 9 WHERE id = 9", "movies, row id 9: new row .* violates check constraint"),
+        ("UPDATE movies SET release_date = '1999-13-99' WHERE id = 8", "movies, row id 8: month must be in 1..12"),
+        ("UPDATE movies SET title = x'ff41' WHERE id = 8", "movies, row id 8: title is a text, not bytes"),
+        ("UPDATE movies SET title = CAST(x'ff41' AS text) WHERE id = 9", "movies, row id 9: Could not decode to UTF-8"),
+        ("""UPDATE imports SET crawl = '{"a": "\\u0000"}'""", "imports, row id 1, column crawl: unsupported Unicode"),
+        ("UPDATE imports SET telegram_user_id = 6", "violates foreign key constraint"),
+    ],
+)  # fmt: skip
+def test_a_row_that_postgresql_cannot_take_is_named_and_nothing_is_moved(start, small, empty_postgres, change, words):
+    database, source = small
+    database.execute(change)
+    said = refused(start, source, empty_postgres)
+    assert said.startswith("CommandError: Nothing was moved")
+    assert re.search(words, said), said
+    with psycopg.connect(empty_postgres) as target:
+        assert target.execute("SELECT count(*) FROM movies").fetchone() == (0,)
+
+
+def test_a_target_in_use_is_left_as_it_is(start, small, empty_postgres):
+    _database, source = small
+    with psycopg.connect(empty_postgres) as target:
+        target.execute("CREATE TABLE movies (id int)")
+    assert "The target has tables of another program, so nothing was moved: movies." in refused(
+        start, source, empty_postgres
+    )
+    with psycopg.connect(empty_postgres) as target:
+        target.execute("DROP TABLE movies")
+    run(start, "migrate", "--verbosity", "0", DATABASE_URL=empty_postgres)
+    run(start, "migrate", "config", "0004", "--verbosity", "0", DATABASE_URL=empty_postgres)
+    with psycopg.connect(empty_postgres) as target:
+        target.execute("INSERT INTO movies (id, title) VALUES (1, 'x')")
+    assert "The target is not empty, so nothing was moved: movies." in refused(start, source, empty_postgres)
+    with psycopg.connect(empty_postgres) as target:
+        assert target.execute("SELECT to_regclass('updates')").fetchone() == (None,), "an older version, and in use"
+
+
+def test_the_password_given_for_the_move_is_not_that_of_the_settings(start, small):
+    _database, source = small
+    with Postgres() as server:
+        with psycopg.connect(server.url, autocommit=True) as admin:
+            admin.execute("CREATE ROLE mover SUPERUSER LOGIN PASSWORD 'right'")
+            (server.folder / "data" / "pg_hba.conf").write_text(
+                "host all mover 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n"
+            )
+            admin.execute("SELECT pg_reload_conf()")
+        target = server.url.replace(server.user, "mover")
+        settings = {"DATABASE_URL": target.replace("mover@", "mover:wrong@")}
+        assert "The target cannot be opened" in refused(start, source, target, **settings)
+        run(start, "move_data", "--from", source, "--to", target, **settings, PGPASSWORD="right")
 
 
 def test_a_source_of_another_version_is_refused(start, tmp_path, empty_postgres):

@@ -1,13 +1,18 @@
+import contextlib
+import re
 import warnings
 from pathlib import Path
 
 import environ
 from django.apps import apps
+from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.core.management.color import no_style
 from django.db import DatabaseError, connections, models, transaction
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 
 from config.secret import Secret
 
@@ -37,9 +42,12 @@ class Command(BaseCommand):
         tables = [model for model in apps.get_models(include_auto_created=True) if model._meta.managed]
         tables = [model for model in tables if not model._meta.proxy]
         self.refuse_unlike_source(source)
-        self.stdout.write("Making the tables …")
-        call_command("migrate", database=target.alias, verbosity=0)
         self.refuse_full_target(target, tables)
+        self.stdout.write("Making the tables …")
+        try:
+            call_command("migrate", database=target.alias, verbosity=0)
+        except DatabaseError as error:
+            raise CommandError(f"Nothing was moved, as the tables cannot be made: {in_one_line(error)}") from None
         counts = []
         try:
             # one transaction on either side: the source does not move, the target has everything or nothing
@@ -58,7 +66,7 @@ class Command(BaseCommand):
                     for statement in target.ops.sequence_reset_sql(no_style(), tables):
                         cursor.execute(statement)
         except DatabaseError as error:
-            raise CommandError(f"Nothing was moved: {error}") from None
+            raise CommandError(f"Nothing was moved: {in_one_line(error)}") from None
         with target.cursor() as cursor:
             cursor.execute("ANALYZE")
         total = sum(there for _name, _here, there in counts)
@@ -78,6 +86,8 @@ class Command(BaseCommand):
                 "Whoever lists the processes of this machine reads a password in an address: better leave it out, and "
                 "set PGPASSWORD to it."
             )
+        elif vendor == "postgresql" and settings.PGPASSWORD:  # not what DATABASE_URL has put in its place
+            config["PASSWORD"] = settings.PGPASSWORD
         if not config.get("ENGINE", "").endswith(vendor.replace("sqlite", "sqlite3")):
             raise CommandError(f"The {side} must be {'SQLite' if vendor == 'sqlite' else 'PostgreSQL'}.")
         if vendor == "sqlite" and not Path(config["NAME"]).is_file():
@@ -98,9 +108,15 @@ class Command(BaseCommand):
             raise CommandError("The source is of another version: run `manage.py migrate` on it first.")
 
     def refuse_full_target(self, target, tables):
+        """Look before anything is done to it: it may be in use, by an older version or by another program."""
+        there = set(target.introspection.table_names())
+        there = [model for model in tables if model._meta.db_table in there]
+        if there and not MigrationRecorder(target).has_table():
+            foreign = ", ".join(model._meta.db_table for model in there)
+            raise CommandError(f"The target has tables of another program, so nothing was moved: {foreign}.")
         full = [
             model._meta.db_table
-            for model in tables
+            for model in there
             if model._meta.label_lower not in MADE_BY_MIGRATE and model._base_manager.using(target.alias).exists()
         ]
         if full:
@@ -119,11 +135,54 @@ def copy(model, source, target):
     written = 0
     with target.cursor() as cursor:
         statement = f"COPY {target.ops.quote_name(model._meta.db_table)} ({columns}) FROM STDIN"
-        with cursor.copy(statement) as stream:
-            for row in rows.iterator(chunk_size=BATCH):
-                stream.write_row([stored(field, value, target) for field, value in zip(fields, row, strict=True)])
-                written += 1
+        try:
+            with cursor.copy(statement) as stream:
+                row = None
+                for row in rows.iterator(chunk_size=BATCH):
+                    stream.write_row([stored(field, value, target) for field, value in zip(fields, row, strict=True)])
+                    written += 1
+                    row = None
+        except target.Database.Error as error:  # psycopg's own: Django does not see into a COPY
+            found = re.search(r"^COPY \S+, line (\d+)(?:, column (\w+))?", error.diag.context or "", re.MULTILINE)
+            at = key_of(int(found[1]) - 1, model, source) if found else ""
+            at += f", column {found[2]}" if found and found[2] else ""
+            why = error.diag.message_primary or in_one_line(error)
+            raise refusal(model, at, why) from None
+        except (DatabaseError, ValueError, TypeError, ArithmeticError, ValidationError) as error:
+            # what SQLite keeps where it does not belong: in `row`, or in a later one that could not even be read
+            number = written if row else first_unreadable(written, model, source)
+            raise refusal(model, key_of(number, model, source), in_one_line(error)) from None
     return written
+
+
+def first_unreadable(number, model, source):
+    """The first row from this one on that cannot be read; rows are numbered as SQLite keeps them."""
+    with source.cursor() as cursor, contextlib.suppress(DatabaseError, ValueError):
+        cursor.execute(f"{in_order('*', model, source)} LIMIT {BATCH} OFFSET {number}")
+        while cursor.fetchone():
+            number += 1
+    return number
+
+
+def key_of(number, model, source):
+    """Which row that is, for people: ", row id 603"."""
+    keys = [field.column for field in model._meta.pk_fields]
+    with source.cursor() as cursor:
+        cursor.execute(f"{in_order(', '.join(keys), model, source)} LIMIT 1 OFFSET {number}")
+        row = cursor.fetchone() or ["?"] * len(keys)
+    return ", row " + ", ".join(f"{key} {value}" for key, value in zip(keys, row, strict=True))
+
+
+def in_order(columns, model, source):
+    return f"SELECT {columns} FROM {source.ops.quote_name(model._meta.db_table)} NOT INDEXED"  # noqa: S608
+
+
+def refusal(model, at, why):
+    return CommandError(f"Nothing was moved, as PostgreSQL cannot take {model._meta.db_table}{at}: {why.rstrip('.')}.")
+
+
+def in_one_line(error):
+    return " ".join(str(error).split())
 
 
 def generated(field):
@@ -132,5 +191,7 @@ def generated(field):
 
 def stored(field, value, target):
     """A value as PostgreSQL keeps it, which has no room for NUL in a text."""
+    if isinstance(value, bytes) and isinstance(field, models.CharField | models.TextField):
+        raise ValueError(f"{field.column} is a text, not bytes")
     value = field.get_db_prep_save(value, target)
     return value.replace("\0", "") if isinstance(value, str) else value
