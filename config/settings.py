@@ -22,12 +22,12 @@ from config.secret import RedisCredentials, Secret
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = BASE_DIR / "data"
 
-environ.Env.read_env(environ.Env().str("ENV_FILE", str(BASE_DIR / ".env")))
-env = environ.Env()
+environ.Env.read_env(os.environ.get("ENV_FILE", str(BASE_DIR / ".env")))
 
 
 def text(name, default=""):
-    return env.str(name, "") or default
+    # as it stands: django-environ would take "$ecret" for the value of another variable
+    return os.environ.get(name, "") or default
 
 
 def secret(name, default=""):
@@ -35,7 +35,7 @@ def secret(name, default=""):
 
 
 def number(name, default, least=0):
-    value = env.str(name, "")
+    value = text(name)
     try:
         found = type(default)(value) if value else default
     except ValueError:
@@ -49,14 +49,14 @@ SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false
 
 
 def switch(name, default):
-    value = env.str(name, "").strip().lower()
+    value = text(name).strip().lower()
     if value and value not in SWITCHES:
         raise ImproperlyConfigured(f"{name} must be 1 or 0, not {value!r}.")
     return SWITCHES[value] if value else default
 
 
 def names(name):
-    return [part.strip() for part in env.str(name, "").split(",") if part.strip()]
+    return [part.strip() for part in text(name).split(",") if part.strip()]
 
 
 def key_of_this_installation():

@@ -211,6 +211,24 @@ def test_without_tables_a_command_says_what_to_do(start, empty_database, command
     assert "Traceback" not in run.output
 
 
+@pytest.mark.parametrize("in_a_file", [False, True])
+def test_a_value_that_begins_with_a_dollar_sign_is_taken_as_it_stands(start, tmp_path, in_a_file):
+    values = {"METRICS_TOKEN": "$tr0ng", "TELEGRAM_WEBHOOK_SECRET": "$HOME", "SESSION_ENCRYPTION_KEYS": "$new,$old"}
+    variables = values | {"SECRET_KEY": "$ecret-of-this-test", "TMDB_API_KEY": "${PATH}"}
+    if in_a_file:  # where the first three are not set otherwise
+        (tmp_path / "settings").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+        variables = {"ENV_FILE": str(tmp_path / "settings"), "SECRET_KEY": "$ecret-of-this-test", "TMDB_API_KEY": "$x"}
+    show = (
+        "from django.conf import settings as s; "
+        "print([str(each) for each in (s.METRICS_TOKEN, s.TELEGRAM_WEBHOOK_SECRET, *s.SESSION_ENCRYPTION_KEYS)]); "
+        "print([str(s.SECRET_KEY), str(s.TMDB_API_KEY)])"
+    )
+    shell = start("shell", "--verbosity", "0", "-c", show, **variables)
+    assert shell.wait() == 0, shell.output
+    kept = [variables["SECRET_KEY"], variables["TMDB_API_KEY"]]
+    assert wait_until(lambda: shell.lines[-2:]) == [str(["$tr0ng", "$HOME", "$new", "$old"]), str(kept)]
+
+
 def test_a_switch_that_is_neither_on_nor_off_is_named(start):
     check = start("check", DEBUG="maybe")
     assert check.wait() != 0
