@@ -7,6 +7,7 @@ from django.db.migrations.executor import MigrationExecutor
 from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot import bot
+from config.logs import masked
 from config.telegram import TelegramUnavailable, patience
 
 
@@ -49,11 +50,7 @@ def database_answers(app_configs, **kwargs):
         behind = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError as error:
         hint = "Start it, correct DATABASE_URL, or unset it: then SQLite serves in its place."
-        return [
-            Error(
-                f"The database does not answer at DATABASE_URL ({type(error).__name__}).", hint=hint, id="config.E005"
-            )
-        ]
+        return [Error(f"The database does not answer at DATABASE_URL: {in_words(error)}.", hint=hint, id="config.E005")]
     if behind:
         hint = "Run manage.py migrate, while nothing else runs."
         return [Error("The tables of the database are not those of this version.", hint=hint, id="config.E006")]
@@ -101,5 +98,10 @@ def redis_answers(app_configs, **kwargs):
         redis_client().ping()
     except Exception as error:
         hint = "Start Redis, correct REDIS_URL, or unset it: then the database serves in its place."
-        return [Error(f"Redis does not answer at REDIS_URL ({type(error).__name__}).", hint=hint, id="config.E004")]
+        return [Error(f"Redis does not answer at REDIS_URL: {in_words(error)}.", hint=hint, id="config.E004")]
     return []
+
+
+def in_words(error):
+    """What the driver says, in one line and without secrets: a wrong password, an unknown host and all the others."""
+    return masked(" ".join(str(error).split())).rstrip(".") or type(error).__name__

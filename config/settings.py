@@ -11,6 +11,7 @@ import urllib.request
 import warnings
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -79,7 +80,8 @@ def database(url):
             found = environ.Env.db_url_config(url)
     except ValueError:
         found = {}
-    if found.get("ENGINE") not in ("django.db.backends.sqlite3", "django.db.backends.postgresql"):
+    whole = found.get("NAME") or "service" in found.get("OPTIONS", {})  # PostgreSQL would take the user's name
+    if found.get("ENGINE") not in ("django.db.backends.sqlite3", "django.db.backends.postgresql") or not whole:
         raise ImproperlyConfigured("DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME.")
     if found.get("PASSWORD"):
         os.environ["PGPASSWORD"], found["PASSWORD"] = found["PASSWORD"], ""
@@ -93,15 +95,20 @@ def password_in(url):
         return ""
 
 
+REDIS_WANTED = "REDIS_URL must be redis://USER:PASSWORD@HOST:PORT/NUMBER."
+
+
 def redis_door(url):
     """(the address of Redis without a password, RedisCredentials or None). Raises ImproperlyConfigured."""
     try:
         parts = urlsplit(url)
-        whole = parts.scheme in ("redis", "rediss", "unix") and (parts.port or True)
+        number = parts.path.strip("/")  # of the database; what is none would be taken for 0
+        by_network = parts.scheme in ("redis", "rediss") and parts.hostname and (parts.port or True)
+        whole = (by_network and (number.isdigit() or not number)) or (parts.scheme == "unix" and parts.path)
     except ValueError:
         whole = False
     if not whole:
-        raise ImproperlyConfigured("REDIS_URL must be redis://USER:PASSWORD@HOST:PORT/NUMBER.")
+        raise ImproperlyConfigured(REDIS_WANTED)
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     if not parts.password:
         return address, None
@@ -174,6 +181,10 @@ LANGUAGE_CODE = "ru"
 LANGUAGES = [("ru", _("Russian")), ("en", _("English"))]
 LOCALE_PATHS = [BASE_DIR / "config" / "locale"]
 TIME_ZONE = text("TIME_ZONE", "UTC")
+try:
+    ZoneInfo(TIME_ZONE)
+except (KeyError, ValueError, OSError):
+    raise ImproperlyConfigured(f"TIME_ZONE must be a name like Europe/Berlin, not {TIME_ZONE!r}.") from None
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # SQLite keeps no comments and says so for every table and column; PostgreSQL does keep them.
@@ -197,7 +208,13 @@ SQLITE = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = not SQLITE
 if SQLITE:
-    Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(DATABASES["default"]["NAME"]).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"DATABASE_URL must lead to a folder that can be written, and {folder} cannot be made: {error.strerror}."
+        ) from None
     # Measured with django-q2: Django's defaults give 17 tasks/s, locked databases and lost results; these 141 and more.
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 20,
@@ -225,6 +242,10 @@ if REDIS_URL:
     REDIS_ADDRESS, credentials = redis_door(REDIS_URL)
     # seconds: a Redis that hangs is one that is away
     REDIS_OPTIONS = {"socket_connect_timeout": 5, "socket_timeout": 10, "credential_provider": credentials}
+    try:
+        connections = ConnectionPool.from_url(REDIS_ADDRESS, **REDIS_OPTIONS)
+    except (TypeError, ValueError):  # of an option after its question mark
+        raise ImproperlyConfigured(REDIS_WANTED) from None
 CACHES = {
     "default": (
         {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_ADDRESS, "OPTIONS": REDIS_OPTIONS}
@@ -252,11 +273,7 @@ Q_CLUSTER = {
     "max_attempts": 1,
     "label": _("Jobs"),
     "cache": "local",  # its statistics, written twice a second by every process, have no place in the database
-    **(
-        {"redis": {"connection_pool": ConnectionPool.from_url(REDIS_ADDRESS, **REDIS_OPTIONS)}}
-        if REDIS_URL
-        else {"orm": "default", "poll": 0.25}
-    ),
+    **({"redis": {"connection_pool": connections}} if REDIS_URL else {"orm": "default", "poll": 0.25}),
 }
 
 # --- Secrets at rest
@@ -321,7 +338,10 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "config.reports.Filter"
 
 # --- Logs
 
-LOG_LEVEL = text("LOG_LEVEL", "INFO")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LOG_LEVEL = text("LOG_LEVEL", "INFO").upper()
+if LOG_LEVEL not in LEVELS:
+    raise ImproperlyConfigured(f"LOG_LEVEL must be one of {', '.join(LEVELS)}, not {LOG_LEVEL!r}.")
 LOG_FORMAT = text("LOG_FORMAT", "text")
 if LOG_FORMAT not in ("text", "json"):
     raise ImproperlyConfigured(f"LOG_FORMAT must be text or json, not {LOG_FORMAT!r}.")

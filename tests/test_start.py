@@ -11,7 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 import requests
+from django.db import connection
 
+from tests.servers import Postgres
 from tests.waiting import free_port, wait_until
 
 SERVICES = (
@@ -163,6 +165,60 @@ def test_fewer_than_work_needs_are_named(start, name, least):
     check = start("check", **{name: str(least - 1)}, DATABASE_URL="postgres://nobody@127.0.0.1:1/nothing")
     assert check.wait() != 0
     assert check.output == f"A setting is wrong. {name} must be a number of {least} or more, not '{least - 1}'."
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("LOG_LEVEL", "foo", "LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, not 'FOO'."),
+        ("TIME_ZONE", "Mars/X", "TIME_ZONE must be a name like Europe/Berlin, not 'Mars/X'."),
+        ("TIME_ZONE", "../etc", "TIME_ZONE must be a name like Europe/Berlin, not '../etc'."),
+        ("REDIS_URL", "redis://", "REDIS_URL must be redis://USER:PASSWORD@HOST:PORT/NUMBER."),
+        ("REDIS_URL", "redis://h/abc", "REDIS_URL must be redis://USER:PASSWORD@HOST:PORT/NUMBER."),
+        ("REDIS_URL", "redis://h/0?db=abc", "REDIS_URL must be redis://USER:PASSWORD@HOST:PORT/NUMBER."),
+        (
+            "DATABASE_URL",
+            "sqlite:////proc/nowhere/x.sqlite3",
+            "DATABASE_URL must lead to a folder that can be written, and /proc/nowhere cannot be made: "
+            "No such file or directory.",
+        ),
+        (
+            "DATABASE_URL",
+            "postgres://a:b@127.0.0.1",
+            "DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME.",
+        ),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_named_with_what_it_wants(start, name, value, words):
+    check = start("check", **{name: value})
+    assert check.wait() != 0
+    assert check.output == f"A setting is wrong. {words}"
+
+
+def test_a_level_of_the_log_may_be_written_small(start):
+    check = start("check", LOG_LEVEL="debug")
+    assert check.wait() == 0, check.output
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="asks a PostgreSQL")
+def test_check_services_tells_a_wrong_password_from_a_database_that_is_not_there(start):
+    with Postgres() as server:
+        with psycopg.connect(server.url, autocommit=True) as admin:
+            admin.execute("CREATE ROLE anna LOGIN PASSWORD 'right'")
+            (server.folder / "data" / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+            admin.execute("SELECT pg_reload_conf()")
+        there = f"127.0.0.1:{server.port}"
+        for address, words in (
+            (f"anna:wrong-one@{there}/postgres", 'password authentication failed for user "anna"'),
+            (f"anna:right@{there}/nothing", 'database "nothing" does not exist'),
+            ("anna:right@nowhere.invalid/postgres", "nowhere.invalid"),
+        ):
+            check = start("check_services", "--quiet", DATABASE_URL=f"postgres://{address}")
+            assert check.wait() == 1
+            (line,) = [line for line in check.lines if "DATABASE_URL" in line]
+            assert words in line, check.output
+            assert "wrong-one" not in check.output
+            assert "Traceback" not in check.output
 
 
 def test_with_debug_off_a_missing_secret_key_refuses_to_start(start):
