@@ -2,10 +2,11 @@
 
 import logging
 import time
+from contextlib import contextmanager
 
 from django.apps import apps
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from django.db.models import Max
 from django_q.brokers import get_broker
 from prometheus_client import CollectorRegistry, generate_latest
@@ -29,7 +30,9 @@ SILENT = 90  # seconds without a sign of life that are too many of the bot, or o
 
 def look():
     """(whether all is well, what was found): database, queue, and how long ago each part gave a sign of life."""
-    findings = {"database": _tried(_ask_database), "queue": _tried(queue_depths)}
+    database = _tried(_ask_database)
+    in_database = database != "ok" and not settings.REDIS_URL  # where the queue is: no need to wait for it once more
+    findings = {"database": database, "queue": database if in_database else _tried(queue_depths)}
     findings["signs"] = _signs() if findings["database"] == "ok" else {}
     late = [kind for kind, sign in findings["signs"].items() if sign["late"]]
     ready = findings["database"] == findings["queue"] == "ok" and not late
@@ -45,7 +48,22 @@ def _tried(question):
 
 
 def _ask_database():
-    Heartbeat.objects.exists()  # without its tables a database is no use either
+    if not connection.settings_dict["OPTIONS"].get("pool"):
+        Heartbeat.objects.exists()  # without its tables a database is no use either
+        return
+    with _direct(connection) as direct, direct.cursor() as cursor:
+        cursor.execute(f"SELECT 1 FROM {Heartbeat._meta.db_table} LIMIT 1")  # noqa: S608
+
+
+@contextmanager
+def _direct(pooled):
+    """A connection past the pool, which would wait for a server that is away."""
+    direct = pooled.copy()
+    direct.settings_dict["OPTIONS"].pop("pool")
+    try:
+        yield direct
+    finally:
+        direct.close()
 
 
 def _signs():

@@ -228,7 +228,7 @@ else:
     # never has one: it forks its workers, and no pool survives that; each worker holds one connection anyway.
     if (DATABASE_POOL := number("DATABASE_POOL", 0)) and "qcluster" not in sys.argv:
         DATABASES["default"]["CONN_MAX_AGE"] = 0
-        DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": DATABASE_POOL, "timeout": 20}
+        DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": DATABASE_POOL, "timeout": 5}
 
 # --- Redis: unset, the queue, the cache and the limits live in the database
 

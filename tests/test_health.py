@@ -7,6 +7,7 @@ import pytest
 import requests
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
+from django.db import connection
 from prometheus_client.parser import text_string_to_metric_families
 
 from config import signs
@@ -143,6 +144,24 @@ def test_metrics_without_the_database_are_not_there_and_say_why(serve):
     answer = requests.get(f"{url}/metrics", headers=bearer, timeout=30)
     assert (answer.status_code, answer.text) == (503, "The database is away (OperationalError).\n")
     assert answer.headers["Content-Type"] == "text/plain"
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no pool")
+def test_with_a_pool_nobody_waits_long_for_a_database_that_is_away(serve):
+    address = {"DATABASE_URL": NEVER_LISTENING, "DATABASE_POOL": "2", "REDIS_URL": ""}
+    secret = {"X-Telegram-Bot-Api-Secret-Token": "a-secret"}
+    url = serve(**address, TELEGRAM_WEBHOOK_URL="https://kinoteka.example", TELEGRAM_WEBHOOK_SECRET="a-secret")
+    answer = requests.get(f"{url}/readyz", timeout=4)  # the pool would take longer than that
+    assert answer.status_code == 503
+    assert answer.json()["database"] == answer.json()["queue"] == "away (OperationalError)"
+    update = {"update_id": 1, "message": {"message_id": 1, "chat": {"id": 5}}}
+    assert requests.post(f"{url}/telegram/webhook/", json=update, headers=secret, timeout=15).status_code == 503
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no pool")
+def test_with_a_pool_a_database_that_is_there_is_ready(serve):
+    give_signs()
+    assert requests.get(f"{serve(DATABASE_POOL='2')}/readyz", timeout=30).status_code == 200
 
 
 def test_a_database_without_tables_is_not_ready(environment, tmp_path):
