@@ -30,8 +30,8 @@ from posters.pictures import BadPicture, photo_from
 
 log = logging.getLogger(__name__)
 
-LEASE = 60  # seconds that a claim holds unless renewed
-RENEW = 15  # seconds between two renewals of what is at hand
+LEASE = 45  # seconds that a claim holds unless renewed; longer than any upload
+RENEW = 10  # seconds between two renewals of what is at hand
 DELAYS = [60, 300, 1800, 7200, 28_800, 86_400, 86_400]  # seconds after the first, second … failed attempt
 MOST_ATTEMPTS = len(DELAYS) + 1
 MOST_UNANSWERED = 2  # a poster goes up once more where an answer was lost, not twice

@@ -3,13 +3,19 @@
 import os
 import signal
 import time
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from django_q.models import Task
+from django.utils import timezone
+from django_q.brokers import get_broker
+from django_q.models import Schedule, Task
 
+from config import clusters
 from config.jobs import async_task
-from tests.conftest import Process, wait_until
+from config.schedules import write_schedules
+from tests.conftest import Process, queued, wait_until
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -67,6 +73,23 @@ def test_a_cluster_goes_on_after_the_sudden_death_of_any_of_its_processes(cluste
             os.kill(pid, signal.SIGKILL)
         serves(cluster)
     assert cluster.terminate() == 0
+
+
+def test_when_a_cluster_has_begun_the_clock_strikes_more_often_for_what_the_dead_have_left(monkeypatch):
+    write_schedules()
+    Schedule.objects.update(next_run=timezone.now() + timedelta(hours=2))
+    now, struck = [1000.0], []
+    monkeypatch.setattr(clusters, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    sentinel = clusters.Sentinel.__new__(clusters.Sentinel)  # whose __init__ would start processes
+    sentinel.broker = get_broker()
+    for second in range(0, 300, 5):
+        now[0] = 1000.0 + second
+        before = queued()
+        sentinel.hurry()
+        fresh = queued()[len(before) :]
+        assert "movies.tasks.refresh_movies" not in fresh, "what runs by the hour has time"
+        struck += [second] * fresh.count("posters.tasks.upload_posters")
+    assert struck == [15, 30, 45, 60]
 
 
 def test_a_sentinel_that_hangs_is_replaced(environment):
