@@ -31,13 +31,16 @@ LARGEST_ANSWER = 4 * 2**20  # bytes; a hundred updates, each with the longest te
 FILE_SECONDS = 90  # that the download of a file may take
 LONGEST_TEXT = 1000  # bytes of an answer that are shown where it cannot be read
 
-# How many seconds of 429 a call waits out by itself before its caller is told.
-_patience = ContextVar("patience", default=20.0)
+# How many seconds of 429 a call waits out by itself before its caller is told: in a busy group Telegram asks for 40.
+_patience = ContextVar("patience", default=60.0)
+PAUSE = 1.0  # seconds after which a call is made once more that Telegram failed
+# What does no harm when it is done twice; a message would be there twice
+REPEATABLE = re.compile(r"edit|answer|delete|get|set|sendChatAction")
 
 
 @contextmanager
 def patience(seconds):
-    """Calls in this block wait out no more than so many seconds of 429; 0: the caller sees to it."""
+    """Calls in this block wait out no more than so many seconds of 429; 0: the caller sees to it, and to all else."""
     token = _patience.set(seconds)
     try:
         yield
@@ -129,7 +132,9 @@ def _session():
 def send(method, url, params=None, files=None, timeout=None, proxies=None):
     """One call to the Bot API, as pyTelegramBotAPI asks for it (apihelper.CUSTOM_REQUEST_SENDER).
 
-    Waits out 429s within the caller's `patience`; a longer one, and every other answer, goes back as it is.
+    Waits out 429s within the caller's `patience`; a longer one, and every other answer, goes back as it is. One moment
+    without Telegram costs nobody their answer: what certainly did not arrive, what may be done twice, and what Telegram
+    itself says has failed (5xx) is tried once more.
     Raises TelegramUnavailable, whose text never holds the address and the token in it.
     """
     name = url.rsplit("/", 1)[-1]
@@ -140,6 +145,7 @@ def send(method, url, params=None, files=None, timeout=None, proxies=None):
         # read once: a file that is sent again must not be empty
         files = {key: _readable(value) for key, value in files.items()}
     left = _patience.get()
+    once_more = left > 0 and name != "getUpdates"  # which has a loop of its own
     _lend_connection()
     while True:
         if name != "getUpdates":
@@ -156,6 +162,11 @@ def send(method, url, params=None, files=None, timeout=None, proxies=None):
             trouble = TelegramUnavailable(name, "connection refused" if refused else "connection lost", not refused)
         except (requests.RequestException, HTTPError, TooMuch) as error:
             trouble = TelegramUnavailable(name, type(error).__name__)
+        if trouble and once_more and (not trouble.sent or REPEATABLE.match(name)):
+            once_more = False
+            log.warning("Telegram: %s; once more in %s s", trouble, PAUSE)
+            time.sleep(PAUSE)
+            continue
         if trouble:
             raise trouble  # out here, where the original, which names the address, is no part of it
         log.debug("Telegram: %s: %s", name, answer.status_code)
@@ -163,6 +174,11 @@ def send(method, url, params=None, files=None, timeout=None, proxies=None):
             if str(params.get("chat_id")) == str(moved):
                 return answer
             params = {**params, "chat_id": moved}
+            continue
+        if answer.status_code >= 500 and once_more:
+            once_more = False
+            log.warning("Telegram: %s: %s; once more in %s s", name, answer.status_code, PAUSE)
+            time.sleep(PAUSE)
             continue
         if answer.status_code != 429:
             return answer

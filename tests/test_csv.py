@@ -341,7 +341,7 @@ def test_a_key_that_tmdb_refuses_is_no_fault_of_the_file(sandbox, user, send, se
 
 
 def test_telegram_away_or_without_the_file(sandbox, user, send):
-    sandbox.telegram.fail("getFile", status=500)
+    sandbox.telegram.fail("getFile", status=500, times=2)  # one failure costs nothing
     send("tmdbID,Rating10\n603,9\n")
     assert FileImport.objects.get().finished_at is None
     sandbox.telegram.forget_file(FileImport.objects.get().telegram_file_id)

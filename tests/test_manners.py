@@ -1,13 +1,21 @@
 """How the bot behaves: what it answers to what it does not understand, and when Telegram or we fail."""
 
 import random
+import socket
+import threading
+import time
+from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
+from telebot import apihelper
 
-from config.bot import menu, publish_menu
+from config import telegram
+from config.bot import bot, edit, menu, publish_menu
 from movies.models import Movie
 from ratings.models import Rating
 from tests.lists import nth
+from tests.waiting import free_port
 from users.models import User
 
 pytestmark = pytest.mark.django_db
@@ -286,6 +294,68 @@ def test_the_real_process_publishes_the_menu_and_answers(sandbox, anna, start):
     assert sandbox.telegram.wait_until(lambda: len(sandbox.telegram.calls_of("setMyCommands")) >= 3)
     assert bot.terminate() == 0
     assert Movie.objects.filter(pk=603).exists()
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """The pauses that calls to Telegram have made, none of them real."""
+    made = []
+    monkeypatch.setattr(telegram, "time", SimpleNamespace(sleep=made.append, monotonic=time.monotonic))
+    return made
+
+
+@pytest.mark.parametrize("status", [500, 502])
+def test_one_moment_without_telegram_costs_nobody_their_answer(ask, sandbox, pauses, status):
+    sandbox.telegram.fail("sendMessage", status=status, body=b"<html>Bad Gateway</html>")
+    assert "Kinoteka" in ask("/help").text
+    assert pauses == [telegram.PAUSE]
+    assert len(sandbox.telegram.calls_of("sendMessage")) == 2
+
+
+def test_what_certainly_did_not_arrive_is_sent_once_more(ask, sandbox, anna, monkeypatch):
+    ask("/help")
+    port, real = free_port(), urlsplit(sandbox.telegram_api_url).port
+    monkeypatch.setattr(apihelper, "API_URL", f"http://127.0.0.1:{port}/bot{{0}}/{{1}}")
+    with socket.socket() as listener:
+
+        def pause(seconds):  # meanwhile Telegram is back
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
+            listener.listen()
+            threading.Thread(target=pass_on, args=(listener, real), daemon=True).start()
+
+        monkeypatch.setattr(telegram, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
+        assert bot.send_message(anna.id, "x").text == "x"
+    assert [message.text for message in anna.chat].count("x") == 1
+
+
+def pass_on(listener, port):
+    """Pass the bytes of one connection on to a port and back."""
+    near, _address = listener.accept()
+    with near, socket.create_connection(("127.0.0.1", port)) as far:
+        far.sendall(near.recv(65_536))
+        near.sendall(far.recv(65_536))
+
+
+def test_what_may_have_arrived_is_repeated_only_where_that_shows_nowhere(ask, sandbox, anna, pauses):
+    ask("/help")
+    message = bot.send_message(anna.id, "x")
+    sandbox.telegram.fail("editMessageText", drop="after")
+    assert edit(message, "y")
+    assert anna.chat[-1].text == "y"
+    sandbox.telegram.fail("sendMessage", drop="after")
+    with pytest.raises(telegram.TelegramUnavailable):
+        bot.send_message(anna.id, "z")
+    assert [each.text for each in anna.chat].count("z") == 1
+    sandbox.telegram.fail("editMessageText", drop="after")
+    with telegram.patience(0), pytest.raises(telegram.TelegramUnavailable):
+        edit(message, "z")
+
+
+def test_a_long_limit_is_waited_out_where_a_person_waits(ask, sandbox, pauses):
+    sandbox.telegram.fail("sendMessage", retry_after=45)
+    assert "Kinoteka" in ask("/help").text
+    assert pauses == [45]
 
 
 @pytest.mark.parametrize(
