@@ -3,10 +3,17 @@
 Every task here finds by itself what is to be done, may run twice, late or beside itself, and returns a short result.
 """
 
+import logging
+
 from django.conf import settings
+from django.db import DatabaseError
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_noop as _
+
+from config.turns import BUSY
+
+log = logging.getLogger(__name__)
 
 CLOCK = {
     # name: (function, minutes between two runs)
@@ -37,6 +44,17 @@ def write_schedules(**signal):
     for name, (func, minutes) in CLOCK.items():
         row = {"func": func, "schedule_type": Schedule.MINUTES, "minutes": minutes, "repeats": -1}
         Schedule.objects.update_or_create(name=name, defaults=row | {"cluster": queue_of(func)})
+
+
+def look_again(task, **signal):
+    """Have a job that found another worker at it strike again soon: that one may be dead, its lease about to end."""
+    from django_q.models import Schedule
+
+    if task.get("group") in CLOCK and task["success"] and task["result"] == BUSY:
+        try:
+            Schedule.objects.filter(name=task["group"], minutes=1).update(next_run=timezone.now())
+        except DatabaseError as error:
+            log.debug("%s will not strike earlier: %s", task["group"], error)
 
 
 def bring_forward(cluster):

@@ -149,6 +149,8 @@ def _redis_pause():
 
 # --- Leases: work for one process at a time
 
+BUSY = "another worker is at it"  # the result of a job that found its lease taken
+
 
 @contextmanager
 def only_one(name, seconds=30):

@@ -3,7 +3,7 @@
 import logging
 
 from config.jobs import stop_event
-from config.turns import only_one
+from config.turns import BUSY, only_one
 from movies import refresh, unheard
 
 log = logging.getLogger(__name__)
@@ -15,7 +15,7 @@ def refresh_movies(limit=None):
     """Read again what was read longest ago: an hour's share, or `limit` films."""
     with only_one("movies.refresh") as free:
         if not free:
-            return "another worker is at it"
+            return BUSY
         run = refresh.refresh_movies(refresh.Refresh(stop_event(), SECONDS), limit)
     if run.done or run.trouble:
         log.info("films: %s", run)
@@ -26,7 +26,7 @@ def check_answers():
     """See whether Telegram knew the photos of the cards that went out in answers to the webhook."""
     with only_one("movies.check_answers") as free:
         if not free:
-            return "another worker is at it"
+            return BUSY
         asked, again = unheard.check_answers()
     if again:
         log.warning("%s cards sent again: Telegram did not know their photos", again)

@@ -26,7 +26,7 @@ def download_posters(limit=None):
 
     with turns.only_one("posters.download") as free:
         if not free:
-            return "another worker is at it"
+            return turns.BUSY
         run = pipeline.Run(limit, SECONDS, stop_event(), ring_for_uploads)
         pipeline.download_posters(run)
     if run.done:
@@ -38,7 +38,7 @@ def upload_posters(limit=None):
     """Put posters from the disk into the channels, and delete files that no film needs any more."""
     with turns.only_one("posters.upload") as free:
         if not free:
-            return "another worker is at it"
+            return turns.BUSY
         swept = files.sweep()
         run = pipeline.upload_posters(pipeline.Run(limit, SECONDS, stop_event()))
     if swept:

@@ -8,6 +8,7 @@ from django.db.models.functions import Mod
 
 from config.bot import take_away
 from config.jobs import async_task, stop_event
+from config.turns import BUSY
 from ratings import csv_import, csv_report, first_day, nightly
 from ratings.importer import begin, import_queued, may_be_quick, queued_now
 from ratings.models import Import
@@ -29,7 +30,7 @@ def import_ratings(user_id=None, message_id=None):
         show_in(user_id, message_id)
     finished = import_queued(SLICE, stop_event())
     if finished is None:
-        return "another worker is at it"
+        return BUSY
     if queued_now().exists():
         async_task("ratings.tasks.import_ratings")
         return f"{finished} imported, more to do"

@@ -9,12 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from django_q.brokers import get_broker
 from django_q.models import Schedule, Task
+from django_q.signals import post_execute
 
-from config import clusters
+from config import clusters, turns
 from config.jobs import async_task
-from config.schedules import write_schedules
+from config.schedules import CLOCK, write_schedules
 from tests.conftest import Process, queued, wait_until
 
 pytestmark = [
@@ -90,6 +92,18 @@ def test_when_a_cluster_has_begun_the_clock_strikes_more_often_for_what_the_dead
         assert "movies.tasks.refresh_movies" not in fresh, "what runs by the hour has time"
         struck += [second] * fresh.count("posters.tasks.upload_posters")
     assert struck == [15, 30, 45, 60]
+
+
+def test_a_job_of_the_clock_that_finds_another_at_its_work_looks_again_at_the_next_strike():
+    write_schedules()
+    later = timezone.now() + timedelta(hours=2)
+    Schedule.objects.update(next_run=later)
+    with turns.only_one("posters.upload"):
+        found = {name: import_string(CLOCK[name][0])() for name in ("upload posters", "end old sessions")}
+    for name, result in found.items():
+        post_execute.send("django_q", task={"group": name, "success": True, "result": result})
+    assert Schedule.objects.get(name="upload posters").next_run <= timezone.now()
+    assert Schedule.objects.get(name="end old sessions").next_run == later, "it found nobody"
 
 
 def test_a_sentinel_that_hangs_is_replaced(environment):

@@ -1,6 +1,6 @@
 """Jobs about people; see config.schedules for how often."""
 
-from config.turns import only_one
+from config.turns import BUSY, only_one
 from users import leaving
 from users.models import RequestToken
 
@@ -9,4 +9,4 @@ def end_sessions():
     """Have TMDb end the sessions that nobody uses any more; forget links that were begun and never finished."""
     RequestToken.objects.expired().delete()
     with only_one("users.end_sessions") as free:
-        return leaving.end_sessions() if free else "another worker is at it"
+        return leaving.end_sessions() if free else BUSY
