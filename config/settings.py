@@ -3,6 +3,7 @@
 Names and meanings are listed in README.md. An empty variable counts as unset.
 """
 
+import logging
 import math
 import os
 import secrets
@@ -340,7 +341,7 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "config.reports.Filter"
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOG_LEVEL = text("LOG_LEVEL", "INFO").upper()
-if LOG_LEVEL not in LEVELS:
+if LOG_LEVEL not in logging.getLevelNamesMapping():
     raise ImproperlyConfigured(f"LOG_LEVEL must be one of {', '.join(LEVELS)}, not {LOG_LEVEL!r}.")
 LOG_FORMAT = text("LOG_FORMAT", "text")
 if LOG_FORMAT not in ("text", "json"):
