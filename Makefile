@@ -43,7 +43,7 @@ peers: .venv-peers/.installed  ## .venv-peers with lenskit, beside which `make b
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-peers.lock
 	@touch $@
 
-bench: install  ## every figure the documents name, measured side by side in one run
+bench: install  ## every figure the documents name, in one run (MOVIELENS=DIR DATABASE_URL=… REDIS_URL=… for all)
 	for bench in tests/bench/bench_*.py; do $(PY) -m $$(echo $${bench%.py} | tr / .) || exit 1; done
 
 fuzz: install  ## hostile updates, answers, images and files for MINUTES (10) a target; the suite tries a few

@@ -2,6 +2,8 @@
 
     .venv/bin/python -m tests.bench.bench_recommendations [--movielens DIR] [--postgres URL] [--most 10000000]
 
+(or MOVIELENS=DIR DATABASE_URL=URL, as `make bench` passes them on)
+
 Quality, with --movielens (a folder with ratings.csv; none is in this repository): NDCG@10 of ours and of popularity on
 the same splits, through `evaluate_recommendations`. A person's last 20% of at least 20 ratings are hidden; temporal:
 everybody's; fold-in: a fifth of the people, whom the build does not know, five times over. A hidden film counts as
@@ -33,7 +35,7 @@ from pathlib import Path
 from statistics import fmean, median, quantiles, stdev
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SIZES = [(100_000, 5_000), (1_000_000, 10_000), (10_000_000, 20_000)]  # ratings, films
+SIZES = [(100_000, 5_000), (1_000_000, 10_000), (3_000_000, 35_000), (10_000_000, 20_000)]  # ratings, films
 PEOPLE = [0, 1, 5, 25, 100, 488]  # of the bot, in the learning curve
 PROFILES = [0, 20, 200, 2_000, 8_000]
 PEERS = ROOT / ".venv-peers/bin/python"
@@ -43,8 +45,13 @@ HEADER = ["user", "item", "rating", "rated_at"]
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--movielens", type=Path, help="a folder with ratings.csv")
-    parser.add_argument("--postgres", help="postgres://… of a server where a database may be made")
+    archive, server = os.environ.get("MOVIELENS"), os.environ.get("DATABASE_URL", "")
+    parser.add_argument("--movielens", type=Path, default=archive and Path(archive), help="a folder with ratings.csv")
+    parser.add_argument(
+        "--postgres",
+        default=server if server.startswith("postgres") else None,
+        help="postgres://… of a server where a database may be made",
+    )
     parser.add_argument("--most", type=int, default=10_000_000, help="leave larger builds out")
     parser.add_argument("--child", choices=["fill", "latency", "judge"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)

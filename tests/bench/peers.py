@@ -20,8 +20,8 @@ from scipy.sparse import csr_matrix
 SHOWN = 10
 # of ratings as w (slope 0.3, 0.5, 0.8), as 1, by BM25; 8-128 factors; regularization 1-50; alpha 1-8
 ALS = {"factors": 64, "regularization": 20.0, "alpha": 2.0, "iterations": 12, "slope": 0.5}
-# of (5, 50) and (10, 200)
-SLIM = {"l1_reg": 10.0, "l2_reg": 200.0, "max_nbrs": None}
+# of 18 points: l1 0.1-10, l2 20-2,000, with all films and with 200 neighbours
+SLIM = {"l1_reg": 1.0, "l2_reg": 600.0, "max_nbrs": None}
 
 
 def main(method, folder, *settings):
