@@ -10,6 +10,8 @@ everybody's; fold-in: a fifth of the people, whom the build does not know, five 
 found where its rating is no lower than the mean of those that were not hidden. implicit's ALS and, after
 `make peers`, lenskit's SLIM stand beside them.
 
+Other data, with --movielens: the same (temporal) on data made from it and on made-up data, ours beside popularity.
+
 First day, with --movielens: NDCG@10 (fold-in) by how many people the bot knows, alone and beside an archive of half of
 the people; the strangers are in neither.
 
@@ -65,6 +67,7 @@ def main():
         if options.movielens:
             rated = people_of(options.movielens)
             quality(rated, Path(scratch))
+            other_data(rated, Path(scratch))
             first_day(rated, Path(scratch))
         else:
             print("quality: not measured; --movielens names a folder with ratings.csv")
@@ -206,6 +209,85 @@ def peer(method, python, scratch, train, profiles, strangers):
         write(f"{folder}/profiles.csv", profiles)
         subprocess.run([python, "-m", "tests.bench.peers", method, folder], cwd=ROOT, check=True, capture_output=True)
         return lists_of(f"{folder}/recs.csv")
+
+
+# --- Other data
+
+
+def other_data(rated, scratch):
+    print(f"{'NDCG@10, temporal':36}{'ours':>8}{'popularity':>12}{'difference ± standard error':>30}")
+    for name, people in variants(rated).items():
+        known = {user: mine[: hidden_from(mine)] for user, mine in people.items()}
+        asked = sorted(user for user, mine in people.items() if len(mine) >= 20)
+        profiles = {user: known[user] for user in asked}
+        one, other = (
+            judge(people, known, asked, method(scratch, known, profiles, False)) for method in (ours, popularity)
+        )
+        apart = [a - b for a, b in zip(one, other, strict=True)]
+        error = stdev(apart) / math.sqrt(len(apart))
+        print(f"{name:36}{fmean(one):>8.3f}{fmean(other):>12.3f}{fmean(apart):>+20.3f} ± {error:.3f}", flush=True)
+
+
+def variants(rated):
+    """{what it is: ratings in the shape of people_of()}."""
+    dice = random.Random(4)
+    count = defaultdict(int)
+    for mine in rated.values():
+        for _at, film, _rating in mine:
+            count[film] += 1
+    known = sorted(count, key=lambda film: (-count[film], film))
+
+    def some(number, least=0):
+        chosen = [user for user, mine in rated.items() if len(mine) > least]
+        return {user: rated[user] for user in dice.sample(chosen, min(number, len(chosen)))}
+
+    def each(change):
+        return {user: change(mine) for user, mine in rated.items()}
+
+    def rerated(mine, value):
+        return [(at, film, value) for at, film, _rating in mine]
+
+    def retimed(mine, times):
+        dice.shuffle(mine)
+        return sorted(
+            ((at, film, rating) for at, (_at, film, rating) in zip(times, mine, strict=True)), key=lambda row: row[0]
+        )
+
+    def within(films):
+        return {user: kept for user, mine in rated.items() if (kept := [row for row in mine if row[1] in films])}
+
+    return {
+        "25 ratings of each person": each(lambda mine: sorted(dice.sample(mine, min(25, len(mine))))),
+        "people of more than 300 ratings": some(len(rated), 300),
+        **{f"{number} people": some(number) for number in (15, 25, 50, 100, 200)},
+        "all ratings 8": each(lambda mine: rerated(mine, 8.0)),
+        "a third give only 10s": {user: rerated(mine, 10.0) if user % 3 == 0 else mine for user, mine in rated.items()},
+        "no times": each(lambda mine: retimed(mine[:], [0] * len(mine))),
+        "times shuffled": each(lambda mine: retimed(mine[:], [at for at, _film, _rating in mine])),
+        "the 300 most rated films": within(set(known[:300])),
+        "all but the 200 most rated films": within(set(known[200:])),
+        "made up: 500 people, 400 films": made_up(500, 400),
+        "made up: 200 people, 2,500 films": made_up(200, 2_500),
+        "made up: 50 people, 200 films": made_up(50, 200),
+        "made up, without tastes: 200, 1,000": made_up(200, 1_000, tastes=1),
+    }
+
+
+def made_up(people, films, tastes=5, each=50):
+    """People of a few tastes, rating by a power law of films, in no order."""
+    dice = random.Random(5)
+    base = [1 / (rank + 10) for rank in range(films)]
+    liking = [[weight * math.exp(dice.gauss(0, 0.7)) for weight in base] for _taste in range(tastes)]
+    rated = {}
+    for person in range(1, people + 1):
+        weights = dice.choice(liking)
+        length = max(20, min(films // 2, round(each * math.exp(dice.gauss(0, 0.6)))))
+        drawn = sorted(range(films), key=lambda film: dice.expovariate(weights[film]))[:length]
+        dice.shuffle(drawn)
+        liked = [7 + math.log(weights[film] / base[film]) for film in drawn]
+        values = [min(10.0, max(1.0, round(2 * dice.gauss(mean, 1.5)) / 2)) for mean in liked]
+        rated[person] = [(at, film + 1, value) for at, (film, value) in enumerate(zip(drawn, values, strict=True))]
+    return rated
 
 
 # --- The first day
