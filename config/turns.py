@@ -176,9 +176,17 @@ def only_one(name, seconds=30):
 
 
 def is_held(name):
-    """Whether a process is at the work that only_one(name) keeps for one; half a minute after its death it is not."""
+    """Whether a process is at the work that only_one(name) keeps for one; half a minute after its death it is not.
+
+    Where Redis is away, one may be: nobody is called dead then.
+    """
     if settings.REDIS_URL:
-        return bool(redis_client().exists(f"lease:{name}"))
+        from redis import RedisError  # an extra, as in redis_client()
+
+        try:
+            return bool(redis_client().exists(f"lease:{name}"))
+        except RedisError:
+            return True
     return Lease.objects.filter(name=name, expires_at__gte=time.time()).exists()
 
 

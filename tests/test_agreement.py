@@ -93,7 +93,7 @@ def test_where_the_owner_could_not_be_told_they_are_told_the_next_time(anna, bor
         boris.send(f"/start match_{token}")
         handle()
         if not told:
-            sandbox.telegram.fail("sendMessage", status=502, times=1)
+            sandbox.telegram.fail("sendMessage", status=502, times=2)
         tap(boris, handle, "Compare")
         assert len(anna.chat) - before == told
 
