@@ -31,6 +31,14 @@ def nothing_counted_yet(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    """A call to Telegram that is made once more is made at once."""
+    from config import telegram
+
+    monkeypatch.setattr(telegram, "PAUSE", 0.0)
+
+
+@pytest.fixture(autouse=True)
 def empty_redis():
     """No test finds in Redis what another left there."""
     if django_settings.REDIS_URL:

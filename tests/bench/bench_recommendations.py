@@ -47,8 +47,8 @@ HEADER = ["user", "item", "rating", "rated_at"]
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    archive, server = os.environ.get("MOVIELENS"), os.environ.get("DATABASE_URL", "")
-    parser.add_argument("--movielens", type=Path, default=archive and Path(archive), help="a folder with ratings.csv")
+    archive, server = os.environ.get("MOVIELENS") or None, os.environ.get("DATABASE_URL", "")
+    parser.add_argument("--movielens", type=Path, default=archive, help="a folder with ratings.csv")
     parser.add_argument(
         "--postgres",
         default=server if server.startswith("postgres") else None,
