@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from heapq import nlargest
 from itertools import groupby
 from operator import itemgetter
+from typing import NamedTuple
 
 from django.core.cache import cache
 from django.db import connection
@@ -54,9 +55,24 @@ class Wishes:
             films = films.filter(runtime__range=self.minutes)
         return films
 
+    def among(self, films):
+        """{film: its original title} of those of the films that are in `movies` and fit."""
+        sql, values = f"SELECT id, original_title FROM movies WHERE id {AMONG[connection.vendor]}", [one_of(films)]
+        for column, ends in (("year", self.years), ("runtime", self.minutes)):
+            if ends:
+                sql += f" AND {column} BETWEEN %s AND %s"
+                values += ends
+        return dict(fetched(sql, values))
+
 
 ANYTHING = Wishes()
 CURRENT = CompiledQuery(lambda: Build.objects.finished()[:1])
+SLOTS = [f"film{number}" for number in range(2 * PAGE)]  # a page's films and their reasons
+LISTED = CompiledQuery(
+    lambda viewer, **films: Movie.objects.seen_by(viewer).only(*SHOWN).filter(pk__in=films.values()),
+    viewer=2**52 + 1,
+    **{slot: 2**30 + number for number, slot in enumerate(SLOTS)},  # ids like no others in the query
+)
 
 
 @dataclass(frozen=True)
@@ -81,22 +97,21 @@ class Viewer:
     @classmethod
     def of(cls, user_id):
         build = next(iter(CURRENT.rows()), None)
-        ratings = fetched(
+        rows = fetched(
             "SELECT movie_id, CAST(normalized_rating AS double precision), rated_at"
-            " FROM user_movie_ratings WHERE telegram_user_id = %s",
-            [user_id],
+            " FROM user_movie_ratings WHERE telegram_user_id = %s"
+            " UNION ALL SELECT movie_id, NULL, said_at FROM not_interesting WHERE telegram_user_id = %s",
+            [user_id, user_id],
         )
-        said = fetched(
-            "SELECT movie_id FROM not_interesting WHERE telegram_user_id = %s ORDER BY said_at DESC, movie_id",
-            [user_id],
-        )
-        dislikes = [film for (film,) in said]
+        ratings = [row for row in rows if row[1] is not None]
+        refused = sorted((row for row in rows if row[1] is None), key=lambda row: (-row[2], row[0]))
+        dislikes = [film for film, _none, _said_at in refused]
         people = build.everybody if build else 0
         return cls(
             user_id=user_id,
             weights=taste(ratings, build.order_strength if build else 0.0, dislikes),
             liked=liked(ratings),
-            hidden=frozenset(row[0] for row in ratings).union(dislikes),
+            hidden=frozenset(row[0] for row in rows),
             build=build.pk if build else 0,
             tmdb=TMDB_WEIGHT * TMDB_PEOPLE / (TMDB_PEOPLE + people) if people < TMDB_UNTIL else 0.0,
         )
@@ -107,32 +122,43 @@ def recommend(user_id, page=0, wishes=ANYTHING):
     viewer = Viewer.of(user_id)
     films = ranked(viewer, (page + 1) * PAGE + 1, wishes)
     shown, more = dict(list(films.items())[page * PAGE : (page + 1) * PAGE]), len(films) > (page + 1) * PAGE
-    wanted = {film for pair in shown.items() for film in pair if film}
-    movies = Movie.objects.seen_by(user_id).only(*SHOWN).in_bulk(wanted)
-    return [Suggestion(movies[film], movies.get(because)) for film, because in shown.items() if film in movies], more
+    movies = in_list(user_id, {film for film, one in shown.items()} | {one.because for one in shown.values()} - {None})
+    return [Suggestion(movies[film], movies.get(one.because)) for film, one in shown.items() if film in movies], more
+
+
+def in_list(user_id, films):
+    """{film: Movie, with what a list shows of it and `mine`} of up to 2 * PAGE films."""
+    if not films:
+        return {}
+    ids = [*films, *[min(films)] * (len(SLOTS) - len(films))]
+    return {movie.pk: movie for movie in LISTED.rows(viewer=user_id, **dict(zip(SLOTS, ids, strict=True)))}
 
 
 def ranked(viewer, count, wishes=ANYTHING):
-    """The `count` best films for a person, best first, each page of them varied, as {film: because}.
-
-    `because` is the film they liked that carried most weight, None where only popularity speaks for the film.
-    """
-    because = candidates(viewer, count + SPARE, wishes)
-    films = list(because)
-    pairs = close_pairs(viewer.build, films)
+    """The `count` best films for a person, best first, each page of them varied, as {film: Candidate}."""
+    found = candidates(viewer, count + SPARE, wishes)
+    films = list(found)
+    pairs = close_pairs(viewer.build, {film: one.title for film, one in found.items()})
     chosen = []
     while films and len(chosen) < count:
         page = varied(films, pairs, PAGE)
         chosen += page
         films = [film for film in films if film not in set(page)]
-    return {film: because[film] for film in chosen[:count]}
+    return {film: found[film] for film in chosen[:count]}
 
 
 # --- Scores
 
 
+class Candidate(NamedTuple):
+    """What speaks for a film, and its original title."""
+
+    because: int | None  # the film they liked that carries most weight; None: only popularity speaks for it
+    title: str
+
+
 def candidates(viewer, count, wishes=ANYTHING):
-    """{film: because} of the `count` best that the person has neither rated nor refused, all of them in `movies`.
+    """{film: Candidate} of the `count` best that the person has neither rated nor refused, all of them in `movies`.
 
     First the films that something speaks for, then well-voted ones, last those that more speaks against.
     """
@@ -140,14 +166,16 @@ def candidates(viewer, count, wishes=ANYTHING):
     scores = added_up(voices)
     for film in viewer.hidden:
         scores.pop(film, None)
-    films = best_of({film: score for film, score in scores.items() if score > 0}, count, wishes)
-    found = reasons((voice for voice in voices if voice[0] in viewer.liked), films)
-    if len(films) < count:
-        found |= {film: None for film in well_voted(wishes) if film not in viewer.hidden and film not in found}
-    if len(found) < count:
-        against = {film: score for film, score in scores.items() if score <= 0 and film not in found}
-        found |= dict.fromkeys(best_of(against, count - len(found), wishes))
-    return dict(list(found.items())[:count])
+    titles = best_of({film: score for film, score in scores.items() if score > 0}, count, wishes)
+    because = reasons((voice for voice in voices if voice[0] in viewer.liked), titles)
+    if len(titles) < count:
+        voted = [film for film in well_voted(wishes) if film not in viewer.hidden and film not in titles]
+        there = wishes.among(voted)  # still: the list is kept for a while
+        titles |= {film: there[film] for film in voted if film in there}
+    if len(titles) < count:
+        against = {film: score for film, score in scores.items() if score <= 0 and film not in titles}
+        titles |= best_of(against, count - len(titles), wishes)
+    return {film: Candidate(because.get(film), title) for film, title in list(titles.items())[:count]}
 
 
 def speaking(viewer):
@@ -175,14 +203,14 @@ def added_up(voices):
 
 
 def best_of(scores, count, wishes):
-    """The `count` films with the highest scores among those that are in `movies` and fit, best first."""
-    chosen = []
+    """{film: its original title} of the `count` with the highest scores that are in `movies` and fit, best first."""
+    chosen = {}
     for part in by_score(scores, 2 * count):
-        fitting = set(wishes.films().filter(pk__in=part).values_list("pk", flat=True))
-        chosen += [film for film in part if film in fitting]
+        titles = wishes.among(part)
+        chosen |= {film: titles[film] for film in part if film in titles}
         if len(chosen) >= count:
             break
-    return chosen[:count]
+    return dict(list(chosen.items())[:count])
 
 
 def by_score(scores, first):
@@ -244,25 +272,22 @@ def well_voted(wishes=ANYTHING):
     key = f"well voted:{wishes.years}:{wishes.minutes}".replace(" ", "")
     if (kept := cache.get(key)) is None:
         kept = found()
-        if len(kept) < WELL_VOTED:  # a young bot knows more of them every minute, and finds them quickly
-            return kept
-        cache.set(key, kept, LIST_KEPT)
-    there = set(Movie.objects.filter(pk__in=kept).values_list("pk", flat=True))  # still
-    return [film for film in kept if film in there]
+        if len(kept) == WELL_VOTED:  # a young bot knows more of them every minute, and finds them quickly
+            cache.set(key, kept, LIST_KEPT)
+    return kept
 
 
 # --- Variety
 
 
-def close_pairs(build, films):
-    """Pairs of the films of one series: each other's first CLOSE neighbours, or titles that begin in the same way."""
+def close_pairs(build, titles):
+    """Pairs of the films, {film: title}, of one series: each other's first CLOSE neighbours, or with like titles."""
     pairs = {
         (film, neighbour)
-        for film, (neighbours, _weights, nearest) in neighbours_of(build, films).items()
+        for film, (neighbours, _weights, nearest) in neighbours_of(build, titles).items()
         for neighbour in neighbours[: min(CLOSE, nearest)]
     }
-    titles = Movie.objects.filter(pk__in=films).values_list("pk", "original_title")
-    return {pair for pair in pairs if pair[::-1] in pairs} | same_series(dict(titles))
+    return {pair for pair in pairs if pair[::-1] in pairs} | same_series(titles)
 
 
 # --- Without any rating, and from film to film
