@@ -270,6 +270,8 @@ Q_CLUSTER = {
     "queue_limit": number("Q_WORKERS", 4, least=1),
     "catch_up": False,
     "save_limit": 50,
+    # A worker gives back what its jobs' threads and connections have taken by beginning anew: a fork, no loading.
+    "recycle": 20,
     "ack_failures": True,
     "max_attempts": 1,
     "label": _("Jobs"),
