@@ -6,10 +6,7 @@ from math import exp
 from operator import itemgetter
 
 SLOPE = 0.3  # weight of a rating per point above the person's mean
-MEAN = (
-    3,
-    7,
-)  # that mean begins with so many imaginary ratings of so much: who has only rated one film, a 1, loves nothing
+MEAN = 3, 7  # the mean begins with so many imaginary ratings of so much: a single 1 is no sign of love
 NEARLY = 0.5  # points below their mean at which a rating still says that somebody liked the film
 EVERYBODY = 0  # the film that everybody has seen: its neighbours are the popular films
 FILL = 1e-6  # weight of that film: popularity decides only where nothing else does
