@@ -162,23 +162,20 @@ def send(method, url, params=None, files=None, timeout=None, proxies=None):
             trouble = TelegramUnavailable(name, "connection refused" if refused else "connection lost", not refused)
         except (requests.RequestException, HTTPError, TooMuch) as error:
             trouble = TelegramUnavailable(name, type(error).__name__)
-        if trouble and once_more and (not trouble.sent or REPEATABLE.match(name)):
+        if not trouble:
+            log.debug("Telegram: %s: %s", name, answer.status_code)
+        again = not trouble.sent or REPEATABLE.match(name) if trouble else answer.status_code >= 500
+        if again and once_more:
             once_more = False
-            log.warning("Telegram: %s; once more in %s s", trouble, PAUSE)
+            log.warning("Telegram: %s; once more in %s s", trouble or f"{name}: {answer.status_code}", PAUSE)
             time.sleep(PAUSE)
             continue
         if trouble:
             raise trouble  # out here, where the original, which names the address, is no part of it
-        log.debug("Telegram: %s: %s", name, answer.status_code)
         if answer.status_code == 400 and params and (moved := new_chat_of(answer.content)):
             if str(params.get("chat_id")) == str(moved):
                 return answer
             params = {**params, "chat_id": moved}
-            continue
-        if answer.status_code >= 500 and once_more:
-            once_more = False
-            log.warning("Telegram: %s: %s; once more in %s s", name, answer.status_code, PAUSE)
-            time.sleep(PAUSE)
             continue
         if answer.status_code != 429:
             return answer

@@ -19,13 +19,15 @@ def measured(environ):
 
 def application(environ, start_response):
     """Django's, except that a flood by webhook is declined before all that Django does for a request."""
-    if environ["PATH_INFO"] != views.WEBHOOK:
+    chunked = "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated")
+    if not (chunked or flood.is_any()) or environ["PATH_INFO"] != views.WEBHOOK:
         return django(environ, start_response)
-    is_telegram = views.is_telegram(environ.get("HTTP_X_TELEGRAM_BOT_API_SECRET_TOKEN", ""))
-    if is_telegram and "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated"):
+    if not views.is_telegram(environ.get("HTTP_X_TELEGRAM_BOT_API_SECRET_TOKEN", "")):
+        return django(environ, start_response)
+    if chunked:
         environ = measured(environ)
     length = environ.get("CONTENT_LENGTH") or "0"
-    if not flood.is_any() or not is_telegram or not length.isdigit():
+    if not flood.is_any() or not length.isdigit():
         return django(environ, start_response)
     if not 0 < int(length) <= views.LONGEST_UPDATE:
         return django(environ, start_response)

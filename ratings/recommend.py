@@ -46,22 +46,21 @@ class Wishes:
     years: tuple[int, int] | None = None
     minutes: tuple[int, int] | None = None
 
+    @property
+    def ranges(self):
+        """{column of `movies`: its ends}; a film whose year or length is not known fits no such wish."""
+        return {column: ends for column, ends in (("year", self.years), ("runtime", self.minutes)) if ends}
+
     def films(self):
-        """The films that fit; one whose year or length is not known fits no such wish."""
-        films = Movie.objects.all()
-        if self.years:
-            films = films.filter(year__range=self.years)
-        if self.minutes:
-            films = films.filter(runtime__range=self.minutes)
-        return films
+        """The films that fit."""
+        return Movie.objects.filter(**{f"{column}__range": ends for column, ends in self.ranges.items()})
 
     def among(self, films):
         """{film: its original title} of those of the films that are in `movies` and fit."""
         sql, values = f"SELECT id, original_title FROM movies WHERE id {AMONG[connection.vendor]}", [one_of(films)]
-        for column, ends in (("year", self.years), ("runtime", self.minutes)):
-            if ends:
-                sql += f" AND {column} BETWEEN %s AND %s"
-                values += ends
+        for column, ends in self.ranges.items():
+            sql += f" AND {column} BETWEEN %s AND %s"
+            values += ends
         return dict(fetched(sql, values))
 
 
@@ -87,7 +86,6 @@ class Suggestion:
 class Viewer:
     """What we know of a person when we recommend: their taste, what to leave out, and whose neighbours serve."""
 
-    user_id: int
     weights: dict[int, float]
     liked: frozenset[int]  # films that may be named as a reason
     hidden: frozenset[int]  # rated, or called not interesting
@@ -108,7 +106,6 @@ class Viewer:
         dislikes = [film for film, _none, _said_at in refused]
         people = build.everybody if build else 0
         return cls(
-            user_id=user_id,
             weights=taste(ratings, build.order_strength if build else 0.0, dislikes),
             liked=liked(ratings),
             hidden=frozenset(row[0] for row in rows),
@@ -294,7 +291,8 @@ def close_pairs(build, titles):
 
 
 def first_films(user_id, page=0):
-    """Five well-known films to rate first, as unlike each other as can be, so that the answers tell tastes apart."""
+    """(Five well-known films to rate first, as unlike each other as can be, so that the answers tell tastes apart,
+    whether there are more pages)."""
     viewer = Viewer.of(user_id)
     films = list(candidates(viewer, FIRST_OF))
     links = weights_between(viewer.build, set(films))
@@ -316,7 +314,7 @@ def first_films(user_id, page=0):
         best = min(known, key=lambda movie: round(alike(movie), 6))
         chosen.append(best)
         left.remove(best)
-    return chosen[FIRST * page :]
+    return chosen[FIRST * page :], bool(left)
 
 
 def weights_between(build, films):

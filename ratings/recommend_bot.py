@@ -299,10 +299,10 @@ def show_not_interesting(query):
 
 def films_to_rate_first(user_id, page=0):
     """Well-known films that are unlike each other, for a person of whom we know nothing."""
-    movies = first_films(user_id, page)
+    movies, more = first_films(user_id, page)
     while page and not movies:
         page -= 1
-        movies = first_films(user_id, page)
+        movies, more = first_films(user_id, page)
     if not movies:
         text = _("I know too few films to recommend any yet. Send me the title of one you have seen, and rate it.")
         return {"text": text, "reply_markup": None}
@@ -313,7 +313,7 @@ def films_to_rate_first(user_id, page=0):
     }
     text = render_to_string("ratings/recommendations.html", {"heading": heading, "lines": lines})
     turns = [("‹", f"firsts:{page - 1}")] if page else []
-    if page + 1 < MORE_FIRST and first_films(user_id, page + 1):
+    if more and page + 1 < MORE_FIRST:
         turns.append((_("Other films"), f"firsts:{page + 1}"))
     numbers = [(str(each["number"]), f"card:{each['movie'].pk}") for each in lines]
     rows = [numbers, turns, [(show, "recommend:0:any:any")]]
