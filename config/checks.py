@@ -7,7 +7,7 @@ from django.db.migrations.executor import MigrationExecutor
 from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot import bot
-from config.logs import masked
+from config.logs import in_one_line
 from config.telegram import TelegramUnavailable, patience
 
 
@@ -50,7 +50,8 @@ def database_answers(app_configs, **kwargs):
         behind = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError as error:
         hint = "Start it, correct DATABASE_URL, or unset it: then SQLite serves in its place."
-        return [Error(f"The database does not answer at DATABASE_URL: {in_words(error)}.", hint=hint, id="config.E005")]
+        why = f"The database does not answer at DATABASE_URL: {in_one_line(error)}."
+        return [Error(why, hint=hint, id="config.E005")]
     if behind:
         hint = "Run manage.py migrate, while nothing else runs."
         return [Error("The tables of the database are not those of this version.", hint=hint, id="config.E006")]
@@ -98,10 +99,5 @@ def redis_answers(app_configs, **kwargs):
         redis_client().ping()
     except Exception as error:
         hint = "Start Redis, correct REDIS_URL, or unset it: then the database serves in its place."
-        return [Error(f"Redis does not answer at REDIS_URL: {in_words(error)}.", hint=hint, id="config.E004")]
+        return [Error(f"Redis does not answer at REDIS_URL: {in_one_line(error)}.", hint=hint, id="config.E004")]
     return []
-
-
-def in_words(error):
-    """What the driver says, in one line and without secrets: a wrong password, an unknown host and all the others."""
-    return masked(" ".join(str(error).split())).rstrip(".") or type(error).__name__

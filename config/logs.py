@@ -161,6 +161,11 @@ def formatter(kind):
     return MaskedFormatter("{asctime} {levelname} {name}: {message}", style="{")
 
 
+def in_one_line(error):
+    """What an error says, without secrets and without its last stop; its kind where it says nothing."""
+    return masked(" ".join(str(error).split())).rstrip(".") or type(error).__name__
+
+
 # --- What a command says, where programs read it
 
 

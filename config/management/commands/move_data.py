@@ -14,6 +14,7 @@ from django.db import DatabaseError, connections, models, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
+from config.logs import in_one_line
 from config.secret import Secret
 
 BATCH = 5000  # rows held in memory
@@ -47,7 +48,7 @@ class Command(BaseCommand):
         try:
             call_command("migrate", database=target.alias, verbosity=0)
         except DatabaseError as error:
-            raise CommandError(f"Nothing was moved, as the tables cannot be made: {in_one_line(error)}") from None
+            raise CommandError(f"Nothing was moved, as the tables cannot be made: {in_one_line(error)}.") from None
         counts = []
         try:
             # one transaction on either side: the source does not move, the target has everything or nothing
@@ -66,7 +67,7 @@ class Command(BaseCommand):
                     for statement in target.ops.sequence_reset_sql(no_style(), tables):
                         cursor.execute(statement)
         except DatabaseError as error:
-            raise CommandError(f"Nothing was moved: {in_one_line(error)}") from None
+            raise CommandError(f"Nothing was moved: {in_one_line(error)}.") from None
         with target.cursor() as cursor:
             cursor.execute("ANALYZE")
         total = sum(there for _name, _here, there in counts)
@@ -99,7 +100,7 @@ class Command(BaseCommand):
         try:
             connections[alias].ensure_connection()
         except DatabaseError as error:
-            raise CommandError(f"The {side} cannot be opened: {error}") from None
+            raise CommandError(f"The {side} cannot be opened: {in_one_line(error)}.") from None
         return connections[alias]
 
     def refuse_unlike_source(self, source):
@@ -179,10 +180,6 @@ def in_order(columns, model, source):
 
 def refusal(model, at, why):
     return CommandError(f"Nothing was moved, as PostgreSQL cannot take {model._meta.db_table}{at}: {why.rstrip('.')}.")
-
-
-def in_one_line(error):
-    return " ".join(str(error).split())
 
 
 def generated(field):

@@ -3,6 +3,8 @@ import time
 from django.core.management.base import BaseCommand
 from django.db import OperationalError, connection
 
+from config.logs import in_one_line
+
 PAUSE = 2  # seconds between two tries
 SPEAK = 30  # seconds between two lines about it
 
@@ -20,5 +22,5 @@ class Command(BaseCommand):
             except OperationalError as error:
                 if spoken is None or time.monotonic() > spoken + SPEAK:
                     spoken = time.monotonic()
-                    self.stderr.write(f"The database at DATABASE_URL is waited for: {error}".strip())
+                    self.stderr.write(f"The database at DATABASE_URL is waited for: {in_one_line(error)}.")
                 time.sleep(PAUSE)
