@@ -6,6 +6,7 @@ whenever one dies by a signal, all that are left begin afresh with new queues. T
 lost; the tables hold what they rang for.
 """
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -13,6 +14,7 @@ import threading
 import time
 
 from django.db import DatabaseError, close_old_connections
+from django.utils.module_loading import autodiscover_modules
 from django_q import cluster
 from django_q.conf import Conf
 from django_q.scheduler import scheduler
@@ -98,6 +100,8 @@ class Cluster(cluster.Cluster):
                 self.rest(pause)
 
     def start(self):
+        autodiscover_modules("tasks")  # loaded once, for all workers
+        gc.freeze()  # a collection in a child would write to every object, and so copy what the processes share
         self.stop_event, self.start_event = multiprocessing.Event(), multiprocessing.Event()
         _seen.value = time.monotonic()
         self.sentinel = cluster.get_mp_context().Process(

@@ -247,6 +247,9 @@ if REDIS_URL:
         connections = ConnectionPool.from_url(REDIS_ADDRESS, **REDIS_OPTIONS)
     except (TypeError, ValueError):  # of an option after its question mark
         raise ImproperlyConfigured(REDIS_WANTED) from None
+else:
+    # As if it were not installed: telebot would load it, 8 MB and a tenth of a second of every process, for nothing.
+    sys.modules.setdefault("redis", None)  # type: ignore[arg-type]
 CACHES = {
     "default": (
         {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_ADDRESS, "OPTIONS": REDIS_OPTIONS}

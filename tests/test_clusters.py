@@ -34,6 +34,21 @@ def test_clusters_of_their_own_get_imports_and_posters(settings):
     assert set(Schedule.objects.values_list("cluster", flat=True)) == {None}
 
 
+def test_what_the_workers_need_is_loaded_before_they_part_and_what_nobody_needs_is_not(start, settings):
+    show = (
+        "import sys; from config import clusters; cluster = clusters.Cluster();"
+        "clusters._guard = lambda *args: None; cluster.start(); cluster.sentinel.join();"
+        "print('loaded:', sorted(name for name in sys.modules if name.endswith('.tasks')));"
+        "print('redis:', bool(sys.modules.get('redis')))"
+    )
+    shell = start("shell", "--verbosity", "0", "-c", show)
+    assert shell.wait() == 0, shell.output
+    shell.wait_for_line("loaded: ")
+    for app in ("config", "movies", "posters", "ratings", "users"):
+        assert f"'{app}.tasks'" in shell.output
+    assert f"redis: {bool(settings.REDIS_URL)}" in shell.output
+
+
 def test_a_poster_does_not_wait_for_an_import_that_hangs(sandbox, start, settings):
     """Each cluster has one worker, and TMDb keeps that of the imports waiting."""
     boris = linked(sandbox, sandbox.telegram.person("Борис"), "boris")
