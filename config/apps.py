@@ -16,16 +16,13 @@ class ConfigConfig(AppConfig):
 
     def ready(self):
         """Find every app's handlers and checks, as Django finds admin.py."""
-        from django_q.signals import post_execute
-
         from config.jobs import carry_ids
         from config.logs import mask_everywhere
-        from config.schedules import look_again, write_schedules
+        from config.schedules import write_schedules
         from config.signs import watch_jobs
 
         mask_everywhere()
         autodiscover_modules("checks", "bot")
         watch_jobs()
         carry_ids()
-        post_execute.connect(look_again)
         post_migrate.connect(write_schedules, sender=self)

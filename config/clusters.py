@@ -13,7 +13,7 @@ import os
 import threading
 import time
 
-from django.db import DatabaseError, close_old_connections
+from django.db import Error, close_old_connections
 from django.utils.module_loading import autodiscover_modules
 from django_q import cluster
 from django_q.conf import Conf
@@ -24,7 +24,7 @@ from config.schedules import bring_forward
 
 log = logging.getLogger(__name__)
 
-STRIKES, STRIKE = 4, 15  # so often, so many seconds apart, the clock strikes when a cluster has begun
+STRIKE = 10  # seconds between two looks at the clock; django-q2's own are half a minute apart
 FINISH = 15  # seconds that jobs at hand have to end when all begin afresh; they are told to
 SILENCE = 60  # seconds without a round of the sentinel after which it hangs
 LOOK = 0.25  # seconds between two looks after the sentinel
@@ -34,31 +34,29 @@ LONGEST_PAUSE = 30  # seconds between two beginnings, where one after the other 
 class Sentinel(cluster.Sentinel):
     """Guards the workers, the monitor and the pusher; ends, and they with it, when one of them was killed."""
 
-    began, hurried = 0.0, 0
+    struck = 0.0
 
     def status(self):
         _seen.value = time.monotonic()  # asked for in every round
         if self.start_event.is_set() and not self.stop_event.is_set():
-            self.hurry()
+            self.strike()
         return super().status()
 
-    def hurry(self):
-        """In the first minute, have the clock strike more often.
+    def strike(self):
+        """Begin what the clock says is due, so that what a killed process had at hand is taken up within a minute.
 
-        What a cluster before this one had at hand when it was killed comes free meanwhile: leases after 30 seconds,
-        posters after 45. A strike that comes too soon finds them held, and the next would be a minute away.
+        Leases come free after 30 seconds, posters after 45.
         """
-        now = time.monotonic()
-        self.began = self.began or now
-        if self.hurried < STRIKES and now >= self.began + STRIKE * (self.hurried + 1):
-            self.hurried += 1
-            close_old_connections()
-            try:
-                bring_forward(Conf.CLUSTER_NAME)
-            except DatabaseError as error:
-                log.warning("the clock could not be hurried: %s", error)
-            else:
-                scheduler(broker=self.broker)
+        if time.monotonic() < self.struck + STRIKE:
+            return
+        self.struck = time.monotonic()
+        close_old_connections()
+        try:
+            bring_forward(Conf.CLUSTER_NAME)
+        except Error as error:
+            log.warning("the clock could not be read: %s", error)
+        else:
+            scheduler(broker=self.broker)
 
     def reincarnate(self, process):
         if (process.exitcode or 0) < 0:

@@ -3,20 +3,16 @@
 Every task here finds by itself what is to be done, may run twice, late or beside itself, and returns a short result.
 """
 
-import logging
+from datetime import timedelta
 
 from django.conf import settings
-from django.db import DatabaseError
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
-from config.turns import BUSY
-
-log = logging.getLogger(__name__)
-
+SOON = 30  # seconds
 CLOCK = {
-    # name: (function, minutes between two runs)
+    # name: (function, minutes between two runs); what is done every minute is done twice: see bring_forward()
     _("import ratings"): ("ratings.tasks.import_ratings", 1),
     _("queue daily imports"): ("ratings.tasks.queue_daily_imports", 10),
     _("write ratings"): ("ratings.tasks.write_ratings", 1),
@@ -46,23 +42,12 @@ def write_schedules(**signal):
         Schedule.objects.update_or_create(name=name, defaults=row | {"cluster": queue_of(func)})
 
 
-def look_again(task, **signal):
-    """Have a job that found another worker at it strike again soon: that one may be dead, its lease about to end."""
-    from django_q.models import Schedule
-
-    if task.get("group") in CLOCK and task["success"] and task["result"] == BUSY:
-        try:
-            Schedule.objects.filter(name=task["group"], minutes=1).update(next_run=timezone.now())
-        except DatabaseError as error:
-            log.debug("%s will not strike earlier: %s", task["group"], error)
-
-
 def bring_forward(cluster):
-    """Have what this cluster does every minute be due now."""
+    """Have what this cluster does every minute, django-q2's shortest time, be due every half minute."""
     from django_q.models import Schedule
 
     mine = Q(cluster=cluster)
     if cluster == settings.Q_CLUSTER["name"]:
         mine |= Q(cluster=None)
-    now = timezone.now()
-    Schedule.objects.filter(mine, name__in=CLOCK, minutes=1, next_run__gt=now).update(next_run=now)
+    soon = timezone.now() + timedelta(seconds=SOON)
+    Schedule.objects.filter(mine, name__in=CLOCK, minutes=1, next_run__gt=soon).update(next_run=soon)

@@ -106,6 +106,10 @@ class TMDb:
         """Films TMDb shows beside a film: /movie/{id}/recommendations."""
         return self._get(f"/movie/{int(movie_id)}/recommendations", page=page, language=settings.TMDB_LANGUAGE)
 
+    def best_known(self, page=1):
+        """Films, those first for which most people have voted: /discover/movie."""
+        return self._get("/discover/movie", sort_by="vote_count.desc", page=page, language=settings.TMDB_LANGUAGE)
+
     def changes(self, start_date, end_date, page=1):
         """Ids of films changed between two dates at most 14 days apart: /movie/changes."""
         return self._get("/movie/changes", start_date=start_date, end_date=end_date, page=page)

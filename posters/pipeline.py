@@ -14,7 +14,7 @@ from html import escape
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, connections, transaction
-from django.db.models import F
+from django.db.models import F, Min
 from telebot.apihelper import ApiException, ApiHTTPException, ApiTelegramException
 
 from config import signs, turns
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 LEASE = 45  # seconds that a claim holds unless renewed; longer than any upload
 RENEW = 10  # seconds between two renewals of what is at hand
+LOOK = 1  # seconds between two looks whether what others have at hand is free
 DELAYS = [60, 300, 1800, 7200, 28_800, 86_400, 86_400]  # seconds after the first, second … failed attempt
 MOST_ATTEMPTS = len(DELAYS) + 1
 MOST_UNANSWERED = 2  # a poster goes up once more where an answer was lost, not twice
@@ -186,6 +187,26 @@ def _held(movie):
     )
 
 
+def _outlived(run, status):
+    """Sleep until the claim that a killed worker left on a film of this status ends; False where there is none.
+
+    Who has a step to itself (turns.only_one) knows that a claim which is none of its own is nobody's any more; of two
+    commands beside each other, the one that ends first sees the other's.
+    """
+    claims = Movie.objects.filter(poster_status=status, poster_attempts__gt=0, poster_error="")
+    ends = None
+    while not run.over:
+        now = int(time.time())
+        if ends and ends <= now:
+            return True
+        ends = claims.filter(poster_next_try_at__range=(now + 1, now + LEASE)).aggregate(
+            first=Min("poster_next_try_at")
+        )["first"]
+        if not ends or not run.sleep(LOOK):
+            break
+    return False
+
+
 def _renew(movies):
     """Go on holding films that are still at hand."""
     for movie in movies:
@@ -254,6 +275,8 @@ def download_posters(run):
                     for movie in _claim_downloads(run, AT_HAND - len(at_hand), alone=not at_hand):
                         at_hand[pool.submit(carried(_fetch), tmdb, movie)] = movie
                 if not at_hand:
+                    if not (trouble or doubtful) and _outlived(run, PosterStatus.WAITING):
+                        continue
                     if not trouble or run.done == fruit or not run.sleep(PAUSE):
                         break
                     trouble, fruit = "", run.done
@@ -396,7 +419,8 @@ def upload_posters(run):
     fault of a poster, a channel or Telegram: the run tells of them.
     """
     channels = settings.TELEGRAM_POSTER_CHANNELS
-    if not Movie.objects.awaiting_upload().most_needed(1) and not _is_other_token():
+    due = Movie.objects.awaiting_upload().most_needed(1)
+    if not (due or _is_other_token() or _outlived(run, PosterStatus.LOCAL)):
         return run
     if not channels:
         run.trouble("TELEGRAM_POSTER_CHANNELS is empty: make a private channel, let the bot post there, set its id.")
@@ -406,6 +430,14 @@ def upload_posters(run):
     except Stopped as error:
         run.trouble(str(error))
         return run
+    _serve_all(run, channels)
+    while not run.troubles and _outlived(run, PosterStatus.LOCAL):
+        _serve_all(run, channels)
+    return run
+
+
+def _serve_all(run, channels):
+    """Serve all channels side by side until none has anything due."""
     at_hand = {}  # lane: the film that is on its way
     threads = [
         threading.Thread(target=carried(_serve), args=(run, channel, lane, at_hand), name=f"upload-{number}-{lane}")
@@ -421,7 +453,6 @@ def upload_posters(run):
                 _renew(list(at_hand.values()))
             except (OperationalError, InterfaceError):
                 connection.close()  # the claims hold for a while without us
-    return run
 
 
 def _greet():

@@ -1,4 +1,5 @@
-"""What TMDb knows and a young bot does not: films beside those that people love, and films that only an archive names.
+"""What TMDb knows and a young bot does not: films that everybody knows, films beside those that people love, and films
+that only an archive names.
 
 The workers ask, never while a person waits; what TMDb says of a film is kept for months.
 """
@@ -14,7 +15,7 @@ from movies.catalogue import fetch_movie, movies_in, save_movies
 from movies.models import Movie, PosterNeed
 from movies.tmdb import KeyRefused, NotFound, Refused, TMDb, TMDbError
 from ratings.models import Build, Rating, TMDbAsked, TMDbNeighbour, WantedFilm
-from ratings.recommend import TMDB_UNTIL
+from ratings.recommend import FIRST_OF, TMDB_UNTIL
 from users.models import User
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ KEPT = 120 * 86_400  # seconds until TMDb is asked for a film's neighbours again
 MOST_NEIGHBOURS = 20  # of a film; a page of TMDb's
 GONE = 30 * 86_400  # seconds until a film that TMDb does not have is asked for again
 LATER = 3600  # seconds until one that it would not give is
+BEST_KNOWN = 0  # stands for the films that most people know where those are noted that TMDb was asked about
+BEST_PAGES = 3  # of TMDb's list of them: sixty films
 IN_VAIN = 3  # films in a row that TMDb would not speak of: it is away
 
 
@@ -75,9 +78,13 @@ def loved_films(most=500):
 
 
 def loved_and_unasked():
+    return Rating.objects.filter(~Exists(asked_lately().filter(pk=OuterRef("movie_id"))), normalized_rating__gte=LOVED)
+
+
+def asked_lately():
+    """Films that TMDb need not be asked about now."""
     now = int(time.time())
-    asked = TMDbAsked.objects.filter(Q(asked_at__gt=now - KEPT) | Q(next_try_at__gt=now), movie_id=OuterRef("movie_id"))
-    return Rating.objects.filter(~Exists(asked), normalized_rating__gte=LOVED)
+    return TMDbAsked.objects.filter(Q(asked_at__gt=now - KEPT) | Q(next_try_at__gt=now))
 
 
 def may_help(user_id):
@@ -104,6 +111,32 @@ def beside(movie_id):
         return None
     shown = TMDbNeighbour.objects.filter(movie_id=movie_id).order_by("place")
     return list(shown.values_list("neighbour_id", flat=True))
+
+
+def knows_hardly_any():
+    """Whether the table has too few films to choose the first ones from, and TMDb could be asked for the best known."""
+    known = Movie.objects.filter(vote_count__gt=0)[:FIRST_OF].count()
+    return known < FIRST_OF and not asked_lately().filter(pk=BEST_KNOWN).exists()
+
+
+def fetch_best_known():
+    """Bring the films that most people know into a table that holds hardly any; returns how many TMDb named."""
+    with only_one("ratings.fetch_best_known") as free:
+        if not free or not knows_hardly_any():
+            return 0
+        try:
+            found = [film for page in range(1, BEST_PAGES + 1) for film in movies_in(TMDb().best_known(page))]
+        except KeyRefused as error:
+            log.warning("TMDb is not asked for the best known films: %s", error)
+            return 0
+        except TMDbError as error:
+            log.warning("TMDb does not say which films are the best known: %s", error)
+            put_off(BEST_KNOWN)
+            return 0
+        with transaction.atomic():
+            TMDbAsked.objects.update_or_create(pk=BEST_KNOWN, defaults={"asked_at": int(time.time()), "next_try_at": 0})
+            save_movies(found)
+    return len(found)
 
 
 def fetch_wanted(seconds, stop):

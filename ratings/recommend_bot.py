@@ -12,7 +12,7 @@ from movies.cards import buttons, excuse, name, points, running_time, send_card
 from movies.catalogue import get_movie, with_details
 from movies.lists import film_list, page_of
 from movies.tmdb import TMDbError
-from ratings.first_day import may_help
+from ratings.first_day import knows_hardly_any, may_help
 from ratings.models import NotInteresting, Rating
 from ratings.recommend import FIRST, PAGE, Wishes, first_films, recommend
 from ratings.refuse import allow, refuse, refused
@@ -34,6 +34,8 @@ def send_recommendations(message):
     bot.send_message(message.chat.id, **recommendations(message.from_user.id))
     if may_help(message.from_user.id):
         async_task("ratings.tasks.ask_tmdb")  # for the next time: nobody waits for TMDb
+    if knows_hardly_any():
+        async_task("ratings.tasks.fetch_best_known")
 
 
 def recommendations(user_id, page=0, decade="any", length="any", undo=None):
@@ -305,6 +307,9 @@ def films_to_rate_first(user_id, page=0):
         movies, more = first_films(user_id, page)
     if not movies:
         text = _("I know too few films to recommend any yet. Send me the title of one you have seen, and rate it.")
+        if knows_hardly_any():
+            asking = _("I am asking TMDb which films everybody knows: please send /recommend again in a minute.")
+            text = f"{text}\n\n{asking}"
         return {"text": text, "reply_markup": None}
     lines = [facts(number, movie) for number, movie in enumerate(movies, page * FIRST + 1)]
     show = _("Show recommendations")

@@ -118,6 +118,11 @@ def ask_tmdb():
     return f"{first_day.ask_tmdb(SLICE, stop_event())} asked"
 
 
+def fetch_best_known():
+    """Fetch the films that most people know, when somebody asks a bot for films that knows hardly any."""
+    return f"{first_day.fetch_best_known()} found"
+
+
 def fetch_wanted_films():
     """Fetch films that recommendations lead to and that the table lacks; a long list goes on at once."""
     fetched, left = first_day.fetch_wanted(SLICE, stop_event())

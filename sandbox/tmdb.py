@@ -609,6 +609,15 @@ class TMDb:
         rows = [row(film, language) for *_, film in sorted(found, key=lambda one: one[:3])]
         return Response.json(listing(rows, page))
 
+    def discover(self, request):
+        """TMDb: GET /discover/movie, in the orders that numbers give."""
+        key, _dot, direction = request.query.get("sort_by", "popularity.desc").partition(".")
+        language = request.query.get("language") or "en-US"
+        rows = [row(film, language) for film in list(self.films.values()) if not film.gone]
+        if key in ("popularity", "vote_average", "vote_count"):
+            rows.sort(key=lambda one: (one[key], one["id"]), reverse=direction == "desc")
+        return Response.json(listing(rows, page_of(request)))
+
     def find(self, request, external_id):
         """TMDb: GET /find/{external_id}."""
         source = request.query.get("external_source")
@@ -723,6 +732,7 @@ ANSWERS: list[tuple[str, str, Callable[..., Response]]] = [
     ("GET", r"/movie/(\d{1,18})", TMDb.movie),
     ("GET", r"/account/([^/]+)/rated/movies", TMDb.rated_movies),
     ("GET", r"/search/movie", TMDb.search),
+    ("GET", r"/discover/movie", TMDb.discover),
     ("GET", r"/configuration", TMDb.configuration),
     ("GET", r"/authentication", TMDb.validate_key),
     ("GET", r"/authentication/token/new", TMDb.new_token),

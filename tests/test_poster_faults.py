@@ -20,6 +20,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from PIL import Image
 
+from config.schedules import write_schedules
 from movies.models import SET_ASIDE, Movie, PosterStatus
 from movies.tmdb import TMDb, Unavailable
 from posters import files, pictures, pipeline, tasks
@@ -563,7 +564,7 @@ def test_a_claim_holds_against_others_and_ends_with_its_worker(sandbox, matrix, 
     matrix.refresh_from_db()
     assert matrix.poster_attempts == 1
     assert 0 < matrix.poster_next_try_at - time.time() <= pipeline.LEASE
-    assert download().begun == 0
+    assert download(seconds=2).begun == 0
     process.kill()
 
 
@@ -642,6 +643,37 @@ def test_two_clusters_at_once_fetch_and_send_each_poster_once(sandbox, start, po
     assert sorted(sent(sandbox)) == [movie.pk for movie in movies]
     assert statuses() == [PosterStatus.TELEGRAM] * len(movies)
     assert left_on_disk(poster_dir) == []
+
+
+@pytest.mark.parametrize("task", [tasks.download_posters, tasks.upload_posters])
+def test_what_a_killed_worker_had_at_hand_is_waited_for_and_not_left_to_the_next_strike(sandbox, monkeypatch, task):
+    dead, failed, _other = films(sandbox, 3)
+    if task == tasks.upload_posters:
+        tasks.download_posters()
+    status, now, slept = Movie.objects.get(pk=dead.pk).poster_status, int(time.time()), []
+    for movie, seconds, why in ((dead, 40, ""), (failed, 44, "a broken JPEG")):
+        due = {"poster_attempts": 1, "poster_next_try_at": now + seconds, "poster_error": why}
+        Movie.objects.filter(pk=movie.pk).update(**due)
+    monkeypatch.setattr(pipeline.time, "time", lambda: now + sum(slept))
+    monkeypatch.setattr(pipeline.Run, "sleep", lambda run, seconds: slept.append(seconds) or True)
+    task()
+    assert sum(slept) == 40
+    assert [Movie.objects.get(pk=movie.pk).poster_status - status for movie in (dead, failed)] == [1, 0]
+
+
+def test_a_cluster_goes_on_by_itself_with_what_another_had_at_hand_when_it_was_killed(sandbox, start, poster_dir):
+    movies = films(sandbox, 40)
+    write_schedules()
+    hanging = sandbox.faults.add(r"/t/p/", times=None, delay=300, response=Response(503))
+    dead = start("qcluster", Q_WORKERS="1", POSTER_DIR=str(poster_dir))
+    wait_until(lambda: hanging.seen, 60, lambda: dead.output)
+    alive = start("qcluster", Q_WORKERS="1", POSTER_DIR=str(poster_dir))
+    alive.wait_for_line("the cluster kinoteka begins")
+    dead.kill()
+    sandbox.faults.clear()
+    # within a minute, and what a machine under load adds
+    wait_until(lambda: statuses() == [PosterStatus.TELEGRAM] * len(movies), 80, lambda: alive.output)
+    assert sorted(sent(sandbox)) == [movie.pk for movie in movies]
 
 
 def in_thread(work):

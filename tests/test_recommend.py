@@ -10,9 +10,9 @@ from django.db import DatabaseError, connection
 from movies.models import Movie, PosterStatus
 from ratings import first_day, recommend
 from ratings.models import Build, Neighbours, NotInteresting, Rating, TMDbAsked, TMDbNeighbour, WantedFilm
-from ratings.tasks import ask_tmdb, fetch_wanted_films
+from ratings.tasks import ask_tmdb, fetch_best_known, fetch_wanted_films
 from ratings.variety import same_series
-from tests.conftest import wait_until
+from tests.conftest import queued, wait_until
 from users.models import User
 
 pytestmark = pytest.mark.django_db
@@ -377,6 +377,38 @@ def test_a_bot_that_knew_nothing_a_moment_ago_shows_films_as_soon_as_it_knows_so
     assert "too few" in ask(anna, handle).text
     Movie.objects.bulk_create(Movie(pk=pk, title=f"Film {pk}", vote_average=8, vote_count=100) for pk in CANDIDATES)
     assert len(ids(ask(anna, handle), "card")) == 5
+
+
+def test_a_bot_that_knows_hardly_any_film_asks_tmdb_for_the_best_known_once_and_only_when_somebody_asks(
+    anna, handle, sandbox
+):
+    ask(anna, handle, "/help")
+    assert queued() == []
+    assert "asking TMDb which films everybody knows" in ask(anna, handle).text
+    assert "ratings.tasks.fetch_best_known" in queued()
+    assert fetch_best_known() == "60 found"
+    assert fetch_best_known() == "0 found"
+    asked = [seen for seen in sandbox.tmdb.requests if seen.path.endswith("/discover/movie")]
+    assert [seen.query["page"] for seen in asked] == ["1", "2", "3"]
+    best = sorted(sandbox.tmdb.films.values(), key=lambda film: -film.vote_count)
+    assert set(Movie.objects.values_list("pk", flat=True)) == {film.id for film in best[:60]}
+    before = len(queued())
+    message = ask(anna, handle)
+    assert len(ids(message, "card")) == 5
+    assert "asking" not in message.text
+    assert len(queued()) == before
+
+
+def test_where_tmdb_will_not_name_the_best_known_films_it_is_asked_an_hour_later(anna, handle, sandbox):
+    sandbox.tmdb.fail("/discover/movie", status=404, body={"status_code": 34}, times=9)
+    ask(anna, handle)
+    for _twice in range(2):
+        assert fetch_best_known() == "0 found"
+    assert len([seen for seen in sandbox.tmdb.requests if seen.path.endswith("/discover/movie")]) == 1
+    assert "asking" not in ask(anna, handle).text
+    TMDbAsked.objects.update(next_try_at=1)
+    sandbox.faults.clear()
+    assert fetch_best_known() == "60 found"
 
 
 def test_a_person_without_ratings_gets_five_different_known_films_to_rate(anna, handle, films):

@@ -9,14 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 from django.utils import timezone
-from django.utils.module_loading import import_string
 from django_q.brokers import get_broker
 from django_q.models import Schedule, Task
-from django_q.signals import post_execute
 
-from config import clusters, turns
+from config import clusters
 from config.jobs import async_task
-from config.schedules import CLOCK, write_schedules
+from config.schedules import write_schedules
 from tests.conftest import Process, queued, wait_until
 
 pytestmark = [
@@ -77,33 +75,26 @@ def test_a_cluster_goes_on_after_the_sudden_death_of_any_of_its_processes(cluste
     assert cluster.terminate() == 0
 
 
-def test_when_a_cluster_has_begun_the_clock_strikes_more_often_for_what_the_dead_have_left(monkeypatch):
+def test_the_clock_is_looked_at_every_ten_seconds_and_what_runs_by_the_minute_is_due_every_half(monkeypatch):
     write_schedules()
-    Schedule.objects.update(next_run=timezone.now() + timedelta(hours=2))
-    now, struck = [1000.0], []
+    began = timezone.now()
+    Schedule.objects.update(next_run=began + timedelta(seconds=50))
+    now = [1000.0]
     monkeypatch.setattr(clusters, "time", SimpleNamespace(monotonic=lambda: now[0]))
     sentinel = clusters.Sentinel.__new__(clusters.Sentinel)  # whose __init__ would start processes
     sentinel.broker = get_broker()
-    for second in range(0, 300, 5):
+    sentinel.strike()
+    due = dict(Schedule.objects.values_list("name", "next_run"))
+    assert due["refresh films"] == began + timedelta(seconds=50), "what runs by the hour has time"
+    assert began + timedelta(seconds=30) <= due["upload posters"] <= timezone.now() + timedelta(seconds=30)
+    assert queued() == []
+    Schedule.objects.filter(name="upload posters").update(next_run=timezone.now())
+    struck = []
+    for second in range(12):
         now[0] = 1000.0 + second
-        before = queued()
-        sentinel.hurry()
-        fresh = queued()[len(before) :]
-        assert "movies.tasks.refresh_movies" not in fresh, "what runs by the hour has time"
-        struck += [second] * fresh.count("posters.tasks.upload_posters")
-    assert struck == [15, 30, 45, 60]
-
-
-def test_a_job_of_the_clock_that_finds_another_at_its_work_looks_again_at_the_next_strike():
-    write_schedules()
-    later = timezone.now() + timedelta(hours=2)
-    Schedule.objects.update(next_run=later)
-    with turns.only_one("posters.upload"):
-        found = {name: import_string(CLOCK[name][0])() for name in ("upload posters", "end old sessions")}
-    for name, result in found.items():
-        post_execute.send("django_q", task={"group": name, "success": True, "result": result})
-    assert Schedule.objects.get(name="upload posters").next_run <= timezone.now()
-    assert Schedule.objects.get(name="end old sessions").next_run == later, "it found nobody"
+        sentinel.strike()
+        struck += [second] * (len(queued()) - len(struck))
+    assert struck == [10]
 
 
 def test_a_sentinel_that_hangs_is_replaced(environment):

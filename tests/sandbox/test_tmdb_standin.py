@@ -462,6 +462,16 @@ def test_a_film_is_found_by_its_imdb_id(ask):
     assert ask("/find/tt9999999", external_source="imdb_id").json()["movie_results"] == []
 
 
+def test_discover_puts_films_in_the_order_that_is_asked_for(ask):
+    films = ask("/discover/movie", sort_by="vote_count.desc", language="ru-RU").json()["results"]
+    votes = [film["vote_count"] for film in films]
+    assert votes == sorted(votes, reverse=True)
+    assert len(films) == 20
+    assert set(films[0]) >= LIST_FIELDS
+    least = ask("/discover/movie", sort_by="vote_count.asc").json()["results"][0]["vote_count"]
+    assert least < votes[-1]
+
+
 def test_recommendations_begin_with_the_same_series_and_stay_the_same(ask):
     first = ask("/movie/603/recommendations", language="ru-RU").json()
     assert {film["id"] for film in first["results"][:2]} == {604, 605}
