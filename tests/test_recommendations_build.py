@@ -140,6 +140,25 @@ def test_people_by_people_gives_the_same_as_film_by_film():
     assert np.allclose(by_people, by_films, rtol=1e-3, atol=1e-8)
 
 
+@pytest.mark.parametrize("films", [0, 1, 64, 150, 300])
+def test_a_matrix_is_inverted_in_its_own_memory(films, monkeypatch):
+    monkeypatch.setattr(neighbours, "TILE", 90)
+    rated = np.random.default_rng(0).random((400, films), dtype=np.float32)
+    matrix = rated.T @ rated + 3 * np.eye(films, dtype=np.float32)
+    inverse = np.linalg.inv(matrix.astype(float))
+    neighbours._invert(matrix)
+    assert np.allclose(matrix, inverse, atol=1e-5)
+    assert (matrix == matrix.T).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, -1.0])
+def test_ratings_that_are_no_numbers_are_told_and_not_learned_from(value):
+    matrix = np.eye(1000, dtype=np.float32)
+    matrix[700, 700] = value
+    with pytest.raises(ArithmeticError, match="not positive definite past 6.*: are there numbers"):
+        neighbours._invert(matrix)
+
+
 def test_films_past_the_dense_limit_get_neighbours_too_and_none_comes_twice():
     ratings = ratings_of({p: [(f, v, f) for f, v in mine.items()] for p, mine in people(60, films=80).items()})
     model = neighbours.build(ratings, dense_limit=40)
