@@ -24,7 +24,7 @@ from config.schedules import bring_forward
 
 log = logging.getLogger(__name__)
 
-STRIKE = 10  # seconds between two looks at the clock; django-q2's own are half a minute apart
+STRIKE = 15  # seconds between two looks at the clock; django-q2's own are half a minute apart
 FINISH = 15  # seconds that jobs at hand have to end when all begin afresh; they are told to
 SILENCE = 60  # seconds without a round of the sentinel after which it hangs
 LOOK = 0.25  # seconds between two looks after the sentinel
@@ -34,7 +34,7 @@ LONGEST_PAUSE = 30  # seconds between two beginnings, where one after the other 
 class Sentinel(cluster.Sentinel):
     """Guards the workers, the monitor and the pusher; ends, and they with it, when one of them was killed."""
 
-    struck = 0.0
+    struck = None  # when it last looked at the clock, or began
 
     def status(self):
         _seen.value = time.monotonic()  # asked for in every round
@@ -47,9 +47,12 @@ class Sentinel(cluster.Sentinel):
 
         Leases come free after 30 seconds, posters after 45.
         """
-        if time.monotonic() < self.struck + STRIKE:
+        now = time.monotonic()
+        if self.struck is None:
+            self.struck = now
+        if now < self.struck + STRIKE:
             return
-        self.struck = time.monotonic()
+        self.struck = now
         close_old_connections()
         try:
             bring_forward(Conf.CLUSTER_NAME)
