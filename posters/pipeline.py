@@ -195,15 +195,18 @@ def _outlived(run, status):
     """
     claims = Movie.objects.filter(poster_status=status, poster_attempts__gt=0, poster_error="")
     ends = None
-    while not run.over:
-        now = int(time.time())
-        if ends and ends <= now:
-            return True
-        ends = claims.filter(poster_next_try_at__range=(now + 1, now + LEASE)).aggregate(
-            first=Min("poster_next_try_at")
-        )["first"]
-        if not ends or not run.sleep(LOOK):
-            break
+    try:
+        while not run.over:
+            now = int(time.time())
+            if ends and ends <= now:
+                return True
+            held = claims.filter(poster_next_try_at__range=(now + 1, now + LEASE))
+            ends = held.aggregate(first=Min("poster_next_try_at"))["first"]
+            if not ends or not run.sleep(LOOK):
+                break
+    except (OperationalError, InterfaceError) as error:
+        log.warning("the database is away: %s; the clock will come to what others left", error)
+        connection.close()
     return False
 
 
