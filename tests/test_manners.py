@@ -4,6 +4,7 @@ import random
 import socket
 import threading
 import time
+from contextlib import suppress
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -333,8 +334,14 @@ def pass_on(listener, port):
     """Pass the bytes of one connection on to a port and back."""
     near, _address = listener.accept()
     with near, socket.create_connection(("127.0.0.1", port)) as far:
-        far.sendall(near.recv(65_536))
-        near.sendall(far.recv(65_536))
+        threading.Thread(target=pour, args=(near, far), daemon=True).start()
+        pour(far, near)
+
+
+def pour(source, sink):
+    with suppress(OSError):  # closed by either side
+        while content := source.recv(65_536):
+            sink.sendall(content)
 
 
 def test_what_may_have_arrived_is_repeated_only_where_that_shows_nowhere(ask, sandbox, anna, pauses):
