@@ -59,6 +59,11 @@ def ask_tmdb(seconds, stop):
     return asked
 
 
+def note_answer(movie_id):
+    """Do not ask for this film again for months."""
+    TMDbAsked.objects.update_or_create(pk=movie_id, defaults={"asked_at": int(time.time()), "next_try_at": 0})
+
+
 def put_off(movie_id):
     """Ask for this film later; what TMDb said of it before stays."""
     TMDbAsked.objects.update_or_create(pk=movie_id, defaults={"next_try_at": int(time.time()) + LATER})
@@ -97,7 +102,7 @@ def keep(movie_id, films):
     films = [film for film in films if film.pk != movie_id][:MOST_NEIGHBOURS]
     with transaction.atomic():
         # first, since two may keep the same answer: the second one waits here
-        TMDbAsked.objects.update_or_create(pk=movie_id, defaults={"asked_at": int(time.time()), "next_try_at": 0})
+        note_answer(movie_id)
         save_movies(films)
         TMDbNeighbour.objects.filter(movie_id=movie_id).delete()
         TMDbNeighbour.objects.bulk_create(
@@ -134,7 +139,7 @@ def fetch_best_known():
             put_off(BEST_KNOWN)
             return 0
         with transaction.atomic():
-            TMDbAsked.objects.update_or_create(pk=BEST_KNOWN, defaults={"asked_at": int(time.time()), "next_try_at": 0})
+            note_answer(BEST_KNOWN)
             save_movies(found)
     return len(found)
 
