@@ -129,6 +129,12 @@ class MovieQuerySet(models.QuerySet):
         """Films whose poster lies on the disk and is due for the channel now."""
         return self.filter(poster_status=PosterStatus.LOCAL, poster_next_try_at__lte=int(time.time()))
 
+    def claimed(self, status, seconds):
+        """Films of a status on which a worker's claim ends within so many seconds; one that failed waits, unclaimed."""
+        now = int(time.time())
+        claims = self.filter(poster_status=status, poster_attempts__gt=0, poster_error="")
+        return claims.filter(poster_next_try_at__range=(now + 1, now + seconds))
+
     def of_channel(self, number, channels):
         """Films whose poster belongs into this one of so many channels: nothing to store."""
         return self.annotate(_channel=F("id") % channels).filter(_channel=number)

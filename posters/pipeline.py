@@ -193,15 +193,12 @@ def _outlived(run, status):
     Who has a step to itself (turns.only_one) knows that a claim which is none of its own is nobody's any more; of two
     commands beside each other, the one that ends first sees the other's.
     """
-    claims = Movie.objects.filter(poster_status=status, poster_attempts__gt=0, poster_error="")
     ends = None
     try:
         while not run.over:
-            now = int(time.time())
-            if ends and ends <= now:
+            if ends and ends <= time.time():
                 return True
-            held = claims.filter(poster_next_try_at__range=(now + 1, now + LEASE))
-            ends = held.aggregate(first=Min("poster_next_try_at"))["first"]
+            ends = Movie.objects.claimed(status, LEASE).aggregate(first=Min("poster_next_try_at"))["first"]
             if not ends or not run.sleep(LOOK):
                 break
     except (OperationalError, InterfaceError) as error:

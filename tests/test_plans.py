@@ -6,7 +6,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from movies.catalogue import numbered, numbered_or_called
-from movies.models import Movie
+from movies.models import Movie, PosterStatus
 from movies.search import candidates, holding
 from ratings.bot import ORDERS
 from tests.bench.bench_scale import fill
@@ -44,6 +44,7 @@ def test_no_question_of_every_day_reads_a_table_from_end_to_end(transactional_db
         "what goes with rated films": "SELECT films FROM neighbours WHERE build_id = 1 AND movie_id = ANY('{1,5,99}')",
         "posters to fetch": Movie.objects.awaiting_download().filter(poster_need=0).order_by("poster_next_try_at")[:50],
         "posters to send": Movie.objects.awaiting_upload().filter(poster_need=0).order_by("poster_next_try_at")[:1],
+        "posters of the dead": Movie.objects.claimed(PosterStatus.WAITING, 45),
         "people to import": User.objects.awaiting_import(),
         "a search": Movie.objects.filter(candidates("звездаостров")),
         "a search for a common word": Movie.objects.filter(candidates("ночь")),
