@@ -8,7 +8,7 @@ class BackOfficeConfig(admin_apps.AdminConfig):
     """Django's admin with our front page and pages of our own."""
 
     default = False  # of this module's two, INSTALLED_APPS means ConfigConfig by "config"
-    default_site = "config.backoffice.BackOffice"
+    default_site = "config.admin.site.BackOffice"
 
 
 class ConfigConfig(AppConfig):

@@ -13,11 +13,11 @@ from django.utils.translation import gettext_lazy, ngettext
 from telebot.apihelper import ApiException
 
 from config import figures
-from config.backoffice import NOTHING, ago, back, moment, nobody, page, panel, show, when, word
+from config.admin.charts import bar
+from config.admin.pagination import BigTablePaginator, big_table_list
+from config.admin.site import NOTHING, ago, back, moment, nobody, page, panel, show, when, word
 from config.bot import LANGUAGES
-from config.drawing import bar
 from config.jobs import async_task
-from config.lists import BigTablePaginator, big_table_list
 from config.telegram import TelegramUnavailable, patience
 from movies.cards import buttons, caption
 from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus, folded_text

@@ -14,8 +14,8 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from config.backoffice import failures, moment, page, panel
-from config.drawing import columns
+from config.admin.charts import columns
+from config.admin.site import failures, moment, page, panel
 from config.models import Count
 from movies.models import Movie
 from posters.thumbnails import thumbnail

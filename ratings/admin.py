@@ -19,10 +19,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from config.backoffice import NOTHING, ago, failures, nobody, page, panel, show, when, word
-from config.drawing import progress
+from config.admin.charts import progress
+from config.admin.pagination import BigTablePaginator, big_table_list
+from config.admin.site import NOTHING, ago, failures, nobody, page, panel, show, when, word
 from config.jobs import async_task
-from config.lists import BigTablePaginator, big_table_list
 from config.turns import is_held
 from movies.catalogue import cleaned
 from movies.models import Movie, folded_text

@@ -15,7 +15,8 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from PIL import Image
 
-from config import figures, lists, signs
+from config import figures, signs
+from config.admin import pagination
 from config.models import Heartbeat
 from config.schedules import write_schedules
 from config.tasks import count_figures
@@ -461,8 +462,8 @@ def queries(client, address):
     connection.vendor != "postgresql", reason="SQLite counts exactly; lists are estimated on PostgreSQL"
 )
 def test_an_estimated_list_is_paged_to_its_end_and_none_is_left_out_or_shown_twice(operator, monkeypatch):
-    monkeypatch.setattr(lists, "EXACT", 60)
-    monkeypatch.setattr(lists, "MOST_PAGES", 2)
+    monkeypatch.setattr(pagination, "EXACT", 60)
+    monkeypatch.setattr(pagination, "MOST_PAGES", 2)
     Movie.objects.bulk_create(Movie(id=number, title=f"Film {number}") for number in range(1, 331))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE movies")
@@ -480,7 +481,7 @@ def test_an_estimated_list_is_paged_to_its_end_and_none_is_left_out_or_shown_twi
     connection.vendor != "postgresql", reason="SQLite counts exactly; lists are estimated on PostgreSQL"
 )
 def test_no_page_of_a_list_counts_a_whole_table(operator, monkeypatch):
-    monkeypatch.setattr(lists, "EXACT", 60)
+    monkeypatch.setattr(pagination, "EXACT", 60)
     Movie.objects.bulk_create(Movie(id=number, title=f"Film {number}") for number in range(1, 331))
     with CaptureQueriesContext(connection) as asked:
         page = operator.get(FILMS)

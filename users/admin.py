@@ -9,10 +9,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from config import figures
-from config.backoffice import NOTHING, back, moment, nobody, panel, show, when, word
-from config.drawing import bar
+from config.admin.charts import bar
+from config.admin.pagination import BigTablePaginator, big_table_list
+from config.admin.site import NOTHING, back, moment, nobody, panel, show, when, word
 from config.jobs import async_task
-from config.lists import BigTablePaginator, big_table_list
 from users import leaving
 from users.models import SyncStatus, User
 

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.i18n import set_language
 
-from config import throttle
+from config.admin import login_throttle
 
 NOTHING = "—"
 panels: list = []
@@ -85,7 +85,7 @@ class BackOffice(admin.AdminSite):
 
     def login(self, request, extra_context=None):
         """Django's, but who keeps guessing has to wait."""
-        if request.method == "POST" and throttle.too_many(request):
+        if request.method == "POST" and login_throttle.too_many(request):
             return show(request, "config/locked.html", _("Too many attempts"), status=429)
         return super().login(request, extra_context)
 

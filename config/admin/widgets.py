@@ -14,8 +14,8 @@ from django.utils.translation import gettext_lazy, ngettext
 from django_q import admin as queue_admin  # first its pages, then ours in their place
 from django_q.models import Failure, OrmQ, Schedule, Success
 
-from config.backoffice import NOTHING, ago, back, failure_sources, failures, moment, page, panel, show, size
-from config.drawing import columns
+from config.admin.charts import columns
+from config.admin.site import NOTHING, ago, back, failure_sources, failures, moment, page, panel, show, size
 from config.health import known_queue_depths
 from config.jobs import clusters
 from config.logs import masked
