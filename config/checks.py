@@ -6,9 +6,9 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config.bot import bot
+from config.bot.client import TelegramUnavailable, patience
+from config.bot.router import bot
 from config.logs import in_one_line
-from config.telegram import TelegramUnavailable, patience
 
 
 @register()

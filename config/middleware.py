@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from django.utils import timezone
 
-from config import views
+from config.bot import views
 from config.logs import caused_by
 
 # What programs ask for

@@ -34,7 +34,7 @@ class Lease(models.Model):
 
 
 class Update(models.Model):
-    """An update that the webhook brought, and its id for as long as it may come again; see config.webhook."""
+    """An update that the webhook brought, and its id for as long as it may come again; see config.bot.webhook."""
 
     class State(models.IntegerChoices):
         WAITING = 0

@@ -225,7 +225,7 @@ if SQLITE:
 else:
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
     # A connection for each thread, kept for a minute, is the cheapest while PostgreSQL has enough of them. A pool lets
-    # the many threads of a bot or web process share a few (config.telegram gives them back while it waits). qcluster
+    # the many threads of a bot or web process share a few (config.bot.client gives them back while it waits). qcluster
     # never has one: it forks its workers, and no pool survives that; each worker holds one connection anyway.
     if (DATABASE_POOL := number("DATABASE_POOL", 0)) and "qcluster" not in sys.argv:
         DATABASES["default"]["CONN_MAX_AGE"] = 0

@@ -1,6 +1,7 @@
 """Jobs of the house itself; see config.schedules for how often."""
 
-from config import figures, webhook
+from config import figures
+from config.bot import webhook
 
 
 def count_figures():

@@ -1,7 +1,7 @@
 from django.contrib import admin
 from django.urls import path
 
-from config import views
+from config.bot import views
 
 urlpatterns = [
     path("admin/", admin.site.urls),

@@ -16,9 +16,9 @@ from config import figures
 from config.admin.charts import bar
 from config.admin.pagination import BigTablePaginator, big_table_list
 from config.admin.site import NOTHING, ago, back, moment, nobody, page, panel, show, when, word
-from config.bot import LANGUAGES
+from config.bot.client import TelegramUnavailable, patience
+from config.bot.router import LANGUAGES
 from config.jobs import async_task
-from config.telegram import TelegramUnavailable, patience
 from movies.cards import buttons, caption
 from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus, folded_text
 

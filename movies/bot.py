@@ -9,7 +9,7 @@ from telebot import types
 from telebot.apihelper import ApiTelegramException
 from telebot.util import extract_arguments
 
-from config.bot import (
+from config.bot.router import (
     Refusal,
     answer,
     bot,
@@ -22,7 +22,7 @@ from config.bot import (
     keyboard,
     read_button,
 )
-from config.intake import cleaned
+from config.bot.validation import cleaned
 from movies.cards import caption, excuse, is_wrong_file, name, rates_by_reply, send_card
 from movies.catalogue import Ask, find_movies, get_movie, similar_movies, with_details
 from movies.lists import film_list, page_of

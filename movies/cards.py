@@ -16,9 +16,10 @@ from django.utils.translation import gettext as _
 from telebot import types
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config import signs, telegram
-from config.bot import bot, deep_link, edit, edit_buttons, keyboard
-from config.intake import cleaned
+from config import signs
+from config.bot import client
+from config.bot.router import bot, deep_link, edit, edit_buttons, keyboard
+from config.bot.validation import cleaned
 from movies.models import PosterStatus
 from movies.tmdb import NotFound, TMDb, TMDbError
 
@@ -144,7 +145,7 @@ def send_card(chat_id, movie, reply_to=None, rows=()):
     more = {"reply_markup": keyboard(*buttons(movie), *rows), "reply_parameters": reply_to}
     if movie.telegram_file_id:
         try:
-            with telegram.unheard():
+            with client.unheard():
                 bot.send_photo(chat_id, movie.telegram_file_id, text, **more)
             signs.count("cards.by_file_id")
             return

@@ -14,7 +14,7 @@ from django.db import connection
 from django.db.models import Case, IntegerField, Q, Value, When
 from django.utils.module_loading import import_string
 
-from config.intake import cleaned
+from config.bot.validation import cleaned
 from movies.compiled import CompiledQuery
 from movies.models import FROM_THE_START, Movie, PosterNeed, PosterStatus, searchable
 from movies.search import candidates, holding, titled

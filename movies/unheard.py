@@ -17,8 +17,8 @@ from django.utils import translation
 from telebot import apihelper
 from telebot.apihelper import ApiException, ApiTelegramException
 
+from config.bot.client import TelegramUnavailable, patience
 from config.models import Update
-from config.telegram import TelegramUnavailable, patience
 from movies.cards import is_wrong_file, send_card
 from movies.models import Movie
 

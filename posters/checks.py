@@ -8,8 +8,8 @@ from django.core.checks import Error, Warning, register
 from telebot import apihelper
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config.bot import bot
-from config.telegram import TelegramUnavailable, patience
+from config.bot.client import TelegramUnavailable, patience
+from config.bot.router import bot
 
 CHANNEL = (
     "Make a private channel, make the bot an administrator who may post there, and put the channel's id into .env."

@@ -18,9 +18,9 @@ from django.db.models import F, Min
 from telebot.apihelper import ApiException, ApiHTTPException, ApiTelegramException
 
 from config import signs, turns
-from config.bot import bot
+from config.bot.client import TelegramUnavailable, patience, retry_after
+from config.bot.router import bot
 from config.logs import carried
-from config.telegram import TelegramUnavailable, patience, retry_after
 from movies.models import FROM_THE_START, SET_ASIDE, Movie, PosterNeed, PosterStatus
 from movies.tmdb import CONNECTIONS, NotFound, Oversized, TMDb, Unavailable
 from posters import files

@@ -12,8 +12,8 @@ from django.conf import settings
 from PIL import Image
 from telebot.apihelper import ApiException
 
+from config.bot.client import TelegramUnavailable, download, patience
 from config.http import TooMuch
-from config.telegram import TelegramUnavailable, download, patience
 from posters import files
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from telebot.apihelper import ApiException
 
-from config.bot import (
+from config.bot.client import TelegramUnavailable
+from config.bot.router import (
     Refusal,
     answer,
     bot,
@@ -22,7 +23,6 @@ from config.bot import (
     only_in_private,
     read_button,
 )
-from config.telegram import TelegramUnavailable
 from movies.cards import name
 from movies.models import Movie
 from ratings.agreement import LIFE, TooFew, agreement, end_link, link_of, owner_of

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from telebot import types
 from telebot.util import extract_arguments
 
-from config.bot import (
+from config.bot.router import (
     Refusal,
     answer,
     bot,

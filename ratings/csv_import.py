@@ -11,9 +11,9 @@ import time
 from django.db import IntegrityError, transaction
 from telebot.apihelper import ApiTelegramException
 
+from config.bot.client import TelegramUnavailable, download
 from config.http import TooLong
 from config.jobs import async_task
-from config.telegram import TelegramUnavailable, download
 from config.turns import only_one
 from movies.models import Movie
 from movies.tmdb import Unavailable

@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config.bot import bot, gone, keyboard, unchanged
-from config.telegram import TelegramUnavailable, patience
+from config.bot.client import TelegramUnavailable, patience
+from config.bot.router import bot, gone, keyboard, unchanged
 from movies.cards import shortened, units, visible
 from ratings.models import FileImport
 from users.models import User

@@ -10,8 +10,8 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config.bot import bot, gone, unchanged
-from config.telegram import TelegramUnavailable, patience, retry_after
+from config.bot.client import TelegramUnavailable, patience, retry_after
+from config.bot.router import bot, gone, unchanged
 from ratings.models import Import
 from users.models import SessionUnreadable, User
 

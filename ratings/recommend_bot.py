@@ -7,7 +7,18 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 from django_q.tasks import async_task
 
-from config.bot import Refusal, answer, bot, button, command, edit, edit_buttons, keyboard, only_in_private, read_button
+from config.bot.router import (
+    Refusal,
+    answer,
+    bot,
+    button,
+    command,
+    edit,
+    edit_buttons,
+    keyboard,
+    only_in_private,
+    read_button,
+)
 from movies.cards import buttons, excuse, name, points, running_time, send_card
 from movies.catalogue import get_movie, with_details
 from movies.lists import film_list, page_of

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import BigIntegerField, F, Q, Value
 from django.db.models.functions import Mod
 
-from config.bot import take_away
+from config.bot.router import take_away
 from config.jobs import async_task, stop_event
 from config.turns import BUSY
 from ratings import csv_import, csv_report, first_day, nightly

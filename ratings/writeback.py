@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from telebot.apihelper import ApiException
 
-from config.bot import bot, gone
-from config.telegram import TelegramUnavailable
+from config.bot.client import TelegramUnavailable
+from config.bot.router import bot, gone
 from config.turns import only_one
 from movies.cards import name
 from movies.tmdb import NotFound, Refused, SessionRefused, TMDb, TMDbError, Unavailable

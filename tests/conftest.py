@@ -23,9 +23,10 @@ from tests.waiting import ROOT, wait_until
 @pytest.fixture(autouse=True)
 def nothing_counted_yet(monkeypatch):
     """No sign of life or count of another test waits to be written."""
-    from config import flood, signs
+    from config import signs
+    from config.bot import flood_control
 
-    for kept in (signs._counts, signs._beats, signs._alive, flood._senders):
+    for kept in (signs._counts, signs._beats, signs._alive, flood_control._senders):
         kept.clear()
     monkeypatch.setattr(signs, "_swept_at", 0.0)
 
@@ -33,9 +34,9 @@ def nothing_counted_yet(monkeypatch):
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
     """A call to Telegram that is made once more is made at once."""
-    from config import telegram
+    from config.bot import client
 
-    monkeypatch.setattr(telegram, "PAUSE", 0.0)
+    monkeypatch.setattr(client, "PAUSE", 0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -48,8 +49,8 @@ def empty_redis():
 @pytest.fixture
 def sandbox(settings, monkeypatch, transactional_db):
     """A Telegram and a TMDb of this test alone; settings point at them."""
-    from config import telegram
-    from config.bot import bot
+    from config.bot import client
+    from config.bot.router import bot
 
     cache.clear()  # it is no table of Django's, so no test's end empties it
 
@@ -63,7 +64,7 @@ def sandbox(settings, monkeypatch, transactional_db):
         settings.TMDB_WEB_URL = sandbox.tmdb_web_url
         settings.TMDB_API_KEY = sandbox.tmdb_key
         monkeypatch.setattr(bot, "token", sandbox.telegram_token)
-        telegram.install()
+        client.install()
         yield sandbox
 
 
@@ -179,8 +180,8 @@ def leases_run_out():
 @pytest.fixture
 def handle(sandbox):
     """handle(): let the bot answer, in this process, all that people have sent so far."""
-    from config.bot import handle_update
-    from config.polling import get_updates
+    from config.bot.polling import get_updates
+    from config.bot.router import handle_update
 
     def all_updates():
         offset = None

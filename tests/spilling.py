@@ -73,8 +73,8 @@ def try_and_report(**attempts):
 
 def report_services(session, token):
     """Call TMDb and Telegram in every way that carries a secret, and report what comes of it."""
-    from config import telegram
-    from config.bot import bot, handle_update, keyboard
+    from config.bot import client
+    from config.bot.router import bot, handle_update, keyboard
     from config.secret import Secret
     from movies.tmdb import TMDb
     from users.bot import remember_token
@@ -87,7 +87,7 @@ def report_services(session, token):
         if not name or not logger.propagate:
             logger.addHandler(collector)
     session, token, tmdb = Secret(session), Secret(token), TMDb(patient=False)
-    tmdb.attempts, telegram.PAUSE = 1, 0
+    tmdb.attempts, client.PAUSE = 1, 0
     try_and_report(
         movie=lambda: tmdb.movie(603),
         request_token=tmdb.request_token,
@@ -100,7 +100,7 @@ def report_services(session, token):
         get_me=bot.get_me,
         keyboard=lambda: bot.send_message(1, "x", reply_markup=keyboard([("Done", f"approved:{token}")])),
         photo=lambda: bot.send_photo(1, b"x" * 2000),
-        file=lambda: telegram.download("a-file", 100),
+        file=lambda: client.download("a-file", 100),
         webhook=lambda: bot.set_webhook("https://x", secret_token=settings.TELEGRAM_WEBHOOK_SECRET),
     )
     person = {"id": 7, "is_bot": False, "first_name": "Anna", "language_code": "en"}

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from config.bot import bot, keyboard
+from config.bot.router import bot, keyboard
 from movies.bot import Search, found_page
 from movies.cards import buttons, caption, name, points, running_time, shortened, units, visible
 from movies.catalogue import LARGEST_ID, Found, Query, movie_from

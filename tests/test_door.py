@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from config.bot import handle_update, prefixes
+from config.bot.router import handle_update, prefixes
 from config.models import Update
 from movies.models import Movie
 from ratings.models import FileImport, MatchLink, Rating
@@ -274,7 +274,7 @@ def test_odd_letters_in_names_and_languages_are_answered(deliver, anna):
 def post(sandbox, client, settings, monkeypatch):
     """post(body): what the webhook answers to Telegram."""
     settings.TELEGRAM_WEBHOOK_SECRET = SECRET
-    monkeypatch.setattr("config.webhook._look_after_claims", lambda: None)
+    monkeypatch.setattr("config.bot.webhook._look_after_claims", lambda: None)
     return lambda body: client.post(
         "/telegram/webhook/", body, content_type="application/json", headers={HEADER: SECRET}
     )

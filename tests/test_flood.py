@@ -7,9 +7,10 @@ import time
 
 import pytest
 
-from config import flood, polling, wsgi
+from config import wsgi
+from config.bot import flood_control, polling
+from config.bot.polling import Inbox
 from config.models import Update
-from config.polling import Inbox
 from tests.conftest import wait_until
 from tests.test_webhook import HEADER, SECRET, at_once, message, serve  # noqa: F401 a fixture
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 HELP = "TMDB API"  # words of every help text
 POLITE = {"en": "sending faster than I can answer", "ru": "быстрее, чем я успеваю"}
-MOST = 100 + 2 * flood.ORDINARY  # updates of one person that one process handles at a stretch
+MOST = 100 + 2 * flood_control.ORDINARY  # updates of one person that one process handles at a stretch
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def clock(monkeypatch):
             return self.now
 
     clock = Clock()
-    monkeypatch.setattr(flood, "time", clock)
+    monkeypatch.setattr(flood_control, "time", clock)
     return clock
 
 
@@ -39,7 +40,7 @@ def clock(monkeypatch):
 def told(monkeypatch):
     """What Inbox would have told, (update_id, whether a flood began with it)."""
     calls = []
-    monkeypatch.setattr(flood, "tell", lambda update, begun: calls.append((update["update_id"], begun)))
+    monkeypatch.setattr(flood_control, "tell", lambda update, begun: calls.append((update["update_id"], begun)))
     return calls
 
 
@@ -90,7 +91,7 @@ def test_who_waits_for_each_answer_never_floods_however_quick_both_are(clock, to
         wait_until(lambda: len(handled) == number)  # noqa: B023
     inbox.close(5)
     assert told == []
-    assert flood._senders == {}
+    assert flood_control._senders == {}
 
 
 def test_of_a_flood_the_surplus_and_what_waits_is_finished_unhandled(clock, told):
@@ -156,11 +157,11 @@ def test_what_names_no_sender_is_let_through_to_whoever_turns_it_away(clock, tol
 
 
 def test_a_crowd_of_floods_is_remembered_in_bounded_memory(clock, monkeypatch):
-    monkeypatch.setattr(flood, "MOST_PEOPLE", 50)
+    monkeypatch.setattr(flood_control, "MOST_PEOPLE", 50)
     for person in range(1, 1001):
         clock.now += 0.01
-        flood.begins(message(person, "/help", chat=person), waiting=flood.ORDINARY)
-    assert len(flood._senders) <= 50
+        flood_control.begins(message(person, "/help", chat=person), waiting=flood_control.ORDINARY)
+    assert len(flood_control._senders) <= 50
 
 
 # --- In words
@@ -237,7 +238,7 @@ def flooding(clock, sandbox):
     """Anna, who floods this process."""
     anna = sandbox.telegram.person("Anna", id=501, language_code="en")
     anna.send("/help")
-    while not flood.begins(message(1, "/help"), waiting=flood.ORDINARY):
+    while not flood_control.begins(message(1, "/help"), waiting=flood_control.ORDINARY):
         pass
     return anna
 
@@ -296,8 +297,8 @@ def test_by_polling_no_more_than_a_tap_a_second_is_answered(flooding, clock, san
     handle_all = polling.get_updates(None, timeout=0)
     (raw,) = [update for update in handle_all if "inline_query" in update]
     for _times in range(50):
-        flood.tell(raw, begun=False)
+        flood_control.tell(raw, begun=False)
     assert query.wait() == []
     clock.now += 2
-    flood.tell(raw, begun=False)
+    flood_control.tell(raw, begun=False)
     wait_until(lambda: len(sandbox.telegram.calls_of("answerInlineQuery")) == 2)

@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from telebot import apihelper
 from telebot.apihelper import ApiException
 
-from config import telegram
-from config.bot import bot
+from config.bot import client
+from config.bot.client import TelegramUnavailable
+from config.bot.router import bot
 from config.http import TooMuch
-from config.telegram import TelegramUnavailable
 from movies import tmdb
 from movies.models import Movie
 from movies.tmdb import NotFound, TMDb, TMDbError
@@ -154,7 +154,7 @@ NASTY = {
 @pytest.fixture
 def pointed(settings, monkeypatch):
     """pointed(url): all clients go there, and are in a hurry."""
-    sessions = (telegram._pool, telegram._session, tmdb.api_session, tmdb.image_session)
+    sessions = (client._pool, client._session, tmdb.api_session, tmdb.image_session)
 
     def forget():
         for session in sessions:
@@ -163,21 +163,21 @@ def pointed(settings, monkeypatch):
     def point(url):
         settings.TELEGRAM_API_URL = settings.TMDB_API_URL = settings.TMDB_IMAGE_URL = url
         settings.PROXIES = {}
-        telegram.install()
+        client.install()
         forget()
 
     monkeypatch.setattr(apihelper, "READ_TIMEOUT", 1)
-    monkeypatch.setattr(telegram, "FILE_SECONDS", 3)
-    monkeypatch.setattr(telegram.apihelper, "get_file", lambda token, file_id: {"file_path": "photos/1.jpg"})
+    monkeypatch.setattr(client, "FILE_SECONDS", 3)
+    monkeypatch.setattr(client.apihelper, "get_file", lambda token, file_id: {"file_path": "photos/1.jpg"})
     monkeypatch.setattr(bot, "token", "1000000001:AAAA-of-no-bot-at-all-0000")
     yield point
     forget()
 
 
 def hurried():
-    client = TMDb(patient=False)
-    client.timeout, client.attempts = (1, 1), 1
-    return client
+    tmdb_client = TMDb(patient=False)
+    tmdb_client.timeout, tmdb_client.attempts = (1, 1), 1
+    return tmdb_client
 
 
 CLIENTS = {
@@ -186,7 +186,7 @@ CLIENTS = {
     "a call to Telegram": lambda: bot.send_message(1, "x"),
     "an upload to Telegram": lambda: bot.send_photo(1, b"x" * 1000),
     "getUpdates": lambda: apihelper.get_updates(bot.token, timeout=1, long_polling_timeout=1),
-    "a file from Telegram": lambda: telegram.download("a-file", 2**20),
+    "a file from Telegram": lambda: client.download("a-file", 2**20),
 }
 OURS = (TMDbError, TelegramUnavailable, ApiException, TooMuch)
 SHAPES = (
@@ -197,15 +197,15 @@ SHAPES = (
 )  # pyTelegramBotAPI's, of JSON that is no answer; its callers expect them
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("service", CLIENTS)
 @pytest.mark.parametrize("deed", NASTY)
-def test_a_hostile_answer_costs_bounded_memory_and_time(pointed, deed, client):
+def test_a_hostile_answer_costs_bounded_memory_and_time(pointed, deed, service):
     with Hostile(NASTY[deed]) as server:
         pointed(server.url)
         tracemalloc.start()
         try:
-            with suppress(*OURS, *(SHAPES if "Telegram" in client or client == "getUpdates" else ())):
-                CLIENTS[client]()
+            with suppress(*OURS, *(SHAPES if "Telegram" in service or service == "getUpdates" else ())):
+                CLIENTS[service]()
             _now, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -217,8 +217,8 @@ def test_a_hostile_answer_costs_bounded_memory_and_time(pointed, deed, client):
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("client", CLIENTS)
-def test_no_redirect_to_another_host_is_followed(pointed, client, status):
+@pytest.mark.parametrize("service", CLIENTS)
+def test_no_redirect_to_another_host_is_followed(pointed, service, status):
     with Hostile(body(b"{}")) as elsewhere:
 
         def redirect(server, caller):
@@ -228,7 +228,7 @@ def test_no_redirect_to_another_host_is_followed(pointed, client, status):
         with Hostile(redirect) as server:
             pointed(server.url)
             with pytest.raises((*OURS, KeyError)):
-                CLIENTS[client]()
+                CLIENTS[service]()
             assert server.heads
         assert elsewhere.heads == []
 
@@ -262,14 +262,14 @@ def self_signed(tmp_path_factory):
     return context
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_a_server_that_cannot_prove_who_it_is_hears_nothing(pointed, monkeypatch, self_signed, client):
+@pytest.mark.parametrize("service", CLIENTS)
+def test_a_server_that_cannot_prove_who_it_is_hears_nothing(pointed, monkeypatch, self_signed, service):
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PYTHONHTTPSVERIFY"):
         monkeypatch.setenv(name, "")
     with Hostile(body(b'{"ok": true, "result": {}}'), self_signed) as server:
         pointed(server.url)
         with pytest.raises(OURS):
-            CLIENTS[client]()
+            CLIENTS[service]()
         wait_until(lambda: server.over)
         assert server.heads == []
 
@@ -319,9 +319,9 @@ def test_an_id_in_an_address_is_a_number(sandbox, number):
 def test_what_is_no_path_of_telegrams_is_never_asked_for(pointed, monkeypatch, path):
     with Hostile(body(b"{}")) as server:
         pointed(server.url)
-        monkeypatch.setattr(telegram.apihelper, "get_file", lambda token, file_id: {"file_path": path})
+        monkeypatch.setattr(client.apihelper, "get_file", lambda token, file_id: {"file_path": path})
         with pytest.raises(TelegramUnavailable):
-            telegram.download("a-file", 100)
+            client.download("a-file", 100)
         assert server.heads == []
 
 

@@ -129,7 +129,7 @@ def test_one_message_shows_how_the_import_goes_and_ends(sandbox, anna):
 
 
 def test_the_message_of_the_chat_is_the_one_that_is_edited(sandbox, anna):
-    from config.bot import bot
+    from config.bot.router import bot
 
     rate(anna.account, sandbox.tmdb.add_films(45))
     message_id = bot.send_message(anna.pk, "queued").message_id

@@ -77,7 +77,7 @@ def test_a_passing_fault_leaves_no_trace(sandbox, anna, where, fault):
 
 @pytest.mark.parametrize("fault", ["500", "HTML", "dropped"])
 def test_while_tmdb_is_away_the_import_waits_says_so_and_goes_on_by_itself(sandbox, anna, fault):
-    from config.bot import bot
+    from config.bot.router import bot
 
     rate(anna.account, sandbox.tmdb.add_films(65))
     message_id = bot.send_message(anna.pk, "queued").message_id
@@ -495,7 +495,7 @@ def test_a_message_that_telegram_did_not_take_is_told_later(sandbox, anna):
 
 
 def test_a_message_the_person_deleted_is_replaced_by_the_outcome(sandbox, anna):
-    from config.bot import bot
+    from config.bot.router import bot
 
     rate(anna.account, [603])
     message = bot.send_message(anna.pk, "queued")
@@ -506,7 +506,7 @@ def test_a_message_the_person_deleted_is_replaced_by_the_outcome(sandbox, anna):
 
 
 def test_a_second_sync_joins_the_first_and_its_message_takes_over(sandbox, anna):
-    from config.bot import bot
+    from config.bot.router import bot
 
     rate(anna.account, sandbox.tmdb.add_films(45))
     first, second = (bot.send_message(anna.pk, "queued").message_id for _time in range(2))
@@ -519,7 +519,7 @@ def test_a_second_sync_joins_the_first_and_its_message_takes_over(sandbox, anna)
 
 
 def test_who_joins_a_daily_import_that_is_over_at_once_hears_what_came(sandbox, anna):
-    from config.bot import bot
+    from config.bot.router import bot
 
     rate(anna.account, [603])
     importer.begin(anna, scheduled=True)
@@ -533,7 +533,7 @@ def test_who_joins_a_daily_import_that_is_over_at_once_hears_what_came(sandbox, 
 
 
 def test_a_message_that_comes_after_all_is_told_goes(sandbox, anna):
-    from config.bot import bot
+    from config.bot.router import bot
 
     rate(anna.account, [603])
     work(anna)

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 from telebot import apihelper
 
-from config import telegram
-from config.bot import bot, edit, menu, publish_menu
+from config.bot import client
+from config.bot.router import bot, edit, menu, publish_menu
 from movies.models import Movie
 from ratings.models import Rating
 from tests.lists import nth
@@ -265,7 +265,7 @@ def test_one_update_that_cannot_be_read_stops_no_other(anna, sandbox, handle):
 def test_typing_is_shown_on_slow_work_only(ask, anna, sandbox, monkeypatch):
     ask("/help")
     assert sandbox.telegram.calls_of("sendChatAction") == []
-    monkeypatch.setattr("config.bot.SOON", 0.05)
+    monkeypatch.setattr("config.bot.router.SOON", 0.05)
     sandbox.tmdb.latency = 0.5
     ask("/movie 603")
     (first, *_more) = sandbox.telegram.calls_of("sendChatAction")
@@ -301,7 +301,7 @@ def test_the_real_process_publishes_the_menu_and_answers(sandbox, anna, start):
 def pauses(monkeypatch):
     """The pauses that calls to Telegram have made, none of them real."""
     made = []
-    monkeypatch.setattr(telegram, "time", SimpleNamespace(sleep=made.append, monotonic=time.monotonic))
+    monkeypatch.setattr(client, "time", SimpleNamespace(sleep=made.append, monotonic=time.monotonic))
     return made
 
 
@@ -309,7 +309,7 @@ def pauses(monkeypatch):
 def test_one_moment_without_telegram_costs_nobody_their_answer(ask, sandbox, pauses, status):
     sandbox.telegram.fail("sendMessage", status=status, body=b"<html>Bad Gateway</html>")
     assert "Kinoteka" in ask("/help").text
-    assert pauses == [telegram.PAUSE]
+    assert pauses == [client.PAUSE]
     assert len(sandbox.telegram.calls_of("sendMessage")) == 2
 
 
@@ -325,7 +325,7 @@ def test_what_certainly_did_not_arrive_is_sent_once_more(ask, sandbox, anna, mon
             listener.listen()
             threading.Thread(target=pass_on, args=(listener, real), daemon=True).start()
 
-        monkeypatch.setattr(telegram, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
+        monkeypatch.setattr(client, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
         assert bot.send_message(anna.id, "x").text == "x"
     assert [message.text for message in anna.chat].count("x") == 1
 
@@ -351,11 +351,11 @@ def test_what_may_have_arrived_is_repeated_only_where_that_shows_nowhere(ask, sa
     assert edit(message, "y")
     assert anna.chat[-1].text == "y"
     sandbox.telegram.fail("sendMessage", drop="after")
-    with pytest.raises(telegram.TelegramUnavailable):
+    with pytest.raises(client.TelegramUnavailable):
         bot.send_message(anna.id, "z")
     assert [each.text for each in anna.chat].count("z") == 1
     sandbox.telegram.fail("editMessageText", drop="after")
-    with telegram.patience(0), pytest.raises(telegram.TelegramUnavailable):
+    with client.patience(0), pytest.raises(client.TelegramUnavailable):
         edit(message, "z")
 
 

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.db import connection
 
-from config.bot import bot
+from config.bot.router import bot
 from movies.catalogue import Ask, find_movies
 from movies.models import Movie, searchable
 from movies.search import MOST_ORDERED

@@ -7,10 +7,10 @@ from django.db import DatabaseError
 from telebot.apihelper import ApiTelegramException
 
 from config import signs
-from config.bot import bot
+from config.bot.client import patience
+from config.bot.router import bot
 from config.jobs import async_task
 from config.models import Count, Heartbeat
-from config.telegram import patience
 from movies.tmdb import TMDb, Unavailable
 from sandbox.web import Response
 

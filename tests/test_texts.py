@@ -13,7 +13,7 @@ from django.contrib.admin.utils import label_for_field
 from django.utils import translation
 from django.utils.translation.template import templatize
 
-from config.bot import LANGUAGES, menu
+from config.bot.router import LANGUAGES, menu
 from config.schedules import CLOCK
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from PIL import Image
 
-from config import webhook
+from config.bot import webhook
 from config.models import Update
 from movies.models import Movie, PosterStatus
 from movies.tasks import check_answers

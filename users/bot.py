@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from telebot.util import content_type_media, extract_arguments
 
-from config.bot import (
+from config.bot.router import (
     Refusal,
     answer,
     bot,

@@ -8,8 +8,8 @@ from django.db import transaction
 from django.db.models import F
 from django_q.models import Task
 
+from config.bot.webhook import forget_answers
 from config.models import Lease
-from config.webhook import forget_answers
 from movies.tmdb import TMDb, TMDbError
 from users.models import OldSession, SessionUnreadable, User, decrypted, encrypted
 

@@ -173,11 +173,11 @@ def main():
         settings.LOGGING_CONFIG = None
         settings.TELEGRAM_API_URL, settings.TELEGRAM_BOT_TOKEN = url, token
         settings.TMDB_API_URL, settings.TMDB_API_KEY = f"{url}/3", key
-        from config import telegram
-        from config.bot import bot
+        from config.bot import client
+        from config.bot.router import bot
 
         bot.token = token
-        telegram.install()
+        client.install()
         call_command("migrate", verbosity=0)
         bench = Bench(here)
         films = list(range(1_000_000, 1_002_000))

@@ -25,8 +25,8 @@ from django.test.utils import get_runner
 from PIL import Image
 from telebot import types
 
-from config import telegram
-from config.bot import bot
+from config.bot import client
+from config.bot.router import bot
 from movies.bot import inline
 from movies.catalogue import Ask, find_movies
 from movies.models import Movie, PosterStatus, searchable
@@ -95,7 +95,7 @@ def main():
         with Sandbox() as sandbox:
             settings.TELEGRAM_API_URL, settings.TMDB_API_URL = sandbox.telegram_api_url, sandbox.tmdb_api_url
             bot.token = sandbox.telegram_token
-            telegram.install()
+            client.install()
             bot.user  # noqa: B018  asked once in a process
             anna = sandbox.telegram.person("Anna", id=7)
             anna.send("/start")

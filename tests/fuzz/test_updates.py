@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from config import bot
+from config.bot import router
 from config.models import Update
 from tests.fuzz.spoil import JUNK, LONG, TEXT, WHOLE, bounded, most_memory, spoilt
 from tests.test_webhook import HEADER, SECRET
@@ -86,7 +86,7 @@ TYPED = st.builds(
 def deliver(sandbox, client, settings, monkeypatch, caplog):
     """deliver(update): post it as Telegram does; what the bot makes of it is done when this returns."""
     settings.TELEGRAM_WEBHOOK_SECRET = SECRET
-    monkeypatch.setattr("config.webhook._look_after_claims", lambda: None)
+    monkeypatch.setattr("config.bot.webhook._look_after_claims", lambda: None)
     sandbox.telegram.person("Анна", id=501).send("/help")
     caplog.set_level(logging.ERROR)
 
@@ -104,7 +104,7 @@ def deliver(sandbox, client, settings, monkeypatch, caplog):
 
 def test_what_is_spoilt_is_good_before_that(deliver):
     for update in UPDATES:
-        bot.read_update(json.loads(json.dumps({"update_id": 1} | update)))
+        router.read_update(json.loads(json.dumps({"update_id": 1} | update)))
         deliver(update)
 
 

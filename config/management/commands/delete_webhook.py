@@ -1,8 +1,8 @@
 from django.core.management.base import BaseCommand, CommandError
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config.bot import bot
-from config.telegram import TelegramUnavailable
+from config.bot.client import TelegramUnavailable
+from config.bot.router import bot
 
 
 class Command(BaseCommand):

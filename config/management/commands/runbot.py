@@ -8,11 +8,11 @@ from django.db import connection
 from django.utils.module_loading import import_string
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config.bot import bot, publish_menu
+from config.bot.client import TelegramUnavailable
+from config.bot.polling import CannotPoll, poll
+from config.bot.router import bot, publish_menu
 from config.logs import streams
-from config.polling import CannotPoll, poll
 from config.tables import require_tables
-from config.telegram import TelegramUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.urls import reverse
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config.bot import bot, publish_menu
-from config.polling import KINDS
-from config.telegram import TelegramUnavailable
+from config.bot.client import TelegramUnavailable
+from config.bot.polling import KINDS
+from config.bot.router import bot, publish_menu
 
 
 class Command(BaseCommand):

@@ -15,8 +15,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from telebot.apihelper import ApiException
 
+from config.bot.client import TelegramUnavailable
 from config.orphans import end_with_parent
-from config.telegram import TelegramUnavailable
 
 STOP = 4  # seconds that the processes have to finish; then they are killed
 SLOWEST_RESTART = 60  # seconds
@@ -125,7 +125,7 @@ class Command(BaseCommand):
 
     def chat(self):
         """Where the bot is to be found."""
-        from config.bot import bot
+        from config.bot.router import bot
 
         try:
             return f"{settings.TELEGRAM_WEB_URL}/{bot.user.username}"

@@ -10,7 +10,8 @@ from django.http import HttpResponse, HttpResponseForbidden, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
-from config import flood, health, signs, webhook
+from config import health, signs
+from config.bot import flood_control, webhook
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,9 @@ def telegram_webhook(request):
         log.warning("what came by webhook is no update")
         return HttpResponse()
     try:
-        reply = webhook.decline(update) if flood.is_on(update) else webhook.receive(update, request.body.decode())
+        reply = (
+            webhook.decline(update) if flood_control.is_on(update) else webhook.receive(update, request.body.decode())
+        )
     except DatabaseError:
         log.exception("update %s cannot be kept now; Telegram will send it again", update["update_id"])
         return HttpResponse(status=503)

@@ -26,10 +26,10 @@ from django.db import (
     transaction,
 )
 
-from config import flood, telegram
-from config.bot import handle_update
+from config.bot import client, flood_control
+from config.bot.polling import chat_of
+from config.bot.router import handle_update
 from config.models import Update
-from config.polling import chat_of
 from config.turns import clock
 
 log = logging.getLogger(__name__)
@@ -65,8 +65,8 @@ def receive(update, body):
     state = _keep(update_id, chat, body)
     if state == AT_HAND:
         return _work_off(chat, Held(update_id, body, 1), update_id, began)
-    if state == WAITING and flood.begins(update, _waiting_before(update_id, chat)):
-        _drop_waiting(chat, flood.person_of(update))
+    if state == WAITING and flood_control.begins(update, _waiting_before(update_id, chat)):
+        _drop_waiting(chat, flood_control.person_of(update))
         return decline(update, begun=True)
     reply = _work_off(chat, _claim(chat), update_id, began)
     if state is None:
@@ -76,7 +76,7 @@ def receive(update, body):
 
 def decline(update, begun=False):
     """What an update of a flood is answered with, unhandled: the JSON of a call that says so, or nothing."""
-    call = flood.polite_call(update, begun)
+    call = flood_control.polite_call(update, begun)
     return json.dumps(call) if call else ""
 
 
@@ -102,7 +102,7 @@ def _work_off(chat, held, mine=None, began=0.0):
     Returns the call to answer update `mine` with, unless something came after it: then it has been made.
     """
     while held:
-        with _at_hand(held), telegram.answer_slot(until=began + ANSWER_WITHIN if held.update_id == mine else 0) as slot:
+        with _at_hand(held), client.answer_slot(until=began + ANSWER_WITHIN if held.update_id == mine else 0) as slot:
             if held.tries > MOST_TRIES:
                 log.error("update %s has ended its process %s times: given up", held.update_id, MOST_TRIES)
             else:
@@ -156,13 +156,15 @@ def _keep(update_id, chat, body):
 
 def _waiting_before(update_id, chat):
     """How many updates of a chat wait before this one; no more than are worth counting."""
-    return Update.objects.filter(chat=chat, state=WAITING, update_id__lt=update_id)[: flood.stock()].count()
+    return Update.objects.filter(chat=chat, state=WAITING, update_id__lt=update_id)[: flood_control.stock()].count()
 
 
 def _drop_waiting(chat, person):
     """Leave unhandled what waits of a person in a chat."""
     waiting = Update.objects.filter(chat=chat, state=WAITING)
-    theirs = [pk for pk, body in waiting.values_list("pk", "body") if flood.person_of(json.loads(body)) == person]
+    theirs = [
+        pk for pk, body in waiting.values_list("pk", "body") if flood_control.person_of(json.loads(body)) == person
+    ]
     waiting.filter(pk__in=theirs).update(state=DONE, body="", chat="")
 
 

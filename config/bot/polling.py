@@ -11,8 +11,9 @@ from django.db import connections
 from telebot import apihelper
 from telebot.apihelper import ApiTelegramException
 
-from config import flood, signs
-from config.bot import handle_update
+from config import signs
+from config.bot import flood_control
+from config.bot.router import handle_update
 
 log = logging.getLogger(__name__)
 
@@ -65,9 +66,9 @@ class Inbox:
             if update_id in self.unfinished or update_id in self.finished:
                 return False
             chat = chat_of(update)
-            if flood.is_on(update):
+            if flood_control.is_on(update):
                 return self._decline(update, chat)
-            if flood.begins(update, len(self.waiting.get(chat, ()))):
+            if flood_control.begins(update, len(self.waiting.get(chat, ()))):
                 return self._decline(update, chat, begun=True)
             self.unfinished[update_id] = None
             if chat in self.waiting:
@@ -83,14 +84,14 @@ class Inbox:
         declined = [update]
         if begun:
             first = 1 if chat in self.ready else 0  # then a thread is about to come for that one
-            waiting, person = list(self.waiting[chat]), flood.person_of(update)
-            declined += [other for other in waiting[first:] if flood.person_of(other) == person]
+            waiting, person = list(self.waiting[chat]), flood_control.person_of(update)
+            declined += [other for other in waiting[first:] if flood_control.person_of(other) == person]
             self.waiting[chat] = deque(other for other in waiting if other not in declined)
         self.declined += len(declined)
         for each in declined:
             self.unfinished.pop(each["update_id"], None)
             self.finished.add(each["update_id"])
-        flood.tell(update, begun)
+        flood_control.tell(update, begun)
         return True
 
     def confirmed_to(self):

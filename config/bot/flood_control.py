@@ -26,9 +26,9 @@ from django.utils.translation import gettext as _
 from telebot import apihelper
 
 from config import signs
-from config.bot import language_of
-from config.intake import LARGEST_ID, sender_of
-from config.telegram import TelegramUnavailable
+from config.bot.client import TelegramUnavailable
+from config.bot.router import language_of
+from config.bot.validation import LARGEST_ID, sender_of
 
 log = logging.getLogger(__name__)
 

@@ -14,15 +14,16 @@ from django.utils.translation import gettext as _
 from telebot import TeleBot, types
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config import signs, telegram
-from config.intake import NoUpdate, is_nobody, read_update, sender_of
+from config import signs
+from config.bot import client
+from config.bot.client import TelegramUnavailable
+from config.bot.validation import NoUpdate, is_nobody, read_update, sender_of
 from config.logs import caused_by
 from config.secret import Secret
-from config.telegram import TelegramUnavailable
 
 log = logging.getLogger(__name__)
 
-telegram.install()
+client.install()
 bot = TeleBot(settings.TELEGRAM_BOT_TOKEN, threaded=False, parse_mode="HTML", validate_token=False)
 menu: dict = {}  # command: title
 prefixes: set[str] = set()  # of the buttons
@@ -218,7 +219,7 @@ def _show_typing_soon():
 
 
 def _show_typing():
-    with telegram.patience(0):
+    with client.patience(0):
         while True:
             _some_work.wait()
             _some_work.clear()
