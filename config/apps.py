@@ -16,9 +16,9 @@ class ConfigConfig(AppConfig):
 
     def ready(self):
         """Find every app's handlers and checks, as Django finds admin.py."""
-        from config.jobs import carry_ids
+        from config.jobs.enqueue import carry_ids
+        from config.jobs.schedules import write_schedules
         from config.logs import mask_everywhere
-        from config.schedules import write_schedules
         from config.signs import watch_jobs
 
         mask_everywhere()

@@ -14,9 +14,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from config import figures, signs
-from config.jobs import clusters
+from config.jobs.enqueue import clusters
+from config.jobs.schedules import CLOCK
 from config.models import Count, Heartbeat, Update
-from config.schedules import CLOCK
 from config.signs import BOUNDS, EVER
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from django.db.models import Q
 
 
 class Turn(models.Model):
-    """The next free moment of something that may only be done so often; see config.turns."""
+    """The next free moment of something that may only be done so often; see config.jobs.rate_limiter."""
 
     name = models.CharField(max_length=100, primary_key=True)
     next_at = models.FloatField(default=0, db_default=0, db_comment="UNIX time of the next free turn")
@@ -19,7 +19,7 @@ class Turn(models.Model):
 
 
 class Lease(models.Model):
-    """Work that only one process may do at a time, until the lease runs out; see config.turns."""
+    """Work that only one process may do at a time, until the lease runs out; see config.jobs.rate_limiter."""
 
     name = models.CharField(max_length=100, primary_key=True)
     holder = models.CharField(max_length=64, default="", db_default="")

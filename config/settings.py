@@ -261,7 +261,9 @@ CACHES = {
 
 # --- Background work (django-q2)
 
-Q_CLUSTERS = switch("Q_CLUSTERS", False)  # imports, posters and the rest in clusters of their own; see config.jobs
+Q_CLUSTERS = switch(
+    "Q_CLUSTERS", False
+)  # imports, posters and the rest in clusters of their own; see config.jobs.enqueue
 Q_CLUSTER = {
     "name": "kinoteka",
     "ALT_CLUSTERS": {"imports": {}, "posters": {}},  # Q_CLUSTER_NAME says which one a process is, Q_WORKERS how large

@@ -18,7 +18,7 @@ from config.admin.pagination import BigTablePaginator, big_table_list
 from config.admin.site import NOTHING, ago, back, moment, nobody, page, panel, show, when, word
 from config.bot.client import TelegramUnavailable, patience
 from config.bot.router import LANGUAGES
-from config.jobs import async_task
+from config.jobs.enqueue import async_task
 from movies.cards import buttons, caption
 from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus, folded_text
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from django.db.models import F, Q
 
-from config.turns import only_one
+from config.jobs.rate_limiter import only_one
 from movies.catalogue import fetch_movie, save_movies
 from movies.models import KnownChanges, Movie
 from movies.tmdb import KeyRefused, NotFound, TMDb, TMDbError

@@ -2,8 +2,8 @@
 
 import logging
 
-from config.jobs import stop_event
-from config.turns import BUSY, only_one
+from config.jobs.enqueue import stop_event
+from config.jobs.rate_limiter import BUSY, only_one
 from movies import refresh, unheard
 
 log = logging.getLogger(__name__)

@@ -17,8 +17,8 @@ from django.conf import settings
 
 from config import signs
 from config.http import TooLong, TooMuch, http_session, read_bounded, within
+from config.jobs.rate_limiter import pause, wait_for_turn
 from config.secret import Secret
-from config.turns import pause, wait_for_turn
 
 log = logging.getLogger(__name__)
 

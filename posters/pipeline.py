@@ -17,9 +17,10 @@ from django.db import InterfaceError, OperationalError, connection, connections,
 from django.db.models import F, Min
 from telebot.apihelper import ApiException, ApiHTTPException, ApiTelegramException
 
-from config import signs, turns
+from config import signs
 from config.bot.client import TelegramUnavailable, patience, retry_after
 from config.bot.router import bot
+from config.jobs import rate_limiter
 from config.logs import carried
 from movies.models import FROM_THE_START, SET_ASIDE, Movie, PosterNeed, PosterStatus
 from movies.tmdb import CONNECTIONS, NotFound, Oversized, TMDb, Unavailable
@@ -502,12 +503,12 @@ def _serve(run, channel, lane, at_hand):
     per_second = settings.TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE / 60 * HAIR
     try:
         while not (run.over or channel.closed):
-            if wait_ := turns.try_turn(channel.turn, per_second, LATE):
+            if wait_ := rate_limiter.try_turn(channel.turn, per_second, LATE):
                 if not channel.due().most_needed(1) or not run.sleep(wait_):
                     return
                 continue
             if per_second > 0:
-                turns.wait_for_turn("telegram", MESSAGES_PER_SECOND)
+                rate_limiter.wait_for_turn("telegram", MESSAGES_PER_SECOND)
             if not run.begin(1):
                 return
             claimed = _claim(channel.due(), 1, poster_unanswered=F("poster_unanswered") + 1)
@@ -550,7 +551,7 @@ def _stand_still(run, channel, why):
         channel.closed = True
         return
     channel.fruit = channel.done
-    turns.pause(channel.turn, PAUSE)
+    rate_limiter.pause(channel.turn, PAUSE)
     if run.sleep(PAUSE):
         _greet()
 
@@ -614,7 +615,7 @@ def _refused(movie, channel, error, answered):
     if code == 429:
         seconds = retry_after(error.result.content)
         log.warning("channel %s: %s", channel, words)
-        turns.pause(f"channel:{channel}", seconds)
+        rate_limiter.pause(f"channel:{channel}", seconds)
         _release(movie, **answered)
         return None
     if code == 401 or code == 404:

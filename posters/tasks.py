@@ -3,8 +3,8 @@
 import logging
 import time
 
-from config import turns
-from config.jobs import async_task, stop_event
+from config.jobs import rate_limiter
+from config.jobs.enqueue import async_task, stop_event
 from movies.models import Movie
 from posters import files, pipeline
 
@@ -24,9 +24,9 @@ def download_posters(limit=None):
             rang = time.monotonic()
             ring("upload_posters")
 
-    with turns.only_one("posters.download") as free:
+    with rate_limiter.only_one("posters.download") as free:
         if not free:
-            return turns.BUSY
+            return rate_limiter.BUSY
         run = pipeline.Run(limit, SECONDS, stop_event(), ring_for_uploads)
         pipeline.download_posters(run)
     if run.done:
@@ -36,9 +36,9 @@ def download_posters(limit=None):
 
 def upload_posters(limit=None):
     """Put posters from the disk into the channels, and delete files that no film needs any more."""
-    with turns.only_one("posters.upload") as free:
+    with rate_limiter.only_one("posters.upload") as free:
         if not free:
-            return turns.BUSY
+            return rate_limiter.BUSY
         swept = files.sweep()
         run = pipeline.upload_posters(pipeline.Run(limit, SECONDS, stop_event()))
     if swept:
@@ -57,5 +57,5 @@ def _told(what, run, due, limit):
 
 def ring(task, at_once=False):
     """Have a job of ours run soon; without `at_once` not more often than every ten seconds over all processes."""
-    if at_once or not turns.try_turn(f"bell:{task}", 1 / BETWEEN_BELLS):
+    if at_once or not rate_limiter.try_turn(f"bell:{task}", 1 / BETWEEN_BELLS):
         async_task(f"posters.tasks.{task}", save=False)

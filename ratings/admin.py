@@ -22,8 +22,8 @@ from django.utils.translation import gettext_lazy
 from config.admin.charts import progress
 from config.admin.pagination import BigTablePaginator, big_table_list
 from config.admin.site import NOTHING, ago, failures, nobody, page, panel, show, when, word
-from config.jobs import async_task
-from config.turns import is_held
+from config.jobs.enqueue import async_task
+from config.jobs.rate_limiter import is_held
 from movies.catalogue import cleaned
 from movies.models import Movie, folded_text
 from ratings import nightly

@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import FloatField, Max
 from django.db.models.functions import Cast
 
-from config.turns import only_one
+from config.jobs.rate_limiter import only_one
 from movies.models import Movie
 from ratings import neighbours
 from ratings.models import Build, Neighbours, Rating, WantedFilm

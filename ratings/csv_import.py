@@ -13,8 +13,8 @@ from telebot.apihelper import ApiTelegramException
 
 from config.bot.client import TelegramUnavailable, download
 from config.http import TooLong
-from config.jobs import async_task
-from config.turns import only_one
+from config.jobs.enqueue import async_task
+from config.jobs.rate_limiter import only_one
 from movies.models import Movie
 from movies.tmdb import Unavailable
 from ratings.csv_file import Unreadable, read

@@ -25,9 +25,9 @@ from django.db import DatabaseError, OperationalError, connection, connections, 
 from django.utils.translation import gettext_noop as _
 
 from config import signs
-from config.jobs import async_task
+from config.jobs.enqueue import async_task
+from config.jobs.rate_limiter import only_one
 from config.logs import carried
-from config.turns import only_one
 from movies.catalogue import Malformed, fetch_movie, save_movies
 from movies.models import Movie, PosterNeed
 from movies.tmdb import KeyRefused, NotFound, Refused, SessionRefused, TMDb, TMDbError, Unavailable

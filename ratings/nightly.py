@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from config.turns import is_held
+from config.jobs.rate_limiter import is_held
 from ratings.models import Build, Rating
 
 LEASE = "ratings.recommendations"  # held by the process that builds

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from config.jobs import async_task
+from config.jobs.enqueue import async_task
 from ratings.models import HALF_POINTS, PendingWrite, Rating, Source, normalize
 from ratings.refuse import allow
 

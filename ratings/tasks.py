@@ -7,8 +7,8 @@ from django.db.models import BigIntegerField, F, Q, Value
 from django.db.models.functions import Mod
 
 from config.bot.router import take_away
-from config.jobs import async_task, stop_event
-from config.turns import BUSY
+from config.jobs.enqueue import async_task, stop_event
+from config.jobs.rate_limiter import BUSY
 from ratings import csv_import, csv_report, first_day, nightly
 from ratings.importer import begin, import_queued, may_be_quick, queued_now
 from ratings.models import Import

@@ -14,8 +14,8 @@ from django.db import connections
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
+from config.jobs.rate_limiter import redis_client
 from config.models import Lease
-from config.turns import redis_client
 from sandbox.server import Sandbox
 from tests.waiting import ROOT, wait_until
 

@@ -17,9 +17,9 @@ from PIL import Image
 
 from config import figures, signs
 from config.admin import pagination
+from config.jobs.schedules import write_schedules
+from config.jobs.tasks import count_figures
 from config.models import Heartbeat
-from config.schedules import write_schedules
-from config.tasks import count_figures
 from movies.cards import caption
 from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus, searchable
 from movies.tasks import refresh_movies

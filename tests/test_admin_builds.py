@@ -8,7 +8,7 @@ from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
-from config.turns import only_one
+from config.jobs.rate_limiter import only_one
 from ratings import nightly
 from ratings.build import DIED, build
 from ratings.models import Build

@@ -15,7 +15,7 @@ from django_q.models import Failure, Schedule, Task
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from config.schedules import CLOCK, write_schedules
+from config.jobs.schedules import CLOCK, write_schedules
 from movies.models import Movie, PosterStatus
 from ratings.models import Build, Import, Rating
 from tests.conftest import queued

@@ -4,8 +4,8 @@ import pytest
 from django.db import connection
 from django_q.models import Schedule
 
-from config.jobs import async_task, queue_of
-from config.schedules import CLOCK, write_schedules
+from config.jobs.enqueue import async_task, queue_of
+from config.jobs.schedules import CLOCK, write_schedules
 from movies.models import Movie, PosterStatus
 from sandbox.web import Response
 from tests.conftest import wait_until

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.core.cache import cache
 
-from config.turns import redis_client
+from config.jobs.rate_limiter import redis_client
 from tests.conftest import queued
 from users.models import OldSession, RequestToken, SyncStatus, User
 from users.reencrypt import Run, reencrypt

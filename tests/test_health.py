@@ -11,9 +11,9 @@ from django.db import connection
 from prometheus_client.parser import text_string_to_metric_families
 
 from config import signs
+from config.jobs.schedules import CLOCK
 from config.middleware import viewers_time_zone
 from config.models import Heartbeat, Update
-from config.schedules import CLOCK
 from movies.models import Movie
 from tests.conftest import Process, wait_until
 from tests.imports import linked, rate

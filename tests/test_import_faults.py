@@ -9,9 +9,9 @@ import pytest
 from django.conf import settings
 from django.db import connections
 
-from config.jobs import async_task
+from config.jobs.enqueue import async_task
+from config.jobs.rate_limiter import redis_client
 from config.models import Lease
-from config.turns import redis_client
 from movies.models import Movie
 from ratings import importer
 from ratings.importer import import_queued

@@ -7,7 +7,7 @@ from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ, Task
 
-from config.jobs import async_task
+from config.jobs.enqueue import async_task
 from config.models import Lease
 from movies.models import Movie
 from ratings.models import Import, PendingWrite, Rating

@@ -13,9 +13,9 @@ from django.db import connection
 from django.utils import timezone
 from django_q.models import Schedule, Task
 
-from config.jobs import async_task
+from config.jobs.enqueue import async_task
+from config.jobs.schedules import CLOCK, write_schedules
 from config.models import Update
-from config.schedules import CLOCK, write_schedules
 from movies.models import Movie, PosterStatus
 from tests.conftest import wait_until
 from tests.imports import at_tmdb, linked, rate, table_of

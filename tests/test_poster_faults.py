@@ -20,7 +20,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from PIL import Image
 
-from config.schedules import write_schedules
+from config.jobs.schedules import write_schedules
 from movies.models import SET_ASIDE, Movie, PosterStatus
 from movies.tmdb import TMDb, Unavailable
 from posters import files, pictures, pipeline, tasks

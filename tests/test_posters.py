@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from PIL import Image
 
-from config import turns
+from config.jobs import rate_limiter
 from movies.catalogue import fetch_movie, save_movies
 from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus
 from movies.tmdb import TMDb
@@ -78,7 +78,7 @@ def test_the_download_rings_for_the_upload_but_does_not_flood_the_queue(sandbox)
 
 
 def test_a_job_that_finds_another_at_work_leaves_it_to_it(sandbox, matrix):
-    with turns.only_one("posters.download"), turns.only_one("posters.upload"):
+    with rate_limiter.only_one("posters.download"), rate_limiter.only_one("posters.upload"):
         assert tasks.download_posters() == tasks.upload_posters() == "another worker is at it"
     assert statuses() == [PosterStatus.WAITING]
 
@@ -99,7 +99,7 @@ def test_all_channels_are_served_side_by_side_and_one_that_waits_holds_up_no_oth
     telegram = sandbox.telegram
     second = telegram.channel("Постеры 2", admins=[telegram.bot])
     settings.TELEGRAM_POSTER_CHANNELS = [telegram.poster_channel.id, second.id]
-    turns.pause(f"channel:{second.id}", 3600)
+    rate_limiter.pause(f"channel:{second.id}", 3600)
     films(sandbox, 4)
     tasks.download_posters()
     pipeline.upload_posters(pipeline.Run(seconds=5))
@@ -148,9 +148,9 @@ def test_twenty_one_messages_of_a_channel_never_fall_into_one_minute(monkeypatch
     if connection.vendor != "sqlite":
         pytest.skip("a database server has a clock of its own")
     clock, moments, dice = [1_700_000_000.0], [], random.Random(4)
-    monkeypatch.setattr(turns.time, "time", lambda: clock[0])
+    monkeypatch.setattr(rate_limiter.time, "time", lambda: clock[0])
     while len(moments) < 200:
-        wait = turns.try_turn("channel:1", 20 / 60 * pipeline.HAIR, pipeline.LATE)
+        wait = rate_limiter.try_turn("channel:1", 20 / 60 * pipeline.HAIR, pipeline.LATE)
         if not wait:
             moments.append(clock[0])
         clock[0] += wait + dice.uniform(0, 0.04)
@@ -162,19 +162,19 @@ def test_twenty_one_messages_of_a_channel_never_fall_into_one_minute(monkeypatch
 def test_a_limit_finds_itself_again_where_no_moment_is_kept(rubbish):
     """A process with a limit of nan once left that behind, for all others and for good."""
     if django_settings.REDIS_URL:
-        turns.redis_client().set("turn:channel:1", rubbish)
+        rate_limiter.redis_client().set("turn:channel:1", rubbish)
     elif rubbish == "nan" and connection.vendor == "sqlite":
         pytest.skip("SQLite keeps no nan")
     else:
-        turns.Turn.objects.create(name="channel:1", next_at=float(rubbish))
-    assert not turns.try_turn("channel:1", 1 / 3600), "the first turn is free"
-    assert turns.try_turn("channel:1", 1 / 3600) == pytest.approx(3600, abs=60)
+        rate_limiter.Turn.objects.create(name="channel:1", next_at=float(rubbish))
+    assert not rate_limiter.try_turn("channel:1", 1 / 3600), "the first turn is free"
+    assert rate_limiter.try_turn("channel:1", 1 / 3600) == pytest.approx(3600, abs=60)
     if django_settings.REDIS_URL:
-        turns.redis_client().set("turn:channel:2", rubbish)
+        rate_limiter.redis_client().set("turn:channel:2", rubbish)
     else:
-        turns.Turn.objects.create(name="channel:2", next_at=float(rubbish))
-    turns.pause("channel:2", 1800)
-    assert turns.try_turn("channel:2", 1) == pytest.approx(1800, abs=60)
+        rate_limiter.Turn.objects.create(name="channel:2", next_at=float(rubbish))
+    rate_limiter.pause("channel:2", 1800)
+    assert rate_limiter.try_turn("channel:2", 1) == pytest.approx(1800, abs=60)
 
 
 def test_a_refusal_for_speed_stops_that_channel_for_so_long_and_is_no_fault_of_the_poster(sandbox, matrix):

@@ -14,8 +14,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from config.jobs.rate_limiter import only_one, redis_client
 from config.models import Lease
-from config.turns import only_one, redis_client
 from movies.models import Movie
 from ratings import nightly, recommend
 from ratings.models import Build, Neighbours, Rating, WantedFilm
@@ -392,7 +392,7 @@ def test_the_worker_builds_in_another_process_and_keeps_its_last_line(start):
 def test_workers_and_bots_do_not_load_numpy():
     script = (
         "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'tests.settings'; django.setup();"
-        "import ratings.bot, ratings.tasks, ratings.recommend, config.schedules;"
+        "import ratings.bot, ratings.tasks, ratings.recommend, config.jobs.schedules;"
         "print(sorted(name for name in sys.modules if name in ('numpy', 'scipy', 'ratings.build')))"
     )
     found = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)

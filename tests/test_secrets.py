@@ -19,7 +19,7 @@ from django_q.models import Failure, OrmQ
 from django_q.signing import SignedPackage
 
 from config import logs
-from config.jobs import async_task
+from config.jobs.enqueue import async_task
 from movies.tmdb import TMDb, TMDbError
 from tests.conftest import queued, wait_until
 from tests.test_start import free_port

@@ -9,7 +9,7 @@ from telebot.apihelper import ApiTelegramException
 from config import signs
 from config.bot.client import patience
 from config.bot.router import bot
-from config.jobs import async_task
+from config.jobs.enqueue import async_task
 from config.models import Count, Heartbeat
 from movies.tmdb import TMDb, Unavailable
 from sandbox.web import Response

@@ -12,9 +12,9 @@ from django.utils import timezone
 from django_q.brokers import get_broker
 from django_q.models import Schedule, Task
 
-from config import clusters
-from config.jobs import async_task
-from config.schedules import write_schedules
+from config.jobs import cluster
+from config.jobs.enqueue import async_task
+from config.jobs.schedules import write_schedules
 from tests.conftest import Process, queued, wait_until
 
 pytestmark = [
@@ -30,10 +30,10 @@ def children(pid):
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def processes_of(cluster):
+def processes_of(running):
     """{role: processes}, as django-q2 starts them: a sentinel, and by it the workers, the monitor and the pusher."""
-    sentinel = wait_until(lambda: children(cluster.process.pid), 30, lambda: cluster.output)[-1]
-    wait_until(lambda: len(children(sentinel)) == WORKERS + 2, 30, lambda: cluster.output)
+    sentinel = wait_until(lambda: children(running.process.pid), 30, lambda: running.output)[-1]
+    wait_until(lambda: len(children(sentinel)) == WORKERS + 2, 30, lambda: running.output)
     *workers, monitor, pusher = children(sentinel)
     return {"sentinel": [sentinel], "worker": workers, "monitor": [monitor], "pusher": [pusher]}
 
@@ -45,34 +45,34 @@ def is_alive(pid):
         return False
 
 
-def serves(cluster, seconds=60):
+def serves(running, seconds=60):
     """Wait until a job has been done; a bell that was lost is rung again, as the clock does it."""
     rung = {}
 
     def served():
         if time.monotonic() > max(rung.values(), default=0.0) + 2:
-            rung[async_task("config.tasks.count_figures")] = time.monotonic()
+            rung[async_task("config.jobs.tasks.count_figures")] = time.monotonic()
         return Task.objects.filter(pk__in=list(rung)).exists()
 
-    wait_until(served, seconds, lambda: cluster.output)
+    wait_until(served, seconds, lambda: running.output)
 
 
 @pytest.fixture
-def cluster(start):
-    cluster = start("qcluster", Q_WORKERS=str(WORKERS))
-    serves(cluster)
-    return cluster
+def running(start):
+    running = start("qcluster", Q_WORKERS=str(WORKERS))
+    serves(running)
+    return running
 
 
-def test_a_cluster_goes_on_after_the_sudden_death_of_any_of_its_processes(cluster):
+def test_a_cluster_goes_on_after_the_sudden_death_of_any_of_its_processes(running):
     for role in ("worker", "monitor", "pusher", "sentinel"):
         # An idle worker waits for work with the lock of the queue in its hands. That is where it goes after its last
         # job; without this pause the test would only be easier.
         time.sleep(0.5)
-        for pid in processes_of(cluster)[role]:
+        for pid in processes_of(running)[role]:
             os.kill(pid, signal.SIGKILL)
-        serves(cluster)
-    assert cluster.terminate() == 0
+        serves(running)
+    assert running.terminate() == 0
 
 
 def test_the_clock_is_looked_at_every_quarter_minute_and_what_runs_by_the_minute_is_due_every_half(monkeypatch):
@@ -80,8 +80,8 @@ def test_the_clock_is_looked_at_every_quarter_minute_and_what_runs_by_the_minute
     began = timezone.now()
     Schedule.objects.update(next_run=began + timedelta(seconds=50))
     now = [1000.0]
-    monkeypatch.setattr(clusters, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    sentinel = clusters.Sentinel.__new__(clusters.Sentinel)  # whose __init__ would start processes
+    monkeypatch.setattr(cluster, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    sentinel = cluster.Sentinel.__new__(cluster.Sentinel)  # whose __init__ would start processes
     sentinel.broker = get_broker()
     for second in range(16):
         now[0] = 1000.0 + second
@@ -101,22 +101,22 @@ def test_the_clock_is_looked_at_every_quarter_minute_and_what_runs_by_the_minute
 
 def test_a_sentinel_that_hangs_is_replaced(environment):
     program = (
-        "import django; django.setup(); from config import clusters; clusters.SILENCE = 3; clusters.Cluster().run()"
+        "import django; django.setup(); from config.jobs import cluster; cluster.SILENCE = 3; cluster.Cluster().run()"
     )
-    cluster = Process(["-c", program], {**environment, "DJANGO_SETTINGS_MODULE": "config.settings", "Q_WORKERS": "2"})
+    running = Process(["-c", program], {**environment, "DJANGO_SETTINGS_MODULE": "config.settings", "Q_WORKERS": "2"})
     try:
-        serves(cluster)
-        hanging = processes_of(cluster)
+        serves(running)
+        hanging = processes_of(running)
         for pid in hanging["sentinel"]:
             os.kill(pid, signal.SIGSTOP)
-        wait_until(lambda: not any(map(is_alive, sum(hanging.values(), []))), 60, lambda: cluster.output)
-        serves(cluster)
-        assert cluster.terminate() == 0
+        wait_until(lambda: not any(map(is_alive, sum(hanging.values(), []))), 60, lambda: running.output)
+        serves(running)
+        assert running.terminate() == 0
     finally:
-        cluster.kill()
+        running.kill()
 
 
-def test_nothing_goes_on_unguarded_when_the_main_process_is_killed(cluster):
-    below = sum(processes_of(cluster).values(), [])
-    os.kill(cluster.process.pid, signal.SIGKILL)
+def test_nothing_goes_on_unguarded_when_the_main_process_is_killed(running):
+    below = sum(processes_of(running).values(), [])
+    os.kill(running.process.pid, signal.SIGKILL)
     wait_until(lambda: not any(map(is_alive, below)), 30)

@@ -14,7 +14,7 @@ from django.utils import translation
 from django.utils.translation.template import templatize
 
 from config.bot.router import LANGUAGES, menu
-from config.schedules import CLOCK
+from config.jobs.schedules import CLOCK
 
 ROOT = Path(__file__).resolve().parent.parent
 CATALOGUE = ROOT / "config/locale/ru/LC_MESSAGES/django.po"

@@ -12,7 +12,7 @@ from config import figures
 from config.admin.charts import bar
 from config.admin.pagination import BigTablePaginator, big_table_list
 from config.admin.site import NOTHING, back, moment, nobody, panel, show, when, word
-from config.jobs import async_task
+from config.jobs.enqueue import async_task
 from users import leaving
 from users.models import SyncStatus, User
 

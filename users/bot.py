@@ -32,7 +32,7 @@ from config.bot.router import (
     read_button,
     take_away,
 )
-from config.jobs import async_task
+from config.jobs.enqueue import async_task
 from config.secret import Secret
 from movies.cards import excuse, send_card
 from movies.catalogue import get_movie, with_details

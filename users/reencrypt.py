@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from cryptography.fernet import InvalidToken, MultiFernet
 
-from config.jobs import async_task
+from config.jobs.enqueue import async_task
 from users.models import OldSession, RequestToken, SessionUnreadable, SyncStatus, User, session_keys
 
 # Sessions in this order: a link that ends meanwhile moves its session from the first to the second.

@@ -1,6 +1,6 @@
-"""Jobs about people; see config.schedules for how often."""
+"""Jobs about people; see config.jobs.schedules for how often."""
 
-from config.turns import BUSY, only_one
+from config.jobs.rate_limiter import BUSY, only_one
 from users import leaving
 from users.models import RequestToken
 

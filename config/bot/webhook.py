@@ -29,8 +29,8 @@ from django.db import (
 from config.bot import client, flood_control
 from config.bot.polling import chat_of
 from config.bot.router import handle_update
+from config.jobs.rate_limiter import clock
 from config.models import Update
-from config.turns import clock
 
 log = logging.getLogger(__name__)
 

@@ -91,7 +91,7 @@ def measure(fill):
     from django.test import Client
     from django.test.utils import CaptureQueriesContext, setup_test_environment
 
-    from config.tasks import count_figures
+    from config.jobs.tasks import count_figures
     from movies.models import Movie
 
     setup_test_environment()

@@ -179,7 +179,7 @@ def uploads(services, channels, seconds, per_minute):
     """(uploads a second, 429s) while `seconds` last."""
     from django.conf import settings
 
-    from config.turns import Turn
+    from config.jobs.rate_limiter import Turn
     from posters import pipeline
 
     settings.TELEGRAM_POSTER_CHANNELS = channels

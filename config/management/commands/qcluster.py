@@ -1,6 +1,6 @@
 from django.core.management.base import BaseCommand
 
-from config.clusters import Cluster
+from config.jobs.cluster import Cluster
 from config.logs import streams
 from config.tables import require_tables
 

@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from telebot.apihelper import ApiException
 
 from config.bot.client import TelegramUnavailable
-from config.orphans import end_with_parent
+from config.jobs.parent_death import end_with_parent
 
 STOP = 4  # seconds that the processes have to finish; then they are killed
 SLOWEST_RESTART = 60  # seconds

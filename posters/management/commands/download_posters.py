@@ -1,6 +1,6 @@
 from django.core.management.base import BaseCommand, CommandError
 
-from config import turns
+from config.jobs import rate_limiter
 from config.progress import Progress, stop_on_signals
 from movies.models import Movie
 from posters import pipeline
@@ -15,7 +15,7 @@ class Command(BaseCommand):
     def handle(self, limit, **options):
         stop = stop_on_signals()
         while not stop.is_set():
-            with turns.only_one("posters.download") as free:  # one at a time: TMDb counts connections
+            with rate_limiter.only_one("posters.download") as free:  # one at a time: TMDb counts connections
                 if free:
                     return self.download(limit, stop)
             self.stdout.write("Another worker is at it; waiting for it to end.")

@@ -19,8 +19,8 @@ from django_q import cluster
 from django_q.conf import Conf
 from django_q.scheduler import scheduler
 
-from config.orphans import end_with_parent
-from config.schedules import bring_forward
+from config.jobs.parent_death import end_with_parent
+from config.jobs.schedules import bring_forward
 
 log = logging.getLogger(__name__)
 

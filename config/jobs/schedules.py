@@ -24,8 +24,8 @@ CLOCK = {
     _("upload posters"): ("posters.tasks.upload_posters", 1),
     _("refresh films"): ("movies.tasks.refresh_movies", 60),
     _("check answers"): ("movies.tasks.check_answers", 1),
-    _("go on with updates"): ("config.tasks.go_on_with_updates", 1),
-    _("count figures"): ("config.tasks.count_figures", 1),
+    _("go on with updates"): ("config.jobs.tasks.go_on_with_updates", 1),
+    _("count figures"): ("config.jobs.tasks.count_figures", 1),
     _("end old sessions"): ("users.tasks.end_sessions", 5),
 }
 
@@ -34,7 +34,7 @@ def write_schedules(**signal):
     """Make django-q2's schedules those of CLOCK; what is listed keeps its next run, what is not goes."""
     from django_q.models import Schedule
 
-    from config.jobs import queue_of
+    from config.jobs.enqueue import queue_of
 
     Schedule.objects.exclude(name__in=CLOCK).delete()  # operators add jobs by code, not by hand
     for name, (func, minutes) in CLOCK.items():

@@ -1,4 +1,4 @@
-"""Jobs of the house itself; see config.schedules for how often."""
+"""Jobs of the house itself; see config.jobs.schedules for how often."""
 
 from config import figures
 from config.bot import webhook
