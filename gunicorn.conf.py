@@ -6,7 +6,7 @@ import os
 from gunicorn.glogging import Logger
 
 from config import settings
-from config.logs import formatter
+from config.monitoring.logs import formatter
 
 wsgi_app = "config.wsgi:application"
 bind = "127.0.0.1:8000"

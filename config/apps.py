@@ -18,8 +18,8 @@ class ConfigConfig(AppConfig):
         """Find every app's handlers and checks, as Django finds admin.py."""
         from config.jobs.enqueue import carry_ids
         from config.jobs.schedules import write_schedules
-        from config.logs import mask_everywhere
-        from config.signs import watch_jobs
+        from config.monitoring.logs import mask_everywhere
+        from config.monitoring.metrics import watch_jobs
 
         mask_everywhere()
         autodiscover_modules("checks", "bot")

@@ -8,7 +8,7 @@ from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot.client import TelegramUnavailable, patience
 from config.bot.router import bot
-from config.logs import in_one_line
+from config.monitoring.logs import in_one_line
 
 
 @register()

@@ -7,12 +7,13 @@ from contextlib import suppress
 
 from django.utils import timezone
 
-from config.bot import views
-from config.logs import caused_by
+from config.bot import views as webhook_views
+from config.monitoring import views
+from config.monitoring.logs import caused_by
 
 # What programs ask for
 DIRECT = {
-    views.WEBHOOK: views.telegram_webhook,
+    webhook_views.WEBHOOK: webhook_views.telegram_webhook,
     "/healthz": views.healthz,
     "/readyz": views.readyz,
     "/metrics": views.metrics,

@@ -69,7 +69,7 @@ class Update(models.Model):
 
 
 class Heartbeat(models.Model):
-    """When a part of the system last gave a sign of life; see config.signs."""
+    """When a part of the system last gave a sign of life; see config.monitoring.metrics."""
 
     pk = models.CompositePrimaryKey("kind", "name")
     kind = models.CharField(max_length=20, db_comment="bot, worker, schedule")
@@ -86,7 +86,7 @@ class Heartbeat(models.Model):
 
 
 class Count(models.Model):
-    """How often something happened in a minute, over all processes; see config.signs."""
+    """How often something happened in a minute, over all processes; see config.monitoring.metrics."""
 
     pk = models.CompositePrimaryKey("name", "minute")
     name = models.CharField(max_length=150)

@@ -18,8 +18,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from config import logs
-from config.secret import RedisCredentials, Secret
+from config.monitoring import logs
+from config.monitoring.secret import RedisCredentials, Secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = BASE_DIR / "data"
@@ -341,8 +341,8 @@ logs.know(
         *(password_in(address) for address in (REDIS_URL, *PROXIES.values())),
     ]
 )
-DEFAULT_EXCEPTION_REPORTER = "config.reports.Reporter"
-DEFAULT_EXCEPTION_REPORTER_FILTER = "config.reports.Filter"
+DEFAULT_EXCEPTION_REPORTER = "config.monitoring.error_reports.Reporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "config.monitoring.error_reports.Filter"
 
 # --- Logs
 
@@ -357,7 +357,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"()": "config.logs.formatter", "kind": LOG_FORMAT},
+        "line": {"()": "config.monitoring.logs.formatter", "kind": LOG_FORMAT},
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},

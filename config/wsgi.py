@@ -8,11 +8,7 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django = get_wsgi_application()
 
-from config.bot import (
-    flood_control,
-    views,
-    webhook,  # noqa: E402 they need the settings
-)
+from config.bot import flood_control, views, webhook  # noqa: E402 they need the settings
 
 
 def measured(environ):

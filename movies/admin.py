@@ -12,13 +12,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from telebot.apihelper import ApiException
 
-from config import figures
 from config.admin.charts import bar
 from config.admin.pagination import BigTablePaginator, big_table_list
 from config.admin.site import NOTHING, ago, back, moment, nobody, page, panel, show, when, word
 from config.bot.client import TelegramUnavailable, patience
 from config.bot.router import LANGUAGES
 from config.jobs.enqueue import async_task
+from config.monitoring import status_counts
 from movies.cards import buttons, caption
 from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus, folded_text
 
@@ -260,7 +260,7 @@ def keys(movie):
 
 @panel(20, "movies.view_movie", "config/states.html")
 def films_at_a_glance(request):
-    counts, counted_at = figures.states("films")
+    counts, counted_at = status_counts.states("films")
     url = reverse(LIST)
     states = [
         {

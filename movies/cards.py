@@ -16,10 +16,10 @@ from django.utils.translation import gettext as _
 from telebot import types
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config import signs
 from config.bot import client
 from config.bot.router import bot, deep_link, edit, edit_buttons, keyboard
 from config.bot.validation import cleaned
+from config.monitoring import metrics
 from movies.models import PosterStatus
 from movies.tmdb import NotFound, TMDb, TMDbError
 
@@ -147,7 +147,7 @@ def send_card(chat_id, movie, reply_to=None, rows=()):
         try:
             with client.unheard():
                 bot.send_photo(chat_id, movie.telegram_file_id, text, **more)
-            signs.count("cards.by_file_id")
+            metrics.count("cards.by_file_id")
             return
         except ApiTelegramException as error:
             if error.error_code in NO_FAULT_OF_THE_PHOTO:
@@ -171,11 +171,11 @@ def send_card(chat_id, movie, reply_to=None, rows=()):
         else:
             largest = max(message.photo, key=lambda size: size.width * size.height)
             movie.poster_uploaded(largest.file_id, largest.width, largest.height)
-            signs.count("cards.by_bytes")
+            metrics.count("cards.by_bytes")
             return
     movie.poster_wanted()
     bot.send_message(chat_id, text, **more)
-    signs.count("cards.as_text")
+    metrics.count("cards.as_text")
 
 
 def show_rating(message, movie):

@@ -9,8 +9,8 @@ from django.db.models import F, FilteredRelation, Func, Q
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
-from config import signs
 from config.fields import PlainTextField
+from config.monitoring import metrics
 
 
 class PosterStatus(models.IntegerChoices):
@@ -287,7 +287,7 @@ class Movie(models.Model):
                 "poster_need": PosterNeed.SOMEDAY,
             }
         )
-        signs.count("posters.uploaded", saved)
+        metrics.count("posters.uploaded", saved)
         return bool(saved)
 
     def poster_lost(self):

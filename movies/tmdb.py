@@ -15,10 +15,10 @@ from functools import cache
 import requests
 from django.conf import settings
 
-from config import signs
-from config.http import TooLong, TooMuch, http_session, read_bounded, within
+from config.http_client import TooLong, TooMuch, http_session, read_bounded, within
 from config.jobs.rate_limiter import pause, wait_for_turn
-from config.secret import Secret
+from config.monitoring import metrics
+from config.monitoring.secret import Secret
 
 log = logging.getLogger(__name__)
 
@@ -225,7 +225,7 @@ class TMDb:
 
     def _exchange(self, http, method, url, path, most, **request):
         """(status, body, seconds of Retry-After or None); the whole exchange takes a bounded time and size."""
-        signs.count("tmdb.requests" if http is api_session() else "tmdb.images")
+        metrics.count("tmdb.requests" if http is api_session() else "tmdb.images")
         seconds = self.timeout[1] * 1.5
         try:
             with (
@@ -235,7 +235,7 @@ class TMDb:
                 ) as response,
             ):
                 if response.status_code == 429:
-                    signs.count("tmdb.429")
+                    metrics.count("tmdb.429")
                 content = read_bounded(response, most, seconds)
                 log.debug("TMDb: %s %s: %s", method, path, response.status_code)
                 return response.status_code, content, response.headers.get("Retry-After")

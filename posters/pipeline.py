@@ -17,11 +17,11 @@ from django.db import InterfaceError, OperationalError, connection, connections,
 from django.db.models import F, Min
 from telebot.apihelper import ApiException, ApiHTTPException, ApiTelegramException
 
-from config import signs
 from config.bot.client import TelegramUnavailable, patience, retry_after
 from config.bot.router import bot
 from config.jobs import rate_limiter
-from config.logs import carried
+from config.monitoring import metrics
+from config.monitoring.logs import carried
 from movies.models import FROM_THE_START, SET_ASIDE, Movie, PosterNeed, PosterStatus
 from movies.tmdb import CONNECTIONS, NotFound, Oversized, TMDb, Unavailable
 from posters import files
@@ -226,13 +226,13 @@ def _postpone(movie, why, **more):
         return
     delay = DELAYS[movie.poster_attempts - 1]
     log.warning("film %s: %s; again in %s s", movie.pk, why, delay)
-    signs.failed("posters", why)
+    metrics.failed("posters", why)
     _held(movie).update(poster_next_try_at=int(time.time()) + delay, poster_error=why, **more)
 
 
 def _set_aside(movie, why):
     """Nothing more is tried until requeue_posters(); nothing is left on the disk meanwhile."""
-    signs.failed("posters", why)
+    metrics.failed("posters", why)
     log.error("film %s: %s; set aside (manage.py requeue_posters --movie %s)", movie.pk, why, movie.pk)
     aside = {
         "poster_status": PosterStatus.WAITING,
@@ -405,7 +405,7 @@ def _release_all(movies):
 def _give_up(movie, why):
     """There is no such image; an older poster goes on serving. A refresh that brings another path begins anew."""
     log.warning("film %s: %s", movie.pk, why)
-    signs.failed("posters", why)
+    metrics.failed("posters", why)
     status = PosterStatus.TELEGRAM if movie.telegram_file_id else PosterStatus.NONE
     _held(movie).update(poster_status=status, poster_attempts=0, poster_next_try_at=0, poster_error=why)
 

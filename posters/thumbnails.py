@@ -13,7 +13,7 @@ from PIL import Image
 from telebot.apihelper import ApiException
 
 from config.bot.client import TelegramUnavailable, download, patience
-from config.http import TooMuch
+from config.http_client import TooMuch
 from posters import files
 
 log = logging.getLogger(__name__)

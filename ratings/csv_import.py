@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from telebot.apihelper import ApiTelegramException
 
 from config.bot.client import TelegramUnavailable, download
-from config.http import TooLong
+from config.http_client import TooLong
 from config.jobs.enqueue import async_task
 from config.jobs.rate_limiter import only_one
 from movies.models import Movie

@@ -24,10 +24,10 @@ from django.core.cache import cache
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
 from django.utils.translation import gettext_noop as _
 
-from config import signs
 from config.jobs.enqueue import async_task
 from config.jobs.rate_limiter import only_one
-from config.logs import carried
+from config.monitoring import metrics
+from config.monitoring.logs import carried
 from movies.catalogue import Malformed, fetch_movie, save_movies
 from movies.models import Movie, PosterNeed
 from movies.tmdb import KeyRefused, NotFound, Refused, SessionRefused, TMDb, TMDbError, Unavailable
@@ -308,7 +308,7 @@ class Importer:
             run.films_done = run.films_total
             keep(run, [*PROGRESS, "finished_at", "told_at"])
             forget_past_imports(user.pk)
-        signs.count("imports.done")
+        metrics.count("imports.done")
         self.finished += 1
         self.teller.poke(run.pk, last=True)
 
@@ -321,7 +321,7 @@ class Importer:
                 return
             run.finished_at, run.error, run.told_at = now, reason, now if silently else None
             keep(run, [*PROGRESS, "finished_at", "error", "told_at"])
-        signs.failed("imports", reason)
+        metrics.failed("imports", reason)
         log.info("import of %s failed: %s", run.user_id, reason)
         self.finished += 1
         self.teller.poke(run.pk, last=True)

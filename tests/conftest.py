@@ -23,12 +23,12 @@ from tests.waiting import ROOT, wait_until
 @pytest.fixture(autouse=True)
 def nothing_counted_yet(monkeypatch):
     """No sign of life or count of another test waits to be written."""
-    from config import signs
     from config.bot import flood_control
+    from config.monitoring import metrics
 
-    for kept in (signs._counts, signs._beats, signs._alive, flood_control._senders):
+    for kept in (metrics._counts, metrics._beats, metrics._alive, flood_control._senders):
         kept.clear()
-    monkeypatch.setattr(signs, "_swept_at", 0.0)
+    monkeypatch.setattr(metrics, "_swept_at", 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -75,7 +75,7 @@ def report_services(session, token):
     """Call TMDb and Telegram in every way that carries a secret, and report what comes of it."""
     from config.bot import client
     from config.bot.router import bot, handle_update, keyboard
-    from config.secret import Secret
+    from config.monitoring.secret import Secret
     from movies.tmdb import TMDb
     from users.bot import remember_token
     from users.models import User

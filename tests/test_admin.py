@@ -15,11 +15,11 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from PIL import Image
 
-from config import figures, signs
 from config.admin import pagination
 from config.jobs.schedules import write_schedules
 from config.jobs.tasks import count_figures
 from config.models import Heartbeat
+from config.monitoring import metrics, status_counts
 from movies.cards import caption
 from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus, searchable
 from movies.tasks import refresh_movies
@@ -378,7 +378,7 @@ def test_the_bar_of_films_adds_up_and_names_the_one_that_waits_longest(operator,
 def test_the_front_page_counts_the_uploads_of_a_day_by_the_hour(operator, sandbox, film):
     film(603, "Матрица", poster_path=TMDb().movie(603)["poster_path"], poster_status=PosterStatus.WAITING)
     download_posters(), upload_posters()
-    signs.flush()
+    metrics.flush()
     posters = panel(operator, "posters")
     assert (posters["total"], posters["peak"]) == (1, 1)
     assert posters["chart"].count("<rect") == 24
@@ -390,8 +390,8 @@ def test_the_front_page_shows_running_imports_and_failures_by_cause(operator, an
     for person in (601, 602):
         failed = User.objects.create(pk=person)
         Import.objects.create(user=failed, started_at=now - 60, finished_at=now, error="TMDb refused the session")
-    signs.failed("posters", "TMDb has no such image (/w500/x.jpg: 404)")
-    signs.flush()
+    metrics.failed("posters", "TMDb has no such image (/w500/x.jpg: 404)")
+    metrics.flush()
     assert panel(operator, "imports")["number"] == 1
     assert "120" in panel(operator, "imports")["running"][0]["outcome"]
     causes = [(cause, number) for _what, cause, number, _url in panel(operator, "failures")["rows"]]
@@ -428,7 +428,7 @@ def test_the_figures_come_alone_for_the_script_that_keeps_them_fresh(operator, m
 
 
 def test_figures_of_large_tables_are_counted_by_a_job(operator, film, monkeypatch):
-    monkeypatch.setattr(figures, "QUICK", 2)
+    monkeypatch.setattr(status_counts, "QUICK", 2)
     for number in range(1, 5):
         film(number, f"Film {number}")
     assert count_figures() == "1 counted"

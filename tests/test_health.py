@@ -10,10 +10,10 @@ from django.core.cache import cache
 from django.db import connection
 from prometheus_client.parser import text_string_to_metric_families
 
-from config import signs
 from config.jobs.schedules import CLOCK
 from config.middleware import viewers_time_zone
 from config.models import Heartbeat, Update
+from config.monitoring import metrics
 from movies.models import Movie
 from tests.conftest import Process, wait_until
 from tests.imports import linked, rate
@@ -207,9 +207,9 @@ def test_metrics_tell_of_all_processes_together(client, settings, sandbox, handl
     for text in ("/help", "603", "/movie 604"):
         anna.send(text)
     handle()
-    signs.flush()
-    signs.observe("updates", 0.3)  # as another process would
-    signs.flush()
+    metrics.flush()
+    metrics.observe("updates", 0.3)  # as another process would
+    metrics.flush()
     linked(sandbox, anna, "anna")
     Update.objects.create(update_id=1, chat="1", body="{}", received_at=time.time())
 
@@ -232,12 +232,12 @@ def test_metrics_tell_of_all_processes_together(client, settings, sandbox, handl
 
 def test_a_count_never_falls_when_old_minutes_are_forgotten(client, settings, monkeypatch):
     settings.METRICS_TOKEN = "a-token"
-    signs.count("telegram.requests", 7)
-    signs.flush()
+    metrics.count("telegram.requests", 7)
+    metrics.flush()
     later = time.time() + 3 * 86_400
     monkeypatch.setattr(time, "time", lambda: later)
-    signs.count("telegram.requests", 2)
-    signs.flush()
+    metrics.count("telegram.requests", 2)
+    metrics.flush()
     found = metrics_of(client.get("/metrics", headers={"Authorization": "Bearer a-token"}).content.decode())
     assert found["kinoteka_requests_total", "telegram"] == 9
 

@@ -20,7 +20,7 @@ from telebot.apihelper import ApiException
 from config.bot import client
 from config.bot.client import TelegramUnavailable
 from config.bot.router import bot
-from config.http import TooMuch
+from config.http_client import TooMuch
 from movies import tmdb
 from movies.models import Movie
 from movies.tmdb import NotFound, TMDb, TMDbError

@@ -18,8 +18,8 @@ from django.db import connection
 from django_q.models import Failure, OrmQ
 from django_q.signing import SignedPackage
 
-from config import logs
 from config.jobs.enqueue import async_task
+from config.monitoring import logs
 from movies.tmdb import TMDb, TMDbError
 from tests.conftest import queued, wait_until
 from tests.test_start import free_port

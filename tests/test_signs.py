@@ -6,11 +6,11 @@ import pytest
 from django.db import DatabaseError
 from telebot.apihelper import ApiTelegramException
 
-from config import signs
 from config.bot.client import patience
 from config.bot.router import bot
 from config.jobs.enqueue import async_task
 from config.models import Count, Heartbeat
+from config.monitoring import metrics
 from movies.tmdb import TMDb, Unavailable
 from sandbox.web import Response
 
@@ -25,32 +25,32 @@ def counted(name):
 
 def test_counts_add_up_whichever_process_writes_them():
     for _ in range(3):
-        signs.count("tmdb.requests")
-    signs.flush()
-    signs.count("tmdb.requests", 2)  # as another process would
-    signs.flush(), signs.flush()
+        metrics.count("tmdb.requests")
+    metrics.flush()
+    metrics.count("tmdb.requests", 2)  # as another process would
+    metrics.flush(), metrics.flush()
     assert counted("tmdb.requests") == 5
 
 
 def test_counting_asks_the_database_nothing(django_assert_num_queries):
     with django_assert_num_queries(0):
         for _ in range(1000):
-            signs.count("telegram.requests")
-            signs.beat("bot", "here")
+            metrics.count("telegram.requests")
+            metrics.beat("bot", "here")
 
 
 def test_what_could_not_be_written_is_written_later(monkeypatch):
-    signs.count("tmdb.429")
-    signs.beat("bot", "here", "polls")
+    metrics.count("tmdb.429")
+    metrics.beat("bot", "here", "polls")
 
     def refuse(counts):
         raise DatabaseError("away")
 
     with monkeypatch.context() as broken:
-        broken.setattr(signs, "_add", refuse)
+        broken.setattr(metrics, "_add", refuse)
         with pytest.raises(DatabaseError):
-            signs.flush()
-    signs.flush()
+            metrics.flush()
+    metrics.flush()
     assert counted("tmdb.429") == 1
     assert Heartbeat.objects.get(kind="bot").doing == "polls"
 
@@ -66,57 +66,57 @@ def test_requests_and_refusals_at_both_doors_are_counted(sandbox):
     with patience(0), pytest.raises(ApiTelegramException):
         bot.get_me()
     bot.get_me()
-    signs.flush()
+    metrics.flush()
     assert (counted("tmdb.requests"), counted("tmdb.429")) == (2, 1)
     assert (counted("telegram.requests"), counted("telegram.429")) == (2, 1)
 
 
 def test_failures_are_counted_by_cause_whatever_film_they_met():
     for path in ("/w500/a1.jpg", "/w500/Zb2.png"):
-        signs.failed("posters", f"TMDb has no such image ({path}: 404)")
-    signs.flush()
+        metrics.failed("posters", f"TMDb has no such image ({path}: 404)")
+    metrics.flush()
     causes = Count.objects.filter(name__startswith="failed:")
     assert list(causes.values_list("name", "number")) == [("failed:posters:TMDb has no such image (404)", 2)]
 
 
 def test_a_cause_without_its_numbers_is_still_a_sentence():
     for size in ("12000 × 9000", "10001 × 15000"):
-        signs.failed("posters", f"{size} pixels are too many")
-    signs.flush()
+        metrics.failed("posters", f"{size} pixels are too many")
+    metrics.flush()
     causes = Count.objects.filter(name__startswith="failed:")
     assert list(causes.values_list("name", "number")) == [("failed:posters:… × … pixels are too many", 2)]
 
 
 def test_a_process_that_is_there_says_so_again_and_at_what(monkeypatch):
-    signs.alive("worker", "here 1", "posters.tasks.upload_posters")
-    signs.flush()
+    metrics.alive("worker", "here 1", "posters.tasks.upload_posters")
+    metrics.flush()
     first = Heartbeat.objects.get(kind="worker")
     assert first.doing == "posters.tasks.upload_posters"
-    signs.flush()
+    metrics.flush()
     assert Heartbeat.objects.get(kind="worker").seen_at == first.seen_at  # no need yet
-    now = time.time() + signs.RENEW + 1
-    monkeypatch.setattr(signs.time, "time", lambda: now)
-    signs.flush()
+    now = time.time() + metrics.RENEW + 1
+    monkeypatch.setattr(metrics.time, "time", lambda: now)
+    metrics.flush()
     assert Heartbeat.objects.get(kind="worker").seen_at == pytest.approx(now)
 
 
 def test_workers_that_were_replaced_and_old_counts_are_forgotten():
     long_ago = time.time() - 3 * 86_400
-    Heartbeat.objects.create(kind="worker", name=f"{signs.HOST} kinoteka 1", seen_at=time.time() - 300)
+    Heartbeat.objects.create(kind="worker", name=f"{metrics.HOST} kinoteka 1", seen_at=time.time() - 300)
     Heartbeat.objects.create(kind="worker", name="another-machine kinoteka 1", seen_at=time.time() - 300)
     Count.objects.create(name="tmdb.requests", minute=int(long_ago), number=5)
-    signs.alive("worker", f"{signs.HOST} kinoteka 2")
-    signs.flush()
+    metrics.alive("worker", f"{metrics.HOST} kinoteka 2")
+    metrics.flush()
     names = set(Heartbeat.objects.values_list("name", flat=True))
-    assert names == {f"{signs.HOST} kinoteka 2", "another-machine kinoteka 1"}
+    assert names == {f"{metrics.HOST} kinoteka 2", "another-machine kinoteka 1"}
     assert not Count.objects.exists()
 
 
 def test_a_schedule_says_when_it_ran_and_how_it_ended():
     token = "5e55105e55105e55105e55105e55105e55105e55"
-    signs.schedule_ran(task={"group": "upload posters", "success": True, "result": "3 uploaded"})
-    signs.schedule_ran(task={"group": "refresh films", "success": False, "result": f"Traceback\nError: {token}"})
-    signs.flush()
+    metrics.schedule_ran(task={"group": "upload posters", "success": True, "result": "3 uploaded"})
+    metrics.schedule_ran(task={"group": "refresh films", "success": False, "result": f"Traceback\nError: {token}"})
+    metrics.flush()
     said = dict(Heartbeat.objects.filter(kind="schedule").values_list("name", "doing"))
     assert said == {"upload posters": "3 uploaded", "refresh films": "failed: Error: ***"}
 

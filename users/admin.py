@@ -8,11 +8,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from config import figures
 from config.admin.charts import bar
 from config.admin.pagination import BigTablePaginator, big_table_list
 from config.admin.site import NOTHING, back, moment, nobody, panel, show, when, word
 from config.jobs.enqueue import async_task
+from config.monitoring import status_counts
 from users import leaving
 from users.models import SyncStatus, User
 
@@ -163,7 +163,7 @@ class UserAdmin(admin.ModelAdmin):
 
 @panel(10, "users.view_user", "config/states.html")
 def people_at_a_glance(request):
-    counts, counted_at = figures.states("people")
+    counts, counted_at = status_counts.states("people")
     url = reverse("admin:users_user_changelist")
     states = [
         {

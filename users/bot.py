@@ -33,7 +33,7 @@ from config.bot.router import (
     take_away,
 )
 from config.jobs.enqueue import async_task
-from config.secret import Secret
+from config.monitoring.secret import Secret
 from movies.cards import excuse, send_card
 from movies.catalogue import get_movie, with_details
 from movies.tmdb import NotApproved, TMDb, TMDbError, TokenSpent, Unavailable

@@ -13,7 +13,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from config.fields import PlainTextField
-from config.secret import Secret
+from config.monitoring.secret import Secret
 
 
 class SyncStatus(models.IntegerChoices):

@@ -16,12 +16,12 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 
 from config.admin.charts import columns
 from config.admin.site import NOTHING, ago, back, failure_sources, failures, moment, page, panel, show, size
-from config.health import known_queue_depths
 from config.jobs.enqueue import clusters
 from config.jobs.schedules import CLOCK
-from config.logs import masked
 from config.models import Count, Heartbeat
-from config.signs import cluster_of
+from config.monitoring.health import known_queue_depths
+from config.monitoring.logs import masked
+from config.monitoring.metrics import cluster_of
 
 DAY = 86_400
 # seconds without a sign of life that are too many; a webhook is only heard of when somebody writes

@@ -25,10 +25,10 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from telebot import apihelper
 
-from config import signs
 from config.bot.client import TelegramUnavailable
 from config.bot.router import language_of
 from config.bot.validation import LARGEST_ID, sender_of
+from config.monitoring import metrics
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def is_on(data):
             sender.flooding = False
             return False
         sender.tokens = max(0.0, sender.tokens - 1)
-    signs.count("updates.declined")
+    metrics.count("updates.declined")
     return True
 
 
@@ -104,7 +104,7 @@ def begins(data, waiting):
             sender.tokens -= 1
             return False
         sender.tokens, sender.flooding = 0.0, True
-    signs.count("updates.declined")
+    metrics.count("updates.declined")
     log.warning("update %s: its sender floods; the surplus is declined", data.get("update_id"))
     return True
 

@@ -11,9 +11,9 @@ from django.db import connections
 from telebot import apihelper
 from telebot.apihelper import ApiTelegramException
 
-from config import signs
 from config.bot import flood_control
 from config.bot.router import handle_update
+from config.monitoring import metrics
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +185,7 @@ def _ask(inbox, stop):
         try:
             updates = get_updates(inbox.confirmed_to(), LONG_POLL)
             delay = 1
-            signs.beat("bot", signs.HOST, "polls Telegram")
+            metrics.beat("bot", metrics.HOST, "polls Telegram")
         except ApiTelegramException as error:
             if stop.is_set():
                 return  # poll() has asked beside us, to confirm: that ends this question with a 409

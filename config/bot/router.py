@@ -14,12 +14,12 @@ from django.utils.translation import gettext as _
 from telebot import TeleBot, types
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config import signs
 from config.bot import client
 from config.bot.client import TelegramUnavailable
 from config.bot.validation import NoUpdate, is_nobody, read_update, sender_of
-from config.logs import caused_by
-from config.secret import Secret
+from config.monitoring import metrics
+from config.monitoring.logs import caused_by
+from config.monitoring.secret import Secret
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ def handle_update(data):
         finally:
             look_after_connections()
             seconds = time.monotonic() - started
-            signs.observe("updates", seconds)
+            metrics.observe("updates", seconds)
             log.debug("update %s handled in %.0f ms", update_id, seconds * 1000)
 
 
@@ -252,7 +252,7 @@ def tell_failure(update, error):
     if lost:
         log.info("update %s: nobody to answer: %s", update.update_id, error)
     else:
-        signs.count("updates.failed")
+        metrics.count("updates.failed")
         log.error("update %s failed", update.update_id, exc_info=error)
     sentence = _("Something went wrong on our side. Please try again in a minute.")
     message, query, inline = update.message, update.callback_query, update.inline_query

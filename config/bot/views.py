@@ -1,27 +1,22 @@
-"""What other programs ask of the web server."""
+"""The webhook: where Telegram delivers updates."""
 
-import hmac
 import json
 import logging
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.http import HttpResponse, HttpResponseForbidden, JsonResponse
+from django.http import HttpResponse, HttpResponseForbidden
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_POST
 
-from config import health, signs
 from config.bot import flood_control, webhook
+from config.monitoring import metrics
+from config.monitoring.secret import proves
 
 log = logging.getLogger(__name__)
 
 WEBHOOK = "/telegram/webhook/"
 LONGEST_UPDATE = 2**20  # bytes; Telegram's are a few thousand
-
-
-def proves(given, secret, scheme=""):
-    """Whether what a request's header says is this secret; none set: no."""
-    return bool(secret) and hmac.compare_digest(given.encode(), f"{scheme}{secret}".encode())
 
 
 @csrf_exempt
@@ -46,7 +41,7 @@ def telegram_webhook(request):
     except DatabaseError:
         log.exception("update %s cannot be kept now; Telegram will send it again", update["update_id"])
         return HttpResponse(status=503)
-    signs.beat("bot", signs.HOST, "answers Telegram's webhook")
+    metrics.beat("bot", metrics.HOST, "answers Telegram's webhook")
     return HttpResponse(reply, content_type="application/json" if reply else "text/plain")
 
 
@@ -64,29 +59,3 @@ def update_in(body):
     if not isinstance(update, dict) or type(update.get("update_id")) is not int:
         return None
     return update if 0 <= update["update_id"] < 2**63 else None
-
-
-@require_safe
-def healthz(request):
-    """Whether this process lives."""
-    return HttpResponse("ok\n", content_type="text/plain")
-
-
-@require_safe
-def readyz(request):
-    """Whether everything is there that the system needs: 503 and what is missing, where it is not."""
-    ready, findings = health.look()
-    return JsonResponse(findings, status=200 if ready else 503)
-
-
-@require_safe
-def metrics(request):
-    """All counts and states in Prometheus' format, for who has METRICS_TOKEN."""
-    if not settings.METRICS_TOKEN:
-        return HttpResponse("METRICS_TOKEN is not set.\n", status=404, content_type="text/plain")
-    if not proves(request.headers.get("Authorization", ""), settings.METRICS_TOKEN, scheme="Bearer "):
-        return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
-    try:
-        return HttpResponse(health.metrics(), content_type=health.METRICS_TYPE)
-    except DatabaseError as error:
-        return HttpResponse(f"The database is away ({type(error).__name__}).\n", status=503, content_type="text/plain")

@@ -8,7 +8,7 @@ from django_q import tasks
 from django_q.cluster import Sentinel
 from django_q.signals import post_execute_in_worker, pre_enqueue, pre_execute
 
-from config import logs
+from config.monitoring import logs
 
 QUEUES = {"ratings": "imports", "posters": "posters"}  # by app; all other jobs are the first cluster's
 

@@ -1,14 +1,14 @@
 """Jobs of the house itself; see config.jobs.schedules for how often."""
 
-from config import figures
 from config.bot import webhook
+from config.monitoring import status_counts
 
 
 def count_figures():
     """Count what the front page shows and takes too long to be counted there."""
-    large = [name for name in figures.STATES if not figures.is_small(name)]
+    large = [name for name in status_counts.STATES if not status_counts.is_small(name)]
     for name in large:
-        figures.take(name)
+        status_counts.take(name)
     return f"{len(large)} counted"
 
 

@@ -10,8 +10,8 @@ from django.contrib.auth.models import Group
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from config import signs
 from config.models import Count
+from config.monitoring import metrics
 from movies.catalogue import fetch_movie, save_movies
 from movies.models import Movie, PosterStatus
 from movies.tmdb import TMDb
@@ -41,8 +41,8 @@ def office(sandbox, live_server):
     Build.objects.create(started_at=5, finished_at=65, films=9000, neighbours=450_000, people=700, ratings=90_000)
     Build.objects.create(started_at=66, error="links.csv holds no TMDb ids", asked_by="olga")
     Build.objects.create(started_at=int(time.time()), progress="writing neighbours: film 63 of 8746")
-    signs.beat("bot", "here", "polls Telegram")
-    signs.flush()
+    metrics.beat("bot", "here", "polls Telegram")
+    metrics.flush()
     return live_server.url
 
 

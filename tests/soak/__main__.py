@@ -273,7 +273,7 @@ def judge(verdict, sandbox, viewers, weather, watch, moments, warm, size, kills,
 
 def imports_done():
     from config.models import Count
-    from config.signs import EVER
+    from config.monitoring.metrics import EVER
 
     row = Count.objects.filter(name="total:imports.done", minute=EVER).first()
     return row.number if row else 0

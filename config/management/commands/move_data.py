@@ -14,8 +14,8 @@ from django.db import DatabaseError, connections, models, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
-from config.logs import in_one_line
-from config.secret import Secret
+from config.monitoring.logs import in_one_line
+from config.monitoring.secret import Secret
 
 BATCH = 5000  # rows held in memory
 # What `migrate` itself writes into a new database; the source's rows take their place, under their own ids.

@@ -1,8 +1,8 @@
 from django.core.management.base import BaseCommand
 
+from config.database import require_tables
 from config.jobs.cluster import Cluster
-from config.logs import streams
-from config.tables import require_tables
+from config.monitoring.logs import streams
 
 
 class Command(BaseCommand):

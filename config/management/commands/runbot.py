@@ -11,8 +11,8 @@ from telebot.apihelper import ApiException, ApiTelegramException
 from config.bot.client import TelegramUnavailable
 from config.bot.polling import CannotPoll, poll
 from config.bot.router import bot, publish_menu
-from config.logs import streams
-from config.tables import require_tables
+from config.database import require_tables
+from config.monitoring.logs import streams
 
 log = logging.getLogger(__name__)
 

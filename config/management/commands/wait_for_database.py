@@ -3,7 +3,7 @@ import time
 from django.core.management.base import BaseCommand
 from django.db import OperationalError, connection
 
-from config.logs import in_one_line
+from config.monitoring.logs import in_one_line
 
 PAUSE = 2  # seconds between two tries
 SPEAK = 30  # seconds between two lines about it

@@ -201,7 +201,7 @@ def worker_is_free(task, **signal):
 
 def schedule_ran(task, **signal):
     from config.jobs.schedules import CLOCK
-    from config.logs import masked
+    from config.monitoring.logs import masked
 
     if task.get("group") in CLOCK:
         lines = str(task["result"]).strip().splitlines() or [""]

@@ -1,5 +1,7 @@
 """Secrets that do not show, wherever the variables around an error are printed."""
 
+import hmac
+
 
 class Secret(str):
     """A text to be used and never shown: its repr is stars, so that no report of the variables of frames holds it.
@@ -25,3 +27,8 @@ class RedisCredentials:
 
     def get_credentials(self):
         return (self.username, self.password) if self.username else (self.password,)
+
+
+def proves(given, secret, scheme=""):
+    """Whether what a request's header says is this secret; none set: no."""
+    return bool(secret) and hmac.compare_digest(given.encode(), f"{scheme}{secret}".encode())

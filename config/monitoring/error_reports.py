@@ -4,7 +4,7 @@ from pprint import pformat
 
 from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
-from config.logs import masked
+from config.monitoring.logs import masked
 
 
 class Shown:

@@ -1,0 +1,102 @@
+"""Whether the system is well, for programs: what /readyz says."""
+
+import logging
+import time
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.models import Max
+from django_q.brokers import get_broker
+
+from config.jobs.enqueue import clusters
+from config.jobs.schedules import CLOCK
+from config.models import Heartbeat
+from config.monitoring import metrics
+
+log = logging.getLogger(__name__)
+
+SILENT = 90  # seconds without a sign of life that are too many of the bot, or of all workers together
+
+
+# --- /readyz
+
+
+def look():
+    """(whether all is well, what was found): database, queue, and how long ago each part gave a sign of life."""
+    database = _tried(_ask_database)
+    in_database = database != "ok" and not settings.REDIS_URL  # where the queue is: no need to wait for it once more
+    findings = {"database": database, "queue": database if in_database else _tried(queue_depths)}
+    findings["signs"] = signs() if findings["database"] == "ok" else {}
+    late = [kind for kind, sign in findings["signs"].items() if sign["late"]]
+    ready = findings["database"] == findings["queue"] == "ok" and not late
+    return ready, {"ready": ready, **findings}
+
+
+def _tried(question):
+    try:
+        question()
+    except Exception as error:  # whatever the database's or Redis' client raises; its text may hold an address
+        return f"away ({type(error).__name__})"
+    return "ok"
+
+
+def _ask_database():
+    if not connection.settings_dict["OPTIONS"].get("pool"):
+        Heartbeat.objects.exists()  # without its tables a database is no use either
+        return
+    with _direct(connection) as direct, direct.cursor() as cursor:
+        cursor.execute(f"SELECT 1 FROM {Heartbeat._meta.db_table} LIMIT 1")  # noqa: S608
+
+
+@contextmanager
+def _direct(pooled):
+    """A connection past the pool, which would wait for a server that is away."""
+    direct = pooled.copy()
+    direct.settings_dict["OPTIONS"].pop("pool")
+    try:
+        yield direct
+    finally:
+        direct.close()
+
+
+def signs():
+    seen = dict(Heartbeat.objects.values_list("kind").annotate(Max("seen_at")))
+    seen |= {f"worker {cluster}": at for cluster, at in workers_seen().items()}
+    longest = {"worker": SILENT, "schedule": 60 * min(minutes for _func, minutes in CLOCK.values()) + 2 * SILENT}
+    if not settings.TELEGRAM_WEBHOOK_URL:
+        longest["bot"] = SILENT
+    if settings.Q_CLUSTERS:  # what one leaves undone no other does
+        longest |= {f"worker {cluster}": SILENT for cluster in clusters()}
+    now = time.time()
+    return {
+        kind: {
+            "seconds_ago": round(now - seen[kind]) if kind in seen else None,
+            "late": kind not in seen or now - seen[kind] > seconds,
+        }
+        for kind, seconds in longest.items()
+    }
+
+
+def workers_seen():
+    """{cluster: UNIX time of the last sign of life of any of its workers}; one without any is not in it."""
+    seen = {}
+    for name, at in Heartbeat.objects.filter(kind="worker").order_by("seen_at").values_list("name", "seen_at"):
+        seen[metrics.cluster_of(name)] = at
+    return seen
+
+
+def queue_depths():
+    """{cluster: jobs that wait in its queue}."""
+    return {name: get_broker(name).queue_size() for name in clusters()}
+
+
+def known_queue_depths():
+    """The same, empty where Redis is away: what else there is to see does not depend on it. Raises DatabaseError."""
+    try:
+        return queue_depths()
+    except DatabaseError:
+        raise
+    except Exception as error:
+        log.warning("the queue's depth is not known (%s)", type(error).__name__)
+        return {}
