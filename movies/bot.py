@@ -25,8 +25,8 @@ from config.bot.router import (
 from config.bot.validation import cleaned
 from movies.cards import caption, excuse, is_wrong_file, name, rates_by_reply, send_card
 from movies.catalogue import Ask, find_movies, get_movie, similar_movies, with_details
-from movies.lists import film_list, page_of
 from movies.models import Movie
+from movies.movie_list import film_list, page_of
 from movies.tmdb import IMAGE_PATH, NotFound, TMDbError
 
 INLINE_PAGE = 20  # results at a time; Telegram takes 50

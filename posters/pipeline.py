@@ -24,10 +24,10 @@ from config.monitoring import metrics
 from config.monitoring.logs import carried
 from movies.models import FROM_THE_START, SET_ASIDE, Movie, PosterNeed, PosterStatus
 from movies.tmdb import CONNECTIONS, NotFound, Oversized, TMDb, Unavailable
-from posters import files
-from posters.files import DiskTrouble
+from posters import storage
+from posters.images import BadPicture, photo_from
 from posters.models import KnownBot
-from posters.pictures import BadPicture, photo_from
+from posters.storage import DiskTrouble
 
 log = logging.getLogger(__name__)
 
@@ -242,7 +242,7 @@ def _set_aside(movie, why):
         "local_path": "",
     }
     if _held(movie).update(**aside):
-        files.remove(movie.local_path)
+        storage.remove(movie.local_path)
 
 
 def _stubbornly(save):
@@ -328,7 +328,7 @@ def _claim_downloads(run, most, alone):
 
 def _fetch(tmdb, movie):
     """The path of the poster's file, checked. Raises TMDbError, BadPicture, DiskTrouble."""
-    return files.keep(movie.pk, photo_from(tmdb.image(movie.poster_path)))
+    return storage.keep(movie.pk, photo_from(tmdb.image(movie.poster_path)))
 
 
 def _settle_downloads(run, outcomes, doubtful, trouble):
@@ -372,7 +372,7 @@ def _save_fetched(fetched):
         saved = {movie_id for (movie_id,) in cursor.fetchall()}
     for movie, path in fetched.items():
         if movie.pk not in saved:
-            files.remove(path)  # the card's own upload was first, or the film has another poster now
+            storage.remove(path)  # the card's own upload was first, or the film has another poster now
 
 
 def _save_failure(movie, error):
@@ -569,11 +569,11 @@ def _upload(movie, channel):
         _set_aside(movie, movie.poster_error or "its upload ended the worker, time and again")
         return "failed"
     answered = {"poster_unanswered": known}
-    content = files.read(movie.local_path)
+    content = storage.read(movie.local_path)
     if content is None:
         log.warning("film %s: its file is missing or damaged; it is downloaded again", movie.pk)
         _held(movie).update(**FROM_THE_START | answered)
-        files.remove(movie.local_path)
+        storage.remove(movie.local_path)
         return "postponed"
     try:
         with patience(0):
@@ -605,7 +605,7 @@ def _upload(movie, channel):
         return _lost(movie, channel, "an answer that cannot be read")
     if not _stubbornly(lambda: movie.poster_uploaded(largest.file_id, largest.width, largest.height)):
         log.info("film %s: its photo in channel %s is not needed any more", movie.pk, channel)
-    files.remove(movie.local_path)
+    storage.remove(movie.local_path)
     return "done"
 
 

@@ -6,7 +6,7 @@ import time
 from config.jobs import rate_limiter
 from config.jobs.enqueue import async_task, stop_event
 from movies.models import Movie
-from posters import files, pipeline
+from posters import pipeline, storage
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def upload_posters(limit=None):
     with rate_limiter.only_one("posters.upload") as free:
         if not free:
             return rate_limiter.BUSY
-        swept = files.sweep()
+        swept = storage.sweep()
         run = pipeline.upload_posters(pipeline.Run(limit, SECONDS, stop_event()))
     if swept:
         log.info("%s stray files deleted from POSTER_DIR", swept)

@@ -14,7 +14,7 @@ from telebot.apihelper import ApiException
 
 from config.bot.client import TelegramUnavailable, download, patience
 from config.http_client import TooMuch
-from posters import files
+from posters import storage
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def thumbnail(movie):
         picture = path.read_bytes()
         os.utime(path)  # what is looked at is kept longest
         return picture
-    content = files.read(movie.local_path) if movie.local_path else None
+    content = storage.read(movie.local_path) if movie.local_path else None
     if content is None and movie.telegram_file_id:
         content = from_telegram(movie)
     picture = content and reduced(content)

@@ -25,8 +25,8 @@ from config.bot.router import (
 )
 from movies.cards import ask_on_card, excuse, movie_on_card, name, points, rates_by_reply, send_card, show_rating
 from movies.catalogue import Query, get_movie
-from movies.lists import PAGE, film_list
 from movies.models import Movie
+from movies.movie_list import PAGE, film_list
 from movies.tmdb import TMDbError
 from ratings import agreement_bot, recommend_bot  # noqa: F401  their handlers are this app's too
 from ratings.csv_export import LETTERBOXD_MOST, export

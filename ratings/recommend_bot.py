@@ -21,7 +21,7 @@ from config.bot.router import (
 )
 from movies.cards import buttons, excuse, name, points, running_time, send_card
 from movies.catalogue import get_movie, with_details
-from movies.lists import film_list, page_of
+from movies.movie_list import film_list, page_of
 from movies.tmdb import TMDbError
 from ratings.first_day import knows_hardly_any, may_help
 from ratings.models import NotInteresting, Rating

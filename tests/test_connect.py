@@ -8,8 +8,8 @@ from django.core.cache import cache
 
 from config.jobs.rate_limiter import redis_client
 from tests.conftest import queued
+from users.key_rotation import Run, reencrypt
 from users.models import OldSession, RequestToken, SyncStatus, User
-from users.reencrypt import Run, reencrypt
 from users.tasks import end_sessions
 
 pytestmark = pytest.mark.django_db

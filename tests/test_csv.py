@@ -23,7 +23,7 @@ from ratings.csv_report import report
 from ratings.models import FileImport, NotInteresting, PendingWrite, Rating, normalize
 from ratings.tasks import import_file, import_files
 from sandbox.telegram_text import parse_html, utf16
-from users.leaving import forget
+from users.disconnect import forget
 from users.models import SyncStatus, User, session_cipher
 
 pytestmark = pytest.mark.django_db

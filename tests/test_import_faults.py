@@ -19,7 +19,7 @@ from ratings.models import DetailsFailure, Import, Rating
 from ratings.tasks import import_ratings
 from tests.conftest import wait_until
 from tests.imports import at_tmdb, linked, rate, sync, table_of, work
-from users.leaving import disconnect, forget
+from users.disconnect import disconnect, forget
 from users.models import SyncStatus, User
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("hurried")]

@@ -23,7 +23,7 @@ from PIL import Image
 from config.jobs.schedules import write_schedules
 from movies.models import SET_ASIDE, Movie, PosterStatus
 from movies.tmdb import TMDb, Unavailable
-from posters import files, pictures, pipeline, tasks
+from posters import images, pipeline, storage, tasks
 from sandbox.web import Response
 from tests.conftest import ROOT, leases_run_out, wait_until
 from tests.posters import film, films, left_on_disk, sent, statuses
@@ -152,7 +152,7 @@ def test_what_telegram_would_not_take_as_it_is_is_made_a_plain_jpeg(sandbox, mat
 
 def test_a_good_poster_is_stored_byte_for_byte():
     content = noise()
-    assert pictures.photo_from(content) == content
+    assert images.photo_from(content) == content
 
 
 def test_a_poster_that_tmdb_does_not_have_has_no_poster_and_says_why(sandbox, matrix):
@@ -268,7 +268,7 @@ def test_a_full_disk_stops_the_downloads_and_is_no_posters_fault(sandbox, monkey
     films(sandbox, 5)
     full = type("Usage", (), {"free": 0, "total": 10**9})
     with monkeypatch.context() as patch:
-        patch.setattr(files.shutil, "disk_usage", lambda path: full)
+        patch.setattr(storage.shutil, "disk_usage", lambda path: full)
         run = download()
     assert "the disk is full" in run.troubles[0]
     assert caplog.text.count("cannot be written") == 1
@@ -337,7 +337,7 @@ def test_the_sweep_deletes_strays_at_once_and_nothing_that_is_needed_or_not_ours
     kept = [needed.name, f".{under_way.pk}-0123abcd.part", "README", "13.jpg"]
     for name in strays + kept[1:]:
         (poster_dir / name).write_bytes(b"x")
-    assert files.sweep() == len(strays)
+    assert storage.sweep() == len(strays)
     assert sorted(left_on_disk(poster_dir)) == sorted(kept)
 
 
@@ -744,7 +744,7 @@ def test_kill_9_at_any_line_loses_nothing_and_sends_nothing_twice_without_need(s
     assert lines > 20
     for line in random.Random(lines).sample(range(1, lines), min(lines - 1, int(os.environ.get("KILLS", 6)))):
         Movie.objects.all().requeue_posters()
-        files.sweep()
+        storage.sweep()
         before = len(sandbox.telegram.photos)
         if task == "upload_posters":
             download()

@@ -13,7 +13,7 @@ from ratings.rate import rate as rate_here
 from ratings.tasks import queue_daily_imports, write_ratings
 from tests.conftest import queued
 from tests.imports import at_tmdb, linked, rate, table_of, work
-from users import reencrypt
+from users import key_rotation
 from users.models import OldSession, SyncStatus, User, session_cipher
 from users.tasks import end_sessions
 
@@ -70,7 +70,7 @@ def test_after_a_rotation_the_new_key_alone_reads_everything_and_a_second_run_ch
 
 
 def test_batches_leave_out_nobody(settings, monkeypatch, capsys):
-    monkeypatch.setattr(reencrypt, "BATCH", 3)
+    monkeypatch.setattr(key_rotation, "BATCH", 3)
     people(10)
     people(5, NEW, first=11)
     settings.SESSION_ENCRYPTION_KEYS = [NEW, OLD]
@@ -108,7 +108,7 @@ def test_what_changes_meanwhile_is_never_overwritten(settings):
             User.objects.filter(pk=4).delete()
             run.report = None
 
-    run = reencrypt.reencrypt(reencrypt.Run(report=meddle))
+    run = key_rotation.reencrypt(key_rotation.Run(report=meddle))
     assert run.over
     assert not User.objects.filter(pk=4).exists()
     assert User.objects.get(pk=3).tmdb_session_id == ""
@@ -122,9 +122,9 @@ def test_two_at_once_leave_every_session_whole(settings, monkeypatch):
 
     def the_other(run):
         run.report = None
-        assert reencrypt.reencrypt(reencrypt.Run()).over
+        assert key_rotation.reencrypt(key_rotation.Run()).over
 
-    run = reencrypt.reencrypt(reencrypt.Run(report=the_other))
+    run = key_rotation.reencrypt(key_rotation.Run(report=the_other))
     assert run.over
     assert len(opened(NEW)) == 12
 
@@ -136,21 +136,21 @@ def test_a_process_that_still_writes_under_the_old_key_is_noticed(settings):
     def write_again(run):
         User.objects.filter(pk=1).update(tmdb_session_id=sealed(f"new link {run.looked_at}", OLD))
 
-    assert not reencrypt.reencrypt(reencrypt.Run(report=write_again)).over
+    assert not key_rotation.reencrypt(key_rotation.Run(report=write_again)).over
 
 
 def test_sigterm_ends_it_between_two_rows(settings):
     people(5)
     settings.SESSION_ENCRYPTION_KEYS = [NEW, OLD]
     stop = threading.Event()
-    run = reencrypt.reencrypt(reencrypt.Run(stop, report=lambda run: stop.set()))
+    run = key_rotation.reencrypt(key_rotation.Run(stop, report=lambda run: stop.set()))
     assert run.renewed == 1
     assert not run.over
     assert len([one for _pk, one in User.objects.values_list("pk", "tmdb_session_id") if reads(NEW, one)]) == 1
 
 
 def reads(key, stored):
-    return reencrypt.reads(Fernet(key), stored)
+    return key_rotation.reads(Fernet(key), stored)
 
 
 @pytest.mark.django_db(transaction=True)

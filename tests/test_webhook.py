@@ -19,7 +19,7 @@ from movies.models import Movie, PosterStatus
 from movies.tasks import check_answers
 from tests.conftest import Process, wait_until
 from tests.waiting import free_port
-from users import leaving
+from users import disconnect
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -288,7 +288,7 @@ def test_old_updates_are_forgotten_and_answers_sooner(sandbox, anna):
 def test_who_is_forgotten_leaves_no_answer_behind(sandbox, serve, anna, matrix):
     serve().post(message(1, "/movie 603"))
     assert Update.objects.get().reply
-    leaving.forget(anna.id)
+    disconnect.forget(anna.id)
     assert (Update.objects.get().reply, Update.objects.get().chat) == ("", "")
 
 

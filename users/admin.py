@@ -13,7 +13,7 @@ from config.admin.pagination import BigTablePaginator, big_table_list
 from config.admin.site import NOTHING, back, moment, nobody, panel, show, when, word
 from config.jobs.enqueue import async_task
 from config.monitoring import status_counts
-from users import leaving
+from users import disconnect
 from users.models import SyncStatus, User
 
 DAY = 86_400
@@ -132,7 +132,7 @@ class UserAdmin(admin.ModelAdmin):
     @admin.action(description=gettext_lazy("End the session with TMDb"), permissions=["act"])
     def end_session(self, request, people):
         linked = list(people.order_by().connected().values_list("pk", flat=True)[:MOST_AT_ONCE])
-        ended = sum([leaving.disconnect(person) for person in linked])
+        ended = sum([disconnect.disconnect(person) for person in linked])
         self.message_user(request, ngettext("%d session ended.", "%d sessions ended.", ended) % ended)
         if later := len(linked) - ended:
             words = ngettext(
@@ -156,7 +156,7 @@ class UserAdmin(admin.ModelAdmin):
                 opts=self.model._meta,
             )
         for person in chosen:
-            leaving.forget(person)
+            disconnect.forget(person)
         self.message_user(request, ngettext("%d person forgotten.", "%d people forgotten.", len(chosen)) % len(chosen))
         return None
 

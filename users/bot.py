@@ -37,7 +37,7 @@ from config.monitoring.secret import Secret
 from movies.cards import excuse, send_card
 from movies.catalogue import get_movie, with_details
 from movies.tmdb import NotApproved, TMDb, TMDbError, TokenSpent, Unavailable
-from users import leaving
+from users import disconnect
 from users.models import SessionUnreadable, SyncStatus, User, decrypted, encrypted
 
 TOKEN_LIFE = 3600  # seconds a request token can be approved in (TMDb: authentication/token/new)
@@ -166,12 +166,12 @@ def link(user, token):
     try:
         account_id = TMDb(patient=True).account(session_id)  # patient: the token is spent, there is no second try
     except TMDbError:
-        leaving.discard(session_id)
+        disconnect.discard(session_id)
         raise Unavailable("/account") from None
-    old = leaving.set_aside(user)
+    old = disconnect.set_aside(user)
     user.connect(account_id, session_id)
     user.pending_writes.update(attempts=0, next_try_at=0)  # ratings that the old session could not write
-    leaving.end_now(old)
+    disconnect.end_now(old)
 
 
 def remember_token(user, token):
@@ -285,9 +285,9 @@ def switch_writing(query):
     (wish,) = read_button(query, "writes:(on|off)")
     user = User.objects.met(query.from_user)
     if wish == "off":
-        leaving.stop_writing(user.pk)
+        disconnect.stop_writing(user.pk)
     else:
-        leaving.write_again(user.pk)
+        disconnect.write_again(user.pk)
     user.refresh_from_db(fields=["writes_ratings"])
     edit(query.message, **settings_page(user))
     answer(query)
@@ -310,7 +310,7 @@ def disconnect(message):
         bot.send_message(message.chat.id, _("No TMDb account is linked, so there is nothing to end."))
         return
     needless = messages_at_work(user.imports)
-    ended = leaving.disconnect(user.pk)
+    ended = disconnect.disconnect(user.pk)
     for message_id in needless:
         take_away(user.pk, message_id)
     if ended:
@@ -364,7 +364,7 @@ def forget_everything(user_id):
     """Forget the person, and take the messages of what was under way; returns as leaving.forget does."""
     user = User.objects.filter(pk=user_id).first()
     needless = [*messages_at_work(user.imports), *messages_at_work(user.file_imports)] if user else []
-    ended = leaving.forget(user_id)
+    ended = disconnect.forget(user_id)
     for message_id in needless:
         take_away(user_id, message_id)
     return ended

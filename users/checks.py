@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.core.checks import Error, Warning, register
 
-from users.reencrypt import unreadable
+from users.key_rotation import unreadable
 
 SHORTEST = 32  # characters; a Fernet key has 44
 LOOKED_AT = 1000  # of the newest sessions: a key that is missing is missing for many

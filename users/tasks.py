@@ -1,7 +1,7 @@
 """Jobs about people; see config.jobs.schedules for how often."""
 
 from config.jobs.rate_limiter import BUSY, only_one
-from users import leaving
+from users import disconnect
 from users.models import RequestToken
 
 
@@ -9,4 +9,4 @@ def end_sessions():
     """Have TMDb end the sessions that nobody uses any more; forget links that were begun and never finished."""
     RequestToken.objects.expired().delete()
     with only_one("users.end_sessions") as free:
-        return leaving.end_sessions() if free else BUSY
+        return disconnect.end_sessions() if free else BUSY

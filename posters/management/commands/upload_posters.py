@@ -2,7 +2,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from config.progress import Progress, stop_on_signals
 from movies.models import Movie
-from posters import files, pipeline
+from posters import pipeline, storage
 
 
 class Command(BaseCommand):
@@ -13,7 +13,7 @@ class Command(BaseCommand):
 
     def handle(self, limit, **options):
         stop = stop_on_signals()
-        if swept := files.sweep():
+        if swept := storage.sweep():
             self.stdout.write(f"{swept} stray files deleted.")
         waiting = Movie.objects.awaiting_upload().count()
         progress = Progress(self.stdout, waiting if limit is None else min(limit, waiting))

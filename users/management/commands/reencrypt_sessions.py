@@ -1,7 +1,7 @@
 from django.core.management.base import BaseCommand, CommandError
 
 from config.progress import Progress, stop_on_signals
-from users import reencrypt
+from users import key_rotation
 
 
 class Command(BaseCommand):
@@ -11,15 +11,15 @@ class Command(BaseCommand):
     )
 
     def handle(self, **options):
-        progress = Progress(self.stdout, reencrypt.count())
-        run = reencrypt.Run(stop_on_signals(), report=lambda run: progress.show(run.looked_at))
-        reencrypt.reencrypt(run)
+        progress = Progress(self.stdout, key_rotation.count())
+        run = key_rotation.Run(stop_on_signals(), report=lambda run: progress.show(run.looked_at))
+        key_rotation.reencrypt(run)
         if run.looked_at:
             progress.show(run.looked_at, last=True)
         self.stdout.write(
             f"Stored sessions: {run.renewed} re-encrypted, {run.current} of {run.looked_at} under the first key."
         )
-        if queued := reencrypt.import_again():
+        if queued := key_rotation.import_again():
             self.stdout.write(f"{queued} imports that had failed for want of a key are queued again.")
         if run.unreadable:
             raise CommandError(

@@ -9,7 +9,7 @@ import time
 from django.conf import settings
 
 from movies.models import Movie, PosterStatus
-from posters.pictures import is_whole
+from posters.images import is_whole
 
 OURS = re.compile(r"\.?(\d{1,10})-[0-9a-f]{8}\.(?:jpg|part)")  # nothing else in the directory is ever touched
 SETTLES_WITHIN = 300  # seconds between a file's writing and its film's row saying so, at the very most
