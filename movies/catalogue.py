@@ -186,8 +186,11 @@ TITLE_AND_YEAR = re.compile(r"(?P<title>.*\S)[\s,]+\(?(?P<year>(?:18|19|20)\d\d)
 LONGEST_QUERY = 200  # characters; TMDb's longest title has fewer
 THIN = 5  # fewer films than this, none of them of just this title, and TMDb is asked
 MOST = 50  # films of the table for one query
-LEARNED = "ratings.recommend.similar"  # upward by name: ids of the films that go with a film …
-BESIDE, KEEP_BESIDE = "ratings.first_day.beside", "ratings.first_day.keep"  # … and of those TMDb shows beside it
+LEARNED = "ratings.recommendations.recommender.similar"  # upward by name: ids of the films that go with a film …
+BESIDE, KEEP_BESIDE = (
+    "ratings.recommendations.cold_start.beside",
+    "ratings.recommendations.cold_start.keep",
+)  # … and of those TMDb shows beside it
 ASKED_FOR = 24 * 3600  # seconds for which TMDb is not asked the same again
 
 

@@ -26,8 +26,8 @@ from config.jobs.enqueue import async_task
 from config.jobs.rate_limiter import is_held
 from movies.catalogue import cleaned
 from movies.models import Movie, folded_text
-from ratings import nightly
 from ratings.models import Build, Import, Rating
+from ratings.recommendations import training_process
 from users.models import User
 
 PAGE = 50  # ratings on a page
@@ -290,7 +290,10 @@ ERRORS = {
     "stopped": gettext_lazy("was told to stop"),
     "died": gettext_lazy("ended without a word: killed, or the machine went down"),
 }
-ASKERS = {nightly.CLOCK: gettext_lazy("the clock"), nightly.COMMAND_LINE: gettext_lazy("the command line")}
+ASKERS = {
+    training_process.CLOCK: gettext_lazy("the clock"),
+    training_process.COMMAND_LINE: gettext_lazy("the command line"),
+}
 SOON = 30  # seconds in which a build that was asked for is begun, and is not asked for twice
 
 
@@ -301,7 +304,7 @@ class BuildStateFilter(admin.SimpleListFilter):
         return [("running", _("running")), ("failed", _("failed")), ("done", _("done"))]
 
     def queryset(self, request, builds):
-        alive = nightly.at_work()
+        alive = training_process.at_work()
         if self.value() == "running":
             return builds.filter(pk=alive.pk) if alive else builds.none()
         if self.value() == "failed":
@@ -389,7 +392,7 @@ def failed(alive):
 
 def is_dead(build):
     """Whether it was killed, and nobody has written that down yet."""
-    return build.finished_at is None and not build.error and build != nightly.at_work()
+    return build.finished_at is None and not build.error and build != training_process.at_work()
 
 
 def state_of_build(build):
@@ -425,17 +428,17 @@ def build_now(request):
     """Have the worker build, however little has changed; the front page then shows how far it is."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    if is_held(nightly.LEASE) or not cache.add("build_asked_for", 1, SOON):
+    if is_held(training_process.LEASE) or not cache.add("build_asked_for", 1, SOON):
         messages.warning(request, _("A build is under way already."))
     else:
-        async_task("ratings.tasks.build_apart", request.user.get_username(), timeout=nightly.SECONDS)
+        async_task("ratings.tasks.build_apart", request.user.get_username(), timeout=training_process.SECONDS)
         messages.success(request, _("The build begins as soon as a worker is free."))
     return redirect("admin:index")
 
 
 @panel(45, "ratings.view_build", "ratings/office/building.html")
 def builds_at_a_glance(request):
-    current, shown = Build.objects.current(), nightly.at_work()
+    current, shown = Build.objects.current(), training_process.at_work()
     done = re.search(r"(\d+) of (\d+)", shown.progress) if shown else None
     return {
         "id": "builds",
@@ -453,7 +456,7 @@ def builds_at_a_glance(request):
 @failures("ratings.view_build")
 def failed_builds():
     url = f"{reverse('admin:ratings_build_changelist')}?state=failed"
-    lately = Build.objects.filter(failed(nightly.at_work()), started_at__gt=int(time.time()) - DAY)
+    lately = Build.objects.filter(failed(training_process.at_work()), started_at__gt=int(time.time()) - DAY)
     return [(_("build"), remark_on(build), 1, url) for build in lately.order_by("-pk")[:8]]
 
 

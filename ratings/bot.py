@@ -28,13 +28,16 @@ from movies.catalogue import Query, get_movie
 from movies.models import Movie
 from movies.movie_list import PAGE, film_list
 from movies.tmdb import TMDbError
-from ratings import agreement_bot, recommend_bot  # noqa: F401  their handlers are this app's too
-from ratings.csv_export import LETTERBOXD_MOST, export
-from ratings.csv_import import LARGEST, TooManyFiles, receive, replace_kept, ring
-from ratings.csv_report import TROUBLE
-from ratings.picture import in_words, picture
+from ratings.chat import (
+    recommendations,  # noqa: F401  their handlers are this app's too
+    taste_match,
+)
+from ratings.files.exporter import LETTERBOXD_MOST, export
+from ratings.files.importer import LARGEST, TooManyFiles, receive, replace_kept, ring
+from ratings.files.report import TROUBLE
+from ratings.insights.stats import stats_of
+from ratings.insights.stats_image import in_words, picture
 from ratings.rate import points_in, rate, take_back
-from ratings.stats import stats_of
 from users.models import User
 
 # --- The buttons of a card

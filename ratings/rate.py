@@ -8,7 +8,7 @@ from django.db import transaction
 
 from config.jobs.enqueue import async_task
 from ratings.models import HALF_POINTS, PendingWrite, Rating, Source, normalize
-from ratings.refuse import allow
+from ratings.recommendations.dismissals import allow
 
 POINTS = re.compile(r"([0-9]{1,2})(?:[.,]([05])?0*)?(?:\s*/\s*10)?", re.ASCII)
 

@@ -9,10 +9,11 @@ from django.db.models.functions import Mod
 from config.bot.router import take_away
 from config.jobs.enqueue import async_task, stop_event
 from config.jobs.rate_limiter import BUSY
-from ratings import csv_import, csv_report, first_day, nightly
-from ratings.importer import begin, import_queued, may_be_quick, queued_now
+from ratings.files import importer, report
 from ratings.models import Import
-from ratings.writeback import write_pending
+from ratings.recommendations import cold_start, training_process
+from ratings.tmdb_sync.engine import begin, import_queued, may_be_quick, queued_now
+from ratings.tmdb_sync.outbox import write_pending
 from users.models import SyncStatus, User
 
 SLICE = 30  # seconds of one run; the rest is done by the next, called at once
@@ -83,7 +84,7 @@ def write_ratings(user_id=None):
 
 def import_file(file_id):
     """Go on with a file that somebody sent; a long one lets others have their turn now and then."""
-    if csv_import.go_on(file_id, FILE_SLICE, stop_event(), csv_report.Teller()):
+    if importer.go_on(file_id, FILE_SLICE, stop_event(), report.Teller()):
         async_task("ratings.tasks.import_file", file_id)
         return "more to do"
     return "done for now"
@@ -91,10 +92,10 @@ def import_file(file_id):
 
 def import_files():
     """Go on with all files that are due, tell outcomes that could not be told, forget old ones."""
-    for file in csv_report.untold():
-        csv_report.tell(file)
-    csv_import.forget_old()
-    files = list(csv_import.waiting().values_list("pk", flat=True)[:20])
+    for file in report.untold():
+        report.tell(file)
+    importer.forget_old()
+    files = list(importer.waiting().values_list("pk", flat=True)[:20])
     for file_id in files:
         import_file(file_id)
     return f"{len(files)} at work"
@@ -102,30 +103,30 @@ def import_files():
 
 def build_recommendations():
     """Have the neighbours learned anew, once a night; as soon as there is a rating, the first time."""
-    if not nightly.is_due():
+    if not training_process.is_due():
         return "not due"
-    async_task("ratings.tasks.build_apart", timeout=nightly.SECONDS)
+    async_task("ratings.tasks.build_apart", timeout=training_process.SECONDS)
     return "due"
 
 
 def build_apart(asked_by=""):
     """Learn the neighbours anew in a process of its own; `asked_by` a name of the back office, or the clock."""
-    return nightly.build_apart(stop_event(), asked_by)
+    return training_process.build_apart(stop_event(), asked_by)
 
 
 def ask_tmdb():
     """Ask TMDb what it shows beside the films that people love, while the bot knows few people."""
-    return f"{first_day.ask_tmdb(SLICE, stop_event())} asked"
+    return f"{cold_start.ask_tmdb(SLICE, stop_event())} asked"
 
 
 def fetch_best_known():
     """Fetch the films that most people know, when somebody asks a bot for films that knows hardly any."""
-    return f"{first_day.fetch_best_known()} found"
+    return f"{cold_start.fetch_best_known()} found"
 
 
 def fetch_wanted_films():
     """Fetch films that recommendations lead to and that the table lacks; a long list goes on at once."""
-    fetched, left = first_day.fetch_wanted(SLICE, stop_event())
+    fetched, left = cold_start.fetch_wanted(SLICE, stop_event())
     if fetched and left:
         async_task("ratings.tasks.fetch_wanted_films")
     return f"{fetched} fetched, {left} to do"

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from movies.models import Movie
-from ratings import importer
 from ratings.models import DetailsFailure, Import, NotInteresting, PendingWrite, Rating, Source, normalize
+from ratings.tmdb_sync import engine
 from tests.imports import linked, sync, table_of, work
 from users.models import SyncStatus, User
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def anna(sandbox, transactional_db):
     """Somebody who has rated 603 with 7 at TMDb, imported."""
-    user = linked(sandbox, sandbox.telegram.person("Анна"), "anna")
+    user = linked(sandbox, sandbox.telegram.server.person("Анна"), "anna")
     user.account.rate(603, 7)
     work(user)
     return user
@@ -149,7 +149,7 @@ def test_ratings_are_compared_exactly(sandbox, anna):
 def test_who_is_imported_by_the_clock_hears_only_of_their_own_that_gave_way(sandbox, anna):
     def daily():
         User.objects.filter(pk=anna.pk).queue_import()
-        importer.begin(anna, scheduled=True)
+        engine.begin(anna, scheduled=True)
         work()
 
     messages = len(anna.person.chat)
@@ -327,9 +327,9 @@ def test_after_the_last_clean_import_the_table_is_the_account_by_the_merge_rule(
     sandbox, transactional_db, monkeypatch, steps
 ):
     for name in ("FIRST_PAUSE", "LONGEST_PAUSE", "PROBE_PAUSE", "SOON", "AWAY", "DRAIN", "LOOK"):
-        monkeypatch.setattr(importer, name, getattr(importer, name) / 50)
-    monkeypatch.setattr(importer, "AGAIN", 0)
-    sandbox.tmdb.add_films(len(FILMS), start=FILMS[0])
+        monkeypatch.setattr(engine, name, getattr(engine, name) / 50)
+    monkeypatch.setattr(engine, "AGAIN", 0)
+    sandbox.tmdb.server.add_films(len(FILMS), start=FILMS[0])
     machine = type("Ratings", (Ratings,), {"sandbox": sandbox})
     run_state_machine_as_test(
         machine,

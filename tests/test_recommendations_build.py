@@ -17,8 +17,8 @@ from django.db.migrations.executor import MigrationExecutor
 from config.jobs.rate_limiter import only_one, redis_client
 from config.models import Lease
 from movies.models import Movie
-from ratings import nightly, recommend
 from ratings.models import Build, Neighbours, Rating, WantedFilm
+from ratings.recommendations import recommender, training_process
 from ratings.tasks import build_recommendations
 from tests.conftest import ROOT
 from users.models import User
@@ -26,9 +26,9 @@ from users.models import User
 pytestmark = pytest.mark.django_db(transaction=True)
 np = pytest.importorskip("numpy")
 
-from ratings import neighbours  # noqa: E402
-from ratings.build import Stopped, build, sweep  # noqa: E402
-from ratings.movielens import Archive, ArchiveError  # noqa: E402
+from ratings.recommendations import ease  # noqa: E402
+from ratings.recommendations.movielens import Archive, ArchiveError  # noqa: E402
+from ratings.recommendations.training import Stopped, build, sweep  # noqa: E402
 
 
 def people(count, films=30, each=12, seed=1):
@@ -87,7 +87,7 @@ def test_the_weights_are_those_of_the_method_worked_out_plainly():
         mean = sum(value for _film, value, _time in mine) / len(mine)
         for film, value, _time in mine:
             matrix[row, films.index(film)] = max(0, 1 + 0.3 * (value - mean))
-    model = neighbours.build(ratings_of(rated), order=0.0)
+    model = ease.build(ratings_of(rated), order=0.0)
     inverse = np.linalg.inv(matrix.T @ matrix + 300 * np.eye(len(films)))
     expected = -inverse / np.diag(inverse)
     np.fill_diagonal(expected, 0)
@@ -104,7 +104,7 @@ def test_the_weights_are_those_of_the_method_worked_out_plainly():
 
 
 def ratings_of(rated):
-    return neighbours.read(
+    return ease.read(
         (
             np.full(len(mine), person),
             np.array([row[0] for row in mine]),
@@ -120,9 +120,9 @@ def test_however_the_ratings_are_cut_into_chunks_they_are_read_the_same():
     person = np.sort(dice.integers(0, 40, 1000))
     films, values, times = dice.permutation(1000) + 1, dice.integers(1, 11, 1000), dice.integers(0, 50, 1000)
     columns = (person, films, values, times)
-    whole = neighbours.read([columns])
+    whole = ease.read([columns])
     for size in (1, 7, 333):
-        parts = neighbours.read([column[at : at + size] for column in columns] for at in range(0, 1000, size))
+        parts = ease.read([column[at : at + size] for column in columns] for at in range(0, 1000, size))
         for name in ("films", "starts", "columns", "weights", "later"):
             assert np.array_equal(getattr(whole, name), getattr(parts, name)), (size, name)
     assert whole.people == len(np.unique(person))
@@ -134,19 +134,19 @@ def test_people_by_people_gives_the_same_as_film_by_film():
              for p in range(60)}  # fmt: skip
     ratings = ratings_of(rated)
     parts = [(ratings.starts, 0.4), (ratings.stretches(20), 0.3), (ratings.stretches(100), 0.3)]
-    by_people = neighbours._inverse_by_people(ratings, parts, 300.0, 2, lambda words: None)
-    by_films = neighbours.build(ratings, order=1.0).inverse
+    by_people = ease._inverse_by_people(ratings, parts, 300.0, 2, lambda words: None)
+    by_films = ease.build(ratings, order=1.0).inverse
     assert np.abs(by_people - by_films).max() < 1e-7
     assert np.allclose(by_people, by_films, rtol=1e-3, atol=1e-8)
 
 
 @pytest.mark.parametrize("films", [0, 1, 64, 150, 300])
 def test_a_matrix_is_inverted_in_its_own_memory(films, monkeypatch):
-    monkeypatch.setattr(neighbours, "TILE", 90)
+    monkeypatch.setattr(ease, "TILE", 90)
     rated = np.random.default_rng(0).random((400, films), dtype=np.float32)
     matrix = rated.T @ rated + 3 * np.eye(films, dtype=np.float32)
     inverse = np.linalg.inv(matrix.astype(float))
-    neighbours._invert(matrix)
+    ease._invert(matrix)
     assert np.allclose(matrix, inverse, atol=1e-5)
     assert (matrix == matrix.T).all()
 
@@ -156,12 +156,12 @@ def test_ratings_that_are_no_numbers_are_told_and_not_learned_from(value):
     matrix = np.eye(1000, dtype=np.float32)
     matrix[700, 700] = value
     with pytest.raises(ArithmeticError, match="not positive definite past 6.*: are there numbers"):
-        neighbours._invert(matrix)
+        ease._invert(matrix)
 
 
 def test_films_past_the_dense_limit_get_neighbours_too_and_none_comes_twice():
     ratings = ratings_of({p: [(f, v, f) for f, v in mine.items()] for p, mine in people(60, films=80).items()})
-    model = neighbours.build(ratings, dense_limit=40)
+    model = ease.build(ratings, dense_limit=40)
     led_to, tail = {}, set(ratings.films.tolist()) - set(ratings.films[model.head].tolist())
     for one, others, weights, nearest in model.by_film():
         assert one not in led_to
@@ -203,7 +203,7 @@ def test_a_person_with_ten_thousand_ratings_is_learned_from_and_gets_recommendat
     save({1: {film: 1 + film % 10 for film in range(1, 10_001)}, **people(30, films=40)})
     Movie.objects.bulk_create([Movie(pk=20_000 + n, title="new", vote_count=900, vote_average=8) for n in range(30)])
     build()
-    films, more = recommend.recommend(1)
+    films, more = recommender.recommend(1)
     assert len(films) == 10
     assert more
 
@@ -218,7 +218,7 @@ def test_nobody_sees_a_half_table():
 
     def look(words):
         assert Build.objects.current().pk == first.pk
-        seen.append(recommend.recommend(1)[0])
+        seen.append(recommender.recommend(1)[0])
 
     save({99: {1: 9, 3: 9, 5: 2}})
     second = build(force=True, tell=look)
@@ -229,10 +229,10 @@ def test_nobody_sees_a_half_table():
 
 def test_who_read_the_number_of_the_build_before_still_finds_its_rows():
     save(people(40))
-    viewer_before = (build(), recommend.Viewer.of(1))[1]
-    expected = recommend.ranked(viewer_before, 10)
+    viewer_before = (build(), recommender.Viewer.of(1))[1]
+    expected = recommender.ranked(viewer_before, 10)
     build(force=True)
-    assert recommend.ranked(viewer_before, 10) == expected
+    assert recommender.ranked(viewer_before, 10) == expected
 
 
 def test_no_more_than_two_builds_are_kept():
@@ -271,7 +271,7 @@ def test_a_build_that_is_told_to_stop_leaves_the_table_as_it_was():
 def test_a_build_killed_at_any_moment_changes_nothing_and_the_next_one_mends_all(start):
     save(people(300, films=400, each=60))
     finished = build()
-    before = recommend.recommend(1)
+    before = recommender.recommend(1)
     for words in ("reading", "counting", "weighing", "writing"):
         process = start("build_recommendations", "--force")
         process.wait_for_line(words)
@@ -279,11 +279,11 @@ def test_a_build_killed_at_any_moment_changes_nothing_and_the_next_one_mends_all
         serving = Build.objects.current()
         assert serving.pk == finished.pk or "switching" in process.output
         assert sum(build == serving.pk and film > 0 for build, film, *_row in rows()) == finished.neighbours
-        assert recommend.recommend(1) == before
+        assert recommender.recommend(1) == before
         lease_runs_out()
     again = build(force=True)
     assert Neighbours.objects.exclude(build_id__in=[serving.pk, again.pk]).count() == 0
-    assert recommend.recommend(1) == before
+    assert recommender.recommend(1) == before
 
 
 def test_what_a_killed_build_has_left_goes_even_where_too_little_has_changed_for_another():
@@ -360,24 +360,24 @@ def test_films_that_nothing_leads_to_any_more_are_no_longer_wanted(tmp_path):
 
 
 def test_the_build_is_due_once_a_night_and_as_soon_as_there_is_a_rating():
-    assert not nightly.is_due()
+    assert not training_process.is_due()
     save(people(20))
-    assert nightly.is_due()
+    assert training_process.is_due()
     assert build_recommendations() == "due"
     build()
-    assert not nightly.is_due()
+    assert not training_process.is_due()
     Build.objects.update(started_at=1)
-    assert nightly.is_due()
+    assert training_process.is_due()
     build(force=True)
-    assert not nightly.is_due()
+    assert not training_process.is_due()
 
 
 def test_builds_that_never_end_are_not_begun_for_ever():
     save(people(20))
-    for _again in range(nightly.TRIES):
-        assert nightly.is_due()
+    for _again in range(training_process.TRIES):
+        assert training_process.is_due()
         Build.objects.create(started_at=2_000_000_000)
-    assert not nightly.is_due()
+    assert not training_process.is_due()
 
 
 def test_the_worker_builds_in_another_process_and_keeps_its_last_line(start):
@@ -392,8 +392,8 @@ def test_the_worker_builds_in_another_process_and_keeps_its_last_line(start):
 def test_workers_and_bots_do_not_load_numpy():
     script = (
         "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'tests.settings'; django.setup();"
-        "import ratings.bot, ratings.tasks, ratings.recommend, config.jobs.schedules;"
-        "print(sorted(name for name in sys.modules if name in ('numpy', 'scipy', 'ratings.build')))"
+        "import ratings.bot, ratings.tasks, ratings.recommendations.recommender, config.jobs.schedules;"
+        "print(sorted(name for name in sys.modules if name in ('numpy', 'scipy', 'ratings.recommendations.training')))"
     )
     found = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
@@ -533,8 +533,8 @@ def test_a_film_that_everybody_has_rated_and_a_person_who_has_rated_everything_a
     build()
     assert all(abs(weight) < 2 for _build, _film, _other, weight, _place in rows())
     for person in (1, 2):
-        assert not set(recommend.ranked(recommend.Viewer.of(person), 10)) & set(rated[person])
-    assert len(recommend.recommend(2)[0]) == 10
+        assert not set(recommender.ranked(recommender.Viewer.of(person), 10)) & set(rated[person])
+    assert len(recommender.recommend(2)[0]) == 10
 
 
 def test_ratings_of_unknown_films_are_left_out_and_counted(tmp_path, capsys):
@@ -575,8 +575,8 @@ def test_an_evaluation_writes_twenty_new_films_for_each_person(tmp_path):
     assert not any(set(films) & set(rated[person]) for person, films in lists.items())
     right = sum(film % 2 == person % 2 for person, films in lists.items() for film in films[:5])
     assert right > 0.8 * 5 * 60
-    viewer = recommend.Viewer.of(1)
-    assert lists[1] == list(recommend.ranked(viewer, 20))
+    viewer = recommender.Viewer.of(1)
+    assert lists[1] == list(recommender.ranked(viewer, 20))
 
 
 def test_people_of_profiles_come_after_the_build(tmp_path):
@@ -715,4 +715,4 @@ def test_an_upgrade_keeps_the_neighbours_that_serve(before_rows_by_film):
     executor = MigrationExecutor(connection)
     executor.migrate(executor.loader.graph.leaf_nodes())
     assert rows() == [(serving.pk, *pairs[at]) for at in (0, 3, 1, 4, 2)]
-    assert recommend.similar(5) == [6, 9]
+    assert recommender.similar(5) == [6, 9]

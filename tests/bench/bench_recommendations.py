@@ -384,17 +384,17 @@ def child(options):
 
 def judge_first_day(folder):
     from movies.models import Movie
-    from ratings import evaluate
-    from ratings.build import build as learn
-    from ratings.movielens import Archive
-    from ratings.recommend import Viewer, ranked
+    from ratings.recommendations import evaluation
+    from ratings.recommendations.movielens import Archive
+    from ratings.recommendations.recommender import Viewer, ranked
+    from ratings.recommendations.training import build as learn
 
-    evaluate.read(folder / "train.csv")
+    evaluation.read(folder / "train.csv")
     archive = Archive(folder) if (folder / "links.csv").exists() else None
     if archive:  # as if the worker had fetched them
         Movie.objects.bulk_create([Movie(pk=film) for film in set(archive.ids.tolist()) - {0}], ignore_conflicts=True)
     learn(archive, force=True)
-    profiles = evaluate.read(folder / "profiles.csv")
+    profiles = evaluation.read(folder / "profiles.csv")
     with open(folder / "recs.csv", "w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["user", "item", "rank"])
@@ -405,7 +405,7 @@ def fill(ratings, films):
     """People with lists of log-normal lengths of films by a power law, after eight tastes; the order means nothing."""
     import numpy as np
 
-    from ratings.evaluate import add
+    from ratings.recommendations.evaluation import add
 
     people = max(5, ratings // 140)
     dice = np.random.default_rng(0)
@@ -432,7 +432,7 @@ def fill(ratings, films):
 def latencies():
     from movies.models import Movie
     from ratings.models import Rating
-    from ratings.recommend import recommend
+    from ratings.recommendations.recommender import recommend
     from users.models import User
 
     dice = random.Random(1)

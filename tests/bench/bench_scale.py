@@ -81,7 +81,7 @@ def questions(films, people):
     from movies.models import Movie
     from ratings.bot import ORDERS, rated_page
     from ratings.models import Import, Rating
-    from ratings.recommend import recommend
+    from ratings.recommendations.recommender import recommend
     from users.models import User
 
     dice = random.Random(2)

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratings.csv_file import Unreadable, read
-from ratings.csv_import import ROWS, write
-from ratings.csv_report import report
-from ratings.matching import Matcher
+from ratings.files.importer import ROWS, write
+from ratings.files.matching import Matcher
+from ratings.files.parser import Unreadable, read
+from ratings.files.report import report
 from ratings.models import HALF_POINTS, FileImport, Rating
-from sandbox.telegram_text import parse_html, utf16
+from sandbox.telegram.text import parse_html, utf16
 from tests.fuzz.spoil import PIECES, TEXT, bounded, most_memory
 from users.models import User
 

@@ -15,8 +15,8 @@ from movies.catalogue import Ask, fetch_movie, find_movies, get_movie, save_movi
 from movies.models import Movie
 from movies.refresh import Refresh, refresh_movies
 from movies.tmdb import TMDb, TMDbError
-from ratings.csv_file import Row
-from ratings.matching import Matcher
+from ratings.files.matching import Matcher
+from ratings.files.parser import Row
 from ratings.models import HALF_POINTS, Import, Rating, TMDbAsked
 from ratings.tasks import import_ratings
 from tests.fuzz.spoil import EXAMPLES, JUNK, bounded, most_memory, spoilt
@@ -54,17 +54,17 @@ ANSWERS = st.lists(st.tuples(STATUSES, BODIES), min_size=1, max_size=4)
 
 def answer_with(sandbox, answers):
     """Have TMDb say these (status, body), one after another, and then that there is no such thing."""
-    sandbox.tmdb.faults.clear()
+    sandbox.tmdb.server.faults.clear()
     for status, body in answers:
-        sandbox.tmdb.fail("^/3/", status, body=body)
-    sandbox.tmdb.fail("^/3/", 404, times=None)
+        sandbox.tmdb.server.fail("^/3/", status, body=body)
+    sandbox.tmdb.server.fail("^/3/", 404, times=None)
 
 
 @pytest.fixture
 def no_pauses(monkeypatch):
     monkeypatch.setattr("movies.tmdb.time.sleep", lambda seconds: None)
     for pause, seconds in {"FIRST_PAUSE": 0.01, "SOON": 0.05, "AWAY": 0.1, "PROBE_PAUSE": 0.01, "LINGER": 0.01}.items():
-        monkeypatch.setattr(f"ratings.importer.{pause}", seconds)
+        monkeypatch.setattr(f"ratings.tmdb_sync.engine.{pause}", seconds)
 
 
 @bounded

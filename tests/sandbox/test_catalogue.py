@@ -6,8 +6,8 @@ import re
 import pytest
 from PIL import Image
 
-from sandbox import catalogue, posters
-from sandbox.catalogue import GENRES, Film
+from sandbox.tmdb import catalogue, poster_art
+from sandbox.tmdb.catalogue import GENRES, Film
 
 FILMS = catalogue.films()
 
@@ -80,20 +80,20 @@ def test_each_reader_gets_their_own_films():
 
 def test_a_poster_has_the_right_size_and_is_the_same_every_time():
     film = FILMS[603]
-    first = posters.draw(film)
-    posters._poster.cache_clear()
-    assert posters.draw(film) == first
+    first = poster_art.draw(film)
+    poster_art._poster.cache_clear()
+    assert poster_art.draw(film) == first
     picture = Image.open(io.BytesIO(first))
     assert picture.format == "JPEG"
     assert picture.size == (500, 750)
-    assert posters.draw(FILMS[604]) != first
+    assert poster_art.draw(FILMS[604]) != first
 
 
-@pytest.mark.parametrize("look", sorted(posters.COMPOSITIONS))
+@pytest.mark.parametrize("look", sorted(poster_art.COMPOSITIONS))
 def test_every_composition_can_be_drawn(look):
-    genre = next(genre for genre, row in posters.LOOKS.items() if row[0] == look)
+    genre = next(genre for genre, row in poster_art.LOOKS.items() if row[0] == look)
     film = Film(7, title_ru="Проба", original_title="A Try", release_date="2001-02-03", genre_ids=[genre])
-    assert Image.open(io.BytesIO(posters.draw(film, "w92"))).size == (92, 138)
+    assert Image.open(io.BytesIO(poster_art.draw(film, "w92"))).size == (92, 138)
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ def test_every_composition_can_be_drawn(look):
 )
 def test_any_title_fits(title):
     film = Film(8, title_ru=title, original_title=title, release_date="", genre_ids=[])
-    assert posters.draw(film, "w185").startswith(b"\xff\xd8")
+    assert poster_art.draw(film, "w185").startswith(b"\xff\xd8")
 
 
 def test_letters_we_cannot_draw_give_way_to_those_we_can():
-    assert posters.readable("Ёлки")
-    assert posters.readable("Amélie — №1")
-    assert not posters.readable("千と")
+    assert poster_art.readable("Ёлки")
+    assert poster_art.readable("Amélie — №1")
+    assert not poster_art.readable("千と")
     assert FILMS[378064].title("ru") == "聲の形"
-    assert posters.draw(FILMS[378064]).startswith(b"\xff\xd8")
+    assert poster_art.draw(FILMS[378064]).startswith(b"\xff\xd8")

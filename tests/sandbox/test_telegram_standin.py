@@ -11,7 +11,7 @@ import requests
 from PIL import Image
 
 from sandbox.server import Sandbox
-from sandbox.telegram_text import parse_html, utf16
+from sandbox.telegram.text import parse_html, utf16
 
 OLD = "Bad Request: query is too old and response timeout expired or query ID is invalid"
 
@@ -24,7 +24,7 @@ def sandbox():
 
 @pytest.fixture
 def telegram(sandbox):
-    return sandbox.telegram
+    return sandbox.telegram.server
 
 
 @pytest.fixture

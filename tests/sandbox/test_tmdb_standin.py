@@ -9,9 +9,9 @@ import pytest
 import requests
 from PIL import Image
 
-from sandbox.tmdb import KEY, READ_TOKEN, TMDb
-from sandbox.tmdb_answers import fold
-from sandbox.web import Request, Server
+from sandbox.http_server import Request, Server
+from sandbox.tmdb.responses import fold
+from sandbox.tmdb.server import KEY, READ_TOKEN, TMDb
 
 LIST_FIELDS = {
     "adult",

@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from sandbox.web import Fault, Response
+from sandbox.http_server import Fault, Response
 
 SHARES = {"429": 0.05, "5xx": 0.02, "hang": 0.01, "lost": 0.01}  # of all requests
 HANG = 40.0  # seconds, longer than any patience of ours; the work is not done then
@@ -28,7 +28,7 @@ class Mishap:
 
 @dataclass
 class Weather:
-    """Stands in for sandbox.web.Faults: each request has its chance of going wrong, while `stormy`."""
+    """Stands in for sandbox.http_server.Faults: each request has its chance of going wrong, while `stormy`."""
 
     seed: int
     watchers: list

@@ -3,8 +3,8 @@ import time
 from django.core.management.base import BaseCommand, CommandError
 
 from config.progress import span, stop_on_signals
-from ratings import nightly
 from ratings.models import Build
+from ratings.recommendations import training_process
 
 LICENCE = (
     "Learning from a MovieLens archive besides. Its licence (README in the archive) allows research and no commercial "
@@ -26,14 +26,17 @@ class Command(BaseCommand):
         archive.add_argument("--without-movielens", action="store_true", help="no longer learn from an archive")
         parser.add_argument("--force", action="store_true", help="however little has changed")
         parser.add_argument(
-            "--asked-by", default=nightly.COMMAND_LINE, metavar="NAME", help="who is to stand in the list of builds"
+            "--asked-by",
+            default=training_process.COMMAND_LINE,
+            metavar="NAME",
+            help="who is to stand in the list of builds",
         )
 
     def handle(self, movielens=None, without_movielens=False, force=False, asked_by="", **options):
         if movielens is not None and not movielens.strip():
             raise CommandError("--movielens wants a path; to learn from no archive any more, say --without-movielens.")
-        from ratings.build import Busy, Stopped, build  # loads numpy, which no other process does
-        from ratings.movielens import ArchiveError
+        from ratings.recommendations.movielens import ArchiveError
+        from ratings.recommendations.training import Busy, Stopped, build  # loads numpy, which no other process does
 
         stop, self.said = stop_on_signals(), ""
         current = Build.objects.current()
@@ -66,7 +69,7 @@ class Command(BaseCommand):
 
     def opened(self, path, asked_by):
         """The archive; one that cannot be opened stands in the list of builds, since by night nobody looks on."""
-        from ratings.movielens import Archive, ArchiveError
+        from ratings.recommendations.movielens import Archive, ArchiveError
 
         try:
             return Archive(path)

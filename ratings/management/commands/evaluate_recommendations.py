@@ -4,7 +4,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
-from ratings import evaluate
+from ratings.recommendations import evaluation
 
 
 class Command(BaseCommand):
@@ -22,12 +22,12 @@ class Command(BaseCommand):
         if not connection.introspection.table_names():
             call_command("migrate", verbosity=0)  # as empty as a database can be
         try:
-            took = evaluate.evaluate(folder, output, self.tell)
-        except evaluate.NotEmpty:
+            took = evaluation.evaluate(folder, output, self.tell)
+        except evaluation.NotEmpty:
             raise CommandError(
                 "The database is not empty. Name a fresh one: DATABASE_URL=sqlite:////tmp/fresh.sqlite3, then migrate."
             ) from None
-        except (evaluate.BadFile, OSError) as error:
+        except (evaluation.BadFile, OSError) as error:
             raise CommandError(str(error)) from None
         if not took:
             raise CommandError("Nobody to recommend films to.")

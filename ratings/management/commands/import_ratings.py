@@ -6,8 +6,8 @@ import time
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Sum
 
-from ratings.importer import KEY_REFUSED, begin, import_queued
 from ratings.models import Import
+from ratings.tmdb_sync.engine import KEY_REFUSED, begin, import_queued
 from users.models import SyncStatus, User
 
 SLICE = 60  # seconds of work between two looks at who is done

@@ -25,7 +25,7 @@ from config.bot.router import (
 )
 from movies.cards import name
 from movies.models import Movie
-from ratings.agreement import LIFE, TooFew, agreement, end_link, link_of, owner_of
+from ratings.insights.taste_match import LIFE, TooFew, agreement, end_link, link_of, owner_of
 from users.models import User
 
 DAY = 86_400  # seconds

@@ -23,10 +23,10 @@ from movies.cards import buttons, excuse, name, points, running_time, send_card
 from movies.catalogue import get_movie, with_details
 from movies.movie_list import film_list, page_of
 from movies.tmdb import TMDbError
-from ratings.first_day import knows_hardly_any, may_help
 from ratings.models import NotInteresting, Rating
-from ratings.recommend import FIRST, PAGE, Wishes, first_films, recommend
-from ratings.refuse import allow, refuse, refused
+from ratings.recommendations.cold_start import knows_hardly_any, may_help
+from ratings.recommendations.dismissals import allow, refuse, refused
+from ratings.recommendations.recommender import FIRST, PAGE, Wishes, first_films, recommend
 from users.models import User
 
 STATE = r"(\d):(any|old|\d{4}):(any|short|middle|long)"  # page, decade and length, in every button of a list

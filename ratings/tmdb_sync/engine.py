@@ -31,10 +31,10 @@ from config.monitoring.logs import carried
 from movies.catalogue import Malformed, fetch_movie, save_movies
 from movies.models import Movie, PosterNeed
 from movies.tmdb import KeyRefused, NotFound, Refused, SessionRefused, TMDb, TMDbError, Unavailable
-from ratings.crawl import Crawl, read_page
-from ratings.merge import drop_gone, merge_page, unseen
 from ratings.models import DetailsFailure, Import, Rating
-from ratings.progress import Teller
+from ratings.tmdb_sync.merge import drop_gone, merge_page, unseen
+from ratings.tmdb_sync.progress_message import Teller
+from ratings.tmdb_sync.reader import Crawl, read_page
 from users.models import SessionUnreadable, SyncStatus, User
 
 log = logging.getLogger(__name__)

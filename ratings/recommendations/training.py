@@ -17,12 +17,12 @@ from django.db.models.functions import Cast
 
 from config.jobs.rate_limiter import only_one
 from movies.models import Movie
-from ratings import neighbours
 from ratings.models import Build, Neighbours, Rating, WantedFilm
-from ratings.movielens import ArchiveError
-from ratings.nightly import LEASE
-from ratings.recommend import PRIOR_MEAN, PRIOR_VOTES
-from ratings.taste import EVERYBODY
+from ratings.recommendations import ease
+from ratings.recommendations.movielens import ArchiveError
+from ratings.recommendations.recommender import PRIOR_MEAN, PRIOR_VOTES
+from ratings.recommendations.training_process import LEASE
+from ratings.recommendations.user_profile import EVERYBODY
 
 LITTLE = 0.01  # share of the ratings that may have changed before another build is worth while
 AT_ONCE = 10_000  # rows in a statement or transaction: others write in between …
@@ -48,7 +48,7 @@ class Stopped(Exception):
 def build(archive=None, force=False, tell=lambda words: None, stop=None, asked_by=""):
     """Learn anew and let the result serve; the finished Build, or None where too little has changed.
 
-    `archive`: a ratings.movielens.Archive to learn from besides, None for none; `tell` hears what is being done, `stop`
+    `archive`: a ratings.recommendations.movielens.Archive to learn from besides, None for none; `tell` hears what is being done, `stop`
     is an event, and `asked_by` is kept for the back office. Raises Busy, Stopped, ArchiveError.
     """
     stop = stop or threading.Event()
@@ -96,11 +96,11 @@ def reason(error):
 def learn(run, archive, step):
     """Write the rows of one build and fill its figures in."""
     step("reading the ratings")
-    everything = neighbours.read(chain(archive_ratings(run, archive), own_ratings(run)))
+    everything = ease.read(chain(archive_ratings(run, archive), own_ratings(run)))
     favourites = popular(everything)
     kept = everything.at_least(1 if everything.people < FEW else 2)
     del everything  # the largest matrix is still to come
-    model = neighbours.build(kept, tell=step)
+    model = ease.build(kept, tell=step)
     run.order_strength = model.order
     led_to, done, said = Counter(), 0, 0.0
     for part in batched(model.by_film(), FILMS_AT_ONCE):
@@ -175,7 +175,7 @@ def write(run, films):
 def popular(ratings):
     """What film 0 leads to, as write() takes it: what our people rate, and while they are few, what TMDb's visitors
     vote well for."""
-    share = dict(zip(ratings.films.tolist(), neighbours.popularity(ratings).tolist(), strict=True))
+    share = dict(zip(ratings.films.tolist(), ease.popularity(ratings).tolist(), strict=True))
     voted = {
         movie: max(0.0, (votes * mean + PRIOR_VOTES * PRIOR_MEAN) / (votes + PRIOR_VOTES) - PRIOR_MEAN)
         for movie, votes, mean in Movie.objects.filter(vote_count__gt=0)

@@ -5,7 +5,7 @@ import io
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
-from ratings.csv_file import FORMULA
+from ratings.files.parser import FORMULA
 from ratings.models import Rating
 
 # Letterboxd's import format (https://letterboxd.com/about/importing-data/) takes tmdbID, Title, Year and Rating10, in

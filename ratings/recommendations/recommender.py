@@ -1,7 +1,7 @@
 """Films a person will like, with a reason for each: the neighbours of what they rated, by one query, added up.
 
-New ratings count at once, since only the neighbours are worked out at night (ratings.build); no process that answers
-people loads numpy. Where there are few people, what TMDb shows beside the rated films counts too (ratings.first_day),
+New ratings count at once, since only the neighbours are worked out at night (ratings.recommendations.training); no process that answers
+people loads numpy. Where there are few people, what TMDb shows beside the rated films counts too (ratings.recommendations.cold_start),
 and before anything else there are films that many people vote well for.
 """
 
@@ -21,8 +21,8 @@ from django.db.models import ExpressionWrapper, F, FloatField
 from movies.compiled import CompiledQuery
 from movies.models import Movie
 from ratings.models import Build
-from ratings.taste import liked, taste
-from ratings.variety import same_series, varied
+from ratings.recommendations.diversify import same_series, varied
+from ratings.recommendations.user_profile import liked, taste
 
 PAGE = 10  # films at a time
 AT_ONCE = 5000  # films looked up in one statement

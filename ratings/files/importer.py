@@ -17,10 +17,10 @@ from config.jobs.enqueue import async_task
 from config.jobs.rate_limiter import only_one
 from movies.models import Movie
 from movies.tmdb import Unavailable
-from ratings.csv_file import Unreadable, read
-from ratings.matching import Matcher
+from ratings.files.matching import Matcher
+from ratings.files.parser import Unreadable, read
 from ratings.models import FileImport, PendingWrite, Rating, Source, normalize
-from ratings.refuse import allow
+from ratings.recommendations.dismissals import allow
 from users.models import User
 
 log = logging.getLogger(__name__)

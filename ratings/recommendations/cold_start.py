@@ -15,7 +15,7 @@ from movies.catalogue import fetch_movie, movies_in, save_movies
 from movies.models import Movie, PosterNeed
 from movies.tmdb import KeyRefused, NotFound, Refused, TMDb, TMDbError
 from ratings.models import Build, Rating, TMDbAsked, TMDbNeighbour, WantedFilm
-from ratings.recommend import FIRST_OF, TMDB_UNTIL
+from ratings.recommendations.recommender import FIRST_OF, TMDB_UNTIL
 from users.models import User
 
 log = logging.getLogger(__name__)

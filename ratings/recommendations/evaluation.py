@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from movies.catalogue import LARGEST_ID
 from movies.models import Movie
 from ratings.models import Build, Rating, TMDbNeighbour
-from ratings.recommend import PAGE, Viewer, ranked
+from ratings.recommendations.recommender import PAGE, Viewer, ranked
 from users.models import User
 
 AT_ONCE = 20_000  # rows in a transaction
@@ -33,7 +33,7 @@ def evaluate(folder, output, tell=lambda words: None, clock=time.perf_counter):
     The people of profiles.csv, where there is one, come after the build, which does not know them. Both files are
     looked through before anything is written. Raises NotEmpty, BadFile, OSError where the output cannot be written.
     """
-    from ratings.build import build  # loads numpy
+    from ratings.recommendations.training import build  # loads numpy
 
     if any(model.objects.exists() for model in (User, Movie, Rating, Build, TMDbNeighbour)):
         raise NotEmpty

@@ -5,7 +5,7 @@ films, 0 where there is no rating, else w = max(0, 1 + 0.3 * (rating - the perso
 
     G = X'X          P = (G + regularisation * I)^-1          weight[i, j] = -P[i, j] / P[j, j], 0 for i == j
 
-A person's score for film j is the sum of weight[i, j] * taste[i] over the films i they rated (ratings.taste).
+A person's score for film j is the sum of weight[i, j] * taste[i] over the films i they rated (ratings.recommendations.user_profile).
 Two things are added, both from the order in which a person rated, both worth more than any other method we tried:
 
 - G also counts, beside whole people, stretches of about 20 and 100 ratings that a person made one after another: films
@@ -26,7 +26,7 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import lapack
 
-from ratings.taste import SLOPE
+from ratings.recommendations.user_profile import SLOPE
 
 STRETCHES = ((20, 0.3), (100, 0.3))  # (length in ratings, share of G); the rest of G is whole people
 LATE_SCALE = 20, 0.5  # how far from the end of a list still counts as late: ratings at least, else a share of the list

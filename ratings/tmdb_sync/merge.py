@@ -12,7 +12,7 @@ from django.db import connection
 from movies.catalogue import save_movies
 from movies.models import Movie, PosterNeed, PosterStatus
 from ratings.models import PendingWrite, Rating, Source, normalize
-from ratings.refuse import allow
+from ratings.recommendations.dismissals import allow
 
 KEY = ("telegram_user_id", "movie_id")
 
@@ -135,7 +135,7 @@ def unseen(run):
 def drop_gone(run):
     """After a complete reading: ratings that TMDb no longer holds go, unless they are the person's own from here.
 
-    None of these came to TMDb behind the page it is on: while an import runs, ratings.writeback writes nothing.
+    None of these came to TMDb behind the page it is on: while an import runs, ratings.tmdb_sync.outbox writes nothing.
     """
     unseen(run).filter(source=Source.MANUAL).update(tmdb_rating=None)
     gone = unseen(run).filter(source=Source.TMDB)
