@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from movies.catalogue import numbered, numbered_or_called
 from movies.models import Movie, PosterStatus
 from movies.search import candidates, holding
-from ratings.bot import ORDERS
+from ratings.chat.lists import ORDERS
 from tests.bench.bench_scale import fill
 from users.models import User
 

@@ -50,7 +50,7 @@ def test_what_comes_from_tmdb_is_text_in_the_chat(title, original, overview):
 
 
 def test_the_chat_page_makes_no_markup_of_text():
-    source = Path(ROOT, "sandbox/chat.js").read_text()
+    source = Path(ROOT, "sandbox/chat_page/chat.js").read_text()
     for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"):
         assert way not in source
 

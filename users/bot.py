@@ -302,7 +302,7 @@ def messages_at_work(runs):
 
 
 @command("disconnect", gettext_lazy("end the link with TMDb"))
-def disconnect(message):
+def disconnect_command(message):
     if not only_in_private(message):
         return
     user = User.objects.met(message.from_user)

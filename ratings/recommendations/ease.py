@@ -5,7 +5,8 @@ films, 0 where there is no rating, else w = max(0, 1 + 0.3 * (rating - the perso
 
     G = X'X          P = (G + regularisation * I)^-1          weight[i, j] = -P[i, j] / P[j, j], 0 for i == j
 
-A person's score for film j is the sum of weight[i, j] * taste[i] over the films i they rated (ratings.recommendations.user_profile).
+A person's score for film j is the sum of weight[i, j] * taste[i] over the films i they rated
+(ratings.recommendations.user_profile).
 Two things are added, both from the order in which a person rated, both worth more than any other method we tried:
 
 - G also counts, beside whole people, stretches of about 20 and 100 ratings that a person made one after another: films

@@ -1,8 +1,8 @@
 """Films a person will like, with a reason for each: the neighbours of what they rated, by one query, added up.
 
-New ratings count at once, since only the neighbours are worked out at night (ratings.recommendations.training); no process that answers
-people loads numpy. Where there are few people, what TMDb shows beside the rated films counts too (ratings.recommendations.cold_start),
-and before anything else there are films that many people vote well for.
+New ratings count at once, since only the neighbours are worked out at night (ratings.recommendations.training); no
+process that answers people loads numpy. Where there are few people, what TMDb shows beside the rated films counts too
+(ratings.recommendations.cold_start), and before anything else there are films that many people vote well for.
 """
 
 import json

@@ -48,8 +48,8 @@ class Stopped(Exception):
 def build(archive=None, force=False, tell=lambda words: None, stop=None, asked_by=""):
     """Learn anew and let the result serve; the finished Build, or None where too little has changed.
 
-    `archive`: a ratings.recommendations.movielens.Archive to learn from besides, None for none; `tell` hears what is being done, `stop`
-    is an event, and `asked_by` is kept for the back office. Raises Busy, Stopped, ArchiveError.
+    `archive`: a ratings.recommendations.movielens.Archive to learn from besides, None for none; `tell` hears what is
+    being done, `stop` is an event, and `asked_by` is kept for the back office. Raises Busy, Stopped, ArchiveError.
     """
     stop = stop or threading.Event()
     with only_one(LEASE, seconds=30) as free:

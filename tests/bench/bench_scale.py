@@ -79,7 +79,7 @@ def make(name, ratings, films, people):
 def questions(films, people):
     from movies.catalogue import Ask, find_movies
     from movies.models import Movie
-    from ratings.bot import ORDERS, rated_page
+    from ratings.chat.lists import ORDERS, rated_page
     from ratings.models import Import, Rating
     from ratings.recommendations.recommender import recommend
     from users.models import User
