@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 PY := $(VENV)/bin/python
-HOW ?= -n 3 --dist worksteal  # or: make test HOW="-x tests/test_rate.py"
+HOW ?= -n 3 --dist worksteal  # or: make test HOW="-x tests/ratings/test_rate.py"
 CATALOGUE := config/locale/ru/LC_MESSAGES/django.po
 
 .PHONY: help install peers run test test-services test-browser lint types lock messages soak bench fuzz clean
@@ -24,7 +24,7 @@ run: install  ## everything on this machine; with no token, on the sandbox
 test: install  ## the whole suite on SQLite; what needs a browser says so and skips where there is none
 	DATABASE_URL= REDIS_URL= $(PY) -m pytest $(HOW)
 
-SERVERLESS := tests/browser tests/sandbox tests/test_hostile_servers.py  # asks nothing of PostgreSQL or Redis
+SERVERLESS := tests/browser tests/sandbox tests/config/test_hostile_servers.py  # asks nothing of PostgreSQL or Redis
 
 test-services: install  ## the same on PostgreSQL and Redis; fails where they are not there
 	DATABASE_URL=$(or $(DATABASE_URL),postgres://postgres@127.0.0.1:5432/postgres) \

@@ -10,6 +10,11 @@ class BackOfficeConfig(admin_apps.AdminConfig):
     default = False  # of this module's two, INSTALLED_APPS means ConfigConfig by "config"
     default_site = "config.admin.site.BackOffice"
 
+    def ready(self):
+        from config.admin import widgets  # noqa: F401  the front page's first panels
+
+        super().ready()
+
 
 class ConfigConfig(AppConfig):
     name = "config"

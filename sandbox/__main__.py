@@ -5,8 +5,8 @@ import os
 import signal
 import threading
 
-from .server import Sandbox
-from .telegram import TOKEN
+from sandbox.server import Sandbox
+from sandbox.telegram.server import TOKEN
 
 
 def main():

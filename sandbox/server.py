@@ -5,10 +5,10 @@ with Sandbox() as sandbox:
     anna.send("/start")
 """
 
-from .chat import ChatPage
-from .telegram import CHANNEL, TOKEN, Telegram
-from .tmdb import KEY, TMDb
-from .web import Faults, Server
+from sandbox.chat_page.page import ChatPage
+from sandbox.http_server import Faults, Server
+from sandbox.telegram.server import CHANNEL, TOKEN, Telegram
+from sandbox.tmdb.server import KEY, TMDb
 
 
 class Sandbox:

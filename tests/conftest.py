@@ -17,7 +17,7 @@ from django_q.signing import SignedPackage
 from config.jobs.rate_limiter import redis_client
 from config.models import Lease
 from sandbox.server import Sandbox
-from tests.waiting import ROOT, wait_until
+from tests.helpers.waiting import ROOT, wait_until
 
 
 @pytest.fixture(autouse=True)

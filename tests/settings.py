@@ -8,7 +8,7 @@ from pathlib import Path
 
 import redis  # noqa: F401  before the settings hide it: some tests have a server of their own
 
-from tests import redis_databases
+from tests.helpers import redis_databases
 
 os.environ.update(ENV_FILE=os.devnull, DEBUG="1", SECRET_KEY="tests " * 10, SANDBOX="1", LOG_LEVEL="INFO")
 for name in (

@@ -1,3 +1,1 @@
-"""The admin of this project; Django's autodiscovery imports this package."""
-
-from config.admin import widgets  # noqa: F401  registers the front page's panels
+"""The admin: its site, front page, long lists and charts. It imports nothing: the site is loaded while apps start."""

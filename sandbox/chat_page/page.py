@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from urllib.parse import unquote
 
-from .web import Response
+from sandbox.http_server import Response
 
 HERE = Path(__file__).parent
 PAGES = {

@@ -9,7 +9,7 @@ import secrets
 import time
 from dataclasses import dataclass, field
 
-from .telegram_text import find_entities, trim, utf16
+from sandbox.telegram.text import find_entities, trim, utf16
 
 
 @dataclass(frozen=True)

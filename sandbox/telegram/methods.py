@@ -11,12 +11,12 @@ import time
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from .telegram_chat import Answer, Content
-from .telegram_errors import ApiError, bad, forbidden
-from .telegram_files import MAX_DOWNLOAD, FileRefused
-from .telegram_text import EntityError, find_entities, parse_html, trim, utf16
-from .telegram_webhook import Webhook
-from .web import Upload
+from sandbox.http_server import Upload
+from sandbox.telegram.chat import Answer, Content
+from sandbox.telegram.errors import ApiError, bad, forbidden
+from sandbox.telegram.files import MAX_DOWNLOAD, FileRefused
+from sandbox.telegram.text import EntityError, find_entities, parse_html, trim, utf16
+from sandbox.telegram.webhook import Webhook
 
 UNLOCKED = {
     "getUpdates",

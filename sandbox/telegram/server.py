@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
-from . import telegram_methods
-from .telegram_chat import Bot, CallbackQuery, Chat, Content, InlineQuery, Message, Person
-from .telegram_errors import ApiError
-from .telegram_files import StoredFile, store_document, store_photo
-from .telegram_webhook import Webhook
-from .web import Faults, Request, Response
+from sandbox.http_server import Faults, Request, Response
+from sandbox.telegram import methods
+from sandbox.telegram.chat import Bot, CallbackQuery, Chat, Content, InlineQuery, Message, Person
+from sandbox.telegram.errors import ApiError
+from sandbox.telegram.files import StoredFile, store_document, store_photo
+from sandbox.telegram.webhook import Webhook
 
 TOKEN = "1000000001:SANDBOX-TOKEN-kinoteka"  # noqa: S105
 USERNAME = "kinoteka_sandbox_bot"
@@ -155,11 +155,11 @@ class Telegram:
 
     def perform(self, account, call):
         """Check a call's parameters and carry it out; the result, or ApiError."""
-        params = telegram_methods.parse(API["methods"][call.method], call.params, call.files)
-        function = getattr(telegram_methods, call.method, None)
+        params = methods.parse(API["methods"][call.method], call.params, call.files)
+        function = getattr(methods, call.method, None)
         if function is None:
             return True
-        if call.method in telegram_methods.UNLOCKED:
+        if call.method in methods.UNLOCKED:
             return function(self, account, params)
         with self.changed:
             return function(self, account, params)
@@ -385,8 +385,8 @@ class Telegram:
             "chat": chat.as_json(),
             "from": by.as_json(),
             "date": int(self.clock()),
-            "old_chat_member": telegram_methods.member_json(old),
-            "new_chat_member": telegram_methods.member_json(new),
+            "old_chat_member": methods.member_json(old),
+            "new_chat_member": methods.member_json(new),
         }
         self.add_update(bot, "my_chat_member", update)
 

@@ -80,7 +80,7 @@ class Webhook:
 
     def carry_out(self, reply):
         """Bot API: "Making requests when getting updates": the answer itself may be a call."""
-        from .telegram import API, Call  # telegram imports this module
+        from sandbox.telegram.server import API, Call  # telegram imports this module
 
         try:
             data = json.loads(reply)

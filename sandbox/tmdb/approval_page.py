@@ -6,7 +6,7 @@ from base64 import b64encode
 from hashlib import sha256
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from .web import Response
+from sandbox.http_server import Response
 
 WORDS = {
     "ru": {

@@ -5,9 +5,9 @@ import re
 import unicodedata
 from datetime import UTC, date, datetime
 
-from . import catalogue
-from .catalogue import GENRES
-from .web import Response
+from sandbox.http_server import Response
+from sandbox.tmdb import catalogue
+from sandbox.tmdb.catalogue import GENRES
 
 PAGE_SIZE = 20
 LAST_PAGE = 500

@@ -17,9 +17,10 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 from itertools import islice
 
-from . import catalogue, posters, tmdb_site
-from .catalogue import FIELDS, GENRES, Film, poster_path
-from .tmdb_answers import (
+from sandbox.http_server import Fault, Faults, Request, Response
+from sandbox.tmdb import approval_page, catalogue, poster_art
+from sandbox.tmdb.catalogue import FIELDS, GENRES, Film, poster_path
+from sandbox.tmdb.responses import (
     CODE_OF,
     LANGUAGES,
     PAGE_SIZE,
@@ -43,7 +44,6 @@ from .tmdb_answers import (
     same_series,
     translations,
 )
-from .web import Fault, Faults, Request, Response
 
 KEY = "5a0db0c5000000000000000000007a57"  # a v3 key: 32 hexadecimal digits
 # a v4 read access token, good for nothing but this stand-in
@@ -687,7 +687,7 @@ class TMDb:
         film = self._film_with_poster(address) if size in POSTER_SIZES else None
         if film is None:
             return Response.html("<h1>404 Not Found</h1>The resource could not be found.", 404)
-        content = posters.plain() if film.plain_poster else posters.draw(film, size)
+        content = poster_art.plain() if film.plain_poster else poster_art.draw(film, size)
         return Response(200, content, {"Content-Type": "image/jpeg", "Cache-Control": "public, max-age=31536000"})
 
     def _film_with_poster(self, address) -> Film | None:
@@ -703,29 +703,29 @@ class TMDb:
         """TMDb: /movie/{movie_id}, the address that people copy."""
         number = re.match(r"/movie/(\d{1,18})", request.path)
         film = self.films.get(int(number[1])) if number else None
-        return tmdb_site.film(None if film is None or film.gone else film, request)
+        return approval_page.film(None if film is None or film.gone else film, request)
 
     def approval_page(self, request) -> Response:
         """TMDb: /authenticate/{request_token}, where the person allows or denies; then on to redirect_to."""
         parts = request.path.strip("/").split("/")
         token = self._live_token(parts[1]) if len(parts) in (2, 3) else None
         if token is None:
-            return tmdb_site.stale(request)
+            return approval_page.stale(request)
         form = request.fields()[0] if request.method == "POST" else {}
         verdict = parts[2] if len(parts) == 3 else form.get("answer", "")
         onward = request.query.get("redirect_to", "")
         if verdict == "allow":
             name = form.get("account") or request.query.get("account") or "demo"
             if name not in self.accounts:
-                return tmdb_site.no_account(request)
+                return approval_page.no_account(request)
             self.approve(token.token, name)
-            return tmdb_site.answered(token.token, "approved", onward, request)
+            return approval_page.answered(token.token, "approved", onward, request)
         if verdict == "deny":
             self.deny(token.token)
-            return tmdb_site.answered(token.token, "denied", onward, request)
+            return approval_page.answered(token.token, "denied", onward, request)
         if token.account is not None:
-            return tmdb_site.answered(token.token, "approved", "", request)
-        return tmdb_site.question(token.token, list(self.accounts.values()), onward, request)
+            return approval_page.answered(token.token, "approved", "", request)
+        return approval_page.question(token.token, list(self.accounts.values()), onward, request)
 
 
 ANSWERS: list[tuple[str, str, Callable[..., Response]]] = [

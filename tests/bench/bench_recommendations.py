@@ -203,11 +203,13 @@ def popularity(scratch, train, profiles, strangers):
 
 
 def peer(method, python, scratch, train, profiles, strangers):
-    """The lists of a library (tests.bench.peers), run by the interpreter for which it is installed."""
+    """The lists of a library (tests.bench.baselines), run by the interpreter for which it is installed."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         write(f"{folder}/train.csv", train)
         write(f"{folder}/profiles.csv", profiles)
-        subprocess.run([python, "-m", "tests.bench.peers", method, folder], cwd=ROOT, check=True, capture_output=True)
+        subprocess.run(
+            [python, "-m", "tests.bench.baselines", method, folder], cwd=ROOT, check=True, capture_output=True
+        )
         return lists_of(f"{folder}/recs.csv")
 
 

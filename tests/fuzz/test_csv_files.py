@@ -10,7 +10,7 @@ from ratings.files.parser import Unreadable, read
 from ratings.files.report import report
 from ratings.models import HALF_POINTS, FileImport, Rating
 from sandbox.telegram.text import parse_html, utf16
-from tests.fuzz.spoil import PIECES, TEXT, bounded, most_memory
+from tests.fuzz.mutations import PIECES, TEXT, bounded, most_memory
 from users.models import User
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from posters.images import LARGEST_FILE, LONGEST_SIDES, MOST_PIXELS, BadPicture, photo_from
-from tests.fuzz.spoil import bounded, most_memory
+from tests.fuzz.mutations import bounded, most_memory
 
 MOST_MEMORY = 600 * 2**20  # bytes that one picture may take more than any before it
 

@@ -19,7 +19,7 @@ from ratings.files.matching import Matcher
 from ratings.files.parser import Row
 from ratings.models import HALF_POINTS, Import, Rating, TMDbAsked
 from ratings.tasks import import_ratings
-from tests.fuzz.spoil import EXAMPLES, JUNK, bounded, most_memory, spoilt
+from tests.fuzz.mutations import EXAMPLES, JUNK, bounded, most_memory, spoilt
 from users.bot import link
 from users.models import OldSession, User
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from config.bot import router
 from config.models import Update
-from tests.fuzz.spoil import JUNK, LONG, TEXT, WHOLE, bounded, most_memory, spoilt
-from tests.test_webhook import HEADER, SECRET
+from tests.config.bot.test_webhook import HEADER, SECRET
+from tests.fuzz.mutations import JUNK, LONG, TEXT, WHOLE, bounded, most_memory, spoilt
 from users.models import User
 
 pytestmark = pytest.mark.django_db

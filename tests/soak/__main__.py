@@ -20,11 +20,11 @@ from collections import Counter
 from pathlib import Path
 
 from sandbox.server import Sandbox
-from tests.servers import Postgres, Redis
+from tests.helpers.servers import Postgres, Redis
+from tests.helpers.waiting import free_port
+from tests.soak.fault_injection import Weather
 from tests.soak.people import Crowd, Viewer
 from tests.soak.system import EVERY, System, Unit
-from tests.soak.weather import Weather
-from tests.waiting import free_port
 
 MINUTES = float(os.environ.get("MINUTES", 10))
 PEOPLE = int(os.environ.get("PEOPLE", 200))

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.waiting import ROOT
+from tests.helpers.waiting import ROOT
 
 RESTART = 2  # seconds, as the units in deploy/systemd have it
 EVERY = 20  # seconds between two kills

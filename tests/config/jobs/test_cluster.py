@@ -1,0 +1,89 @@
+"""Jobs in one cluster or in several, and few database connections for many threads."""
+
+import pytest
+from django.db import connection
+from django_q.models import Schedule
+
+from config.jobs.enqueue import async_task, queue_of
+from config.jobs.schedules import CLOCK, write_schedules
+from movies.models import Movie, PosterStatus
+from sandbox.http_server import Response
+from tests.config.bot.test_webhook import Web, at_once, message, sent
+from tests.conftest import wait_until
+from tests.helpers.imports import linked, rate
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_one_plain_cluster_does_every_job(settings):
+    settings.Q_CLUSTERS = False
+    write_schedules()
+    assert {queue_of(func) for func, minutes in CLOCK.values()} == {None}
+    assert set(Schedule.objects.values_list("cluster", flat=True)) == {None}
+
+
+def test_clusters_of_their_own_get_imports_and_posters(settings):
+    settings.Q_CLUSTERS = True
+    write_schedules()
+    where = dict(Schedule.objects.values_list("name", "cluster"))
+    assert where["import ratings"] == "imports"
+    assert where["download posters"] == where["upload posters"] == "posters"
+    assert where["count figures"] == "kinoteka"
+    settings.Q_CLUSTERS = False
+    write_schedules()
+    assert set(Schedule.objects.values_list("cluster", flat=True)) == {None}
+
+
+def test_what_the_workers_need_is_loaded_before_they_part_and_what_nobody_needs_is_not(start, settings):
+    show = (
+        "import sys; from config import clusters; cluster = clusters.Cluster();"
+        "clusters._guard = lambda *args: None; cluster.start(); cluster.sentinel.join();"
+        "print('loaded:', sorted(name for name in sys.modules if name.endswith('.tasks')));"
+        "print('redis:', bool(sys.modules.get('redis')))"
+    )
+    shell = start("shell", "--verbosity", "0", "-c", show)
+    assert shell.wait() == 0, shell.output
+    shell.wait_for_line("loaded: ")
+    for app in ("config", "movies", "posters", "ratings", "users"):
+        assert f"'{app}.tasks'" in shell.output
+    assert f"redis: {bool(settings.REDIS_URL)}" in shell.output
+
+
+def test_a_poster_does_not_wait_for_an_import_that_hangs(sandbox, start, settings):
+    """Each cluster has one worker, and TMDb keeps that of the imports waiting."""
+    boris = linked(sandbox, sandbox.telegram.server.person("Борис"), "boris")
+    film = next(iter(sandbox.tmdb.server.films.values()))
+    rate(boris.account, [film.id])
+    hanging = sandbox.faults.add(r"/rated/movies", times=None, delay=300, response=Response(503))
+    settings.Q_CLUSTERS = True
+    workers = [start("qcluster", Q_CLUSTERS="1", Q_WORKERS="1", Q_CLUSTER_NAME=name) for name in ("imports", "posters")]
+    async_task("ratings.tasks.import_ratings")
+    wait_until(lambda: hanging.seen, 60, lambda: workers[0].output)
+    Movie.objects.create(id=film.id, poster_path=film.poster_path, poster_status=PosterStatus.WAITING)
+    async_task("posters.tasks.download_posters")
+    wait_until(
+        lambda: Movie.objects.get(pk=film.id).poster_status == PosterStatus.TELEGRAM, 120, lambda: workers[1].output
+    )
+    assert "import_ratings" not in workers[1].output
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite needs no pool")
+def test_many_threads_share_a_few_connections_because_none_holds_one_while_telegram_answers(
+    sandbox, environment, settings
+):
+    people = [sandbox.telegram.server.person(f"Зритель {n}") for n in range(24)]
+    url = environment["DATABASE_URL"] + "?application_name=pooled"
+    web = Web({**environment, "DATABASE_URL": url, "DATABASE_POOL": "3", "BOT_THREADS": "24"})
+    sandbox.telegram.server.latency = 0.5
+    try:
+        answers = at_once(
+            [lambda n=n, person=person: web.post(message(n, "/help", person.id)) for n, person in enumerate(people)]
+        )
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pooled'")
+            connections = cursor.fetchone()[0]
+    finally:
+        web.process.kill()
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(sent(sandbox)) == len(people)
+    assert 1 <= connections <= 3

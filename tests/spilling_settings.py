@@ -1,5 +1,0 @@
-"""The project's settings with a page that spills secrets."""
-
-from config.settings import *  # noqa: F403
-
-ROOT_URLCONF = "tests.spilling_urls"

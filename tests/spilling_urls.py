@@ -1,8 +1,0 @@
-"""The project's addresses and one more, which fails."""
-
-from django.urls import path
-
-from config.urls import urlpatterns as ours
-from tests.spilling import view
-
-urlpatterns = [*ours, path("spill/", view)]
