@@ -261,9 +261,8 @@ CACHES = {
 
 # --- Background work (django-q2)
 
-Q_CLUSTERS = switch(
-    "Q_CLUSTERS", False
-)  # imports, posters and the rest in clusters of their own; see config.jobs.enqueue
+# Imports, posters and the rest in clusters of their own; see config.jobs.enqueue
+Q_CLUSTERS = switch("Q_CLUSTERS", False)
 Q_CLUSTER = {
     "name": "kinoteka",
     "ALT_CLUSTERS": {"imports": {}, "posters": {}},  # Q_CLUSTER_NAME says which one a process is, Q_WORKERS how large

@@ -141,7 +141,7 @@ class Import(models.Model):
     error = models.TextField(default="", db_default="", blank=True, db_comment="why it failed; empty: it did not")
     message_id = models.BigIntegerField(null=True, blank=True, db_comment="the message in the chat that shows it")
 
-    crawl = models.JSONField(default=dict, db_comment="how far the account has been read; see ratings.tmdb_sync.reader")
+    crawl = models.JSONField(default=dict, db_comment="how far the account has been read; see ratings.crawl")
     crawled = models.BooleanField(default=False, db_default=False, db_comment="the account has been read")
     complete = models.BooleanField(
         default=False, db_default=False, db_comment="every rating came while the account stood still"

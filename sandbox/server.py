@@ -1,7 +1,7 @@
 """Both services and the chat page on one port of the loopback interface.
 
 with Sandbox() as sandbox:
-    anna = sandbox.telegram.server.person("Анна")
+    anna = sandbox.telegram.person("Анна")
     anna.send("/start")
 """
 

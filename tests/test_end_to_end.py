@@ -29,7 +29,7 @@ ODD = {
 @pytest.fixture
 def account(sandbox):
     """An account with 45 ratings, some of odd films."""
-    tmdb = sandbox.tmdb.server
+    tmdb = sandbox.tmdb
     tmdb.add_film(ODD["no poster"], poster=None, title_ru="Без афиши", title_en="No Poster", original_title="No Poster")
     tmdb.add_film(ODD["no date"], title_ru="Без даты", original_title="No Date", release_date="")
     tmdb.add_film(ODD["no runtime"], title_ru="Без длины", original_title="No Runtime", runtime=0)
@@ -60,14 +60,14 @@ def approve(sandbox, person, account):
     url = next(b.url for row in message.buttons for b in row if b.url)
     token = re.search(r"/authenticate/([0-9a-f]{40})", url)[1]
     assert requests.get(url, timeout=10).ok
-    sandbox.tmdb.server.approve(token, account)
+    sandbox.tmdb.approve(token, account)
     return message
 
 
 def test_from_connect_to_cards_that_ask_tmdb_nothing(sandbox, account, start, environment):
     # what TMDb shows beside these films would come with posters of its own
     Schedule.objects.filter(func="ratings.tasks.ask_tmdb").update(next_run=timezone.now() + timedelta(days=1))
-    anna = sandbox.telegram.server.person("Анна", language_code="ru")
+    anna = sandbox.telegram.person("Анна", language_code="ru")
     bot, worker = start("runbot"), start("qcluster")
 
     def logs():
@@ -99,38 +99,36 @@ def test_from_connect_to_cards_that_ask_tmdb_nothing(sandbox, account, start, en
         return not Movie.objects.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL]).exists()
 
     wait_until(all_posters_are_in_telegram, 120, logs)
-    uploaded = [photo.file_id for photo in sandbox.telegram.server.photos]
+    uploaded = [photo.file_id for photo in sandbox.telegram.photos]
     kept = Movie.objects.filter(poster_status=PosterStatus.TELEGRAM).values_list("telegram_file_id", flat=True)
     assert sorted(uploaded) == sorted(kept)
     assert len(uploaded) == 44
     assert all(film.width and film.height and not film.local_path for film in Movie.objects.exclude(poster_path=""))
     wait_until(lambda: not files_in(environment["POSTER_DIR"]), 30, logs)
 
-    asked = len(sandbox.tmdb.server.requests)
+    asked = len(sandbox.tmdb.requests)
     known = Movie.objects.filter(poster_status=PosterStatus.TELEGRAM).first()
     anna.send(f"/movie {known.pk}")
     card = anna.wait(lambda m: m.photo and known.title in m.caption)
     assert card.photo.file_id == known.telegram_file_id
     anna.send(f"/movie {ODD['no poster']}")
     assert anna.wait(lambda m: "Без афиши" in (m.text or ""))
-    assert len(sandbox.tmdb.server.requests) == asked, "a card asks TMDb nothing"
+    assert len(sandbox.tmdb.requests) == asked, "a card asks TMDb nothing"
 
-    sandbox.tmdb.server.forget_requests()
+    sandbox.tmdb.forget_requests()
     before = user.last_sync_at
     anna.send("/sync")
     wait_until(
         lambda: (
-            [r for r in sandbox.tmdb.server.requests if "/rated/movies" in r.path]
+            [r for r in sandbox.tmdb.requests if "/rated/movies" in r.path]
             and User.objects.get(pk=anna.id).sync_status == SyncStatus.IMPORTED
         ),
         90,
         logs,
     )
-    assert not [r for r in sandbox.tmdb.server.requests if r.path.startswith("/3/movie/")], (
-        "the second /sync asks for no film"
-    )
+    assert not [r for r in sandbox.tmdb.requests if r.path.startswith("/3/movie/")], "the second /sync asks for no film"
     assert User.objects.get(pk=anna.id).last_sync_at >= before
-    assert [photo.file_id for photo in sandbox.telegram.server.photos] == uploaded, "and uploads nothing"
+    assert [photo.file_id for photo in sandbox.telegram.photos] == uploaded, "and uploads nothing"
 
     session = User.objects.get(pk=anna.id).session_id
     assert session not in bot.output + worker.output

@@ -27,13 +27,13 @@ def serve(pipe):
 
 def people(sandbox, latency, accounts):
     """Somebody for each list of films, all rated. Returns [(Telegram id, account id, session)]."""
-    tmdb = sandbox.tmdb.server
+    tmdb = sandbox.tmdb
     tmdb.latency = latency
     tmdb.forget_requests()
     found = []
     for films in accounts:
         number = len(tmdb.accounts)
-        person = sandbox.telegram.server.person(f"P{number}", id=5_000_000_000 + number)
+        person = sandbox.telegram.person(f"P{number}", id=5_000_000_000 + number)
         person.send("/start")
         account = tmdb.add_account(f"p{number}")
         for film in films:
@@ -46,11 +46,7 @@ def people(sandbox, latency, accounts):
 
 def asked(sandbox):
     """The paths asked for so far, with page numbers and the accounts' ids in them."""
-    return [
-        f"{seen.path}?{seen.query.get('page', '')}"
-        for seen in sandbox.tmdb.server.requests
-        if seen.path.startswith("/3")
-    ]
+    return [f"{seen.path}?{seen.query.get('page', '')}" for seen in sandbox.tmdb.requests if seen.path.startswith("/3")]
 
 
 class Bench:

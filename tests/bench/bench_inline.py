@@ -97,7 +97,7 @@ def main():
             bot.token = sandbox.telegram_token
             client.install()
             bot.user  # noqa: B018  asked once in a process
-            anna = sandbox.telegram.server.person("Anna", id=7)
+            anna = sandbox.telegram.person("Anna", id=7)
             anna.send("/start")
             picture = BytesIO()
             Image.new("RGB", (40, 60)).save(picture, "JPEG")

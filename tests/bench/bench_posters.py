@@ -35,17 +35,17 @@ def serve():
     noise.resize((500, 750), Image.Resampling.BICUBIC).save(out, "JPEG", quality=80)
     poster = out.getvalue()
     with Sandbox() as sandbox:
-        telegram = sandbox.telegram.server
+        telegram = sandbox.telegram
         telegram.strict_query = False  # pyTelegramBotAPI as it comes puts parameters into the address
         print(json.dumps({"url": sandbox.url, "bytes": len(poster)}), flush=True)
         for line in sys.stdin:
             order = json.loads(line)
             if images := order.get("images"):
-                sandbox.tmdb.server.images = {f"/p{n}.jpg": (poster, "image/jpeg") for n in range(images)}
+                sandbox.tmdb.images = {f"/p{n}.jpg": (poster, "image/jpeg") for n in range(images)}
             if channels := order.get("channels"):
                 made = [telegram.channel("Posters", admins=[telegram.bot]).id for _ in range(channels)]
             if "latency" in order:
-                sandbox.tmdb.server.image_latency = order["latency"]
+                sandbox.tmdb.image_latency = order["latency"]
             if "limit" in order:
                 telegram.limits, telegram.messages_per_minute = bool(order["limit"]), order["limit"]
                 telegram.refused = 0

@@ -17,7 +17,7 @@ def chat(page, sandbox, start):
     """The chat page of a person who has just pressed START."""
     start("runbot").wait_for_line("polling")
     start("qcluster")
-    sandbox.telegram.server.person("Анна", id=7_000_000_001)
+    sandbox.telegram.person("Анна", id=7_000_000_001)
     page.goto(sandbox.url + "/")
     page.click("#start")
     expect(page.locator(".message:not(.mine)").last).to_contain_text("TMDB API", timeout=20_000)
@@ -61,11 +61,7 @@ def test_connect_import_search_rate_list_similar_stats_forget(chat, sandbox):
     user = wait_until(lambda: User.objects.filter(sync_status=SyncStatus.IMPORTED).first(), 60)
     assert user.ratings_count == 60
 
-    unrated = next(
-        film
-        for film in sandbox.tmdb.server.films.values()
-        if film.id not in sandbox.tmdb.server.account("demo").ratings
-    )
+    unrated = next(film for film in sandbox.tmdb.films.values() if film.id not in sandbox.tmdb.account("demo").ratings)
     say(chat, "звёздные войны")
     listing = latest(chat, "Звёздные войны")
     listing.locator(".buttons button").first.click()
@@ -78,7 +74,7 @@ def test_connect_import_search_rate_list_similar_stats_forget(chat, sandbox):
     expect(card).to_contain_text(re.compile("оценка.*9"), timeout=20_000)
     rating = wait_until(lambda: Rating.objects.filter(user=user, source="manual").first())
     assert (rating.movie_id, rating.value) == (unrated.id, 9)
-    demo = sandbox.tmdb.server.account("demo")
+    demo = sandbox.tmdb.account("demo")
     wait_until(lambda: demo.ratings.get(unrated.id) == 9, 60)
 
     say(chat, "/rated")

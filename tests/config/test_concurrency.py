@@ -60,10 +60,10 @@ def servers(own_servers, transactional_db, settings, monkeypatch):
 @pytest.fixture
 def crowd(sandbox):
     """Six people with sixty ratings each, who wait for their import."""
-    films = list(sandbox.tmdb.server.films)[:120]
+    films = list(sandbox.tmdb.films)[:120]
     people = []
     for n in range(6):
-        user = linked(sandbox, sandbox.telegram.server.person(f"Зритель {n}"), f"viewer{n}")
+        user = linked(sandbox, sandbox.telegram.person(f"Зритель {n}"), f"viewer{n}")
         rate(user.account, films[n * 12 : n * 12 + 60])
         people.append(user)
     return people
@@ -108,7 +108,7 @@ def test_kills_restarts_and_an_emptied_redis_lose_and_double_nothing(servers, sa
     postgres, own_redis = servers
     write_schedules()
     Schedule.objects.update(next_run=timezone.now())
-    sandbox.tmdb.server.latency = sandbox.telegram.server.latency = 0.03
+    sandbox.tmdb.latency = sandbox.telegram.latency = 0.03
     web = Web({**environment, "WEB_CONCURRENCY": "2", "DATABASE_POOL": "5"})
     variables = {name: value for name, value in web.environment.items() if "WEBHOOK" in name}
     clusters = [start("qcluster", Q_WORKERS="2", **variables) for _cluster in range(2)]
@@ -125,13 +125,13 @@ def test_kills_restarts_and_an_emptied_redis_lose_and_double_nothing(servers, sa
         return asked + state_of(crowd, [*clusters, web.process])
 
     try:
-        wait_until(lambda: len(sandbox.tmdb.server.requests) > 60, 60, state)
+        wait_until(lambda: len(sandbox.tmdb.requests) > 60, 60, state)
         people.ask()
         clusters[0].kill()
         people.ask()
         own_redis.client.flushall()
         people.ask()
-        wait_until(lambda: len(sandbox.telegram.server.photos) > 10, 90, state)
+        wait_until(lambda: len(sandbox.telegram.photos) > 10, 90, state)
         clusters[0] = start("qcluster", Q_WORKERS="2", **variables)
         people.ask()
         postgres.restart(away=2)
@@ -152,21 +152,21 @@ def test_kills_restarts_and_an_emptied_redis_lose_and_double_nothing(servers, sa
         web.process.kill()
     assert people.answers == people.questions == Update.objects.count(), state()
     kept = set(Movie.objects.filter(telegram_file_id__gt="").values_list("telegram_file_id", flat=True))
-    assert kept <= {photo.file_id for photo in sandbox.telegram.server.photos}
+    assert kept <= {photo.file_id for photo in sandbox.telegram.photos}
     # a cluster that is killed, or cut off, while its upload is under way does not know the answer: that one goes twice
-    assert len(sandbox.telegram.server.photos) - len(kept) <= 4
+    assert len(sandbox.telegram.photos) - len(kept) <= 4
 
 
 def test_a_polling_bot_and_a_web_with_few_connections_go_on_by_themselves(servers, sandbox, start, environment):
     postgres, own_redis = servers
-    films = iter(sandbox.tmdb.server.films)
-    anna = sandbox.telegram.server.person("Анна")
+    films = iter(sandbox.tmdb.films)
+    anna = sandbox.telegram.person("Анна")
     few = {"DATABASE_POOL": "3", "TMDB_REQUESTS_PER_SECOND": "1000"}  # the limit is kept in Redis
     bot, web = start("runbot", **few), Web({**environment, **few})
     numbers = count(1)
 
     def cards():
-        return len(sandbox.telegram.server.calls_of("sendPhoto"))
+        return len(sandbox.telegram.calls_of("sendPhoto"))
 
     def answered(ask):
         """Ask for one new film after another until a card comes."""
@@ -174,7 +174,7 @@ def test_a_polling_bot_and_a_web_with_few_connections_go_on_by_themselves(server
 
         def one_more():
             ask(f"/movie {next(films)}")
-            return sandbox.telegram.server.wait_until(lambda: cards() > before, 3)
+            return sandbox.telegram.wait_until(lambda: cards() > before, 3)
 
         wait_until(one_more, 60, lambda: f"{bot.output[-5000:]}\n---\n{web.process.output[-5000:]}")
 
@@ -210,6 +210,6 @@ def test_a_limit_holds_over_all_processes(sandbox, start, crowd):
     """Two importers beside each other, at most thirty requests a second together."""
     commands = [start("import_ratings", "--user", str(user.pk), TMDB_REQUESTS_PER_SECOND="30") for user in crowd[:3]]
     assert [command.wait(90) for command in commands] == [0, 0, 0], commands[0].output
-    moments = sorted(request.at for request in sandbox.tmdb.server.requests if request.path.startswith("/3/"))
+    moments = sorted(request.at for request in sandbox.tmdb.requests if request.path.startswith("/3/"))
     busiest = max(sum(1 for other in moments if at <= other < at + 1) for at in moments)
     assert busiest <= 33

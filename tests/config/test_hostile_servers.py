@@ -289,13 +289,13 @@ def test_what_is_no_path_of_tmdbs_is_never_asked_for(sandbox, handle, path):
     with pytest.raises(NotFound):
         TMDb().image(path)
     Movie.objects.create(pk=8, title="Odd", poster_path=path, details_at=1, search_text="odd")
-    anna = sandbox.telegram.server.person("Anna")
+    anna = sandbox.telegram.person("Anna")
     anna.send("/start")
     query = anna.inline("odd")
     handle()
     (result,) = query.wait()
     assert "thumbnail_url" not in result
-    assert sandbox.tmdb.server.requests_of("/t/p/*") == []
+    assert sandbox.tmdb.requests_of("/t/p/*") == []
 
 
 @pytest.mark.parametrize("number", ["1/../2", "1?x", "1#", "", None, "x", [1]])
@@ -312,7 +312,7 @@ def test_an_id_in_an_address_is_a_number(sandbox, number):
             ask()
     with pytest.raises(NotFound):
         tmdb.find(f"tt12345/{number}")
-    assert sandbox.tmdb.server.requests == []
+    assert sandbox.tmdb.requests == []
 
 
 @pytest.mark.parametrize("path", ["../x", "/../x", "x?y", "x#y", "http://evil", "a b", "", "x\r\ny", "ü", "x" * 300])

@@ -113,7 +113,7 @@ def test_a_wrong_key_is_named_by_check_services(start):
 
 
 def test_a_channel_where_the_bot_cannot_post_is_named(start, sandbox):
-    channel = sandbox.telegram.server.channel("чужой", id=-1009999999999, admins=[])
+    channel = sandbox.telegram.channel("чужой", id=-1009999999999, admins=[])
     check = start("check_services", TELEGRAM_POSTER_CHANNELS=str(channel.id))
     assert check.wait() == 1
     assert "-1009999999999" in check.output
@@ -300,6 +300,6 @@ def test_what_could_not_be_checked_is_not_called_well(start):
 
 def test_a_bot_api_server_that_sends_few_fields_of_a_member_stops_nothing(start, sandbox):
     few = {"ok": True, "result": {"status": "administrator", "user": {"id": 1}, "can_post_messages": True}}
-    sandbox.telegram.server.fail("getChatMember", status=200, body=json.dumps(few).encode(), times=None)
+    sandbox.telegram.fail("getChatMember", status=200, body=json.dumps(few).encode(), times=None)
     check = start("check_services")
     assert check.wait() == 0, check.output

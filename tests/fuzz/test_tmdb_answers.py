@@ -54,10 +54,10 @@ ANSWERS = st.lists(st.tuples(STATUSES, BODIES), min_size=1, max_size=4)
 
 def answer_with(sandbox, answers):
     """Have TMDb say these (status, body), one after another, and then that there is no such thing."""
-    sandbox.tmdb.server.faults.clear()
+    sandbox.tmdb.faults.clear()
     for status, body in answers:
-        sandbox.tmdb.server.fail("^/3/", status, body=body)
-    sandbox.tmdb.server.fail("^/3/", 404, times=None)
+        sandbox.tmdb.fail("^/3/", status, body=body)
+    sandbox.tmdb.fail("^/3/", 404, times=None)
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def deliver(sandbox, client, settings, monkeypatch, caplog):
     """deliver(update): post it as Telegram does; what the bot makes of it is done when this returns."""
     settings.TELEGRAM_WEBHOOK_SECRET = SECRET
     monkeypatch.setattr("config.bot.webhook._look_after_claims", lambda: None)
-    sandbox.telegram.server.person("Анна", id=501).send("/help")
+    sandbox.telegram.person("Анна", id=501).send("/help")
     caplog.set_level(logging.ERROR)
 
     def post(update):

@@ -9,11 +9,11 @@ from users.models import User
 
 def linked(sandbox, person, username):
     """The User of a person whose TMDb account `username` is linked; its Account is `.account`."""
-    account = sandbox.tmdb.server.add_account(username)
+    account = sandbox.tmdb.add_account(username)
     if not person.private_chat():
         person.send("/start")
     user = User.objects.create(pk=person.id, language="ru")
-    user.connect(account.id, sandbox.tmdb.server.session_for(account))
+    user.connect(account.id, sandbox.tmdb.session_for(account))
     user.account, user.person = account, person
     return user
 

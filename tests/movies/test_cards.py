@@ -63,7 +63,7 @@ def data_of(markup):
 @pytest.fixture
 def chat(sandbox):
     """The id of a chat that the bot may write to."""
-    anna = sandbox.telegram.server.person("Anna")
+    anna = sandbox.telegram.person("Anna")
     anna.send("/start")
     return anna.id
 

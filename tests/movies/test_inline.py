@@ -9,7 +9,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def anna(sandbox):
-    return sandbox.telegram.server.person("Anna", language_code="en")
+    return sandbox.telegram.person("Anna", language_code="en")
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ def test_a_film_without_a_poster_is_an_article(ask):
 
 
 def test_who_reads_the_result_can_open_the_card(ask, anna, sandbox, handle, photo):
-    boris = sandbox.telegram.server.person("Boris", language_code="en")
-    group = sandbox.telegram.server.group("Film club", [anna, boris], bots=[])
+    boris = sandbox.telegram.person("Boris", language_code="en")
+    group = sandbox.telegram.group("Film club", [anna, boris], bots=[])
     query = ask("матрица")
     sent = anna.choose(query, query.results[0], chat=group)
     assert sent.photo.file_id == photo
@@ -94,7 +94,7 @@ def test_an_odd_offset_is_answered(ask, offset):
 
 
 def test_nothing_typed_offers_the_persons_own_favourites(ask, anna, sandbox, handle):
-    ids = sandbox.tmdb.server.add_films(25)
+    ids = sandbox.tmdb.add_films(25)
     for number, movie_id in enumerate(ids):
         anna.send(f"/rate {movie_id} {1 + number % 10}")
         handle()
@@ -103,17 +103,17 @@ def test_nothing_typed_offers_the_persons_own_favourites(ask, anna, sandbox, han
     assert best == sorted(best, reverse=True)
     assert (len(best), query.next_offset) == (20, "20")
     assert len(ask("", "20").results) == 5
-    boris = sandbox.telegram.server.person("Boris", language_code="en")
+    boris = sandbox.telegram.person("Boris", language_code="en")
     assert ask("", person=boris).results == []
 
 
 def test_favourites_are_not_cached_for_others(ask, anna, sandbox, handle):
-    sandbox.telegram.server.inline_cache = True
+    sandbox.telegram.inline_cache = True
     anna.send("/rate 603 9")
     handle()
     assert ask("").is_personal
     assert len(ask("").results) == 1
-    boris = sandbox.telegram.server.person("Boris", language_code="en")
+    boris = sandbox.telegram.person("Boris", language_code="en")
     assert ask("", person=boris).results == []
 
 
@@ -129,14 +129,14 @@ def test_who_has_no_favourites_is_shown_where_to_begin(ask, anna, handle):
 def test_tmdb_is_asked_only_where_the_table_knows_nothing(ask, sandbox):
     keep(1, "Матрица")
     ask("м"), ask("ма"), ask("матр"), ask("xy")
-    assert sandbox.tmdb.server.requests == []
+    assert sandbox.tmdb.requests == []
     assert "Форрест Гамп (1994)" in titles(ask("форрест"))
     assert "Форрест Гамп (1994)" in titles(ask("форрест"))
-    assert len(sandbox.tmdb.server.requests) == 1
+    assert len(sandbox.tmdb.requests) == 1
 
 
 def test_while_tmdb_is_down_there_is_an_answer(ask, sandbox):
-    sandbox.tmdb.server.fail(r"^/3/", 503, times=None)
+    sandbox.tmdb.fail(r"^/3/", 503, times=None)
     assert ask("форрест").results == []
 
 
@@ -161,7 +161,7 @@ def test_a_query_that_is_too_old_is_no_error(anna, handle, caplog):
 
 def test_a_poster_that_telegram_has_forgotten_hides_no_other_film(ask, anna, sandbox, handle, photo):
     keep(1, "Матрица наоборот")
-    sandbox.telegram.server.forget_file(photo)
+    sandbox.telegram.forget_file(photo)
     query = anna.inline("матрица")
     handle()
     assert query.results is not None

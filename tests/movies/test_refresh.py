@@ -22,7 +22,7 @@ def known(sandbox, movie_id, months, **fields):
     """A film whose details were read so many months ago."""
     save_movies([fetch_movie(movie_id, TMDb())])
     age_of(movie_id, months, **fields)
-    sandbox.tmdb.server.forget_requests()
+    sandbox.tmdb.forget_requests()
     return Movie.objects.get(pk=movie_id)
 
 
@@ -33,7 +33,7 @@ def age_of(movie_id, months, **fields):
 
 def read(sandbox):
     """The ids of the films that were asked for, in order."""
-    return [int(seen.path.rsplit("/", 1)[1]) for seen in sandbox.tmdb.server.requests_of("/movie/[0-9]*")]
+    return [int(seen.path.rsplit("/", 1)[1]) for seen in sandbox.tmdb.requests_of("/movie/[0-9]*")]
 
 
 def test_a_film_is_read_again_after_three_months_and_not_before(sandbox):
@@ -48,7 +48,7 @@ def test_a_film_is_read_again_after_three_months_and_not_before(sandbox):
 
 def test_everything_that_changed_follows(sandbox):
     before = known(sandbox, 603, 4)
-    sandbox.tmdb.server.change(
+    sandbox.tmdb.change(
         603,
         title_ru="Матрица: заново",
         overview_ru="Другое описание.",
@@ -79,7 +79,7 @@ def test_a_film_that_is_gone_from_tmdb_is_kept_with_its_ratings_and_poster(sandb
     movie = known(sandbox, 603, 4, poster_status=PosterStatus.TELEGRAM, telegram_file_id="kept")
     anna = User.objects.create(pk=501)
     Rating.objects.create(user=anna, movie=movie, tmdb_rating=8, normalized_rating=8, rated_at=1)
-    sandbox.tmdb.server.gone(603)
+    sandbox.tmdb.gone(603)
     assert "1 gone" in tasks.refresh_movies()
     movie.refresh_from_db()
     assert (movie.title, movie.telegram_file_id, movie.ratings.count()) == ("Матрица", "kept", 1)
@@ -90,7 +90,7 @@ def test_a_film_that_is_gone_from_tmdb_is_kept_with_its_ratings_and_poster(sandb
 def test_a_film_that_fails_goes_to_the_back_and_holds_up_no_other(sandbox):
     known(sandbox, 603, 4.9)
     known(sandbox, 550, 3.5)
-    sandbox.tmdb.server.fail("^/3/movie/603$", status=500, times=None)
+    sandbox.tmdb.fail("^/3/movie/603$", status=500, times=None)
     for _ in range(3):
         tasks.refresh_movies(limit=1)
     assert list(dict.fromkeys(read(sandbox))) == [603, 550]
@@ -101,9 +101,9 @@ def test_a_film_that_fails_goes_to_the_back_and_holds_up_no_other(sandbox):
 
 
 def test_a_tmdb_that_is_down_stops_the_run_and_loses_nothing(sandbox):
-    for movie_id in sandbox.tmdb.server.add_films(10):
+    for movie_id in sandbox.tmdb.add_films(10):
         known(sandbox, movie_id, 4)
-    sandbox.tmdb.server.fail("^/3/movie/", status=503, times=None)
+    sandbox.tmdb.fail("^/3/movie/", status=503, times=None)
     assert "TMDb does not answer" in tasks.refresh_movies(limit=10)
     assert len(set(read(sandbox))) == refresh.MOST_FAILURES
     assert Movie.objects.exclude(title="").count() == 10
@@ -158,29 +158,29 @@ def test_an_hours_share_is_a_few_films(sandbox):
 @pytest.fixture
 def many(sandbox, monkeypatch):
     """Enough films that asking what changed is cheaper than reading them, read four months ago; changes are known."""
-    ids = sandbox.tmdb.server.add_films(300)
+    ids = sandbox.tmdb.add_films(300)
     save_movies([fetch_movie(movie_id, TMDb()) for movie_id in ids])
     Movie.objects.update(details_at=int(time.time() - 4 * MONTH))
     midnight = int(time.time()) // refresh.DAY * refresh.DAY
     KnownChanges.objects.create(since=midnight - 125 * refresh.DAY, until=midnight - refresh.DAY)
-    sandbox.tmdb.server.forget_requests()
+    sandbox.tmdb.forget_requests()
     return ids
 
 
 def changed_yesterday(sandbox, movie_id, **what):
-    clock, sandbox.tmdb.server.clock = sandbox.tmdb.server.clock, lambda: time.time() - refresh.DAY
-    sandbox.tmdb.server.change(movie_id, **what)
-    sandbox.tmdb.server.clock = clock
+    clock, sandbox.tmdb.clock = sandbox.tmdb.clock, lambda: time.time() - refresh.DAY
+    sandbox.tmdb.change(movie_id, **what)
+    sandbox.tmdb.clock = clock
 
 
 def test_what_did_not_change_is_not_read_until_it_is_late(sandbox, many):
     changed_yesterday(sandbox, many[7], title_ru="Другое название")
     call_command("refresh_movies", limit=300)
     assert read(sandbox) == [many[7]]
-    assert len(sandbox.tmdb.server.requests_of("/movie/changes")) == 1
+    assert len(sandbox.tmdb.requests_of("/movie/changes")) == 1
     assert Movie.objects.get(pk=many[7]).title == "Другое название"
     call_command("refresh_movies", limit=300)
-    assert len(sandbox.tmdb.server.requests_of("/movie/changes")) == 1  # once a day
+    assert len(sandbox.tmdb.requests_of("/movie/changes")) == 1  # once a day
 
     age_of(many[0], 4.6)
     call_command("refresh_movies", limit=300)
@@ -188,18 +188,18 @@ def test_what_did_not_change_is_not_read_until_it_is_late(sandbox, many):
 
 
 def test_where_the_list_of_changes_is_longer_than_it_is_worth_the_films_are_read(sandbox, many):
-    for movie_id in list(sandbox.tmdb.server.films):
+    for movie_id in list(sandbox.tmdb.films):
         changed_yesterday(sandbox, movie_id, vote_count=5)
-    sandbox.tmdb.server.films.pop(many[0])
+    sandbox.tmdb.films.pop(many[0])
     Movie.objects.exclude(pk__in=many[:20]).delete()
     call_command("refresh_movies", limit=5)
-    assert len(sandbox.tmdb.server.requests_of("/movie/changes")) == 1
+    assert len(sandbox.tmdb.requests_of("/movie/changes")) == 1
     assert len(read(sandbox)) == 5
 
 
 def test_a_gap_in_what_is_known_of_changes_has_the_films_read(sandbox, many):
     KnownChanges.objects.update(until=int(time.time() - 40 * refresh.DAY) // refresh.DAY * refresh.DAY)
-    sandbox.tmdb.server.fail("^/3/movie/changes$", status=500, times=None)
+    sandbox.tmdb.fail("^/3/movie/changes$", status=500, times=None)
     call_command("refresh_movies", limit=5)
     assert len(read(sandbox)) == 5
 
@@ -212,13 +212,13 @@ def test_the_command_shows_counts_and_ends_with_a_status(sandbox, capsys):
     call_command("refresh_movies")
     assert "Films: 1 read, 0 gone from TMDb, 0 failed." in capsys.readouterr().out
     age_of(603, 4)
-    sandbox.tmdb.server.fail("^/3/movie/603$", status=500, times=None)
+    sandbox.tmdb.fail("^/3/movie/603$", status=500, times=None)
     with pytest.raises(CommandError):
         call_command("refresh_movies")
 
 
 def test_two_at_once_read_each_film_once(sandbox):
-    ids = sandbox.tmdb.server.add_films(20)
+    ids = sandbox.tmdb.add_films(20)
     for movie_id in ids:
         known(sandbox, movie_id, 4)
     films = refresh.due_films(limit=20)

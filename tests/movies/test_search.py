@@ -19,7 +19,7 @@ NIGHTS = MOST_ORDERED + 1000
 
 @pytest.fixture
 def anna(sandbox):
-    return sandbox.telegram.server.person("Anna", language_code="en")
+    return sandbox.telegram.person("Anna", language_code="en")
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def tap(person, message, handle, **button):
 
 
 def searches(sandbox):
-    return [request.query["query"] for request in sandbox.tmdb.server.requests_of("/3/search/movie")]
+    return [request.query["query"] for request in sandbox.tmdb.requests_of("/3/search/movie")]
 
 
 def lines(message):
@@ -79,14 +79,14 @@ def test_a_film_of_the_table_is_found_in_any_script_and_case_without_tmdb(ask, s
         keep(9000 + n, f"Звездная пыль {n}" if "2007" not in typed else f"Stardust {n}", release_date="2007-01-01")
     answer = ask(typed)
     assert "Звёздная пыль" in answer.words
-    assert sandbox.tmdb.server.requests == []
+    assert sandbox.tmdb.requests == []
 
 
 @pytest.mark.parametrize("typed", ["amelie", "AMÉLIE", "Ame\u0301lie"])
 def test_marks_on_letters_make_no_difference(ask, sandbox, typed):
     keep(194, "Амели", "Amélie")
     assert "Амели" in ask(typed).words
-    assert sandbox.tmdb.server.requests == []
+    assert sandbox.tmdb.requests == []
 
 
 def test_marks_on_letters_may_make_a_difference_to_tmdb(ask, sandbox):
@@ -100,7 +100,7 @@ def test_punctuation_makes_no_difference(ask, sandbox):
     keep(557, "Человек-паук", "Spider-Man")
     assert "Человек-паук" in ask("человек паук").words
     assert "Человек-паук" in ask("spider man").words
-    assert sandbox.tmdb.server.requests == []
+    assert sandbox.tmdb.requests == []
 
 
 def test_a_film_that_another_program_wrote_into_the_table_is_found_too(ask, sandbox):
@@ -190,7 +190,7 @@ def test_a_year_narrows_the_search(ask, sandbox):
     keep(438631, "Дюна", "Dune", release_date="2021-09-15")
     for typed in ("дюна 1984", "Dune, 1984", "дюна (1984)"):
         assert "Дюна (1984)" in ask(typed).words
-    assert sandbox.tmdb.server.requests == []
+    assert sandbox.tmdb.requests == []
 
 
 def test_a_year_beside_the_true_one_finds_the_film(ask):
@@ -204,26 +204,26 @@ def test_a_year_may_belong_to_the_title(ask, sandbox, typed):
     keep(464052, "Чудо-женщина 1984", "Wonder Woman 1984", release_date="2020-12-16")
     found = ask(typed)
     assert "2049 (2017)" in found.words or "1984 (2020)" in found.words
-    assert sandbox.tmdb.server.requests == []
+    assert sandbox.tmdb.requests == []
 
 
 def test_a_year_to_come_is_asked_for_as_a_part_of_the_title(ask, sandbox):
-    sandbox.tmdb.server.add_film(335984, title_en="Blade Runner 2049", release_date="2017-10-04")
+    sandbox.tmdb.add_film(335984, title_en="Blade Runner 2049", release_date="2017-10-04")
     assert "Blade Runner 2049 (2017)" in ask("blade runner 2049").words
     assert searches(sandbox) == ["blade runner 2049"]
 
 
 @pytest.mark.parametrize("title", ["1917", "300", "12"])
 def test_a_number_is_an_id_and_may_be_a_title(ask, sandbox, title):
-    sandbox.tmdb.server.add_film(70_000, title_en=title, release_date="2007-01-01")
-    sandbox.tmdb.server.add_film(int(title), title_en="Another Film")
+    sandbox.tmdb.add_film(70_000, title_en=title, release_date="2007-01-01")
+    sandbox.tmdb.add_film(int(title), title_en="Another Film")
     answer = ask(title)
     assert sorted(line.split(" (")[0] for line in lines(answer)) == sorted(["Another Film", title])
 
 
 def test_the_card_of_a_number_leads_to_the_films_that_are_called_so(ask, anna, sandbox, handle):
     keep(12, "В поисках Немо")
-    sandbox.tmdb.server.add_film(70_000, title_en="12", release_date="2007-01-01")
+    sandbox.tmdb.add_film(70_000, title_en="12", release_date="2007-01-01")
     card = ask("12")
     assert "В поисках Немо" in card.words
     assert searches(sandbox) == []
@@ -247,7 +247,7 @@ def test_the_card_of_a_number_leads_to_the_films_that_are_called_so(ask, anna, s
 def test_an_id_or_an_address_is_the_card_without_a_search(ask, sandbox, typed):
     keep(603, "Матрица", "The Matrix")
     assert "Матрица" in ask(typed).words
-    assert sandbox.tmdb.server.requests == []
+    assert sandbox.tmdb.requests == []
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_an_empty_search_is_explained(ask):
 def test_while_tmdb_is_down_the_table_answers(ask, sandbox):
     keep(603, "Матрица", "The Matrix")
     keep(604, "Матрица: Перезагрузка", "The Matrix Reloaded", release_date="2003-05-15")
-    sandbox.tmdb.server.fail(r"^/3/", 503, times=None)
+    sandbox.tmdb.fail(r"^/3/", 503, times=None)
     assert len(lines(ask("матриц"))) == 2
     assert "TMDb does not answer" in ask("форрест гамп").text
     assert "TMDb does not answer" in ask("/movie 13").text
@@ -285,9 +285,7 @@ def test_while_tmdb_is_down_the_table_answers(ask, sandbox):
 
 def test_the_card_of_a_film_that_a_search_has_brought_has_all_details(ask, sandbox):
     """A list row of TMDb's has no runtime, and an overview only where it is translated."""
-    sandbox.tmdb.server.add_film(
-        5001, title_en="Untranslated", overview_en="A story.", runtime=90, release_date="2001-01-01"
-    )
+    sandbox.tmdb.add_film(5001, title_en="Untranslated", overview_en="A story.", runtime=90, release_date="2001-01-01")
     card = ask("untranslated")
     assert "1 h 30 min" in card.caption
     assert "A story." in card.caption
@@ -296,8 +294,8 @@ def test_the_card_of_a_film_that_a_search_has_brought_has_all_details(ask, sandb
 def test_a_film_keeps_its_title_where_that_is_in_our_language_though_nobody_told_its_story_in_it(ask, sandbox):
     story = {"overview_en": "A story.", "release_date": "2010-12-16"}
     ours = {"original_title": "Ёлка", "original_language": "ru", "title_en": "Fir Tree"}
-    sandbox.tmdb.server.add_film(5002, **story, **ours)
-    sandbox.tmdb.server.add_film(5003, **story, original_title="부산행", original_language="ko", title_en="Busan")
+    sandbox.tmdb.add_film(5002, **story, **ours)
+    sandbox.tmdb.add_film(5003, **story, original_title="부산행", original_language="ko", title_en="Busan")
     assert ask("/movie 5002").caption.startswith("Ёлка (2010)")
     assert Movie.objects.get(pk=5002).overview == "A story."
     assert "Ёлка" in ask("fir tree").words
@@ -307,12 +305,12 @@ def test_a_film_keeps_its_title_where_that_is_in_our_language_though_nobody_told
 def test_a_film_that_tmdb_has_lost_since_the_search_has_a_card(ask, anna, handle, sandbox):
     page = ask("матриц")
     movie_id = int(page.buttons[0][0].data.split(":")[1])
-    sandbox.tmdb.server.gone(movie_id)
+    sandbox.tmdb.gone(movie_id)
     tap(anna, page, handle, text=nth(page, 1))
     assert anna.chat[-1].button(text="8")
-    asked = len(sandbox.tmdb.server.requests_of(f"/3/movie/{movie_id}"))
+    asked = len(sandbox.tmdb.requests_of(f"/3/movie/{movie_id}"))
     tap(anna, page, handle, text=nth(page, 1))
-    assert len(sandbox.tmdb.server.requests_of(f"/3/movie/{movie_id}")) == asked == 1
+    assert len(sandbox.tmdb.requests_of(f"/3/movie/{movie_id}")) == asked == 1
 
 
 # --- Lists
@@ -409,8 +407,8 @@ def test_a_button_that_is_none_of_ours_is_politely_refused(ask, anna, sandbox, h
 
 @pytest.fixture
 def club(sandbox, anna):
-    boris = sandbox.telegram.server.person("Boris", language_code="en")
-    return sandbox.telegram.server.group("Film club", [anna, boris]), boris
+    boris = sandbox.telegram.person("Boris", language_code="en")
+    return sandbox.telegram.group("Film club", [anna, boris]), boris
 
 
 def test_in_a_group_only_the_askers_buttons_act_for_the_asker(anna, handle, club, series):
@@ -475,7 +473,7 @@ def test_similar_films_are_asked_once_and_kept(ask, anna, handle, sandbox):
         page = anna.chat[-1]
         assert page.text.startswith("Similar to “Матрица” (1/")
         assert "Матрица: Перезагрузка" in page.text
-    assert len(sandbox.tmdb.server.requests_of("/3/movie/603/recommendations")) == 1
+    assert len(sandbox.tmdb.requests_of("/3/movie/603/recommendations")) == 1
     tap(anna, page, handle, text="›")
     assert "(2/" in page.text
     tap(anna, page, handle, text=nth(page, 9))
@@ -484,12 +482,12 @@ def test_similar_films_are_asked_once_and_kept(ask, anna, handle, sandbox):
 
 def test_while_tmdb_is_down_similar_films_are_politely_refused(ask, anna, handle, sandbox):
     card = ask("/movie 603")
-    sandbox.tmdb.server.fail(r"/recommendations$", 503, times=None)
+    sandbox.tmdb.fail(r"/recommendations$", 503, times=None)
     assert "TMDb does not answer" in tap(anna, card, handle, text="Similar films").text
 
 
 def test_a_film_without_similar_ones_says_so(ask, anna, handle, sandbox):
-    sandbox.tmdb.server.add_film(5001, title_en="Alone")
+    sandbox.tmdb.add_film(5001, title_en="Alone")
     assert "no similar" in tap(anna, ask("/movie 5001"), handle, text="Similar films").text
 
 
@@ -536,12 +534,12 @@ def test_where_the_bot_has_no_inline_mode_the_share_button_is_a_link(ask, sandbo
 def test_a_card_by_file_id_is_two_queries_at_most(ask, anna, handle, sandbox, django_assert_max_num_queries):
     """One reads the film with the person's rating; the other, for a number, the films that are called so."""
     card = ask("/movie 603")
-    sandbox.tmdb.server.forget_requests()
+    sandbox.tmdb.forget_requests()
     anna.send("/movie 603")
     with django_assert_max_num_queries(2):
         handle()
     assert anna.chat[-1].photo.file_id == card.photo.file_id
-    assert sandbox.tmdb.server.requests == []
+    assert sandbox.tmdb.requests == []
 
 
 def test_a_button_to_a_card_is_one_query(ask, anna, handle, django_assert_max_num_queries):

@@ -112,7 +112,7 @@ CONVERTED = {
 @pytest.mark.parametrize("content", GARBAGE.values(), ids=GARBAGE)
 def test_garbage_blocks_no_other_is_tried_again_later_and_then_set_aside(sandbox, matrix, content, poster_dir):
     others = films(sandbox, 3)
-    sandbox.tmdb.server.images[matrix.poster_path] = (content, "image/jpeg")
+    sandbox.tmdb.images[matrix.poster_path] = (content, "image/jpeg")
     delays = []
     for _ in range(pipeline.MOST_ATTEMPTS):
         let_time_pass()
@@ -131,7 +131,7 @@ def test_garbage_blocks_no_other_is_tried_again_later_and_then_set_aside(sandbox
     tasks.upload_posters()
     assert left_on_disk(poster_dir) == []
 
-    sandbox.tmdb.server.images[matrix.poster_path] = (picture(), "image/jpeg")
+    sandbox.tmdb.images[matrix.poster_path] = (picture(), "image/jpeg")
     call_command("requeue_posters")
     bring_home(1)
     matrix.refresh_from_db()
@@ -140,7 +140,7 @@ def test_garbage_blocks_no_other_is_tried_again_later_and_then_set_aside(sandbox
 
 @pytest.mark.parametrize("content", CONVERTED.values(), ids=CONVERTED)
 def test_what_telegram_would_not_take_as_it_is_is_made_a_plain_jpeg(sandbox, matrix, content):
-    sandbox.tmdb.server.images[matrix.poster_path] = (content, "image/jpeg")
+    sandbox.tmdb.images[matrix.poster_path] = (content, "image/jpeg")
     download()
     matrix.refresh_from_db()
     made = Image.open(matrix.local_path)
@@ -156,7 +156,7 @@ def test_a_good_poster_is_stored_byte_for_byte():
 
 
 def test_a_poster_that_tmdb_does_not_have_has_no_poster_and_says_why(sandbox, matrix):
-    del sandbox.tmdb.server.films[603]
+    del sandbox.tmdb.films[603]
     run = download()
     matrix.refresh_from_db()
     assert (run.gone, run.failed) == (1, 0)
@@ -184,7 +184,7 @@ def test_a_poster_path_can_name_no_other_file_and_no_other_host(sandbox, path, p
     download()
     assert statuses() == [PosterStatus.NONE]
     assert left_on_disk(poster_dir) == []
-    assert sandbox.tmdb.server.requests == []
+    assert sandbox.tmdb.requests == []
 
 
 @pytest.mark.parametrize("local_path", ["/etc/passwd", "../secret.jpg", "..", ".", "/", "a\0b"])
@@ -198,12 +198,12 @@ def test_a_local_path_can_name_no_other_file(sandbox, matrix, local_path, poster
     upload()
     assert statuses() == [PosterStatus.WAITING]
     assert secret.exists()
-    assert sandbox.telegram.server.calls_of("sendPhoto") == []
+    assert sandbox.telegram.calls_of("sendPhoto") == []
 
 
 def test_a_poster_whose_answer_breaks_off_while_others_come_through_is_tried_again_later(sandbox, matrix):
     films(sandbox, 3)
-    sandbox.tmdb.server.fail(f"^/t/p/w500{matrix.poster_path}$", truncate=100, times=None)
+    sandbox.tmdb.fail(f"^/t/p/w500{matrix.poster_path}$", truncate=100, times=None)
     run = download()
     matrix.refresh_from_db()
     assert (run.done, run.failed, run.troubles) == (3, 1, [])
@@ -212,7 +212,7 @@ def test_a_poster_whose_answer_breaks_off_while_others_come_through_is_tried_aga
 
 
 def test_a_single_poster_that_does_not_come_is_given_no_blame_and_the_run_says_so(sandbox, matrix):
-    sandbox.tmdb.server.fail("^/t/p/", status=503, times=None)
+    sandbox.tmdb.fail("^/t/p/", status=503, times=None)
     with pytest.raises(CommandError):
         call_command("download_posters")
     matrix.refresh_from_db()
@@ -224,11 +224,11 @@ def test_a_single_poster_that_does_not_come_is_given_no_blame_and_the_run_says_s
 )
 def test_an_image_server_that_is_down_is_no_posters_fault(sandbox, fault, caplog):
     films(sandbox, 200)
-    sandbox.tmdb.server.fail("^/t/p/", times=None, **fault)
+    sandbox.tmdb.fail("^/t/p/", times=None, **fault)
     run = download()
     assert len(run.troubles) == 1
     assert caplog.text.count("TMDb's images cannot be had now") == 1
-    assert len(sandbox.tmdb.server.requests_of("/t/p/*")) < 200  # stopped before half of them was tried
+    assert len(sandbox.tmdb.requests_of("/t/p/*")) < 200  # stopped before half of them was tried
     assert not Movie.objects.exclude(poster_attempts=0, poster_status=PosterStatus.WAITING).exists()
     assert Movie.objects.awaiting_download().count() == 200
     sandbox.faults.clear()
@@ -352,7 +352,7 @@ def test_a_photo_that_telegram_refuses_blocks_no_other_and_is_set_aside(sandbox,
         let_time_pass()
         upload()
     matrix.refresh_from_db()
-    assert len(sandbox.telegram.server.photos) == len(others)
+    assert len(sandbox.telegram.photos) == len(others)
     assert matrix.poster_next_try_at == SET_ASIDE
     assert "IMAGE_PROCESS_FAILED" in matrix.poster_error
     assert left_on_disk(poster_dir) == []
@@ -360,7 +360,7 @@ def test_a_photo_that_telegram_refuses_blocks_no_other_and_is_set_aside(sandbox,
 
 def refuse(sandbox, movie_id, code, description):
     """Telegram refuses this film's photo."""
-    answer = sandbox.telegram.server.handle
+    answer = sandbox.telegram.handle
 
     def handle(request):
         if request.path.endswith("/sendPhoto") and request.fields()[1]["photo"].filename == f"{movie_id}.jpg":
@@ -368,11 +368,11 @@ def refuse(sandbox, movie_id, code, description):
             return Response.json(body, code)
         return answer(request)
 
-    sandbox.telegram.server.handle = handle
+    sandbox.telegram.handle = handle
 
 
 def break_channel(sandbox, how):
-    telegram = sandbox.telegram.server
+    telegram = sandbox.telegram
     if how == "deleted":
         telegram.delete_chat(telegram.poster_channel)
     elif how == "thrown out":
@@ -385,7 +385,7 @@ def break_channel(sandbox, how):
 
 @pytest.mark.parametrize("how", ["deleted", "thrown out", "may not post", "never there"])
 def test_a_broken_channel_keeps_its_posters_waiting_and_holds_up_no_other_channel(sandbox, settings, how, caplog):
-    telegram = sandbox.telegram.server
+    telegram = sandbox.telegram
     good = telegram.channel("Постеры 2", admins=[telegram.bot])
     settings.TELEGRAM_POSTER_CHANNELS = [telegram.poster_channel.id, good.id]
     films(sandbox, 10)
@@ -403,7 +403,7 @@ def test_a_broken_channel_keeps_its_posters_waiting_and_holds_up_no_other_channe
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_a_telegram_that_says_it_is_ill_is_no_posters_fault(sandbox, matrix, status):
     download()
-    sandbox.telegram.server.fail("sendPhoto", status=status, times=None)
+    sandbox.telegram.fail("sendPhoto", status=status, times=None)
     for _ in range(12):
         upload()
     sandbox.faults.clear()
@@ -415,10 +415,10 @@ def test_a_telegram_that_says_it_is_ill_is_no_posters_fault(sandbox, matrix, sta
 
 def test_a_telegram_that_is_away_costs_no_poster_anything(sandbox, matrix):
     download()
-    sandbox.telegram.server.fail("getMe", drop="before", times=None)
+    sandbox.telegram.fail("getMe", drop="before", times=None)
     for _ in range(12):
         assert "Telegram cannot be reached" in upload().troubles[0]
-    assert sandbox.telegram.server.calls_of("sendPhoto") == []
+    assert sandbox.telegram.calls_of("sendPhoto") == []
     sandbox.faults.clear()
     upload()
     assert statuses() == [PosterStatus.TELEGRAM]
@@ -428,7 +428,7 @@ def test_a_wrong_token_stops_the_uploads_and_says_so(sandbox, matrix, monkeypatc
     download()
     monkeypatch.setattr(pipeline.bot, "token", "1:wrong")
     assert "TELEGRAM_BOT_TOKEN" in upload().troubles[0]
-    assert sandbox.telegram.server.calls_of("sendPhoto") == []
+    assert sandbox.telegram.calls_of("sendPhoto") == []
 
 
 def test_no_channel_is_told_with_what_to_do(sandbox, matrix, settings):
@@ -450,7 +450,7 @@ LOST = {
 def test_a_poster_whose_answer_was_lost_goes_up_once_more(sandbox, matrix, fault, monkeypatch, poster_dir):
     monkeypatch.setattr(pipeline, "UPLOAD_TIMEOUT", 0.3)
     download()
-    sandbox.telegram.server.fail("sendPhoto", **fault)
+    sandbox.telegram.fail("sendPhoto", **fault)
     run = upload()
     matrix.refresh_from_db()
     assert (matrix.poster_status, matrix.poster_unanswered, matrix.poster_attempts) == (PosterStatus.LOCAL, 1, 0)
@@ -460,7 +460,7 @@ def test_a_poster_whose_answer_was_lost_goes_up_once_more(sandbox, matrix, fault
     let_time_pass()
     upload()
     assert statuses() == [PosterStatus.TELEGRAM]
-    assert len(sandbox.telegram.server.photos) <= 2
+    assert len(sandbox.telegram.photos) <= 2
     assert left_on_disk(poster_dir) == []
 
 
@@ -492,7 +492,7 @@ def test_a_poster_whose_answer_is_lost_twice_is_set_aside_rather_than_sent_a_thi
 def lose(sandbox, movie, fault):
     """Every answer to this film's upload is lost; the others' come through."""
     name = f"{movie.pk}.jpg".encode()
-    made = sandbox.telegram.server.fail("sendPhoto", times=None, **fault)
+    made = sandbox.telegram.fail("sendPhoto", times=None, **fault)
     matches = made.matches
     made.matches = lambda request: matches(request) and name in request.body
 
@@ -502,7 +502,7 @@ def lose(sandbox, movie, fault):
 
 def test_a_database_that_is_away_when_the_answer_comes_does_not_cost_a_second_upload(sandbox, matrix, monkeypatch):
     download()
-    answer, settings_dict = sandbox.telegram.server.handle, connection.settings_dict
+    answer, settings_dict = sandbox.telegram.handle, connection.settings_dict
     if connection.vendor == "sqlite":
         monkeypatch.setitem(settings_dict["OPTIONS"], "timeout", 0.05)
 
@@ -512,7 +512,7 @@ def test_a_database_that_is_away_when_the_answer_comes_does_not_cost_a_second_up
             disturb(settings_dict)
         return response
 
-    sandbox.telegram.server.handle = away
+    sandbox.telegram.handle = away
     upload()
     connection.close()  # this thread's was broken, too
     connections.close_all()
@@ -547,20 +547,20 @@ def dies(process):
 
 def test_a_download_that_is_killed_is_begun_again(sandbox, start):
     films(sandbox, 40)
-    sandbox.tmdb.server.image_latency = 0.3
+    sandbox.tmdb.image_latency = 0.3
     process = start("download_posters")
-    wait_until(lambda: len(sandbox.tmdb.server.requests_of("/t/p/*")) > 20, 30, lambda: process.output)
+    wait_until(lambda: len(sandbox.tmdb.requests_of("/t/p/*")) > 20, 30, lambda: process.output)
     dies(process)
-    sandbox.tmdb.server.image_latency = 0
+    sandbox.tmdb.image_latency = 0
     bring_home(1)
     assert statuses() == [PosterStatus.TELEGRAM] * 40
-    assert len(sandbox.telegram.server.photos) == 40
+    assert len(sandbox.telegram.photos) == 40
 
 
 def test_a_claim_holds_against_others_and_ends_with_its_worker(sandbox, matrix, start):
-    sandbox.tmdb.server.image_latency = 5
+    sandbox.tmdb.image_latency = 5
     process = start("download_posters")
-    wait_until(lambda: sandbox.tmdb.server.requests_of("/t/p/*"), 30, lambda: process.output)
+    wait_until(lambda: sandbox.tmdb.requests_of("/t/p/*"), 30, lambda: process.output)
     matrix.refresh_from_db()
     assert matrix.poster_attempts == 1
     assert 0 < matrix.poster_next_try_at - time.time() <= pipeline.LEASE
@@ -571,7 +571,7 @@ def test_a_claim_holds_against_others_and_ends_with_its_worker(sandbox, matrix, 
 @pytest.mark.parametrize("after", [True, False], ids=["after Telegram's work", "before it"])
 def test_an_upload_that_is_killed_goes_up_once_more_and_not_twice(sandbox, matrix, start, after, poster_dir):
     download()
-    answer, reached = sandbox.telegram.server.handle, threading.Event()
+    answer, reached = sandbox.telegram.handle, threading.Event()
 
     def slow(request):
         response = answer(request) if after else None
@@ -580,7 +580,7 @@ def test_an_upload_that_is_killed_goes_up_once_more_and_not_twice(sandbox, matri
             time.sleep(3)
         return response or answer(request)
 
-    sandbox.telegram.server.handle = slow
+    sandbox.telegram.handle = slow
     for _ in range(3):  # the third finds that two went without an answer
         reached.clear()
         process = start("upload_posters", POSTER_DIR=str(poster_dir))
@@ -590,7 +590,7 @@ def test_an_upload_that_is_killed_goes_up_once_more_and_not_twice(sandbox, matri
         if matrix.poster_next_try_at == SET_ASIDE:
             break
     bring_home()
-    assert len(sandbox.telegram.server.photos) <= 2
+    assert len(sandbox.telegram.photos) <= 2
     matrix.refresh_from_db()
     assert (matrix.poster_next_try_at, matrix.telegram_file_id) == (SET_ASIDE, "")
     assert "look for it in channel" in matrix.poster_error
@@ -619,7 +619,7 @@ def test_a_poster_that_kills_every_worker_is_set_aside_and_takes_none_of_the_oth
 ):
     poison = film(sandbox, 603)
     films(sandbox, 10)
-    sandbox.tmdb.server.images[poison.poster_path] = (b"poison", "image/jpeg")
+    sandbox.tmdb.images[poison.poster_path] = (b"poison", "image/jpeg")
     env = {**environment, "DJANGO_SETTINGS_MODULE": "config.settings", "POSTER_DIR": str(poster_dir)}
     for _ in range(20):
         let_time_pass()
@@ -637,7 +637,7 @@ def test_two_clusters_at_once_fetch_and_send_each_poster_once(sandbox, start, po
     threads = [threading.Thread(target=in_thread, args=(download,)) for _ in range(2)]
     run_all(threads)
     assert statuses() == [PosterStatus.LOCAL] * len(movies)
-    assert len(sandbox.tmdb.server.requests_of("/t/p/*")) == len(movies)
+    assert len(sandbox.tmdb.requests_of("/t/p/*")) == len(movies)
     processes = [start("upload_posters", POSTER_DIR=str(poster_dir)) for _ in range(2)]
     assert [process.wait(60) for process in processes] == [0, 0]
     assert sorted(sent(sandbox)) == [movie.pk for movie in movies]
@@ -745,7 +745,7 @@ def test_kill_9_at_any_line_loses_nothing_and_sends_nothing_twice_without_need(s
     for line in random.Random(lines).sample(range(1, lines), min(lines - 1, int(os.environ.get("KILLS", 6)))):
         Movie.objects.all().requeue_posters()
         storage.sweep()
-        before = len(sandbox.telegram.server.photos)
+        before = len(sandbox.telegram.photos)
         if task == "upload_posters":
             download()
         done = run(line)
@@ -754,7 +754,7 @@ def test_kill_9_at_any_line_loses_nothing_and_sends_nothing_twice_without_need(s
         bring_home(2)
         matrix = Movie.objects.get(pk=603)
         assert matrix.poster_status == PosterStatus.TELEGRAM, f"line event {line}"
-        assert 1 <= len(sandbox.telegram.server.photos) - before <= 2
+        assert 1 <= len(sandbox.telegram.photos) - before <= 2
         assert left_on_disk(poster_dir) == []
 
 

@@ -39,7 +39,7 @@ def test_a_poster_goes_from_tmdb_to_the_disk_to_the_channel_and_its_file_is_dele
 
     tasks.upload_posters()
     matrix.refresh_from_db()
-    (largest,) = sandbox.telegram.server.photos
+    (largest,) = sandbox.telegram.photos
     assert matrix.poster_status == PosterStatus.TELEGRAM
     assert (matrix.telegram_file_id, matrix.width, matrix.height) == (largest.file_id, largest.width, largest.height)
     assert matrix.local_path == ""
@@ -50,12 +50,12 @@ def test_a_poster_is_fetched_and_sent_once_however_often_the_workers_run(sandbox
     for _ in range(3):
         tasks.download_posters()
         tasks.upload_posters()
-    assert len(sandbox.telegram.server.photos) == 1
-    assert len(sandbox.tmdb.server.requests_of(f"/t/p/w500{matrix.poster_path}")) == 1
+    assert len(sandbox.telegram.photos) == 1
+    assert len(sandbox.tmdb.requests_of(f"/t/p/w500{matrix.poster_path}")) == 1
 
 
 def test_films_that_another_program_inserts_are_picked_up(sandbox):
-    path = sandbox.tmdb.server.films[603].poster_path
+    path = sandbox.tmdb.films[603].poster_path
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO movies (id, title, poster_path, poster_status) VALUES (603, 'x', %s, 0)", [path])
     tasks.download_posters()
@@ -67,7 +67,7 @@ def test_a_film_without_a_poster_is_left_alone(sandbox):
     film(sandbox, 603, poster_path="", poster_status=PosterStatus.NONE)
     tasks.download_posters()
     assert statuses() == [PosterStatus.NONE]
-    assert sandbox.tmdb.server.requests_of("/t/p/*") == []
+    assert sandbox.tmdb.requests_of("/t/p/*") == []
 
 
 def test_the_download_rings_for_the_upload_but_does_not_flood_the_queue(sandbox):
@@ -84,7 +84,7 @@ def test_a_job_that_finds_another_at_work_leaves_it_to_it(sandbox, matrix):
 
 
 def test_films_go_to_the_channel_that_their_id_gives(sandbox, settings):
-    telegram = sandbox.telegram.server
+    telegram = sandbox.telegram
     channels = [telegram.poster_channel, telegram.channel("Постеры 2", admins=[telegram.bot])]
     settings.TELEGRAM_POSTER_CHANNELS = [channel.id for channel in channels]
     films(sandbox, 10)
@@ -96,7 +96,7 @@ def test_films_go_to_the_channel_that_their_id_gives(sandbox, settings):
 
 
 def test_all_channels_are_served_side_by_side_and_one_that_waits_holds_up_no_other(sandbox, settings):
-    telegram = sandbox.telegram.server
+    telegram = sandbox.telegram
     second = telegram.channel("Постеры 2", admins=[telegram.bot])
     settings.TELEGRAM_POSTER_CHANNELS = [telegram.poster_channel.id, second.id]
     rate_limiter.pause(f"channel:{second.id}", 3600)
@@ -111,7 +111,7 @@ def test_a_disposable_limit_is_kept(sandbox):
     call_command("download_posters", limit=3)
     assert statuses().count(PosterStatus.LOCAL) == 3
     call_command("upload_posters", limit=2)
-    assert len(sandbox.telegram.server.photos) == 2
+    assert len(sandbox.telegram.photos) == 2
 
 
 # --- Order
@@ -137,7 +137,7 @@ def test_a_new_film_does_not_wait_behind_ten_thousand_old_ones(sandbox):
     call_command("download_posters", limit=1)
     asked.refresh_from_db()
     assert asked.poster_status == PosterStatus.LOCAL
-    assert len(sandbox.tmdb.server.requests_of("/t/p/*")) == 1
+    assert len(sandbox.tmdb.requests_of("/t/p/*")) == 1
 
 
 # --- Pace
@@ -179,9 +179,9 @@ def test_a_limit_finds_itself_again_where_no_moment_is_kept(rubbish):
 
 def test_a_refusal_for_speed_stops_that_channel_for_so_long_and_is_no_fault_of_the_poster(sandbox, matrix):
     tasks.download_posters()
-    sandbox.telegram.server.fail("sendPhoto", retry_after=1)
+    sandbox.telegram.fail("sendPhoto", retry_after=1)
     tasks.upload_posters()
-    first, second = sandbox.telegram.server.calls_of("sendPhoto")
+    first, second = sandbox.telegram.calls_of("sendPhoto")
     matrix.refresh_from_db()
     assert second.at - first.at >= 1
     assert (matrix.poster_status, matrix.poster_error) == (PosterStatus.TELEGRAM, "")
@@ -190,21 +190,21 @@ def test_a_refusal_for_speed_stops_that_channel_for_so_long_and_is_no_fault_of_t
 def test_a_longer_refusal_than_a_job_may_last_is_left_to_the_next_job(sandbox, matrix, monkeypatch):
     monkeypatch.setattr(pipeline, "LANES", 1)  # another lane's turn may have begun just before: that one sends
     tasks.download_posters()
-    sandbox.telegram.server.fail("sendPhoto", retry_after=1000)
+    sandbox.telegram.fail("sendPhoto", retry_after=1000)
     run = pipeline.upload_posters(pipeline.Run(seconds=60))
     matrix.refresh_from_db()
     assert (matrix.poster_status, matrix.poster_attempts, matrix.poster_unanswered) == (PosterStatus.LOCAL, 0, 0)
     assert run.troubles == []
     pipeline.upload_posters(pipeline.Run(seconds=60))
-    assert len(sandbox.telegram.server.calls_of("sendPhoto")) == 1
+    assert len(sandbox.telegram.calls_of("sendPhoto")) == 1
 
 
 def test_no_more_than_twenty_connections_reach_the_image_server(sandbox):
-    sandbox.tmdb.server.image_latency = 0.02
+    sandbox.tmdb.image_latency = 0.02
     films(sandbox, 100)
     tasks.download_posters()
     assert statuses() == [PosterStatus.LOCAL] * 100
-    assert 4 < sandbox.tmdb.server.peak_in_flight <= 20
+    assert 4 < sandbox.tmdb.peak_in_flight <= 20
 
 
 # --- Change
@@ -215,7 +215,7 @@ def test_a_new_poster_is_sent_while_the_old_file_id_keeps_serving(sandbox, matri
     tasks.upload_posters()
     matrix.refresh_from_db()
     old = matrix.telegram_file_id
-    sandbox.tmdb.server.change(603, poster="/another603.jpg")
+    sandbox.tmdb.change(603, poster="/another603.jpg")
     save_movies([fetch_movie(603, TMDb())])
     matrix.refresh_from_db()
     assert (matrix.poster_status, matrix.telegram_file_id) == (PosterStatus.WAITING, old)
@@ -249,7 +249,7 @@ def test_another_bot_sends_every_poster_again_rated_films_first(sandbox, monkeyp
     assert pipeline.notice_new_bot(2) == 0
     gone.refresh_from_db()
     assert (gone.poster_status, gone.telegram_file_id) == (PosterStatus.NONE, "")
-    pipeline.notice_new_bot(sandbox.telegram.server.bot.id)
+    pipeline.notice_new_bot(sandbox.telegram.bot.id)
     tasks.download_posters()
     tasks.upload_posters()
     assert sent(sandbox) == [1_000_002, 1_000_000, 1_000_001]
@@ -263,7 +263,7 @@ def test_the_upload_notices_another_bot_even_when_it_has_nothing_to_do(sandbox, 
         tasks.download_posters()
         tasks.upload_posters()
     assert sorted(sent(sandbox)) == [550, 603]
-    assert len(sandbox.telegram.server.calls_of("getMe")) == 2
+    assert len(sandbox.telegram.calls_of("getMe")) == 2
     assert statuses() == [PosterStatus.TELEGRAM] * 2
 
 
@@ -288,7 +288,7 @@ def test_the_card_that_was_first_leaves_the_sweep_nothing_to_do(sandbox, matrix,
 
 def test_the_card_that_overtakes_an_upload_under_way_wins_and_nothing_is_sent_again(sandbox, matrix, poster_dir):
     tasks.download_posters()
-    answer = sandbox.telegram.server.handle
+    answer = sandbox.telegram.handle
 
     def overtaken(request):
         if request.path.endswith("/sendPhoto"):
@@ -296,7 +296,7 @@ def test_the_card_that_overtakes_an_upload_under_way_wins_and_nothing_is_sent_ag
             connections.close_all()
         return answer(request)
 
-    sandbox.telegram.server.handle = overtaken
+    sandbox.telegram.handle = overtaken
     tasks.upload_posters()
     tasks.upload_posters()
     matrix.refresh_from_db()
@@ -333,7 +333,7 @@ def test_the_commands_show_counts_and_end_with_a_status(sandbox, start):
     process = start("upload_posters")
     assert process.wait() == 0
     process.wait_for_line("Uploads: 3 done, 0 without an image, 0 failed, 0 postponed.")
-    sandbox.tmdb.server.images[film(sandbox, 603).poster_path] = (b"<html>", "text/html")
+    sandbox.tmdb.images[film(sandbox, 603).poster_path] = (b"<html>", "text/html")
     process = start("download_posters")
     assert process.wait() == 1
     process.wait_for_line("film 603: no picture")
@@ -341,28 +341,28 @@ def test_the_commands_show_counts_and_end_with_a_status(sandbox, start):
 
 def test_sigterm_finishes_the_posters_at_hand_and_begins_no_others(sandbox, start):
     films(sandbox, 300)
-    sandbox.tmdb.server.image_latency = 0.1
+    sandbox.tmdb.image_latency = 0.1
     process = start("download_posters")
-    wait_until(lambda: len(sandbox.tmdb.server.requests_of("/t/p/*")) > 20)
+    wait_until(lambda: len(sandbox.tmdb.requests_of("/t/p/*")) > 20)
     assert process.terminate() == 0
     assert set(statuses()) == {PosterStatus.LOCAL, PosterStatus.WAITING}
     assert not Movie.objects.exclude(poster_attempts=0).exists()
     assert Movie.objects.awaiting_download().count() == statuses().count(PosterStatus.WAITING)
-    sandbox.telegram.server.latency = 0.1
+    sandbox.telegram.latency = 0.1
     process = start("upload_posters")
-    wait_until(lambda: len(sandbox.telegram.server.photos) > 2)
+    wait_until(lambda: len(sandbox.telegram.photos) > 2)
     assert process.terminate() == 0
-    assert statuses().count(PosterStatus.TELEGRAM) == len(sandbox.telegram.server.photos) < 300
+    assert statuses().count(PosterStatus.TELEGRAM) == len(sandbox.telegram.photos) < 300
 
 
 def test_the_worker_cluster_brings_posters_by_itself_and_stops_in_their_midst(sandbox, start):
     films(sandbox, 200)
-    sandbox.telegram.server.latency = 0.05
+    sandbox.telegram.latency = 0.05
     tasks.ring("download_posters")
     process = start("qcluster", Q_WORKERS="2")
-    wait_until(lambda: len(sandbox.telegram.server.photos) > 5, 60, lambda: process.output)
+    wait_until(lambda: len(sandbox.telegram.photos) > 5, 60, lambda: process.output)
     assert process.terminate() == 0
-    assert 0 < statuses().count(PosterStatus.TELEGRAM) == len(sandbox.telegram.server.photos) < 200
+    assert 0 < statuses().count(PosterStatus.TELEGRAM) == len(sandbox.telegram.photos) < 200
 
 
 def test_the_claims_use_the_index(db):
@@ -378,7 +378,7 @@ def test_the_claims_use_the_index(db):
 
 
 def test_check_services_says_in_a_sentence_why_a_channel_takes_no_posters(sandbox, settings):
-    telegram = sandbox.telegram.server
+    telegram = sandbox.telegram
     assert checks.the_bot_may_post_in_the_channels(None) == []
     telegram.set_member(telegram.poster_channel, telegram.bot, "administrator", can_post_messages=False)
     assert "no right to post" in checks.the_bot_may_post_in_the_channels(None)[0].msg
@@ -388,7 +388,7 @@ def test_check_services_says_in_a_sentence_why_a_channel_takes_no_posters(sandbo
     assert "chat not found" in checks.the_bot_may_post_in_the_channels(None)[0].msg
     settings.TELEGRAM_POSTER_CHANNELS = []
     assert [problem.id for problem in checks.the_bot_may_post_in_the_channels(None)] == ["posters.E002"]
-    assert sandbox.telegram.server.photos == []
+    assert sandbox.telegram.photos == []
 
 
 def test_checks_say_that_posters_have_no_channel_and_no_place_on_the_disk(settings):

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def anna(sandbox):
-    return sandbox.telegram.server.person("Anna", language_code="en")
+    return sandbox.telegram.person("Anna", language_code="en")
 
 
 @pytest.fixture
@@ -35,11 +35,11 @@ def linked(anna, sandbox):
 
 
 def link(person, sandbox, account="empty"):
-    session = sandbox.tmdb.server.session_for(account)
+    session = sandbox.tmdb.session_for(account)
     return User.objects.create(
         pk=person.id,
         language=person.language_code,
-        tmdb_account_id=sandbox.tmdb.server.account(account).id,
+        tmdb_account_id=sandbox.tmdb.account(account).id,
         tmdb_session_id=session_cipher().encrypt(session.encode()).decode(),
         sync_status=SyncStatus.IMPORTED,
     )
@@ -76,7 +76,7 @@ def test_one_tap_rates_and_the_card_shows_it_in_its_place(anna, handle, card):
 
 
 def test_a_card_without_a_picture_shows_the_rating_too(anna, sandbox, handle):
-    sandbox.tmdb.server.add_film(5001, title_en="No Picture", poster=None)
+    sandbox.tmdb.add_film(5001, title_en="No Picture", poster=None)
     card = card_for(anna, handle, "/movie 5001")
     tap(anna, card, handle, text="3")
     assert "Your rating: 3" in card.text
@@ -125,15 +125,15 @@ def test_a_rating_that_is_not_there_can_be_taken_back_without_harm(anna, handle,
 
 def test_an_edit_that_changes_nothing_is_success(anna, sandbox, handle, card):
     description = "Bad Request: message is not modified: specified new message content is exactly the same"
-    sandbox.telegram.server.fail("editMessageCaption", 400, description)
+    sandbox.telegram.fail("editMessageCaption", 400, description)
     assert tap(anna, card, handle, text="8").text
     assert rating_of(anna).value == 8
 
 
 def test_a_tap_on_a_card_that_was_deleted_meanwhile_still_rates_and_is_answered(anna, sandbox, handle, card):
     query = anna.press(card, text="8")
-    with sandbox.telegram.server.changed:
-        sandbox.telegram.server.delete_message(card)
+    with sandbox.telegram.changed:
+        sandbox.telegram.delete_message(card)
     handle()
     assert rating_of(anna).value == 8
     assert query.answer.text
@@ -159,7 +159,7 @@ def test_a_film_that_the_table_has_lost_is_asked_for_again(anna, handle, card):
 )
 def test_a_button_that_is_none_of_ours_is_politely_refused(anna, sandbox, handle, card, data):
     press_forged(anna, sandbox, card, data)
-    query = list(sandbox.telegram.server.callback_queries.values())[-1]
+    query = list(sandbox.telegram.callback_queries.values())[-1]
     handle()
     assert query.answer.text == "This button is out of date."
     assert Rating.objects.count() == 0
@@ -178,14 +178,14 @@ def press_forged(person, sandbox, message, data):
 
 def test_a_film_that_does_not_exist_cannot_be_rated(anna, sandbox, handle, card):
     press_forged(anna, sandbox, card, "rate:999999999:8")
-    query = list(sandbox.telegram.server.callback_queries.values())[-1]
+    query = list(sandbox.telegram.callback_queries.values())[-1]
     handle()
     assert query.answer.text == "TMDb has no film with this id."
 
 
 def test_two_people_tap_at_the_same_time_and_both_have_rated(sandbox, start):
     start("runbot")
-    people = [sandbox.telegram.server.person(f"Person {n}", language_code="en") for n in range(4)]
+    people = [sandbox.telegram.person(f"Person {n}", language_code="en") for n in range(4)]
     for person in people:
         person.send("/movie 603")
     cards = [person.wait(lambda message: message.buttons) for person in people]
@@ -201,8 +201,8 @@ def test_two_people_tap_at_the_same_time_and_both_have_rated(sandbox, start):
 
 
 def test_in_a_group_a_tap_rates_for_who_taps_and_the_card_shows_nobodys_rating(anna, sandbox, handle):
-    boris = sandbox.telegram.server.person("Boris", language_code="en")
-    group = sandbox.telegram.server.group("Film club", [anna, boris])
+    boris = sandbox.telegram.person("Boris", language_code="en")
+    group = sandbox.telegram.group("Film club", [anna, boris])
     anna.send("/movie 603", chat=group)
     handle()
     card = anna.wait(lambda message: message.photo, chat=group)
@@ -332,7 +332,7 @@ def test_a_rating_made_here_reaches_tmdb_and_becomes_the_base(anna, sandbox, han
     tap(anna, card, handle, text="8")
     assert PendingWrite.objects.get().rating == 8
     write_ratings(anna.id)
-    assert sandbox.tmdb.server.account("empty").ratings == {603: 8.0}
+    assert sandbox.tmdb.account("empty").ratings == {603: 8.0}
     rating = rating_of(anna)
     assert (rating.tmdb_rating, rating.source, rating.value) == (8, Source.MANUAL, 8)
     assert PendingWrite.objects.count() == 0
@@ -347,7 +347,7 @@ def test_who_has_switched_writing_off_keeps_their_ratings_here(anna, sandbox, ha
     User.objects.update(writes_ratings=False)
     tap(anna, card, handle, text="8")
     write_ratings()
-    assert sandbox.tmdb.server.account("empty").ratings == {}
+    assert sandbox.tmdb.account("empty").ratings == {}
     assert rating_of(anna).value == 8
 
 
@@ -358,7 +358,7 @@ def test_taking_back_deletes_the_rating_at_tmdb(anna, sandbox, handle, linked, c
     write = PendingWrite.objects.get()
     assert (write.rating, write.base) == (None, 8)
     write_ratings()
-    assert sandbox.tmdb.server.account("empty").ratings == {}
+    assert sandbox.tmdb.account("empty").ratings == {}
     assert PendingWrite.objects.count() == 0
 
 
@@ -366,7 +366,7 @@ def test_only_the_end_state_is_written(anna, sandbox, handle, linked, card):
     for points in ("3", "7", "9"):
         tap(anna, card, handle, text=points)
     write_ratings()
-    assert [request.body for request in sandbox.tmdb.server.requests_of("/3/movie/603/rating")] == [b'{"value": 9.0}']
+    assert [request.body for request in sandbox.tmdb.requests_of("/3/movie/603/rating")] == [b'{"value": 9.0}']
     assert rating_of(anna).tmdb_rating == 9
 
 
@@ -377,12 +377,12 @@ def test_a_rating_given_anew_before_tmdb_heard_of_its_end_knows_what_tmdb_holds(
     tap(anna, card, handle, text="5")
     assert (rating_of(anna).tmdb_rating, PendingWrite.objects.get().base) == (8, 8)
     write_ratings()
-    assert sandbox.tmdb.server.account("empty").ratings == {603: 5.0}
+    assert sandbox.tmdb.account("empty").ratings == {603: 5.0}
 
 
 def test_tmdb_is_asked_again_and_again_ever_more_seldom_until_it_takes_the_rating(anna, sandbox, handle, linked, card):
     tap(anna, card, handle, text="8")
-    sandbox.tmdb.server.fail("/3/movie/603/rating", 503, times=2)
+    sandbox.tmdb.fail("/3/movie/603/rating", 503, times=2)
     delays = []
     for _attempt in range(2):
         write_ratings()
@@ -393,24 +393,24 @@ def test_tmdb_is_asked_again_and_again_ever_more_seldom_until_it_takes_the_ratin
         PendingWrite.objects.update(next_try_at=0)
     assert delays[1] > delays[0]
     write_ratings()
-    assert sandbox.tmdb.server.account("empty").ratings == {603: 8.0}
+    assert sandbox.tmdb.account("empty").ratings == {603: 8.0}
     assert rating_of(anna).tmdb_rating == 8
 
 
 def test_an_answer_that_is_lost_does_no_harm(anna, sandbox, handle, linked, card):
     tap(anna, card, handle, text="8")
-    sandbox.tmdb.server.fail("/3/movie/603/rating", drop="after")
+    sandbox.tmdb.fail("/3/movie/603/rating", drop="after")
     write_ratings()
     assert rating_of(anna).tmdb_rating is None
     PendingWrite.objects.update(next_try_at=0)
     write_ratings()
-    assert sandbox.tmdb.server.account("empty").ratings == {603: 8.0}
+    assert sandbox.tmdb.account("empty").ratings == {603: 8.0}
     assert rating_of(anna).tmdb_rating == 8
 
 
 def test_a_film_that_tmdb_has_lost_is_told_once_and_stays_rated_here(anna, sandbox, handle, linked, card):
     tap(anna, card, handle, text="8")
-    sandbox.tmdb.server.gone(603)
+    sandbox.tmdb.gone(603)
     write_ratings()
     write_ratings()
     told = [message.text for message in anna.chat if message.text and "does not take your rating" in message.text]
@@ -422,7 +422,7 @@ def test_a_film_that_tmdb_has_lost_is_told_once_and_stays_rated_here(anna, sandb
 def test_a_session_that_is_over_is_told_once_and_the_rating_waits_for_the_next_link(
     anna, sandbox, handle, linked, card
 ):
-    sandbox.tmdb.server.revoke(sandbox.tmdb.server.account("empty"))
+    sandbox.tmdb.revoke(sandbox.tmdb.account("empty"))
     tap(anna, card, handle, text="8")
     write_ratings()
     PendingWrite.objects.update(next_try_at=0)
@@ -435,11 +435,11 @@ def test_a_session_that_is_over_is_told_once_and_the_rating_waits_for_the_next_l
     handle()
     question = anna.chat[-1]
     token = question.buttons[1][0].data.partition(":")[2]
-    sandbox.tmdb.server.approve(token, "empty")
+    sandbox.tmdb.approve(token, "empty")
     tap(anna, question, handle, text="Done")
     User.objects.update(sync_status=SyncStatus.IMPORTED)  # the import is over
     write_ratings()
-    assert sandbox.tmdb.server.account("empty").ratings == {603: 8.0}
+    assert sandbox.tmdb.account("empty").ratings == {603: 8.0}
 
 
 def test_a_wrong_key_of_the_operators_is_not_held_against_the_person(anna, sandbox, handle, linked, card, settings):
@@ -454,7 +454,7 @@ def test_nothing_is_written_while_an_import_reads(anna, sandbox, handle, linked,
     tap(anna, card, handle, text="8")
     User.objects.update(sync_status=SyncStatus.QUEUED)
     assert write_ratings() == "0 written"
-    assert sandbox.tmdb.server.account("empty").ratings == {}
+    assert sandbox.tmdb.account("empty").ratings == {}
     User.objects.update(sync_status=SyncStatus.IMPORTED)
     assert write_ratings() == "1 written"
 
@@ -462,7 +462,7 @@ def test_nothing_is_written_while_an_import_reads(anna, sandbox, handle, linked,
 def test_what_is_written_while_an_import_begins_is_written_again_after_it(anna, sandbox, handle, linked, card):
     """The import may have read the old value a moment before: it must not take that for TMDb's newest."""
     tap(anna, card, handle, text="8")
-    sandbox.tmdb.server.fail("/3/movie/603/rating", delay=1)
+    sandbox.tmdb.fail("/3/movie/603/rating", delay=1)
     writing = threading.Thread(target=write_and_hang_up)
     writing.start()
     wait_until(lambda: PendingWrite.objects.filter(attempts=1).exists())
@@ -477,14 +477,14 @@ def test_what_is_written_while_an_import_begins_is_written_again_after_it(anna, 
 
 def test_a_rating_given_while_another_is_being_written_is_written_after_it(anna, sandbox, handle, linked, card):
     tap(anna, card, handle, text="8")
-    sandbox.tmdb.server.fail("/3/movie/603/rating", delay=1)
+    sandbox.tmdb.fail("/3/movie/603/rating", delay=1)
     writing = threading.Thread(target=write_and_hang_up)
     writing.start()
     wait_until(lambda: PendingWrite.objects.filter(attempts=1).exists())
     tap(anna, card, handle, text="3")
     assert write_ratings() == "0 written"  # one at a time
     writing.join()
-    assert sandbox.tmdb.server.account("empty").ratings == {603: 3.0}
+    assert sandbox.tmdb.account("empty").ratings == {603: 3.0}
     assert (rating_of(anna).tmdb_rating, PendingWrite.objects.count()) == (3, 0)
 
 
@@ -497,16 +497,16 @@ def write_and_hang_up():
 
 def test_who_has_blocked_the_bot_is_not_written_to(anna, sandbox, handle, linked, card):
     tap(anna, card, handle, text="8")
-    sandbox.tmdb.server.gone(603)
+    sandbox.tmdb.gone(603)
     anna.block()
     handle()
     write_ratings()
-    assert all(call.description == "" for call in sandbox.telegram.server.calls_of("sendMessage"))
+    assert all(call.description == "" for call in sandbox.telegram.calls_of("sendMessage"))
 
 
 def test_who_blocked_the_bot_unnoticed_is_remembered(anna, sandbox, handle, linked, card):
     tap(anna, card, handle, text="8")
-    sandbox.tmdb.server.gone(603)
+    sandbox.tmdb.gone(603)
     anna.block()
     write_ratings()
     assert User.objects.get().blocked_at is not None
@@ -518,7 +518,7 @@ def test_who_blocked_the_bot_unnoticed_is_remembered(anna, sandbox, handle, link
 @pytest.fixture
 def shelf(anna, sandbox, handle):
     """Twelve films that Anna has rated, one after another."""
-    ids = sandbox.tmdb.server.add_films(12)
+    ids = sandbox.tmdb.add_films(12)
     for number, movie_id in enumerate(ids):
         anna.send(f"/rate {movie_id} {1 + number * 5 % 10}")
         handle()
@@ -577,7 +577,7 @@ def test_who_has_rated_nothing_is_told_how(anna, handle):
 
 
 def test_rated_is_for_private_chats(anna, sandbox, handle):
-    group = sandbox.telegram.server.group("Film club", [anna])
+    group = sandbox.telegram.group("Film club", [anna])
     anna.send("/rated", chat=group)
     handle()
     assert "privately" in anna.wait(chat=group).text

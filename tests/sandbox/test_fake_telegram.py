@@ -24,7 +24,7 @@ def sandbox():
 
 @pytest.fixture
 def telegram(sandbox):
-    return sandbox.telegram.server
+    return sandbox.telegram
 
 
 @pytest.fixture

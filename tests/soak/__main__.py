@@ -93,14 +93,14 @@ def units_of(port, variables, folder):
 
 def viewers_of(sandbox):
     dice = random.Random(SEED)
-    films = list(sandbox.tmdb.server.films) + sandbox.tmdb.server.add_films(150)
+    films = list(sandbox.tmdb.films) + sandbox.tmdb.add_films(150)
     viewers = []
     for n in range(PEOPLE):
         theirs = dice.sample(films, 60)
-        account = sandbox.tmdb.server.add_account(f"viewer{n}")
+        account = sandbox.tmdb.add_account(f"viewer{n}")
         for film in theirs[:40]:
             account.rate(film, dice.randint(1, 20) / 2)
-        person = sandbox.telegram.server.person(f"Viewer {n}", language_code="en")
+        person = sandbox.telegram.person(f"Viewer {n}", language_code="en")
         viewers.append(Viewer(person, account, theirs[:40], theirs[40:], random.Random(dice.random())))
     return viewers
 
@@ -187,7 +187,7 @@ def soak(sandbox, postgres, redis, port, variables, folder):
     if not POLLING:
         call_command("set_webhook", max_connections=64, verbosity=0)  # of two processes
     weather = sandbox.server.faults = Weather(SEED, sandbox.faults.watchers)
-    watch, crowd = Watch(sandbox.telegram.server), Crowd(viewers, sandbox.tmdb.server, SEED, MINUTES * 60 * ARRIVE)
+    watch, crowd = Watch(sandbox.telegram), Crowd(viewers, sandbox.tmdb, SEED, MINUTES * 60 * ARRIVE)
     with System(units_of(port, variables, folder), SEED) as system:
         watch.start(), crowd.start()
         began = time.monotonic()
@@ -214,7 +214,7 @@ def soak(sandbox, postgres, redis, port, variables, folder):
 def settle(verdict, sandbox, invariants):
     """Wait until nothing is on its way any more."""
     began, moved = time.monotonic(), 0.0
-    while left := invariants.settled(sandbox.telegram.server, sandbox.telegram_token):
+    while left := invariants.settled(sandbox.telegram, sandbox.telegram_token):
         if time.monotonic() > moved + 20:
             moved = time.monotonic()
             invariants.move_the_clock_on()
@@ -233,7 +233,7 @@ def judge(verdict, sandbox, viewers, weather, watch, moments, warm, size, kills,
 
     invariants.ratings_follow_the_merge_rule(verdict, viewers)
     posters = invariants.posters_are_in_the_channel_once(verdict, sandbox, weather, moments)
-    presses = invariants.every_press_is_answered(verdict, sandbox.telegram.server, weather)
+    presses = invariants.every_press_is_answered(verdict, sandbox.telegram, weather)
     linked = User.objects.connected().count()
     verdict.check("somebody who was told that they are linked is not", [
         viewer.person.id for viewer in viewers
@@ -249,7 +249,7 @@ def judge(verdict, sandbox, viewers, weather, watch, moments, warm, size, kills,
     )
     seconds = watch.latencies()
     figures = {
-        "updates": sandbox.telegram.server.accounts[sandbox.telegram_token].next_update_id - watch.first_update,
+        "updates": sandbox.telegram.accounts[sandbox.telegram_token].next_update_id - watch.first_update,
         "people linked": f"{linked} of {len(viewers)}",
         **presses,
         "answer to a press, p50": f"{statistics.median(seconds) * 1000:.0f} ms" if seconds else "-",

@@ -87,7 +87,7 @@ def ratings_follow_the_merge_rule(verdict, viewers):
 
 def posters_are_in_the_channel_once(verdict, sandbox, weather, moments):
     """Telegram knows every film's photo; a second one in the channel has a lost answer or a kill to explain it."""
-    telegram = sandbox.telegram.server
+    telegram = sandbox.telegram
     unknown = [
         film.pk for film in Movie.objects.exclude(telegram_file_id="") if film.telegram_file_id not in telegram.files
     ]

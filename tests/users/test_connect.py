@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def anna(sandbox):
-    return sandbox.telegram.server.person("Anna", language_code="en")
+    return sandbox.telegram.person("Anna", language_code="en")
 
 
 @pytest.fixture
@@ -47,13 +47,13 @@ def test_connect_sends_a_link_to_tmdbs_page_and_a_button_to_confirm(ask, sandbox
     address = question.button(text="Open TMDb").url
     parts = urlsplit(address)
     token = token_in(question)
-    assert token in sandbox.tmdb.server.tokens
+    assert token in sandbox.tmdb.tokens
     assert address.startswith(f"{settings.TMDB_WEB_URL}/authenticate/{token}?")
     assert parse_qs(parts.query) == {"redirect_to": ["https://t.me/kinoteka_sandbox_bot?start=tmdb"]}
 
 
 def test_the_button_is_named_as_agreed_in_russian(sandbox, handle):
-    oleg = sandbox.telegram.server.person("Олег", language_code="ru")
+    oleg = sandbox.telegram.person("Олег", language_code="ru")
     oleg.send("/connect")
     handle()
     assert oleg.chat[-1].button(text="Готово").data.startswith("approved:")
@@ -61,12 +61,12 @@ def test_the_button_is_named_as_agreed_in_russian(sandbox, handle):
 
 def test_who_has_approved_is_linked_and_the_import_is_queued(ask, anna, sandbox, handle):
     question = ask("/connect")
-    sandbox.tmdb.server.approve(token_in(question), "demo")
+    sandbox.tmdb.approve(token_in(question), "demo")
     assert tap(anna, question, handle).text == "Linked!"
     user = User.objects.get()
-    assert (user.pk, user.tmdb_account_id) == (anna.id, sandbox.tmdb.server.account("demo").id)
+    assert (user.pk, user.tmdb_account_id) == (anna.id, sandbox.tmdb.account("demo").id)
     assert user.sync_status == SyncStatus.QUEUED
-    assert sandbox.tmdb.server.sessions[user.session_id] is sandbox.tmdb.server.account("demo")
+    assert sandbox.tmdb.sessions[user.session_id] is sandbox.tmdb.account("demo")
     assert len(queued()) == 1
     assert question.buttons == []
     assert "import is queued" in anna.chat[-1].text
@@ -74,48 +74,48 @@ def test_who_has_approved_is_linked_and_the_import_is_queued(ask, anna, sandbox,
 
 def test_the_session_is_encrypted_at_rest(ask, anna, sandbox, handle):
     question = ask("/connect")
-    sandbox.tmdb.server.approve(token_in(question), "demo")
+    sandbox.tmdb.approve(token_in(question), "demo")
     tap(anna, question, handle)
-    (session,) = sandbox.tmdb.server.sessions
+    (session,) = sandbox.tmdb.sessions
     assert session not in User.objects.get().tmdb_session_id
 
 
 @pytest.mark.parametrize("answer", [(401, 17), (422, 41)])
 def test_who_has_not_approved_yet_is_told_and_may_go_on(ask, anna, sandbox, handle, answer):
-    sandbox.tmdb.server.not_approved = answer
+    sandbox.tmdb.not_approved = answer
     question = ask("/connect")
     told = tap(anna, question, handle)
     assert "has not had your approval yet" in told.text
     assert told.show_alert
-    sandbox.tmdb.server.approve(token_in(question), "demo")
+    sandbox.tmdb.approve(token_in(question), "demo")
     assert tap(anna, question, handle).text == "Linked!"
 
 
 def test_a_denied_approval_is_told(ask, anna, sandbox, handle):
     question = ask("/connect")
-    sandbox.tmdb.server.deny(token_in(question))
+    sandbox.tmdb.deny(token_in(question))
     assert "/connect again" in tap(anna, question, handle).text
     assert not User.objects.get().connected
 
 
 def test_a_link_that_is_too_old_is_told(ask, anna, sandbox, handle):
     question = ask("/connect")
-    sandbox.tmdb.server.tokens[token_in(question)].expires_at = 0
+    sandbox.tmdb.tokens[token_in(question)].expires_at = 0
     assert "/connect again" in tap(anna, question, handle).text
 
 
 def test_a_second_press_on_the_button_changes_nothing(ask, anna, sandbox, handle):
     question = ask("/connect")
-    sandbox.tmdb.server.approve(token_in(question), "demo")
+    sandbox.tmdb.approve(token_in(question), "demo")
     first, second = anna.press(question, text="Done"), anna.press(question, text="Done")
     handle()
     assert (first.answer.text, second.answer.text) == ("Linked!", "Your TMDb account is linked.")
-    assert len(sandbox.tmdb.server.sessions) == 1
+    assert len(sandbox.tmdb.sessions) == 1
 
 
 def test_the_redirect_finishes_the_link_without_a_token_in_the_address(ask, anna, sandbox, handle):
     question = ask("/connect")
-    sandbox.tmdb.server.approve(token_in(question), "demo")
+    sandbox.tmdb.approve(token_in(question), "demo")
     anna.open("https://t.me/kinoteka_sandbox_bot?start=tmdb")
     handle()
     assert User.objects.get().connected
@@ -134,7 +134,7 @@ def test_a_link_that_was_begun_outlives_an_emptied_redis_and_a_new_key(ask, anna
         redis_client().flushdb()
     settings.SESSION_ENCRYPTION_KEYS = ["a new key", *settings.SESSION_ENCRYPTION_KEYS]
     reencrypt(Run())
-    sandbox.tmdb.server.approve(token_in(question), "demo")
+    sandbox.tmdb.approve(token_in(question), "demo")
     assert tap(anna, question, handle).text == "Linked!"
     assert not RequestToken.objects.exists()
 
@@ -148,7 +148,7 @@ def test_links_that_were_begun_are_encrypted_few_and_forgotten_after_an_hour(ask
     end_sessions()
     assert RequestToken.objects.count() == 5
     RequestToken.objects.update(expires_at=int(time.time()))
-    sandbox.tmdb.server.approve(token_in(questions[-1]), "demo")
+    sandbox.tmdb.approve(token_in(questions[-1]), "demo")
     assert "no longer good" in tap(anna, questions[-1], handle).text
     end_sessions()
     assert not RequestToken.objects.exists()
@@ -164,10 +164,10 @@ def test_who_is_forgotten_has_begun_no_link(ask, anna, handle):
 
 def test_somebody_elses_token_links_nobody(ask, anna, sandbox, handle):
     """An attacker sends a victim a button or a link with the attacker's token: the victim's chat stays the victim's."""
-    boris = sandbox.telegram.server.person("Boris", language_code="en")
+    boris = sandbox.telegram.person("Boris", language_code="en")
     boris.send("/connect")
     handle()
-    sandbox.tmdb.server.approve(token_in(boris.chat[-1]), "demo")
+    sandbox.tmdb.approve(token_in(boris.chat[-1]), "demo")
     question = ask("/connect")
     button = question.button(text="Done")
     button.raw["callback_data"] = f"approved:{token_in(boris.chat[-1])}"
@@ -180,7 +180,7 @@ def test_somebody_elses_token_links_nobody(ask, anna, sandbox, handle):
 
 def test_who_is_linked_is_told_so(ask, anna, sandbox, handle):
     question = ask("/connect")
-    sandbox.tmdb.server.approve(token_in(question), "demo")
+    sandbox.tmdb.approve(token_in(question), "demo")
     tap(anna, question, handle)
     assert "already linked" in ask("/connect").text
 
@@ -188,9 +188,9 @@ def test_who_is_linked_is_told_so(ask, anna, sandbox, handle):
 def test_who_links_again_has_the_old_session_ended(ask, anna, sandbox, handle):
     for account in ("demo", "empty"):
         question = ask("/connect again")
-        sandbox.tmdb.server.approve(token_in(question), account)
+        sandbox.tmdb.approve(token_in(question), account)
         tap(anna, question, handle)
-    assert [whose.username for whose in sandbox.tmdb.server.sessions.values()] == ["empty"]
+    assert [whose.username for whose in sandbox.tmdb.sessions.values()] == ["empty"]
     assert OldSession.objects.count() == 0
 
 
@@ -202,35 +202,35 @@ def test_a_session_that_tmdb_took_back_or_nobody_can_read_is_no_obstacle_to_a_ne
         sync_status=SyncStatus.FAILED,
     )
     question = ask("/connect")
-    sandbox.tmdb.server.approve(token_in(question), "demo")
+    sandbox.tmdb.approve(token_in(question), "demo")
     assert tap(anna, question, handle).text == "Linked!"
-    assert User.objects.get().session_id in sandbox.tmdb.server.sessions
+    assert User.objects.get().session_id in sandbox.tmdb.sessions
 
 
 def test_a_session_whose_account_cannot_be_read_is_ended(ask, anna, sandbox, handle, monkeypatch):
     monkeypatch.setattr("movies.tmdb.time.sleep", lambda seconds: None)
     question = ask("/connect")
-    sandbox.tmdb.server.approve(token_in(question), "demo")
-    sandbox.tmdb.server.fail("^/3/account$", 503, times=None)
+    sandbox.tmdb.approve(token_in(question), "demo")
+    sandbox.tmdb.fail("^/3/account$", 503, times=None)
     assert "TMDb does not answer" in tap(anna, question, handle).text
     assert not User.objects.get().connected
-    assert sandbox.tmdb.server.sessions == {}
+    assert sandbox.tmdb.sessions == {}
 
 
 def test_while_tmdb_is_down_connect_says_so(ask, sandbox):
-    sandbox.tmdb.server.fail("^/3/authentication/", 503, times=None)
+    sandbox.tmdb.fail("^/3/authentication/", 503, times=None)
     assert "TMDb does not answer" in ask("/connect").text
 
 
 def test_a_group_is_no_place_to_link(anna, sandbox, handle):
-    group = sandbox.telegram.server.group("Film club", [anna])
+    group = sandbox.telegram.group("Film club", [anna])
     for text in ("/connect", "/sync"):
         asked = anna.send(text, chat=group)
         handle()
         said = anna.wait(chat=group, after=asked)
         assert "privately" in said.text
         assert said.buttons[0][0].url == "https://t.me/kinoteka_sandbox_bot"
-    assert sandbox.tmdb.server.tokens == {}
+    assert sandbox.tmdb.tokens == {}
 
 
 def test_sync_without_a_link_says_what_to_do(ask):
@@ -242,10 +242,10 @@ def test_no_token_session_or_key_is_logged(ask, anna, sandbox, handle, caplog):
     question = ask("/connect")
     token = token_in(question)
     tap(anna, question, handle)
-    sandbox.tmdb.server.fail("^/3/authentication/session/new", 503)
+    sandbox.tmdb.fail("^/3/authentication/session/new", 503)
     tap(anna, question, handle)
-    sandbox.tmdb.server.approve(token, "demo")
+    sandbox.tmdb.approve(token, "demo")
     tap(anna, question, handle)
-    (session,) = sandbox.tmdb.server.sessions
+    (session,) = sandbox.tmdb.sessions
     for secret in (token, session, sandbox.tmdb_key, sandbox.telegram_token):
         assert secret not in caplog.text

@@ -21,17 +21,17 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def anna(sandbox):
-    return sandbox.telegram.server.person("Anna", language_code="en")
+    return sandbox.telegram.person("Anna", language_code="en")
 
 
 @pytest.fixture
 def linked(anna, sandbox):
     """Anna, linked with the account demo, with two ratings, one of them still to be written to TMDb."""
-    session = sandbox.tmdb.server.session_for("demo")
+    session = sandbox.tmdb.session_for("demo")
     user = User.objects.create(
         pk=anna.id,
         language="en",
-        tmdb_account_id=sandbox.tmdb.server.account("demo").id,
+        tmdb_account_id=sandbox.tmdb.account("demo").id,
         tmdb_session_id=session_cipher().encrypt(session.encode()).decode(),
         sync_status=SyncStatus.IMPORTED,
     )
@@ -61,7 +61,7 @@ def test_disconnect_ends_the_session_at_tmdb_and_here_and_keeps_the_ratings(sand
     handle()
     linked.refresh_from_db()
     assert "ended there" in anna.chat[-1].text
-    assert sandbox.tmdb.server.sessions == {}
+    assert sandbox.tmdb.sessions == {}
     assert (linked.tmdb_session_id, linked.tmdb_account_id, linked.sync_status) == ("", None, 0)
     assert linked.ratings.count() == 2
     assert not linked.pending_writes.exists()
@@ -107,13 +107,13 @@ def test_disconnect_without_a_link_says_so(anna, handle):
 
 @pytest.mark.parametrize("trouble", [{"status": 503}, {"status": 500}, {"status": 429}, {"drop": "before"}])
 def test_a_session_that_tmdb_cannot_end_now_is_ended_later(sandbox, anna, linked, handle, trouble):
-    sandbox.tmdb.server.fail(r"^/3/authentication/session$", times=None, **trouble)
+    sandbox.tmdb.fail(r"^/3/authentication/session$", times=None, **trouble)
     anna.send("/disconnect")
     handle()
     linked.refresh_from_db()
     assert "I keep asking" in anna.chat[-1].text
     assert linked.tmdb_session_id == ""
-    assert len(sandbox.tmdb.server.sessions) == 1
+    assert len(sandbox.tmdb.sessions) == 1
     assert end_sessions() == "0 ended"  # not due yet: the person's own try has just been made
     OldSession.objects.update(next_try_at=0)
     end_sessions()
@@ -121,12 +121,12 @@ def test_a_session_that_tmdb_cannot_end_now_is_ended_later(sandbox, anna, linked
     assert OldSession.objects.get().next_try_at > time.time() + 60, "each wait is longer than the one before"
     OldSession.objects.update(next_try_at=0)
     end_sessions()
-    assert sandbox.tmdb.server.sessions == {}
+    assert sandbox.tmdb.sessions == {}
     assert not OldSession.objects.exists()
 
 
 def test_a_session_whose_end_was_done_but_not_answered_counts_as_ended(sandbox, anna, linked, handle):
-    sandbox.tmdb.server.fail(r"^/3/authentication/session$", drop="after")
+    sandbox.tmdb.fail(r"^/3/authentication/session$", drop="after")
     anna.send("/disconnect")
     handle()
     OldSession.objects.update(next_try_at=0)
@@ -144,12 +144,12 @@ def test_a_session_under_a_lost_key_is_kept_and_hurts_nobody(sandbox, anna, link
     settings.SECRET_KEY = "tests " * 10
     OldSession.objects.update(next_try_at=0)
     end_sessions()
-    assert sandbox.tmdb.server.sessions == {}
+    assert sandbox.tmdb.sessions == {}
 
 
 def test_a_waiting_session_is_unreadable_and_names_nobody(sandbox, anna, linked, handle, caplog):
-    session = next(iter(sandbox.tmdb.server.sessions))
-    sandbox.tmdb.server.fail(r"^/3/authentication/session$", status=503, times=None)
+    session = next(iter(sandbox.tmdb.sessions))
+    sandbox.tmdb.fail(r"^/3/authentication/session$", status=503, times=None)
     anna.send("/forget")
     handle()
     anna.press(anna.chat[-1], "Delete everything")
@@ -195,7 +195,7 @@ def test_forget_leaves_no_trace_of_the_person_in_any_table(sandbox, anna, linked
     assert [job.args for job in Task.objects.all()] == [(7, 5)], (
         "arguments are pickled: the search above is blind to them"
     )
-    assert sandbox.tmdb.server.sessions == {}
+    assert sandbox.tmdb.sessions == {}
 
 
 def test_forget_pressed_twice_and_without_any_data_is_no_error(anna, handle):
@@ -213,7 +213,7 @@ def test_forget_pressed_twice_and_without_any_data_is_no_error(anna, handle):
 def test_a_question_too_old_to_be_edited_is_answered_by_a_message(sandbox, anna, linked, handle):
     anna.send("/forget")
     handle()
-    sandbox.telegram.server.fail("editMessageText", status=400, description="Bad Request: message can't be edited")
+    sandbox.telegram.fail("editMessageText", status=400, description="Bad Request: message can't be edited")
     anna.press(anna.chat[-1], "Delete everything")
     handle()
     assert "I know nothing of you" in anna.chat[-1].text
@@ -253,7 +253,7 @@ def test_settings_switch_writing_off_with_what_waits_and_on_again(sandbox, anna,
 
 
 def test_in_a_group_nothing_of_a_person_is_shown_or_changed(sandbox, anna, linked, handle):
-    group = sandbox.telegram.server.group("Film club", [anna])
+    group = sandbox.telegram.group("Film club", [anna])
     for words in ("/forget", "/disconnect", "/settings"):
         anna.send(words, chat=group)
         handle()
@@ -265,12 +265,12 @@ def test_in_a_group_nothing_of_a_person_is_shown_or_changed(sandbox, anna, linke
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("comes_back", [False, True], ids=["and stays away", "and comes back at once"])
 def test_a_running_import_does_not_bring_back_who_was_forgotten(sandbox, anna, handle, start, comes_back):
-    account = sandbox.tmdb.server.add_account("busy")
-    for film in sandbox.tmdb.server.add_films(600):
+    account = sandbox.tmdb.add_account("busy")
+    for film in sandbox.tmdb.add_films(600):
         account.rate(film, 8)
     user = User.objects.create(pk=anna.id, language="en")
-    user.connect(account.id, sandbox.tmdb.server.session_for("busy"))
-    sandbox.tmdb.server.latency = 0.05
+    user.connect(account.id, sandbox.tmdb.session_for("busy"))
+    sandbox.tmdb.latency = 0.05
     async_task("ratings.tasks.import_ratings")
     cluster = start("qcluster")
     wait_until(lambda: Rating.objects.filter(user_id=anna.id).exists(), 60, lambda: cluster.output)
@@ -282,13 +282,13 @@ def test_a_running_import_does_not_bring_back_who_was_forgotten(sandbox, anna, h
     if comes_back:
         anna.send("/start")
         handle()
-    sandbox.tmdb.server.latency = 0
+    sandbox.tmdb.latency = 0
     wait_until(lambda: not Import.objects.exists() and no_requests_for(sandbox, 3), 60, lambda: cluster.output)
     assert not Rating.objects.exists()
     assert list(User.objects.values_list("tmdb_session_id", "sync_status")) == ([("", 0)] if comes_back else [])
-    assert sandbox.tmdb.server.sessions == {}
+    assert sandbox.tmdb.sessions == {}
     assert "Traceback" not in cluster.output
 
 
 def no_requests_for(sandbox, seconds):
-    return time.time() - max(seen.at for seen in sandbox.tmdb.server.requests) > seconds
+    return time.time() - max(seen.at for seen in sandbox.tmdb.requests) > seconds

@@ -24,7 +24,7 @@ OLD, NEW, WRONG = (Fernet.generate_key().decode() for _ in range(3))
 
 @pytest.fixture
 def anna(sandbox):
-    return sandbox.telegram.server.person("Anna", language_code="en")
+    return sandbox.telegram.person("Anna", language_code="en")
 
 
 def sealed(session, key=OLD):
@@ -158,10 +158,10 @@ def test_a_rotation_beside_running_workers_harms_no_import(sandbox, start, setti
     settings.SESSION_ENCRYPTION_KEYS = [OLD]
     users = []
     for number in range(12):
-        user = linked(sandbox, sandbox.telegram.server.person(f"P{number}"), f"account-{number}")
-        rate(user.account, list(sandbox.tmdb.server.films)[:30])
+        user = linked(sandbox, sandbox.telegram.person(f"P{number}"), f"account-{number}")
+        rate(user.account, list(sandbox.tmdb.films)[:30])
         users.append(user)
-    sandbox.tmdb.server.latency = 0.02
+    sandbox.tmdb.latency = 0.02
     keys = f"{NEW},{OLD}"
     worker = start("import_ratings", SESSION_ENCRYPTION_KEYS=keys)
     rotation = start("reencrypt_sessions", SESSION_ENCRYPTION_KEYS=keys)
@@ -173,7 +173,7 @@ def test_a_rotation_beside_running_workers_harms_no_import(sandbox, start, setti
 
 
 def session_of(sandbox, user):
-    return next(session for session, account in sandbox.tmdb.server.sessions.items() if account is user.account)
+    return next(session for session, account in sandbox.tmdb.sessions.items() if account is user.account)
 
 
 # --- A key is missing
@@ -290,7 +290,7 @@ def test_leaving_without_the_key_keeps_the_session_until_it_can_be_ended(sandbox
     settings.SESSION_ENCRYPTION_KEYS = [NEW]
     OldSession.objects.update(next_try_at=0)
     assert end_sessions() == "1 ended"
-    assert sandbox.tmdb.server.sessions == {}
+    assert sandbox.tmdb.sessions == {}
 
 
 def test_a_link_begun_under_a_key_that_is_gone_is_simply_too_old(sandbox, anna, handle, settings):
@@ -305,7 +305,7 @@ def test_a_link_begun_under_a_key_that_is_gone_is_simply_too_old(sandbox, anna, 
     anna.send("/connect")
     handle()
     token = anna.chat[-1].button(text="Done").data.partition(":")[2]
-    sandbox.tmdb.server.approve(token, "demo")
+    sandbox.tmdb.approve(token, "demo")
     anna.press(anna.chat[-1], "Done")
     handle()
     assert session_cipher().decrypt(User.objects.get(pk=anna.id).tmdb_session_id)

@@ -196,9 +196,7 @@ def test_a_session_is_ended_at_tmdb_and_here(operator, sandbox, connected):
     connected.refresh_from_db()
     assert not connected.connected
     assert connected.sync_status == SyncStatus.NOT_CONNECTED
-    assert [call.path for call in sandbox.tmdb.server.requests if call.method == "DELETE"] == [
-        "/3/authentication/session"
-    ]
+    assert [call.path for call in sandbox.tmdb.requests if call.method == "DELETE"] == ["/3/authentication/session"]
 
 
 def test_forgetting_asks_first_and_then_deletes_all(operator, sandbox, connected, matrix):
@@ -216,8 +214,8 @@ def test_forgetting_asks_first_and_then_deletes_all(operator, sandbox, connected
 @pytest.fixture
 def connected(sandbox):
     """A person with a session that TMDb knows."""
-    account, person = sandbox.tmdb.server.add_account("anna"), User.objects.create(pk=777)
-    person.connect(account.id, sandbox.tmdb.server.session_for(account))
+    account, person = sandbox.tmdb.add_account("anna"), User.objects.create(pk=777)
+    person.connect(account.id, sandbox.tmdb.session_for(account))
     return person
 
 
@@ -340,7 +338,7 @@ def test_a_thumbnail_comes_from_the_local_file_before_telegram_has_the_poster(op
     assert picture.headers["Content-Type"] == "image/jpeg"
     assert "private" in picture.headers["Cache-Control"]
     assert max(Image.open(BytesIO(picture.content)).size) <= 600
-    assert not [call for call in sandbox.telegram.server.calls if call.method == "getFile"]
+    assert not [call for call in sandbox.telegram.calls if call.method == "getFile"]
 
 
 def test_a_thumbnail_comes_from_telegram_once_and_then_from_the_disk(operator, sandbox, film):
@@ -348,7 +346,7 @@ def test_a_thumbnail_comes_from_telegram_once_and_then_from_the_disk(operator, s
     download_posters(), upload_posters()
     for _again in range(3):
         assert operator.get(reverse("admin:thumbnail", args=[603])).status_code == 200
-    assert len([call for call in sandbox.telegram.server.calls if call.method == "getFile"]) == 1
+    assert len([call for call in sandbox.telegram.calls if call.method == "getFile"]) == 1
 
 
 def test_no_poster_or_no_telegram_is_no_picture_and_no_error(operator, sandbox, matrix):

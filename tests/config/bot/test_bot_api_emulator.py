@@ -94,14 +94,14 @@ def test_a_card_by_upload_then_by_the_file_id_that_came_back(witness, bot, sandb
     witness.say("/movie 603")
     wait_until(lambda: witness.calls("sendPhoto"), explain=lambda: bot.output)
     wait_until(lambda: Movie.objects.filter(poster_status=PosterStatus.TELEGRAM), explain=lambda: bot.output)
-    asked = len(sandbox.tmdb.server.requests)
+    asked = len(sandbox.tmdb.requests)
     witness.say("/movie 603")
     wait_until(lambda: len(witness.calls("sendPhoto")) == 2, explain=lambda: bot.output)
     upload, cached = witness.calls("sendPhoto")
     assert upload["files"]
     assert not cached["files"]
     assert not witness.refused()
-    assert len(sandbox.tmdb.server.requests) == asked
+    assert len(sandbox.tmdb.requests) == asked
 
 
 def test_a_wrong_file_id_still_gets_its_card(witness, bot):

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def anna(sandbox):
-    return sandbox.telegram.server.person("Anna", language_code="en")
+    return sandbox.telegram.person("Anna", language_code="en")
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def ask(anna, handle):
 
 def test_the_menu_is_published_in_both_languages(sandbox):
     publish_menu()
-    account = sandbox.telegram.server.accounts[sandbox.telegram_token]
+    account = sandbox.telegram.accounts[sandbox.telegram_token]
     by_language = {language: commands for (_scope, language), commands in account.commands.items()}
     assert set(by_language) == {"", "ru", "en"}
     assert by_language[""] == by_language["ru"]
@@ -79,7 +79,7 @@ def test_an_unknown_command_gets_a_hint(ask, text):
 
 
 def test_in_a_group_a_command_for_nobody_in_particular_is_left_alone(anna, sandbox, handle):
-    group = sandbox.telegram.server.group("Film club", [anna])
+    group = sandbox.telegram.group("Film club", [anna])
     anna.send("/nonsense", chat=group)
     handle()
     assert not [message for message in group.messages.values() if message.from_bot]
@@ -129,8 +129,8 @@ def test_anything_that_is_no_text_gets_a_hint(anna, sandbox, handle, kind):
     }
     said = anna.send("x")
     update = {key: value for key, value in said.as_json().items() if key != "text"} | {kind: bodies[kind]}
-    sandbox.telegram.server.accounts[sandbox.telegram_token].updates.clear()
-    sandbox.telegram.server.add_update(sandbox.telegram.server.bot, "message", update)
+    sandbox.telegram.accounts[sandbox.telegram_token].updates.clear()
+    sandbox.telegram.add_update(sandbox.telegram.bot, "message", update)
     handle()
     assert "Send me a title" in anna.chat[-1].text
 
@@ -141,7 +141,7 @@ def test_anything_that_is_no_text_gets_a_hint(anna, sandbox, handle, kind):
 def test_a_button_that_a_changed_app_made_up_is_politely_refused(ask, anna, sandbox, handle, data):
     card = ask("/movie 603")
     query = anna.press(card, text="8")
-    account = sandbox.telegram.server.accounts[sandbox.telegram_token]
+    account = sandbox.telegram.accounts[sandbox.telegram_token]
     account.updates[-1][2]["callback_query"]["data"] = data
     handle()
     assert query.answer.text == "This button is out of date."
@@ -152,7 +152,7 @@ def test_switches_are_sent_as_json_writes_them(ask, anna, sandbox, handle):
     query = anna.press(ask("/movie 603"), text="8")
     handle()
     assert query.answer is not None
-    (call,) = sandbox.telegram.server.calls_of("answerCallbackQuery")
+    (call,) = sandbox.telegram.calls_of("answerCallbackQuery")
     assert call.params["show_alert"] == "false"
 
 
@@ -162,7 +162,7 @@ def test_a_button_under_a_message_that_is_too_old_is_answered(ask, anna, sandbox
     page = ask("матриц")
     for message, text in ((card, "8"), (card, "Similar films"), (page, nth(page, 1))):
         query = anna.press(message, text=text)
-        update = sandbox.telegram.server.accounts[sandbox.telegram_token].updates[-1][2]["callback_query"]
+        update = sandbox.telegram.accounts[sandbox.telegram_token].updates[-1][2]["callback_query"]
         update["message"] = {"chat": message.chat.as_json(), "message_id": message.id, "date": 0}
         handle()
         assert query.answer.text
@@ -174,7 +174,7 @@ def test_a_button_without_a_message_is_answered(ask, anna, sandbox, handle):
     page = ask("матриц")
     for message, text in ((ask("/movie 603"), "8"), (page, nth(page, 1))):
         query = anna.press(message, text=text)
-        update = sandbox.telegram.server.accounts[sandbox.telegram_token].updates[-1][2]["callback_query"]
+        update = sandbox.telegram.accounts[sandbox.telegram_token].updates[-1][2]["callback_query"]
         del update["message"]
         update["inline_message_id"] = "x"
         handle()
@@ -186,25 +186,25 @@ def test_an_old_press_and_a_deleted_message_never_raise(ask, anna, sandbox, hand
     card = ask("/movie 603")
     query = anna.press(card, text=text)
     query.at -= 3600
-    with sandbox.telegram.server.changed:
-        sandbox.telegram.server.delete_message(card)
+    with sandbox.telegram.changed:
+        sandbox.telegram.delete_message(card)
     handle()
     assert "ERROR" not in [record.levelname for record in caplog.records]
 
 
 def test_a_group_that_became_a_supergroup_gets_its_answer_there(anna, sandbox, handle, caplog):
-    group = sandbox.telegram.server.group("Film club", [anna])
+    group = sandbox.telegram.group("Film club", [anna])
     anna.send("/movie 603", chat=group)
-    new = sandbox.telegram.server.migrate(group)
+    new = sandbox.telegram.migrate(group)
     handle()
     assert "Матрица" in anna.wait(chat=new).words
     assert "ERROR" not in [record.levelname for record in caplog.records]
 
 
 def test_a_group_that_threw_the_bot_out_is_no_error(anna, sandbox, handle, caplog):
-    group = sandbox.telegram.server.group("Film club", [anna])
+    group = sandbox.telegram.group("Film club", [anna])
     anna.send("/movie 603", chat=group)
-    sandbox.telegram.server.set_member(group, sandbox.telegram.server.bot, "kicked")
+    sandbox.telegram.set_member(group, sandbox.telegram.bot, "kicked")
     handle()
     assert "ERROR" not in [record.levelname for record in caplog.records]
 
@@ -244,7 +244,7 @@ def test_a_fault_of_ours_reaches_the_person_as_one_sentence_and_the_log_with_its
 
 def test_a_fault_of_ours_is_told_in_a_group_an_alert_and_an_inline_answer(ask, anna, sandbox, handle, request):
     card = ask("/movie 603")
-    group = sandbox.telegram.server.group("Film club", [anna])
+    group = sandbox.telegram.group("Film club", [anna])
     request.getfixturevalue("broken")
     anna.send("/movie 603", chat=group)
     press, query = anna.press(card, text="Similar films"), anna.inline("матрица")
@@ -256,7 +256,7 @@ def test_a_fault_of_ours_is_told_in_a_group_an_alert_and_an_inline_answer(ask, a
 
 
 def test_one_update_that_cannot_be_read_stops_no_other(anna, sandbox, handle):
-    sandbox.telegram.server.add_update(sandbox.telegram.server.bot, "message", {"nonsense": True})
+    sandbox.telegram.add_update(sandbox.telegram.bot, "message", {"nonsense": True})
     anna.send("/help")
     handle()
     assert "Kinoteka" in anna.chat[-1].text
@@ -264,18 +264,16 @@ def test_one_update_that_cannot_be_read_stops_no_other(anna, sandbox, handle):
 
 def test_typing_is_shown_on_slow_work_only(ask, anna, sandbox, monkeypatch):
     ask("/help")
-    assert sandbox.telegram.server.calls_of("sendChatAction") == []
+    assert sandbox.telegram.calls_of("sendChatAction") == []
     monkeypatch.setattr("config.bot.router.SOON", 0.05)
-    sandbox.tmdb.server.latency = 0.5
+    sandbox.tmdb.latency = 0.5
     ask("/movie 603")
-    (first, *_more) = sandbox.telegram.server.calls_of("sendChatAction")
+    (first, *_more) = sandbox.telegram.calls_of("sendChatAction")
     assert first.params == {"chat_id": str(anna.id), "action": "typing"}
 
 
 def test_texts_come_in_the_language_of_the_person(sandbox, handle):
-    people = {
-        code: sandbox.telegram.server.person("X", language_code=code) for code in ("en", "en-GB", "ru", "uk", None)
-    }
+    people = {code: sandbox.telegram.person("X", language_code=code) for code in ("en", "en-GB", "ru", "uk", None)}
     for person in people.values():
         person.send("/start")
     handle()
@@ -294,7 +292,7 @@ def test_the_real_process_publishes_the_menu_and_answers(sandbox, anna, start):
     bot = start("runbot")
     anna.send("/movie 603")
     assert "Матрица" in anna.wait(lambda message: message.photo, timeout=30).caption
-    assert sandbox.telegram.server.wait_until(lambda: len(sandbox.telegram.server.calls_of("setMyCommands")) >= 3)
+    assert sandbox.telegram.wait_until(lambda: len(sandbox.telegram.calls_of("setMyCommands")) >= 3)
     assert bot.terminate() == 0
     assert Movie.objects.filter(pk=603).exists()
 
@@ -309,10 +307,10 @@ def pauses(monkeypatch):
 
 @pytest.mark.parametrize("status", [500, 502])
 def test_one_moment_without_telegram_costs_nobody_their_answer(ask, sandbox, pauses, status):
-    sandbox.telegram.server.fail("sendMessage", status=status, body=b"<html>Bad Gateway</html>")
+    sandbox.telegram.fail("sendMessage", status=status, body=b"<html>Bad Gateway</html>")
     assert "Kinoteka" in ask("/help").text
     assert pauses == [client.PAUSE]
-    assert len(sandbox.telegram.server.calls_of("sendMessage")) == 2
+    assert len(sandbox.telegram.calls_of("sendMessage")) == 2
 
 
 def test_what_certainly_did_not_arrive_is_sent_once_more(ask, sandbox, anna, monkeypatch):
@@ -349,20 +347,20 @@ def pour(source, sink):
 def test_what_may_have_arrived_is_repeated_only_where_that_shows_nowhere(ask, sandbox, anna, pauses):
     ask("/help")
     message = bot.send_message(anna.id, "x")
-    sandbox.telegram.server.fail("editMessageText", drop="after")
+    sandbox.telegram.fail("editMessageText", drop="after")
     assert edit(message, "y")
     assert anna.chat[-1].text == "y"
-    sandbox.telegram.server.fail("sendMessage", drop="after")
+    sandbox.telegram.fail("sendMessage", drop="after")
     with pytest.raises(client.TelegramUnavailable):
         bot.send_message(anna.id, "z")
     assert [each.text for each in anna.chat].count("z") == 1
-    sandbox.telegram.server.fail("editMessageText", drop="after")
+    sandbox.telegram.fail("editMessageText", drop="after")
     with client.patience(0), pytest.raises(client.TelegramUnavailable):
         edit(message, "z")
 
 
 def test_a_long_limit_is_waited_out_where_a_person_waits(ask, sandbox, pauses):
-    sandbox.telegram.server.fail("sendMessage", retry_after=45)
+    sandbox.telegram.fail("sendMessage", retry_after=45)
     assert "Kinoteka" in ask("/help").text
     assert pauses == [45]
 
@@ -379,7 +377,7 @@ def test_a_long_limit_is_waited_out_where_a_person_waits(ask, sandbox, pauses):
 def test_a_card_whose_photo_telegram_refuses_comes_as_text(ask, sandbox, status, description):
     card = ask("/movie 603")
     file_id = Movie.objects.get(pk=603).telegram_file_id
-    sandbox.telegram.server.fail("sendPhoto", status=status, description=description, times=None)
+    sandbox.telegram.fail("sendPhoto", status=status, description=description, times=None)
     text = ask("/movie 603")
     assert not text.photo
     assert text.text.splitlines()[0] == card.caption.splitlines()[0]
@@ -389,5 +387,5 @@ def test_a_card_whose_photo_telegram_refuses_comes_as_text(ask, sandbox, status,
 
 def test_a_card_whose_photo_a_gateway_swallows_comes_as_text(ask, sandbox):
     ask("/movie 603")
-    sandbox.telegram.server.fail("sendPhoto", status=502, body=b"<html>Bad Gateway</html>", times=None)
+    sandbox.telegram.fail("sendPhoto", status=502, body=b"<html>Bad Gateway</html>", times=None)
     assert "(1999)" in ask("/movie 603").text

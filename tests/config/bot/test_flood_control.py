@@ -64,7 +64,7 @@ class Stuck(Inbox):
 
 def texts(sandbox, person):
     """What the bot has sent to a person's private chat, in order."""
-    calls = sandbox.telegram.server.calls_of("sendMessage")
+    calls = sandbox.telegram.calls_of("sendMessage")
     return [call.params["text"] for call in calls if call.params["chat_id"] == str(person.id) and call.status == 200]
 
 
@@ -170,10 +170,10 @@ def test_a_crowd_of_floods_is_remembered_in_bounded_memory(clock, monkeypatch):
 @pytest.mark.parametrize("language", ["en", "ru"])
 def test_by_polling_a_flood_is_told_once_and_another_person_is_answered_at_once(sandbox, start, language):
     anna, boris = (
-        sandbox.telegram.server.person("Anna", language_code=language),
-        sandbox.telegram.server.person("Boris"),
+        sandbox.telegram.person("Anna", language_code=language),
+        sandbox.telegram.person("Boris"),
     )
-    sandbox.telegram.server.latency = 0.02
+    sandbox.telegram.latency = 0.02
     bot = start("runbot")
     bot.wait_for_line("polling")
     for _number in range(1500):
@@ -181,7 +181,7 @@ def test_by_polling_a_flood_is_told_once_and_another_person_is_answered_at_once(
     boris.send("/help")
     boris.wait(lambda m: HELP in (m.text or ""))
     anna.wait(lambda m: POLITE[language] in (m.text or ""))
-    wait_until(lambda: not sandbox.telegram.server.accounts[sandbox.telegram_token].updates)
+    wait_until(lambda: not sandbox.telegram.accounts[sandbox.telegram_token].updates)
     answered = texts(sandbox, anna)
     assert sum(HELP in text for text in answered) <= MOST
     assert sum(POLITE[language] in text for text in answered) == 1
@@ -197,9 +197,9 @@ def test_by_polling_a_flood_is_told_once_and_another_person_is_answered_at_once(
 
 
 def test_by_webhook_a_flood_is_told_once_over_all_processes(sandbox, serve):  # noqa: F811
-    anna, boris = sandbox.telegram.server.person("Анна", id=501), sandbox.telegram.server.person("Борис", id=502)
+    anna, boris = sandbox.telegram.person("Анна", id=501), sandbox.telegram.person("Борис", id=502)
     anna.send("/start"), boris.send("/start")
-    sandbox.telegram.server.latency = 0.05
+    sandbox.telegram.latency = 0.05
     webs = [serve(), serve()]
     numbers = iter(range(1, 1201))
     told, lock = [], threading.Lock()
@@ -223,7 +223,7 @@ def test_by_webhook_a_flood_is_told_once_over_all_processes(sandbox, serve):  # 
     wait_until(lambda: not Update.objects.exclude(state=Update.State.DONE).exists())
     assert len(texts(sandbox, anna)) <= len(webs) * MOST
     assert len(texts(sandbox, boris)) == 1
-    sandbox.telegram.server.latency = 0
+    sandbox.telegram.latency = 0
     later = iter(range(3000, 4000))
 
     def answered_again():
@@ -239,7 +239,7 @@ def test_by_webhook_a_flood_is_told_once_over_all_processes(sandbox, serve):  # 
 @pytest.fixture
 def flooding(clock, sandbox):
     """Anna, who floods this process."""
-    anna = sandbox.telegram.server.person("Anna", id=501, language_code="en")
+    anna = sandbox.telegram.person("Anna", id=501, language_code="en")
     anna.send("/help")
     while not flood_control.begins(message(1, "/help"), waiting=flood_control.ORDINARY):
         pass
@@ -266,7 +266,7 @@ def test_a_declined_tap_says_so_and_a_declined_query_is_answered_with_nothing(fl
     assert (call["method"], call["inline_query_id"], call["results"]) == ("answerInlineQuery", "7", "[]")
     assert post(message(4, "/help")) is None, "a flood is told of where it begins, not at each message"
     assert not Update.objects.exists(), "what is declined costs no query"
-    assert [call.method for call in sandbox.telegram.server.calls] == []
+    assert [call.method for call in sandbox.telegram.calls] == []
 
 
 def test_a_web_server_declines_a_flood_before_django_sees_it_and_lets_all_else_through(flooding, settings, monkeypatch):
@@ -304,4 +304,4 @@ def test_by_polling_no_more_than_a_tap_a_second_is_answered(flooding, clock, san
     assert query.wait() == []
     clock.now += 2
     flood_control.tell(raw, begun=False)
-    wait_until(lambda: len(sandbox.telegram.server.calls_of("answerInlineQuery")) == 2)
+    wait_until(lambda: len(sandbox.telegram.calls_of("answerInlineQuery")) == 2)

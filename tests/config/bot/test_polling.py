@@ -18,21 +18,21 @@ def answers(sandbox):
     """Every text the bot has sent, in order."""
     return [
         call.params["text"]
-        for call in list(sandbox.telegram.server.calls)
+        for call in list(sandbox.telegram.calls)
         if call.method == "sendMessage" and call.status == 200
     ]
 
 
 def test_a_killed_bot_loses_none_of_the_updates_it_had_taken(sandbox, start):
-    people = [sandbox.telegram.server.person(f"Зритель {n}") for n in range(20)]
-    sandbox.telegram.server.latency = 0.3
+    people = [sandbox.telegram.person(f"Зритель {n}") for n in range(20)]
+    sandbox.telegram.latency = 0.3
     first = start("runbot", BOT_THREADS="4")
     first.wait_for_line("polling")
     for person in people:
         person.send("/help")
     wait_until(lambda: len(answers(sandbox)) >= 3, explain=lambda: first.output)
     first.kill()
-    sandbox.telegram.server.latency = 0
+    sandbox.telegram.latency = 0
     second = start("runbot")
     for person in people:
         person.wait(lambda message: "TMDB API" in (message.text or ""))
@@ -40,14 +40,14 @@ def test_a_killed_bot_loses_none_of_the_updates_it_had_taken(sandbox, start):
 
 
 def test_sigterm_finishes_what_is_at_hand_and_confirms_it(sandbox, start):
-    anna = sandbox.telegram.server.person("Анна")
+    anna = sandbox.telegram.person("Анна")
     bot = start("runbot")
     bot.wait_for_line("polling")
-    sandbox.telegram.server.latency = 0.8
+    sandbox.telegram.latency = 0.8
     anna.send("/help")
-    wait_until(lambda: any(call.method == "sendMessage" for call in sandbox.telegram.server.calls) or anna.chat[1:])
+    wait_until(lambda: any(call.method == "sendMessage" for call in sandbox.telegram.calls) or anna.chat[1:])
     assert bot.terminate() == 0
-    sandbox.telegram.server.latency = 0
+    sandbox.telegram.latency = 0
     assert len(answers(sandbox)) == 1
     again = start("runbot")
     anna.send("603")
@@ -103,16 +103,12 @@ def test_what_was_handled_while_telegram_answered_is_not_waited_for():
 
 def test_a_slow_chat_does_not_hold_up_the_news_of_others(sandbox, start):
     """Behind an update that takes its time, new ones are looked for several times a second."""
-    slow, quick = sandbox.telegram.server.person("Анна"), sandbox.telegram.server.person("Борис")
+    slow, quick = sandbox.telegram.person("Анна"), sandbox.telegram.person("Борис")
     bot = start("runbot")
     bot.wait_for_line("polling")
-    sandbox.tmdb.server.fail(r"/search/movie", delay=4, times=1)
+    sandbox.tmdb.fail(r"/search/movie", delay=4, times=1)
     slow.send("чего в таблице нет")
-    wait_until(
-        lambda: (
-            sandbox.tmdb.server.requests_of("/search/movie") or len(sandbox.telegram.server.calls_of("getUpdates")) > 3
-        )
-    )
+    wait_until(lambda: sandbox.tmdb.requests_of("/search/movie") or len(sandbox.telegram.calls_of("getUpdates")) > 3)
     quick.send("/help")
     quick.wait(lambda message: "TMDB API" in (message.text or ""))
     assert not [m for m in slow.chat if m.from_bot], "the slow one was answered first"
@@ -122,14 +118,14 @@ def test_a_slow_chat_does_not_make_the_loop_spin(sandbox, monkeypatch):
     """Behind an update that takes its time, the same updates are not asked for again and again."""
     release = threading.Event()
     monkeypatch.setattr(polling, "handle_update", lambda update: release.wait(20))
-    sandbox.telegram.server.person("Анна").send("/help")
+    sandbox.telegram.person("Анна").send("/help")
     stop = threading.Event()
     loop = threading.Thread(target=polling.poll, args=(stop,), daemon=True)
     loop.start()
-    wait_until(lambda: len(sandbox.telegram.server.calls_of("getUpdates")) >= 2)
-    before = len(sandbox.telegram.server.calls_of("getUpdates"))
+    wait_until(lambda: len(sandbox.telegram.calls_of("getUpdates")) >= 2)
+    before = len(sandbox.telegram.calls_of("getUpdates"))
     time.sleep(1.5)
-    assert len(sandbox.telegram.server.calls_of("getUpdates")) - before <= 12
+    assert len(sandbox.telegram.calls_of("getUpdates")) - before <= 12
     release.set()
     stop.set()
     loop.join(15)
@@ -138,11 +134,11 @@ def test_a_slow_chat_does_not_make_the_loop_spin(sandbox, monkeypatch):
 def test_a_bot_that_stops_does_not_take_its_own_last_question_for_anothers(sandbox, monkeypatch, caplog):
     """What confirms the last updates ends the question that still waits, with the 409 that a second bot would bring."""
     monkeypatch.setattr(polling, "handle_update", lambda update: None)
-    sandbox.telegram.server.person("Анна").send("/help")
+    sandbox.telegram.person("Анна").send("/help")
     stop = threading.Event()
     loop = threading.Thread(target=polling.poll, args=(stop,), daemon=True)
     loop.start()
-    wait_until(lambda: len(sandbox.telegram.server.calls_of("getUpdates")) >= 2)
+    wait_until(lambda: len(sandbox.telegram.calls_of("getUpdates")) >= 2)
     question = next(thread for thread in threading.enumerate() if thread.name == "getUpdates")
     stop.set()
     loop.join(15)
@@ -175,8 +171,8 @@ def test_polling_beside_a_webhook_stops_and_says_why(sandbox, start):
 
 @pytest.mark.parametrize(("status", "body"), [(502, "<html>Bad Gateway</html>"), (500, "{}"), (200, "not JSON")])
 def test_the_loop_outlives_a_telegram_that_talks_nonsense(sandbox, start, status, body):
-    sandbox.telegram.server.fail("getUpdates", status=status, body=body.encode(), times=2)
-    anna = sandbox.telegram.server.person("Анна")
+    sandbox.telegram.fail("getUpdates", status=status, body=body.encode(), times=2)
+    anna = sandbox.telegram.person("Анна")
     bot = start("runbot")
     anna.send("/help")
     anna.wait(lambda message: "TMDB API" in (message.text or ""))
@@ -184,12 +180,12 @@ def test_the_loop_outlives_a_telegram_that_talks_nonsense(sandbox, start, status
 
 
 def test_every_call_carries_its_parameters_in_the_body(sandbox, handle):
-    anna = sandbox.telegram.server.person("Анна")
+    anna = sandbox.telegram.person("Анна")
     for text in ("/start", "603", "Матрица", "/connect"):
         anna.send(text)
     handle()
-    assert len(sandbox.telegram.server.calls) > 5
-    assert not any(call.in_query for call in sandbox.telegram.server.calls)
+    assert len(sandbox.telegram.calls) > 5
+    assert not any(call.in_query for call in sandbox.telegram.calls)
 
 
 def test_a_long_poll_may_last_longer_than_a_connection_takes(sandbox):

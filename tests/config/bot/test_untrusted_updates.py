@@ -24,14 +24,14 @@ numbers = itertools.count(1)
 
 @pytest.fixture
 def anna(sandbox):
-    person = sandbox.telegram.server.person("Anna", language_code="en")
+    person = sandbox.telegram.person("Anna", language_code="en")
     person.send("/help")
     return person
 
 
 @pytest.fixture
 def boris(sandbox):
-    return sandbox.telegram.server.person("Boris", language_code="en")
+    return sandbox.telegram.person("Boris", language_code="en")
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def film():
 
 @pytest.fixture
 def group(sandbox, anna):
-    return sandbox.telegram.server.group("Film club", [anna])
+    return sandbox.telegram.group("Film club", [anna])
 
 
 @pytest.fixture
@@ -51,10 +51,10 @@ def deliver(sandbox, handle, caplog):
 
     def update(parts):
         caplog.clear()
-        before = len(sandbox.telegram.server.calls)
+        before = len(sandbox.telegram.calls)
         handle_update({"update_id": next(numbers)} | parts)
         assert not [record for record in caplog.records if record.levelno >= logging.ERROR], caplog.text
-        return list(sandbox.telegram.server.calls)[before:]
+        return list(sandbox.telegram.calls)[before:]
 
     return update
 
@@ -109,7 +109,7 @@ def test_bots_and_posts_passed_on_from_a_linked_channel_get_no_answer(deliver, f
 
 
 def test_a_command_in_a_channel_does_nothing(deliver, sandbox, film):
-    channel = sandbox.telegram.server.poster_channel
+    channel = sandbox.telegram.poster_channel
     post = said("/rate 603 9", channel, None, sender_chat=channel.as_json())["message"]
     for kind in ("channel_post", "edited_channel_post", "message"):
         assert [c.method for c in deliver({kind: post}) if c.method != "sendMessage"] == []
@@ -202,7 +202,7 @@ def test_a_token_that_an_attacker_approved_ties_no_other_chat_to_the_attackers_a
     boris.send("/connect")
     handle()
     token = boris.chat[-1].button(text="Done").data.partition(":")[2]
-    sandbox.tmdb.server.approve(token, "demo")
+    sandbox.tmdb.approve(token, "demo")
     for text in (
         f"/start tmdb_{token}",
         f"/start {token}",
@@ -214,7 +214,7 @@ def test_a_token_that_an_attacker_approved_ties_no_other_chat_to_the_attackers_a
     anna.forward(boris.chat[-1])
     handle()
     assert not User.objects.get(pk=anna.id).connected
-    assert sandbox.tmdb.server.sessions == {}
+    assert sandbox.tmdb.sessions == {}
 
 
 def test_a_token_that_somebody_else_approved_is_used_in_no_chat_but_the_askers(sandbox, anna, boris, handle):
@@ -223,13 +223,13 @@ def test_a_token_that_somebody_else_approved_is_used_in_no_chat_but_the_askers(s
     handle()
     question = anna.chat[-1]
     token = question.button(text="Done").data.partition(":")[2]
-    sandbox.tmdb.server.approve(token, "demo")
+    sandbox.tmdb.approve(token, "demo")
     boris.send("/start")
     boris.send(f"/start tmdb_{token}")
     boris.open("https://t.me/kinoteka_sandbox_bot?start=tmdb")
     handle()
     assert not User.objects.get(pk=boris.id).connected
-    assert sandbox.tmdb.server.sessions == {}
+    assert sandbox.tmdb.sessions == {}
 
 
 def test_two_peoples_consent_cannot_be_had_with_one_persons_link(press, anna, boris, film):
@@ -304,7 +304,7 @@ def test_a_json_bomb_is_answered_and_gone(sandbox, post, caplog, body):
         answer = post(body)
         assert (answer.status_code, answer.content) == (200, b"")
     assert not Update.objects.exclude(state=Update.State.DONE).exists()
-    assert sandbox.telegram.server.calls == []
+    assert sandbox.telegram.calls == []
     assert caplog.text == ""
 
 
@@ -315,4 +315,4 @@ def test_of_a_name_given_twice_the_last_counts_for_everybody(sandbox, post, anna
     first = json.dumps(anna.as_json())
     post(update.replace('"from":', f'"from": {first}, "from":'))
     assert User.objects.get().pk == boris.id
-    assert [call.params["chat_id"] for call in sandbox.telegram.server.calls_of("sendMessage")] == [str(boris.id)]
+    assert [call.params["chat_id"] for call in sandbox.telegram.calls_of("sendMessage")] == [str(boris.id)]

@@ -87,7 +87,7 @@ def at_once(calls):
 
 @pytest.fixture
 def anna(sandbox):
-    return sandbox.telegram.server.person("Анна", id=501)
+    return sandbox.telegram.person("Анна", id=501)
 
 
 def picture():
@@ -99,7 +99,7 @@ def picture():
 @pytest.fixture
 def matrix(sandbox):
     """A film whose poster is in Telegram."""
-    file_id = sandbox.telegram.server.keep_photo(sandbox.telegram.server.bot, picture())[-1].file_id
+    file_id = sandbox.telegram.keep_photo(sandbox.telegram.bot, picture())[-1].file_id
     return Movie.objects.create(
         id=603, title="Матрица", original_title="The Matrix", details_at=1_700_000_000, poster_path="/m.jpg",
         poster_status=PosterStatus.TELEGRAM, telegram_file_id=file_id, width=780, height=1170,
@@ -109,7 +109,7 @@ def matrix(sandbox):
 
 def sent(sandbox):
     """The texts the bot has sent, in order."""
-    return [call.params.get("text") for call in sandbox.telegram.server.calls_of("sendMessage")]
+    return [call.params.get("text") for call in sandbox.telegram.calls_of("sendMessage")]
 
 
 def test_a_card_goes_back_in_the_answer_with_no_second_request(sandbox, serve, anna, matrix):
@@ -120,7 +120,7 @@ def test_a_card_goes_back_in_the_answer_with_no_second_request(sandbox, serve, a
     assert (call["method"], call["chat_id"], call["photo"]) == ("sendPhoto", 501, matrix.telegram_file_id)
     assert "Матрица" in call["caption"]
     assert "rate:603:10" in call["reply_markup"]
-    assert [c.method for c in sandbox.telegram.server.calls if c.method.startswith("send")] == []
+    assert [c.method for c in sandbox.telegram.calls if c.method.startswith("send")] == []
 
 
 def test_who_was_answered_with_a_photo_that_telegram_has_forgotten_gets_the_card_after_all(
@@ -129,10 +129,10 @@ def test_who_was_answered_with_a_photo_that_telegram_has_forgotten_gets_the_card
     """Telegram tells nobody that it took no call from an answer; a photo it knows is asked for once."""
     good = Movie.objects.create(
         id=604, title="Перезагрузка", poster_path="/r.jpg", details_at=1, poster_status=PosterStatus.TELEGRAM,
-        telegram_file_id=sandbox.telegram.server.keep_photo(sandbox.telegram.server.bot, picture())[-1].file_id,
+        telegram_file_id=sandbox.telegram.keep_photo(sandbox.telegram.bot, picture())[-1].file_id,
     )  # fmt: skip
-    sandbox.telegram.server.forget_file(matrix.telegram_file_id)
-    sandbox.tmdb.server.images["/m.jpg"] = (picture(), "image/jpeg")
+    sandbox.telegram.forget_file(matrix.telegram_file_id)
+    sandbox.tmdb.images["/m.jpg"] = (picture(), "image/jpeg")
     asked = anna.send("/movie 603")
     web = serve()
     assert web.post(message(1, "/movie 603")).json()["photo"] == matrix.telegram_file_id
@@ -142,7 +142,7 @@ def test_who_was_answered_with_a_photo_that_telegram_has_forgotten_gets_the_card
     assert "Матрица" in card.caption
     matrix.refresh_from_db()
     assert matrix.telegram_file_id == card.photo.file_id
-    assert len(sandbox.telegram.server.calls_of("sendPhoto")) == 2, "once refused, once with the poster's bytes"
+    assert len(sandbox.telegram.calls_of("sendPhoto")) == 2, "once refused, once with the poster's bytes"
     assert check_answers() == "0 photos asked for, 0 cards sent again"
 
 
@@ -156,7 +156,7 @@ def test_an_update_that_comes_again_gets_its_first_answer_again_and_is_handled_o
 
 
 def test_an_update_is_handled_once_however_many_processes_it_comes_to(sandbox, serve, anna):
-    sandbox.telegram.server.latency = 0.2
+    sandbox.telegram.latency = 0.2
     webs = [serve(), serve()]
     answers = at_once([lambda web=web: web.post(message(7, "/help")) for web in webs * 6])
     assert {answer.status_code for answer in answers} == {200}
@@ -166,8 +166,8 @@ def test_an_update_is_handled_once_however_many_processes_it_comes_to(sandbox, s
 
 
 def test_a_chat_keeps_its_order_across_processes_and_holds_up_no_other(sandbox, serve, anna):
-    boris = sandbox.telegram.server.person("Борис", id=502)
-    sandbox.telegram.server.latency = 0.3
+    boris = sandbox.telegram.person("Борис", id=502)
+    sandbox.telegram.latency = 0.3
     webs = [serve(), serve()]
     texts = [f"ничего такого {n}" for n in range(8)]
 
@@ -180,13 +180,13 @@ def test_a_chat_keeps_its_order_across_processes_and_holds_up_no_other(sandbox, 
     answers = at_once([*calls, lambda: webs[0].post(message(99, "/help", chat=boris.id))])
     assert {answer.status_code for answer in answers} == {200}
     wait_until(lambda: not Update.objects.exclude(state=Update.State.DONE).exists())
-    asked = [r.query["query"] for r in sandbox.tmdb.server.requests if "query" in r.query]
+    asked = [r.query["query"] for r in sandbox.tmdb.requests if "query" in r.query]
     assert [text for n, text in enumerate(asked) if text not in asked[:n]] == texts
     assert len(sent(sandbox)) == 9
 
 
 def test_updates_that_come_out_of_order_are_handled_in_theirs_while_the_chat_is_busy(sandbox, serve, anna):
-    sandbox.telegram.server.latency = 0.6
+    sandbox.telegram.latency = 0.6
     web = serve()
     first = threading.Thread(target=web.post, args=(message(20, "/help"),))
     first.start()
@@ -194,7 +194,7 @@ def test_updates_that_come_out_of_order_are_handled_in_theirs_while_the_chat_is_
     for number, text in ((23, "третий"), (22, "второй")):
         assert web.post(message(number, f"/movie {text} фильм")).status_code == 200
     first.join()
-    asked = [r.query["query"] for r in sandbox.tmdb.server.requests if "query" in r.query]
+    asked = [r.query["query"] for r in sandbox.tmdb.requests if "query" in r.query]
     assert list(dict.fromkeys(asked)) == ["второй фильм", "третий фильм"]
 
 
@@ -229,13 +229,13 @@ def test_a_killed_web_process_loses_nothing_and_another_goes_on(sandbox, serve, 
     web = serve()
     setting = start("set_webhook", **{name: web.environment[name] for name in web.environment if "WEBHOOK" in name})
     assert setting.wait() == 0
-    sandbox.telegram.server.latency = 5
-    people = [anna, *(sandbox.telegram.server.person(f"Зритель {n}") for n in range(5))]
+    sandbox.telegram.latency = 5
+    people = [anna, *(sandbox.telegram.person(f"Зритель {n}") for n in range(5))]
     for person in people:
         person.send("/help")
     wait_until(lambda: Update.objects.filter(state=Update.State.AT_HAND).count() == len(people))
     web.process.kill()
-    sandbox.telegram.server.latency = 0
+    sandbox.telegram.latency = 0
     Update.objects.filter(state=Update.State.AT_HAND).update(held_until=0)  # their claims run out
     web.begin()
     for person in people:
@@ -250,13 +250,13 @@ def test_the_sweep_goes_on_with_what_dead_processes_left_and_gives_up_what_kills
             received_at=time.time(), body=json.dumps(message(update_id, text, chat)),
         )  # fmt: skip
 
-    sandbox.telegram.server.person("Борис", id=502)
+    sandbox.telegram.person("Борис", id=502)
     leave(1, 501, Update.State.AT_HAND)
     leave(2, 501, Update.State.WAITING, tries=0)
     leave(3, 502, Update.State.AT_HAND, tries=webhook.MOST_TRIES)
     leave(4, 502, Update.State.WAITING, tries=0)
     assert webhook.sweep().startswith("2 chats")
-    assert sorted(call.params["chat_id"] for call in sandbox.telegram.server.calls_of("sendMessage")) == [
+    assert sorted(call.params["chat_id"] for call in sandbox.telegram.calls_of("sendMessage")) == [
         "501",
         "501",
         "502",
@@ -320,7 +320,7 @@ def test_what_is_no_update_is_answered_like_one_and_harms_nothing(client, settin
     answer = client.post("/telegram/webhook/", body, content_type="application/json", headers={HEADER: SECRET})
     assert answer.status_code == 200
     assert not Update.objects.exclude(state=Update.State.DONE).exists()
-    assert sandbox.telegram.server.calls == []
+    assert sandbox.telegram.calls == []
 
 
 def test_ten_megabytes_are_left_unread_and_the_next_update_is_answered(sandbox, serve, anna):
@@ -361,10 +361,10 @@ def test_set_and_delete_webhook_say_what_happened(sandbox, settings):
     assert (
         said == "Telegram now sends updates to https://kinoteka.example/telegram/webhook/, at most 20 side by side.\n"
     )
-    call = sandbox.telegram.server.calls_of("setWebhook")[-1]
+    call = sandbox.telegram.calls_of("setWebhook")[-1]
     assert call.params["secret_token"] == SECRET
     assert "inline_query" in call.params["allowed_updates"]
-    assert sandbox.telegram.server.calls_of("setMyCommands")
+    assert sandbox.telegram.calls_of("setMyCommands")
     assert "https://kinoteka.example/telegram/webhook/ is deleted" in run("delete_webhook")
     assert "No webhook was set" in run("delete_webhook")
     settings.TELEGRAM_WEBHOOK_URL = "ftp://kinoteka.example"
@@ -389,11 +389,11 @@ def test_updates_are_sent_to_no_path_that_the_web_server_does_not_serve(sandbox,
     settings.TELEGRAM_WEBHOOK_URL, settings.TELEGRAM_WEBHOOK_SECRET = address, SECRET
     if set_to:
         call_command("set_webhook", stdout=io.StringIO())
-        assert sandbox.telegram.server.calls_of("setWebhook")[-1].params["url"] == set_to
+        assert sandbox.telegram.calls_of("setWebhook")[-1].params["url"] == set_to
     else:
         with pytest.raises(CommandError, match="TELEGRAM_WEBHOOK_URL.*/telegram/webhook/.$"):
             call_command("set_webhook", stdout=io.StringIO())
-        assert not sandbox.telegram.server.calls_of("setWebhook")
+        assert not sandbox.telegram.calls_of("setWebhook")
 
 
 def test_polling_refuses_to_start_where_a_webhook_is_set_up(sandbox, start):

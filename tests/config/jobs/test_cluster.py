@@ -51,8 +51,8 @@ def test_what_the_workers_need_is_loaded_before_they_part_and_what_nobody_needs_
 
 def test_a_poster_does_not_wait_for_an_import_that_hangs(sandbox, start, settings):
     """Each cluster has one worker, and TMDb keeps that of the imports waiting."""
-    boris = linked(sandbox, sandbox.telegram.server.person("Борис"), "boris")
-    film = next(iter(sandbox.tmdb.server.films.values()))
+    boris = linked(sandbox, sandbox.telegram.person("Борис"), "boris")
+    film = next(iter(sandbox.tmdb.films.values()))
     rate(boris.account, [film.id])
     hanging = sandbox.faults.add(r"/rated/movies", times=None, delay=300, response=Response(503))
     settings.Q_CLUSTERS = True
@@ -71,10 +71,10 @@ def test_a_poster_does_not_wait_for_an_import_that_hangs(sandbox, start, setting
 def test_many_threads_share_a_few_connections_because_none_holds_one_while_telegram_answers(
     sandbox, environment, settings
 ):
-    people = [sandbox.telegram.server.person(f"Зритель {n}") for n in range(24)]
+    people = [sandbox.telegram.person(f"Зритель {n}") for n in range(24)]
     url = environment["DATABASE_URL"] + "?application_name=pooled"
     web = Web({**environment, "DATABASE_URL": url, "DATABASE_POOL": "3", "BOT_THREADS": "24"})
-    sandbox.telegram.server.latency = 0.5
+    sandbox.telegram.latency = 0.5
     try:
         answers = at_once(
             [lambda n=n, person=person: web.post(message(n, "/help", person.id)) for n, person in enumerate(people)]

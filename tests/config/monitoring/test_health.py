@@ -203,7 +203,7 @@ def test_metrics_are_for_who_has_the_token(client, settings):
 def test_metrics_tell_of_all_processes_together(client, settings, sandbox, handle):
     settings.METRICS_TOKEN = "a-token"
     cache.clear()
-    anna = sandbox.telegram.server.person("Анна")
+    anna = sandbox.telegram.person("Анна")
     for text in ("/help", "603", "/movie 604"):
         anna.send(text)
     handle()
@@ -243,9 +243,9 @@ def test_a_count_never_falls_when_old_minutes_are_forgotten(client, settings, mo
 
 
 def test_one_id_goes_through_update_job_and_request(sandbox, start):
-    anna = sandbox.telegram.server.person("Анна")
+    anna = sandbox.telegram.person("Анна")
     user = linked(sandbox, anna, "anna")
-    rate(user.account, list(sandbox.tmdb.server.films)[:3])
+    rate(user.account, list(sandbox.tmdb.films)[:3])
     options = {"LOG_FORMAT": "json", "LOG_LEVEL": "DEBUG"}
     User.objects.update(sync_status=SyncStatus.IMPORTED)
     bot = start("runbot", **options)
@@ -311,7 +311,7 @@ def test_for_a_program_every_line_of_the_web_server_is_json(environment, tmp_pat
 
 
 def test_on_a_terminal_logs_are_lines_for_people(sandbox, start):
-    anna = sandbox.telegram.server.person("Анна")
+    anna = sandbox.telegram.person("Анна")
     bot = start("runbot", LOG_LEVEL="DEBUG")
     anna.send("/help")
     bot.wait_for_line("Telegram: sendMessage: 200 [u")
@@ -326,8 +326,8 @@ def test_an_unknown_log_format_is_said_in_one_sentence(start):
 
 
 def test_an_exception_is_one_json_line_without_secrets(sandbox, start):
-    sandbox.telegram.server.fail("sendMessage", status=500, body=b"{}", times=None)
-    anna = sandbox.telegram.server.person("Анна")
+    sandbox.telegram.fail("sendMessage", status=500, body=b"{}", times=None)
+    anna = sandbox.telegram.person("Анна")
     bot = start("runbot", LOG_FORMAT="json")
     anna.send("/help")
     bot.wait_for_line('"exception"')

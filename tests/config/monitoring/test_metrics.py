@@ -134,6 +134,6 @@ def test_a_real_cluster_and_its_schedules_give_signs_of_life(start):
 @pytest.mark.django_db(transaction=True)
 def test_a_real_bot_gives_signs_of_life(start, sandbox):
     process = start("runbot", SIGNS_EVERY="0.2")
-    sandbox.telegram.server.person("Анна").send("/help")
+    sandbox.telegram.person("Анна").send("/help")
     wait_until(lambda: Heartbeat.objects.filter(kind="bot").exists(), explain=lambda: process.output)
     wait_until(lambda: counted("telegram.requests"), explain=lambda: process.output)

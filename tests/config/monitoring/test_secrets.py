@@ -111,7 +111,7 @@ def test_no_report_of_a_failed_call_shows_a_secret(sandbox, start, marked, troub
     elif trouble == "html":
         sandbox.faults.add("^/", times=None, response=answer(502, b"<html>Bad Gateway</html>"))
     elif trouble == "errors":
-        sandbox.tmdb.server.fail("^/3/", 401, times=None)
+        sandbox.tmdb.fail("^/3/", 401, times=None)
         sandbox.faults.add(
             "^/bot", times=None, response=answer(400, b'{"ok": false, "error_code": 400, "description": "?"}')
         )
@@ -234,10 +234,10 @@ def test_with_debug_off_the_first_password_is_not_printed(start, marked):
 @pytest.fixture
 def flooded(sandbox, marked):
     """The stand-ins with marked secrets, reached through a proxy with a password; the variables for processes."""
-    account = sandbox.telegram.server.accounts.pop(sandbox.telegram_token)
+    account = sandbox.telegram.accounts.pop(sandbox.telegram_token)
     account.token = MARKS["TELEGRAM_BOT_TOKEN"]
-    sandbox.telegram.server.accounts[account.token] = account
-    sandbox.tmdb.server.keys |= {MARKS["TMDB_API_KEY"], READ_TOKEN}
+    sandbox.telegram.accounts[account.token] = account
+    sandbox.tmdb.keys |= {MARKS["TMDB_API_KEY"], READ_TOKEN}
     place = sandbox.url.removeprefix("http://")
     return {**marked, "HTTP_PROXY": proxy_at(place), "DJANGO_SETTINGS_MODULE": "tests.helpers.secret_leak_settings"}
 
@@ -250,25 +250,25 @@ def test_nothing_the_system_writes_holds_a_secret(sandbox, start, flooded, clien
     variables, port = {**flooded, **dress}, free_port()
     web = start("runserver", "--noreload", f"127.0.0.1:{port}", **variables)
     running = [web, start("runbot", **variables), start("qcluster", **{**variables, "Q_WORKERS": "2"})]
-    anna = sandbox.telegram.server.person("Anna", language_code="en")
-    sandbox.telegram.server.open_private_chat(sandbox.telegram.server.bot, anna)
+    anna = sandbox.telegram.person("Anna", language_code="en")
+    sandbox.telegram.open_private_chat(sandbox.telegram.bot, anna)
     tokens, sessions = set(), set()
 
     def say(text, **telegrams_trouble):
         """Anna writes, and the bot has done with it."""
         if telegrams_trouble:
-            sandbox.telegram.server.fail("sendMessage", **telegrams_trouble)
+            sandbox.telegram.fail("sendMessage", **telegrams_trouble)
         anna.send(text)
         finished(sandbox, variables, running)
         sandbox.faults.clear()
-        tokens.update(sandbox.tmdb.server.tokens)
-        sessions.update(sandbox.tmdb.server.sessions)
+        tokens.update(sandbox.tmdb.tokens)
+        sessions.update(sandbox.tmdb.sessions)
 
     def press(question):
         anna.press(question, text="Done")
         finished(sandbox, variables, running)
         sandbox.faults.clear()
-        sessions.update(sandbox.tmdb.server.sessions)
+        sessions.update(sandbox.tmdb.sessions)
 
     for trouble in (
         {"status": 400, "description": "Bad Request: can't parse entities"}, {"status": 500}, {"status": 403},
@@ -277,24 +277,24 @@ def test_nothing_the_system_writes_holds_a_secret(sandbox, start, flooded, clien
     ):  # fmt: skip
         say("/connect again", **trouble)
     for status in (401, 404, 429, 500):
-        sandbox.tmdb.server.fail("^/3/authentication/token/new", status, times=None)
+        sandbox.tmdb.fail("^/3/authentication/token/new", status, times=None)
         say("/connect again")
     say("/connect again")
     question = anna.chat[-1]
     token = question.button(text="Done").data.partition(":")[2]
     press(question)  # not approved
     for trouble in ({"status": 503}, {"body": "<html>", "status": 200}, {"drop": "before"}, {"body": "[" * 100_000}):
-        sandbox.tmdb.server.fail("^/3/authentication/session/new", times=None, **{"status": 200} | trouble)
+        sandbox.tmdb.fail("^/3/authentication/session/new", times=None, **{"status": 200} | trouble)
         press(question)
-    sandbox.tmdb.server.approve(token, "demo")
+    sandbox.tmdb.approve(token, "demo")
     press(question)
     wait_until(lambda: User.objects.get(pk=anna.id).connected, 30, lambda: running[1].output)
     user = User.objects.get(pk=anna.id)
     wait_until(lambda: User.objects.get(pk=anna.id).sync_status == 2, 60, lambda: running[2].output)
     for status in (500, 404, 401):
-        sandbox.tmdb.server.fail(r"^/3/movie/\d+/rating$", status, times=None)
+        sandbox.tmdb.fail(r"^/3/movie/\d+/rating$", status, times=None)
         say(f"/rate 603 {status % 7 + 1}")
-    sandbox.tmdb.server.revoke(sandbox.tmdb.server.account("demo"))
+    sandbox.tmdb.revoke(sandbox.tmdb.account("demo"))
     anna.send("/sync")
     wait_until(lambda: User.objects.get(pk=anna.id).sync_status == -1, 60, lambda: running[2].output)
     sandbox.faults.clear()
@@ -330,8 +330,8 @@ def test_nothing_the_system_writes_holds_a_secret(sandbox, start, flooded, clien
 
 def finished(sandbox, variables, running):
     """Wait until the bot has handled all that was sent to it."""
-    account = sandbox.telegram.server.account_of(sandbox.telegram.server.bot)
-    wait_until(lambda: not sandbox.telegram.server.waiting_updates(account), 60, lambda: running[1].output)
+    account = sandbox.telegram.account_of(sandbox.telegram.bot)
+    wait_until(lambda: not sandbox.telegram.waiting_updates(account), 60, lambda: running[1].output)
 
 
 def ask_everything(port):
@@ -395,7 +395,7 @@ def test_a_record_is_masked_as_it_is_made_whoever_handles_it(sandbox, settings, 
     caplog.set_level("DEBUG")
     caplog.set_level("DEBUG", logger="urllib3")
     settings.TMDB_API_KEY = MARKS["TMDB_API_KEY"]
-    sandbox.tmdb.server.fail("^/3/", 500, times=None)
+    sandbox.tmdb.fail("^/3/", 500, times=None)
     tmdb = TMDb(patient=False)
     with pytest.raises(TMDbError):
         tmdb.account(SESSION)

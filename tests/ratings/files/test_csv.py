@@ -56,7 +56,7 @@ def at(text):
 
 @pytest.fixture
 def anna(sandbox):
-    return sandbox.telegram.server.person("Anna", language_code="en")
+    return sandbox.telegram.person("Anna", language_code="en")
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def rated(user, movie_id, here=None, tmdb=None, when=NOW):
 
 
 def link(user, sandbox):
-    session = sandbox.tmdb.server.session_for("demo")
+    session = sandbox.tmdb.session_for("demo")
     user.tmdb_session_id = session_cipher().encrypt(session.encode()).decode()
     user.sync_status = SyncStatus.IMPORTED
     user.save()
@@ -136,15 +136,15 @@ def test_letterboxds_stars_are_doubled_and_films_found_by_title_and_year_in_eith
 
 
 def test_imdbs_export_is_matched_by_imdb_id_once_and_then_from_the_table(sandbox, user, send):
-    sandbox.tmdb.server.films[603].title_ru = sandbox.tmdb.server.films[603].title_en = "Another Name"
+    sandbox.tmdb.films[603].title_ru = sandbox.tmdb.films[603].title_en = "Another Name"
     told = send(IMDB)
     assert {film: rating.value for film, rating in mine(user).items()} == {603: 9}
     assert "Nobody Knows It (2011)" in told.text
     assert "1 row about a series" in told.text
     assert Movie.objects.get(pk=603).imdb_id == "tt0133093"
-    sandbox.tmdb.server.forget_requests()
+    sandbox.tmdb.forget_requests()
     send(IMDB)
-    assert not sandbox.tmdb.server.requests_of("/find/tt0133093")
+    assert not sandbox.tmdb.requests_of("/find/tt0133093")
 
 
 def test_the_import_format_of_letterboxd_is_read_by_tmdb_id(sandbox, user, send):
@@ -164,7 +164,7 @@ def test_an_id_that_tmdb_does_not_have_falls_back_on_the_next_way(sandbox, user,
 
 def test_two_films_of_one_name_and_year_are_told_and_not_chosen_between(sandbox, user, send):
     for number in (7_000_001, 7_000_002):
-        sandbox.tmdb.server.add_film(number, title_en="Twins", title_ru="Близнецы", release_date="2005-06-01")
+        sandbox.tmdb.add_film(number, title_en="Twins", title_ru="Близнецы", release_date="2005-06-01")
     told = send("Title,Year,Rating10\nTwins,2005,8\n")
     assert mine(user) == {}
     assert "Twins (2005)" in told.text
@@ -181,7 +181,7 @@ def test_a_title_that_the_table_knows_is_found_without_tmdb(sandbox, user, send)
     film(603, "Матрица", 1999)
     send("Title,Year,Rating10\nматрица,1999,8\n")
     assert list(mine(user)) == [603]
-    assert sandbox.tmdb.server.requests == []
+    assert sandbox.tmdb.requests == []
 
 
 def test_what_is_not_matched_is_listed_as_far_as_a_message_goes(sandbox, user, send):
@@ -258,7 +258,7 @@ def test_nobody_can_have_anothers_file_imported(sandbox, anna, user, send, handl
     film(603, "Матрица")
     rated(user, 603, here=3)
     told = send("tmdbID,Rating10\n603,9\n")
-    boris = sandbox.telegram.server.person("Boris", language_code="en")
+    boris = sandbox.telegram.person("Boris", language_code="en")
     boris.send("/start")
     handle()
     message = boris.chat[-1]
@@ -300,7 +300,7 @@ def test_imported_ratings_are_written_to_tmdb_where_that_is_wished(sandbox, user
 
 
 def test_tmdb_away_means_later_and_not_lost(sandbox, user, send):
-    sandbox.tmdb.server.fail(r"^/3/", status=503, times=None)
+    sandbox.tmdb.fail(r"^/3/", status=503, times=None)
     told = send(IMDB)
     assert "does not answer" in told.text
     assert mine(user) == {}
@@ -313,7 +313,7 @@ def test_tmdb_away_means_later_and_not_lost(sandbox, user, send):
 
 
 def test_a_film_that_tmdb_fails_at_does_not_hold_up_the_others(sandbox, user, send):
-    sandbox.tmdb.server.fail(r"^/3/movie/680$", status=500, times=None)
+    sandbox.tmdb.fail(r"^/3/movie/680$", status=500, times=None)
     told = send("tmdbID,Title,Rating10\n603,The Matrix,8\n680,Pulp Fiction,8\n")
     assert list(mine(user)) == [603]
     assert "send the file again later" in told.text
@@ -322,7 +322,7 @@ def test_a_film_that_tmdb_fails_at_does_not_hold_up_the_others(sandbox, user, se
 
 def test_films_that_tmdb_fails_at_again_and_again_are_left_behind(sandbox, anna, user, handle):
     film(603, "Матрица")
-    sandbox.tmdb.server.fail(r"^/3/movie/68\d$", status=500, times=None)
+    sandbox.tmdb.fail(r"^/3/movie/68\d$", status=500, times=None)
     rows = "".join(f"68{number},Film {number},8\n" for number in range(6))
     anna.send_document("r.csv", b"tmdbID,Title,Rating10\n603,The Matrix,9\n" + rows.encode(), "text/csv")
     handle()
@@ -341,10 +341,10 @@ def test_a_key_that_tmdb_refuses_is_no_fault_of_the_file(sandbox, user, send, se
 
 
 def test_telegram_away_or_without_the_file(sandbox, user, send):
-    sandbox.telegram.server.fail("getFile", status=500, times=2)  # one failure costs nothing
+    sandbox.telegram.fail("getFile", status=500, times=2)  # one failure costs nothing
     send("tmdbID,Rating10\n603,9\n")
     assert FileImport.objects.get().finished_at is None
-    sandbox.telegram.server.forget_file(FileImport.objects.get().telegram_file_id)
+    sandbox.telegram.forget_file(FileImport.objects.get().telegram_file_id)
     FileImport.objects.update(next_try_at=0)
     import_files()
     assert FileImport.objects.get().error == "gone"
@@ -389,15 +389,15 @@ def test_an_outcome_that_could_not_be_told_is_told_by_the_next_run(sandbox, anna
     film(603, "Матрица")
     anna.send_document("r.csv", b"tmdbID,Rating10\n603,9\n", "text/csv")
     handle()
-    sandbox.telegram.server.fail("editMessageText", status=500, times=None)
+    sandbox.telegram.fail("editMessageText", status=500, times=None)
     import_files()
     assert "new rating" not in anna.chat[-1].text
     sandbox.faults.clear()
     import_files()
     assert "1 new rating" in anna.chat[-1].text
-    edits = len(sandbox.telegram.server.calls_of("editMessageText"))
+    edits = len(sandbox.telegram.calls_of("editMessageText"))
     import_files()
-    assert len(sandbox.telegram.server.calls_of("editMessageText")) == edits
+    assert len(sandbox.telegram.calls_of("editMessageText")) == edits
 
 
 def test_who_has_blocked_the_bot_is_not_written_to(sandbox, anna, user, handle):
@@ -405,10 +405,10 @@ def test_who_has_blocked_the_bot_is_not_written_to(sandbox, anna, user, handle):
     anna.send_document("r.csv", b"tmdbID,Rating10\n603,9\n", "text/csv")
     handle()
     User.objects.update(blocked_at=1)
-    calls = len(sandbox.telegram.server.calls_of("editMessageText"))
+    calls = len(sandbox.telegram.calls_of("editMessageText"))
     import_files()
     assert mine(user)
-    assert len(sandbox.telegram.server.calls_of("editMessageText")) == calls
+    assert len(sandbox.telegram.calls_of("editMessageText")) == calls
 
 
 def test_a_fourth_file_waits_until_the_others_are_read(sandbox, anna, user, handle):
@@ -459,7 +459,7 @@ def test_a_document_that_is_no_csv_is_answered_at_once_and_not_fetched(sandbox, 
     anna.send_document("letterboxd-anna.zip", b"PK\x03\x04", "application/zip")
     handle()
     assert "CSV" in anna.chat[-1].text
-    assert not sandbox.telegram.server.calls_of("getFile")
+    assert not sandbox.telegram.calls_of("getFile")
 
 
 def test_a_file_too_big_for_telegram_is_refused_before_it_is_asked_for(sandbox, anna, handle):
@@ -470,7 +470,7 @@ def test_a_file_too_big_for_telegram_is_refused_before_it_is_asked_for(sandbox, 
 
 
 def test_a_csv_in_a_group_is_none_of_our_business(sandbox, anna, handle):
-    group = sandbox.telegram.server.group("Film club", [anna])
+    group = sandbox.telegram.group("Film club", [anna])
     anna.send_document("r.csv", b"tmdbID,Rating10\n603,9\n", "text/csv", chat=group)
     handle()
     assert not FileImport.objects.exists()
@@ -586,7 +586,7 @@ def test_an_export_is_sent_as_one_file_with_the_count(sandbox, anna, user, handl
     message = anna.chat[-1]
     assert message.document.file_name.endswith(".csv")
     assert "Your 1 rating." in message.caption
-    content = sandbox.telegram.server.files[message.document.file_id].content
+    content = sandbox.telegram.files[message.document.file_id].content
     assert content.decode("utf-8-sig").splitlines() == [
         "Original Title,Title,Year,Your Rating,Date Rated,Title Type,Const,tmdbID,Rating10,Exact Rating",
         "The Matrix,Матрица,1999,8,2024-05-01,movie,tt0133093,603,8,7.5",
@@ -648,20 +648,20 @@ def test_twelve_thousand_ratings_go_out_and_come_back(sandbox, user, send):
         import_files()
     assert "12000 new ratings" in told.text.replace(",", "").replace("\xa0", "")
     assert Rating.objects.count() == 12_000
-    assert sandbox.tmdb.server.requests == []
+    assert sandbox.tmdb.requests == []
 
 
 @pytest.mark.django_db(transaction=True)
 def test_real_processes_take_a_file_in_and_an_export_out(sandbox, start):
     bot, cluster = start("runbot"), start("qcluster")
-    anna = sandbox.telegram.server.person("Anna", language_code="en")
+    anna = sandbox.telegram.person("Anna", language_code="en")
     anna.send_document("ratings.csv", LETTERBOXD.encode(), "text/csv")
     told = anna.wait(lambda message: "2 new ratings" in message.words, timeout=60)
     assert "No Such Film, Ever (1987)" in told.text
     assert any("Reading your file" in before.text for before in told.edits)
     anna.send("/export")
     file = anna.wait(lambda message: message.document, timeout=30).document
-    assert b"129" in sandbox.telegram.server.files[file.file_id].content
+    assert b"129" in sandbox.telegram.files[file.file_id].content
     anna.send("/stats")
     assert anna.wait(lambda message: message.photo, timeout=30).caption.startswith("2 films rated")
     assert "Traceback" not in bot.output + cluster.output

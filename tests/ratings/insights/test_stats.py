@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def anna(sandbox):
-    return sandbox.telegram.server.person("Anna", language_code="en")
+    return sandbox.telegram.person("Anna", language_code="en")
 
 
 def rate(user_id, movie_id, value, year=None, tmdb=0.0, votes=100, runtime=None, source="manual"):
@@ -78,7 +78,7 @@ def test_without_ratings_it_says_how_to_get_some(anna, handle):
 
 def test_in_a_group_nobodys_figures_are_shown(sandbox, anna, handle):
     rate(anna.id, 1, 8)
-    group = sandbox.telegram.server.group("Film club", [anna])
+    group = sandbox.telegram.group("Film club", [anna])
     anna.send("/stats", chat=group)
     handle()
     assert list(group.messages.values())[-1].photo is None

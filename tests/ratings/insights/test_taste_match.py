@@ -15,12 +15,12 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def anna(sandbox):
-    return sandbox.telegram.server.person("Anna", language_code="en")
+    return sandbox.telegram.person("Anna", language_code="en")
 
 
 @pytest.fixture
 def boris(sandbox):
-    return sandbox.telegram.server.person("<b>Boris", language_code="en")
+    return sandbox.telegram.person("<b>Boris", language_code="en")
 
 
 def rate(person_id, values, start=1):
@@ -93,7 +93,7 @@ def test_where_the_owner_could_not_be_told_they_are_told_the_next_time(anna, bor
         boris.send(f"/start match_{token}")
         handle()
         if not told:
-            sandbox.telegram.server.fail("sendMessage", status=502, times=2)
+            sandbox.telegram.fail("sendMessage", status=502, times=2)
         tap(boris, handle, "Compare")
         assert len(anna.chat) - before == told
 
@@ -149,7 +149,7 @@ def test_a_link_is_stopped_and_tastes_are_compared_where_the_message_can_no_long
     def tap_too_old(person, text):
         message = person.chat[-1]
         query = person.press(message, text)
-        update = sandbox.telegram.server.accounts[sandbox.telegram_token].updates[-1][2]["callback_query"]
+        update = sandbox.telegram.accounts[sandbox.telegram_token].updates[-1][2]["callback_query"]
         update["message"] = {"chat": message.chat.as_json(), "message_id": message.id, "date": 0}
         handle()
         return query.answer

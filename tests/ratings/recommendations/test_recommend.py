@@ -23,7 +23,7 @@ CANDIDATES = range(101, 141)
 
 @pytest.fixture
 def anna(sandbox):
-    return sandbox.telegram.server.person("Anna", language_code="en")
+    return sandbox.telegram.person("Anna", language_code="en")
 
 
 @pytest.fixture
@@ -388,9 +388,9 @@ def test_a_bot_that_knows_hardly_any_film_asks_tmdb_for_the_best_known_once_and_
     assert "ratings.tasks.fetch_best_known" in queued()
     assert fetch_best_known() == "60 found"
     assert fetch_best_known() == "0 found"
-    asked = [seen for seen in sandbox.tmdb.server.requests if seen.path.endswith("/discover/movie")]
+    asked = [seen for seen in sandbox.tmdb.requests if seen.path.endswith("/discover/movie")]
     assert [seen.query["page"] for seen in asked] == ["1", "2", "3"]
-    best = sorted(sandbox.tmdb.server.films.values(), key=lambda film: -film.vote_count)
+    best = sorted(sandbox.tmdb.films.values(), key=lambda film: -film.vote_count)
     assert set(Movie.objects.values_list("pk", flat=True)) == {film.id for film in best[:60]}
     before = len(queued())
     message = ask(anna, handle)
@@ -400,11 +400,11 @@ def test_a_bot_that_knows_hardly_any_film_asks_tmdb_for_the_best_known_once_and_
 
 
 def test_where_tmdb_will_not_name_the_best_known_films_it_is_asked_an_hour_later(anna, handle, sandbox):
-    sandbox.tmdb.server.fail("/discover/movie", status=404, body={"status_code": 34}, times=9)
+    sandbox.tmdb.fail("/discover/movie", status=404, body={"status_code": 34}, times=9)
     ask(anna, handle)
     for _twice in range(2):
         assert fetch_best_known() == "0 found"
-    assert len([seen for seen in sandbox.tmdb.server.requests if seen.path.endswith("/discover/movie")]) == 1
+    assert len([seen for seen in sandbox.tmdb.requests if seen.path.endswith("/discover/movie")]) == 1
     assert "asking" not in ask(anna, handle).text
     TMDbAsked.objects.update(next_try_at=1)
     sandbox.faults.clear()
@@ -498,7 +498,7 @@ def test_films_that_are_not_in_the_table_yet_are_not_shown(anna, learned):
 def test_other_peoples_refusals_and_ratings_change_nothing_for_anna(anna, sandbox, learned):
     rate(anna, LOVED)
     before = recommender.recommend(anna.id)
-    boris = sandbox.telegram.server.person("Boris")
+    boris = sandbox.telegram.person("Boris")
     rate(boris, 101, 10)
     NotInteresting.objects.create(user_id=boris.id, movie_id=102, said_at=1)
     assert recommender.recommend(anna.id) == before
@@ -533,7 +533,7 @@ def tap_too_old(sandbox, person, message, handle, data):
     true, button.raw["callback_data"] = button.raw["callback_data"], data
     query = person.press(message, data=data)
     button.raw["callback_data"] = true
-    update = sandbox.telegram.server.accounts[sandbox.telegram_token].updates[-1][2]["callback_query"]
+    update = sandbox.telegram.accounts[sandbox.telegram_token].updates[-1][2]["callback_query"]
     update["message"] = {"chat": message.chat.as_json(), "message_id": message.id, "date": 0}
     handle()
     return query.answer
@@ -580,7 +580,7 @@ def test_on_a_card_that_can_no_longer_be_changed_not_interesting_is_said_to_be_r
 
 
 def test_in_a_group_recommendations_are_asked_for_in_private(anna, handle, sandbox, learned):
-    group = sandbox.telegram.server.group("Club", [anna])
+    group = sandbox.telegram.group("Club", [anna])
     anna.send("/recommend", chat=group)
     handle()
     assert "privately" in anna.wait(chat=group).text
@@ -600,16 +600,16 @@ def test_a_cards_similar_films_are_those_people_like_beside_it(anna, handle, san
     message = ask(anna, handle, f"/movie {LOVED}")
     tap(anna, message, handle, text="Similar films")
     assert ids(anna.chat[-1], "card") == [103, 102]
-    assert not sandbox.tmdb.server.requests_of("/movie/*/recommendations")
+    assert not sandbox.tmdb.requests_of("/movie/*/recommendations")
 
 
 def test_what_the_worker_has_asked_of_tmdb_is_not_asked_again_on_a_card(anna, handle, sandbox, films):
     cold_start.keep(LOVED, [Movie(pk=pk, title=str(pk)) for pk in (140, 139)])
     message = ask(anna, handle, f"/movie {LOVED}")
-    sandbox.tmdb.server.forget_requests()
+    sandbox.tmdb.forget_requests()
     tap(anna, message, handle, text="Similar films")
     assert ids(anna.chat[-1], "card") == [140, 139]
-    assert sandbox.tmdb.server.requests == []
+    assert sandbox.tmdb.requests == []
 
 
 def test_what_a_card_has_asked_of_tmdb_the_worker_does_not_ask_again(anna, handle, sandbox):
@@ -626,7 +626,7 @@ def test_what_a_card_has_asked_of_tmdb_the_worker_does_not_ask_again(anna, handl
 
 def test_films_beside_which_tmdb_shows_none_are_asked_for_once_on_a_card(anna, handle, sandbox):
     Movie.objects.create(pk=603, title="The Matrix", details_at=1)
-    sandbox.tmdb.server.fail("/movie/603/recommendations", status=200, body={"results": []}, times=9)
+    sandbox.tmdb.fail("/movie/603/recommendations", status=200, body={"results": []}, times=9)
     message = ask(anna, handle, "/movie 603")
     for _twice in range(2):
         assert "no similar films" in tap(anna, message, handle, text="Similar films").text
@@ -674,7 +674,7 @@ def test_what_tmdb_shows_beside_loved_films_is_asked_once_and_kept(anna, sandbox
 
 
 def requests_for(sandbox, movie_id):
-    return [seen for seen in sandbox.tmdb.server.requests if seen.path.endswith(f"/movie/{movie_id}/recommendations")]
+    return [seen for seen in sandbox.tmdb.requests if seen.path.endswith(f"/movie/{movie_id}/recommendations")]
 
 
 def test_tmdbs_neighbours_lead_while_nobody_else_is_there_with_the_loved_film_as_reason(anna, sandbox, films):
@@ -689,9 +689,9 @@ def test_tmdbs_neighbours_lead_while_nobody_else_is_there_with_the_loved_film_as
 
 def test_nothing_is_asked_of_tmdb_while_the_person_waits(anna, handle, sandbox, films):
     rate(anna, LOVED)
-    sandbox.tmdb.server.forget_requests()
+    sandbox.tmdb.forget_requests()
     assert listed(ask(anna, handle))
-    assert sandbox.tmdb.server.requests == []
+    assert sandbox.tmdb.requests == []
 
 
 def test_with_many_people_tmdb_is_no_longer_asked(anna, sandbox):
@@ -704,7 +704,7 @@ def test_with_many_people_tmdb_is_no_longer_asked(anna, sandbox):
 def test_while_tmdb_is_away_the_asking_waits_for_the_next_time(anna, sandbox):
     Movie.objects.create(pk=603, title="The Matrix")
     rate(anna, 603, 9)
-    sandbox.tmdb.server.fail("/movie/603/recommendations", status=401, code=7, times=1)
+    sandbox.tmdb.fail("/movie/603/recommendations", status=401, code=7, times=1)
     assert ask_tmdb() == "0 asked"
     assert ask_tmdb() == "1 asked"
 
@@ -717,16 +717,16 @@ def hurried(monkeypatch):
 
 def test_a_film_that_tmdb_fails_at_is_tried_an_hour_later_and_the_others_are_asked_for(anna, sandbox, hurried):
     Movie.objects.bulk_create([Movie(pk=pk, title=str(pk)) for pk in (603, 550, 13)])
-    boris = sandbox.telegram.server.person("Boris")
+    boris = sandbox.telegram.person("Boris")
     for person, film in ((anna, 603), (boris, 603), (anna, 550), (anna, 13)):
         rate(person, film, 9)
-    sandbox.tmdb.server.fail("/movie/603/recommendations", status=500, times=99)
+    sandbox.tmdb.fail("/movie/603/recommendations", status=500, times=99)
     assert ask_tmdb() == "2 asked"
-    sandbox.tmdb.server.forget_requests()
+    sandbox.tmdb.forget_requests()
     assert ask_tmdb() == "0 asked"
-    assert sandbox.tmdb.server.requests == []
+    assert sandbox.tmdb.requests == []
     assert not cold_start.may_help(boris.id)
-    sandbox.tmdb.server.faults.clear()
+    sandbox.tmdb.faults.clear()
     TMDbAsked.objects.filter(pk=603).update(next_try_at=1)
     assert cold_start.may_help(boris.id)
     assert ask_tmdb() == "1 asked"
@@ -738,9 +738,9 @@ def test_a_round_ends_where_tmdb_fails_at_a_few_films_in_a_row(anna, sandbox, hu
     Movie.objects.bulk_create([Movie(pk=pk, title=str(pk)) for pk in films])
     for film in films:
         rate(anna, film, 9)
-    sandbox.tmdb.server.fail("/recommendations", status=503, times=999)
+    sandbox.tmdb.fail("/recommendations", status=503, times=999)
     assert ask_tmdb() == "0 asked"
-    assert {seen.path.split("/")[-2] for seen in sandbox.tmdb.server.requests_of("/movie/*/recommendations")} == {
+    assert {seen.path.split("/")[-2] for seen in sandbox.tmdb.requests_of("/movie/*/recommendations")} == {
         "1",
         "2",
         "3",
@@ -762,31 +762,31 @@ def test_wanted_films_are_fetched_with_details_and_a_poster_to_follow(sandbox):
     assert film.details_at
     assert film.poster_status == PosterStatus.WAITING
     assert list(WantedFilm.objects.values_list("pk", flat=True)) == [999_999_999]
-    sandbox.tmdb.server.forget_requests()
+    sandbox.tmdb.forget_requests()
     assert fetch_wanted_films() == "0 fetched, 0 to do"
-    assert sandbox.tmdb.server.requests == []
+    assert sandbox.tmdb.requests == []
 
 
 def test_a_wanted_film_that_has_come_by_itself_is_not_fetched_again(sandbox):
     Movie.objects.create(pk=603, title="The Matrix")
     WantedFilm.objects.create(pk=603)
-    sandbox.tmdb.server.forget_requests()
+    sandbox.tmdb.forget_requests()
     assert cold_start.fetch_wanted(5, threading.Event()) == (0, 0)
     assert not WantedFilm.objects.exists()
-    assert sandbox.tmdb.server.requests == []
+    assert sandbox.tmdb.requests == []
 
 
 def test_a_person_of_a_young_bot_hears_that_tmdb_is_asked_and_gets_films_the_next_time(sandbox, handle, start):
-    anna = sandbox.telegram.server.person("Анна", language_code="en")
+    anna = sandbox.telegram.person("Анна", language_code="en")
     user = User.objects.create(pk=anna.id, language="en")
-    film = sandbox.tmdb.server.films[603]
+    film = sandbox.tmdb.films[603]
     Movie.objects.create(id=film.id, title="Матрица", vote_average=8, vote_count=100)
     Rating.objects.create(user=user, movie_id=603, tmdb_rating=10, normalized_rating=10, rated_at=1)
     anna.send("/recommend")
     handle()
     assert "I am asking TMDb" in anna.chat[-1].text
     worker = start("qcluster")
-    wait_until(lambda: sandbox.tmdb.server.requests_of("/movie/603/recommendations"), explain=lambda: worker.output)
+    wait_until(lambda: sandbox.tmdb.requests_of("/movie/603/recommendations"), explain=lambda: worker.output)
     wait_until(lambda: Movie.objects.count() > 5, explain=lambda: worker.output)
     anna.send("/recommend")
     handle()

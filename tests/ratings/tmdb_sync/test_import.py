@@ -21,12 +21,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def anna(sandbox, transactional_db):
     """Somebody with an empty account at TMDb, linked and queued."""
-    return linked(sandbox, sandbox.telegram.server.person("Анна"), "anna")
+    return linked(sandbox, sandbox.telegram.person("Анна"), "anna")
 
 
 @pytest.mark.parametrize("size", [0, 1, 20, 21, 45, 61])
 def test_every_rating_of_an_account_comes_in(sandbox, anna, size):
-    rate(anna.account, sandbox.tmdb.server.add_films(size))
+    rate(anna.account, sandbox.tmdb.add_films(size))
     work(anna)
     assert table_of(anna) == at_tmdb(anna.account)
     assert (anna.sync_status, anna.ratings_count, anna.sync_error) == (SyncStatus.IMPORTED, size, "")
@@ -35,30 +35,30 @@ def test_every_rating_of_an_account_comes_in(sandbox, anna, size):
 
 
 def test_each_film_is_asked_for_once_and_not_at_all_the_second_time(sandbox, anna):
-    rate(anna.account, sandbox.tmdb.server.add_films(45))
+    rate(anna.account, sandbox.tmdb.add_films(45))
     work(anna)
-    assert len(sandbox.tmdb.server.requests_of("/movie/*")) == 45
+    assert len(sandbox.tmdb.requests_of("/movie/*")) == 45
     fields = [field.attname for field in Rating._meta.concrete_fields if field.attname != "seen_in_crawl"]
     before = list(Rating.objects.order_by("movie").values_list(*fields))
-    sandbox.tmdb.server.forget_requests()
+    sandbox.tmdb.forget_requests()
     sync(anna)
-    assert sandbox.tmdb.server.requests_of("/movie/*") == []
+    assert sandbox.tmdb.requests_of("/movie/*") == []
     assert anna.ratings_count == 45
     assert list(Rating.objects.order_by("movie").values_list(*fields)) == before
 
 
 def test_the_slow_refresh_does_not_ask_for_what_a_running_import_asks_for(sandbox, anna):
-    rate(anna.account, sandbox.tmdb.server.add_films(30))
-    sandbox.tmdb.server.fail(r"^/3/movie/", times=None, drop="before")
+    rate(anna.account, sandbox.tmdb.add_films(30))
+    sandbox.tmdb.fail(r"^/3/movie/", times=None, drop="before")
     wait_until(lambda: import_queued(0.2) or Movie.objects.filter(details_at=None).count() == 30)
     sandbox.faults.clear()
-    sandbox.tmdb.server.forget_requests()
+    sandbox.tmdb.forget_requests()
     refresh_movies()
-    assert sandbox.tmdb.server.requests_of("/movie/*") == []
+    assert sandbox.tmdb.requests_of("/movie/*") == []
 
 
 def test_a_rating_keeps_its_time_until_its_value_changes(sandbox, anna):
-    rate(anna.account, sandbox.tmdb.server.add_films(2))
+    rate(anna.account, sandbox.tmdb.add_films(2))
     first, second = anna.account.ratings
     work(anna)
     Rating.objects.update(rated_at=1000)
@@ -77,8 +77,8 @@ def test_the_least_rating_counts_as_one_for_similarity(sandbox, anna):
 
 
 def test_posters_are_queued_and_their_worker_is_called(sandbox, anna):
-    sandbox.tmdb.server.add_film(1001, title_en="With a poster", overview_ru="…")
-    sandbox.tmdb.server.add_film(1002, title_en="Without", poster=None, overview_ru="…")
+    sandbox.tmdb.add_film(1001, title_en="With a poster", overview_ru="…")
+    sandbox.tmdb.add_film(1002, title_en="Without", poster=None, overview_ru="…")
     rate(anna.account, [1001, 1002])
     called = []
 
@@ -95,7 +95,7 @@ def test_posters_are_queued_and_their_worker_is_called(sandbox, anna):
 
 def test_a_film_that_tmdb_no_longer_has_stays_as_its_list_row_told_and_is_named(sandbox, anna):
     rate(anna.account, [603, 604])
-    sandbox.tmdb.server.gone(604)
+    sandbox.tmdb.gone(604)
     work(anna)
     movie = Movie.objects.get(pk=604)
     assert movie.title
@@ -104,13 +104,13 @@ def test_a_film_that_tmdb_no_longer_has_stays_as_its_list_row_told_and_is_named(
     assert anna.sync_status == SyncStatus.IMPORTED
     assert movie.title in anna.person.chat[-1].text
     assert DetailsFailure.objects.get().movie_id == 604
-    sandbox.tmdb.server.forget_requests()
+    sandbox.tmdb.forget_requests()
     sync(anna)
-    assert sandbox.tmdb.server.requests_of("/movie/*") == []
+    assert sandbox.tmdb.requests_of("/movie/*") == []
 
 
 def test_films_with_gaps_come_in(sandbox, anna):
-    sandbox.tmdb.server.add_film(1, title_en="Bare", poster=None, release_date="", runtime=0)
+    sandbox.tmdb.add_film(1, title_en="Bare", poster=None, release_date="", runtime=0)
     rate(anna.account, [1])
     work(anna)
     movie = Movie.objects.get()
@@ -118,20 +118,20 @@ def test_films_with_gaps_come_in(sandbox, anna):
 
 
 def test_one_message_shows_how_the_import_goes_and_ends(sandbox, anna):
-    rate(anna.account, sandbox.tmdb.server.add_films(45))
+    rate(anna.account, sandbox.tmdb.add_films(45))
     User.objects.filter(pk=anna.pk).queue_import()
-    sandbox.telegram.server.calls.clear()
+    sandbox.telegram.calls.clear()
     work(anna)
     message = anna.person.chat[-1]
     assert message.from_bot
     assert "45" in message.text
-    assert len(sandbox.telegram.server.calls_of("sendMessage")) == 1
+    assert len(sandbox.telegram.calls_of("sendMessage")) == 1
 
 
 def test_the_message_of_the_chat_is_the_one_that_is_edited(sandbox, anna):
     from config.bot.router import bot
 
-    rate(anna.account, sandbox.tmdb.server.add_films(45))
+    rate(anna.account, sandbox.tmdb.add_films(45))
     message_id = bot.send_message(anna.pk, "queued").message_id
     import_ratings(anna.pk, message_id)
     (message,) = [message for message in anna.person.chat if message.from_bot]
@@ -144,17 +144,17 @@ def test_the_message_of_the_chat_is_the_one_that_is_edited(sandbox, anna):
 
 
 def test_two_thousand_ratings_of_known_films_cost_their_pages_only(sandbox, anna):
-    films = sandbox.tmdb.server.add_films(2000)
+    films = sandbox.tmdb.add_films(2000)
     know(films)
     rate(anna.account, films)
     work(anna)
     assert table_of(anna) == at_tmdb(anna.account)
-    assert len(sandbox.tmdb.server.requests) == 102  # 100 pages, and both ends once more
+    assert len(sandbox.tmdb.requests) == 102  # 100 pages, and both ends once more
 
 
 @pytest.mark.parametrize(("size", "unreachable"), [(12_000, 0), (20_050, 50)])
 def test_ratings_beyond_five_hundred_pages_are_read_from_the_other_end(sandbox, anna, size, unreachable):
-    films = sandbox.tmdb.server.add_films(size)
+    films = sandbox.tmdb.add_films(size)
     know(films)
     rate(anna.account, films)
     work(anna)
@@ -197,8 +197,7 @@ def a_day_later(clock, user):
 
 def test_everybody_is_imported_once_a_day_each_at_their_hour(sandbox, transactional_db, clock):
     people = [
-        linked(sandbox, sandbox.telegram.server.person(f"P{n}", id=8_000_000_000 + n * 7919), f"p{n}")
-        for n in range(12)
+        linked(sandbox, sandbox.telegram.person(f"P{n}", id=8_000_000_000 + n * 7919), f"p{n}") for n in range(12)
     ]
     work()
     clock.pass_by(-clock() % DAY)  # to midnight
@@ -216,33 +215,33 @@ def test_everybody_is_imported_once_a_day_each_at_their_hour(sandbox, transactio
 
 
 def test_a_day_without_changes_costs_one_request_and_no_words(sandbox, anna, clock):
-    rate(anna.account, sandbox.tmdb.server.add_films(100))
+    rate(anna.account, sandbox.tmdb.add_films(100))
     work(anna)
     messages = len(anna.person.chat)
-    sandbox.tmdb.server.forget_requests()
+    sandbox.tmdb.forget_requests()
     a_day_later(clock, anna)
-    assert len(sandbox.tmdb.server.requests) == 1
+    assert len(sandbox.tmdb.requests) == 1
     assert (anna.sync_status, anna.ratings_count) == (SyncStatus.IMPORTED, 100)
     assert len(anna.person.chat) == messages
 
 
 def test_a_few_new_ratings_cost_one_page_and_their_films(sandbox, anna, clock):
-    films = sandbox.tmdb.server.add_films(105)
+    films = sandbox.tmdb.add_films(105)
     rate(anna.account, films[:100])
     work(anna)
     rate(anna.account, films[100:])
-    sandbox.tmdb.server.forget_requests()
+    sandbox.tmdb.forget_requests()
     a_day_later(clock, anna)
-    assert len(sandbox.tmdb.server.requests) == 6
+    assert len(sandbox.tmdb.requests) == 6
     assert table_of(anna) == at_tmdb(anna.account)
     assert anna.ratings_count == 105
     a_day_later(clock, anna)
-    assert len(sandbox.tmdb.server.requests) == 7
+    assert len(sandbox.tmdb.requests) == 7
 
 
 @pytest.mark.parametrize("new", [0, 1, 20, 21])
 def test_a_rating_that_went_is_seen_the_next_day(sandbox, anna, clock, new):
-    films = sandbox.tmdb.server.add_films(150)
+    films = sandbox.tmdb.add_films(150)
     rate(anna.account, films[:100])
     work(anna)
     anna.account.unrate(films[3])
@@ -252,7 +251,7 @@ def test_a_rating_that_went_is_seen_the_next_day(sandbox, anna, clock, new):
 
 
 def test_an_old_film_rated_anew_is_seen_within_a_week_and_by_sync_at_once(sandbox, anna, clock):
-    films = sandbox.tmdb.server.add_films(60)
+    films = sandbox.tmdb.add_films(60)
     rate(anna.account, films)
     work(anna)
     anna.account.rate(films[3], 10)
@@ -267,7 +266,7 @@ def test_an_old_film_rated_anew_is_seen_within_a_week_and_by_sync_at_once(sandbo
 
 
 def test_a_sync_that_joins_a_daily_import_reads_everything(sandbox, anna, clock):
-    films = sandbox.tmdb.server.add_films(60)
+    films = sandbox.tmdb.add_films(60)
     rate(anna.account, films)
     work(anna)
     anna.account.rate(films[3], 10)
@@ -281,7 +280,7 @@ def test_a_sync_that_joins_a_daily_import_reads_everything(sandbox, anna, clock)
 def test_a_session_that_ended_is_told_by_the_daily_import_once(sandbox, anna, clock):
     rate(anna.account, [603])
     work(anna)
-    sandbox.tmdb.server.revoke(anna.account)
+    sandbox.tmdb.revoke(anna.account)
     a_day_later(clock, anna)
     assert anna.sync_status == SyncStatus.FAILED
     told = len(anna.person.chat)

@@ -47,7 +47,7 @@ FAULTS = {
 @pytest.fixture
 def anna(sandbox, transactional_db):
     """Somebody with an empty account at TMDb, linked and queued."""
-    return linked(sandbox, sandbox.telegram.server.person("Анна"), "anna")
+    return linked(sandbox, sandbox.telegram.person("Анна"), "anna")
 
 
 @pytest.fixture
@@ -67,8 +67,8 @@ def assert_all_is_in(user):
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("where", [PAGES, FILMS])
 def test_a_passing_fault_leaves_no_trace(sandbox, anna, where, fault):
-    rate(anna.account, sandbox.tmdb.server.add_films(65))
-    sandbox.tmdb.server.fail(where, times=3, **FAULTS[fault])
+    rate(anna.account, sandbox.tmdb.add_films(65))
+    sandbox.tmdb.fail(where, times=3, **FAULTS[fault])
     work(anna)
     assert_all_is_in(anna)
     assert Movie.objects.filter(details_at=None).count() == 0
@@ -79,9 +79,9 @@ def test_a_passing_fault_leaves_no_trace(sandbox, anna, where, fault):
 def test_while_tmdb_is_away_the_import_waits_says_so_and_goes_on_by_itself(sandbox, anna, fault):
     from config.bot.router import bot
 
-    rate(anna.account, sandbox.tmdb.server.add_films(65))
+    rate(anna.account, sandbox.tmdb.add_films(65))
     message_id = bot.send_message(anna.pk, "queued").message_id
-    sandbox.tmdb.server.fail(r"^/3/", times=None, **FAULTS[fault])
+    sandbox.tmdb.fail(r"^/3/", times=None, **FAULTS[fault])
     for _minute in range(3):
         import_ratings(anna.pk, message_id)
     anna.refresh_from_db()
@@ -97,7 +97,7 @@ def test_while_tmdb_is_away_the_import_waits_says_so_and_goes_on_by_itself(sandb
 
 
 def test_where_tmdb_refuses_connections_the_import_waits(sandbox, anna, settings):
-    rate(anna.account, sandbox.tmdb.server.add_films(5))
+    rate(anna.account, sandbox.tmdb.add_films(5))
     settings.TMDB_API_URL = "http://127.0.0.1:9/3"
     import_ratings()
     anna.refresh_from_db()
@@ -108,7 +108,7 @@ def test_where_tmdb_refuses_connections_the_import_waits(sandbox, anna, settings
 
 
 def test_an_outage_in_the_middle_costs_nothing_that_has_come(sandbox, anna):
-    rate(anna.account, sandbox.tmdb.server.add_films(200))
+    rate(anna.account, sandbox.tmdb.add_films(200))
     down_from(sandbox, request=60)
     import_ratings()
     anna.refresh_from_db()
@@ -116,33 +116,33 @@ def test_an_outage_in_the_middle_costs_nothing_that_has_come(sandbox, anna):
     known = Movie.objects.exclude(details_at=None).count()
     assert known > 0
     sandbox.faults.clear()
-    sandbox.tmdb.server.forget_requests()
+    sandbox.tmdb.forget_requests()
     work()
     assert_all_is_in(anna)
-    answered = [seen for seen in sandbox.tmdb.server.requests_of("/movie/*") if seen.status == 200]
+    answered = [seen for seen in sandbox.tmdb.requests_of("/movie/*") if seen.status == 200]
     assert len(answered) == 200 - known
 
 
 def down_from(sandbox, request):
     """TMDb answers so many requests, then none until the faults are cleared."""
-    at_request(sandbox, request, lambda: sandbox.tmdb.server.fail(r"^/3/", status=503, times=None))
+    at_request(sandbox, request, lambda: sandbox.tmdb.fail(r"^/3/", status=503, times=None))
 
 
 def at_request(sandbox, number, happens):
     """Something happens, once, as TMDb gets so many requests."""
-    answer, waiting = sandbox.tmdb.server._answer, [happens]
+    answer, waiting = sandbox.tmdb._answer, [happens]
 
     def answer_and_act(request):
-        if len(sandbox.tmdb.server.requests) >= number and waiting:
+        if len(sandbox.tmdb.requests) >= number and waiting:
             waiting.pop()()
             connections.close_all()  # this is the sandbox's thread
         return answer(request)
 
-    sandbox.tmdb.server._answer = answer_and_act
+    sandbox.tmdb._answer = answer_and_act
 
 
 def test_a_page_that_fails_for_an_hour_is_waited_for_and_the_others_are_not_read_again(sandbox, anna, monkeypatch):
-    rate(anna.account, sandbox.tmdb.server.add_films(100))
+    rate(anna.account, sandbox.tmdb.add_films(100))
     fail_page(sandbox, monkeypatch, 3)
     for _minute in range(3):
         import_ratings()
@@ -150,26 +150,26 @@ def test_a_page_that_fails_for_an_hour_is_waited_for_and_the_others_are_not_read
     assert anna.sync_status == SyncStatus.QUEUED
     assert len(table_of(anna)) == 80
     monkeypatch.undo()
-    sandbox.tmdb.server.forget_requests()
+    sandbox.tmdb.forget_requests()
     work()
     assert_all_is_in(anna)
-    pages = [seen.query["page"] for seen in sandbox.tmdb.server.requests_of("/account/*/rated/movies")]
+    pages = [seen.query["page"] for seen in sandbox.tmdb.requests_of("/account/*/rated/movies")]
     assert sorted(pages) == ["1", "3", "5"]  # the missing one, and both ends once more
 
 
 def fail_page(sandbox, monkeypatch, number):
-    read = sandbox.tmdb.server._rated_page
+    read = sandbox.tmdb._rated_page
 
     def refuse(account, request):
         if request.query["page"] == str(number):
             raise ZeroDivisionError
         return read(account, request)
 
-    monkeypatch.setattr(sandbox.tmdb.server, "_rated_page", refuse)
+    monkeypatch.setattr(sandbox.tmdb, "_rated_page", refuse)
 
 
 def test_a_page_that_fails_for_ever_is_done_without_and_nothing_is_removed(sandbox, anna, monkeypatch):
-    rate(anna.account, sandbox.tmdb.server.add_films(100))
+    rate(anna.account, sandbox.tmdb.add_films(100))
     work(anna)
     gone = list(anna.account.ratings)[0]
     anna.account.unrate(gone)
@@ -186,9 +186,9 @@ def test_a_page_that_fails_for_ever_is_done_without_and_nothing_is_removed(sandb
 
 @pytest.mark.parametrize("fault", ["500", "garbage", "another answer", "dropped"])
 def test_a_film_that_fails_for_ever_is_named_and_asked_for_again_later(sandbox, anna, fault):
-    films = sandbox.tmdb.server.add_films(30)
+    films = sandbox.tmdb.add_films(30)
     rate(anna.account, films)
-    sandbox.tmdb.server.fail(rf"^/3/movie/{films[7]}$", times=None, **FAULTS[fault])
+    sandbox.tmdb.fail(rf"^/3/movie/{films[7]}$", times=None, **FAULTS[fault])
     work(anna)
     assert_all_is_in(anna)
     title = Movie.objects.get(pk=films[7]).title
@@ -205,17 +205,17 @@ def test_a_film_that_fails_for_ever_is_named_and_asked_for_again_later(sandbox, 
 
 
 def test_films_that_all_fail_hold_up_no_import_for_ever(sandbox, anna):
-    rate(anna.account, sandbox.tmdb.server.add_films(30))
-    sandbox.tmdb.server.fail(FILMS, status=500, times=None)
+    rate(anna.account, sandbox.tmdb.add_films(30))
+    sandbox.tmdb.fail(FILMS, status=500, times=None)
     work(anna)
     assert_all_is_in(anna)
     assert DetailsFailure.objects.count() == Import.objects.get().failed == 30
 
 
 def test_a_film_that_hangs_is_left_for_later(sandbox, anna):
-    films = sandbox.tmdb.server.add_films(3)
+    films = sandbox.tmdb.add_films(3)
     rate(anna.account, films)
-    sandbox.tmdb.server.fail(rf"^/3/movie/{films[1]}$", delay=3, times=None)
+    sandbox.tmdb.fail(rf"^/3/movie/{films[1]}$", delay=3, times=None)
     for _slice in range(3):
         import_queued(0.5)
     assert_all_is_in(anna)
@@ -236,9 +236,9 @@ def test_a_film_that_hangs_is_left_for_later(sandbox, anna):
     ],
 )
 def test_an_odd_film_comes_in_with_the_others(sandbox, anna, extra):
-    films = sandbox.tmdb.server.add_films(25)
+    films = sandbox.tmdb.add_films(25)
     rate(anna.account, films)
-    sandbox.tmdb.server.films[films[3]].extra = extra
+    sandbox.tmdb.films[films[3]].extra = extra
     work(anna)
     assert_all_is_in(anna)
     assert len(anna.person.chat[-1].text) <= 4096
@@ -258,7 +258,7 @@ def test_a_rating_that_cannot_be_is_left_out_and_named(sandbox, anna, value):
 def test_half_a_character_in_a_title_stops_nothing(sandbox, anna):
     rate(anna.account, [603, 604])
     body = r'{"id": 603, "title": "\ud800 half", "overview": "\udfff"}'
-    sandbox.tmdb.server.fail("^/3/movie/603$", status=200, body=body, times=None)
+    sandbox.tmdb.fail("^/3/movie/603$", status=200, body=body, times=None)
     work(anna)
     assert_all_is_in(anna)
     assert "half" in Movie.objects.get(pk=603).title
@@ -278,7 +278,7 @@ def test_rows_that_are_no_films_are_passed_over(sandbox, anna):
     rate(anna.account, [603, 604])
     answer = {"page": 1, "total_pages": 1, "total_results": 4}
     rows = [{"id": 603, "title": "Матрица", "rating": 8.0}, "odd", {"id": -5, "rating": 3}, {"rating": 7}, None]
-    sandbox.tmdb.server.fail(PAGES, status=200, body={**answer, "results": rows})
+    sandbox.tmdb.fail(PAGES, status=200, body={**answer, "results": rows})
     work(anna)
     assert list(table_of(anna)) == [603]
     assert anna.sync_status == SyncStatus.IMPORTED
@@ -286,31 +286,31 @@ def test_rows_that_are_no_films_are_passed_over(sandbox, anna):
 
 
 def test_what_tmdb_counts_but_never_lists_keeps_no_rating_that_is_gone(sandbox, anna):
-    films = sandbox.tmdb.server.add_films(45)
+    films = sandbox.tmdb.add_films(45)
     rate(anna.account, films)
     for film in films[:3]:
-        sandbox.tmdb.server.hide_from_pages(film)
+        sandbox.tmdb.hide_from_pages(film)
     work(anna)
     assert anna.ratings_count == 42
     anna.account.unrate(films[10])
     sync(anna)
     assert set(table_of(anna)) == set(films[3:]) - {films[10]}
 
-    sandbox.tmdb.server.hide_from_pages(films[20])  # one of ours is merely left out: nothing is removed
+    sandbox.tmdb.hide_from_pages(films[20])  # one of ours is merely left out: nothing is removed
     anna.account.unrate(films[30])
     for _time in range(2):
         sync(anna)
         assert set(table_of(anna)) == set(films[3:]) - {films[10]}
-    sandbox.tmdb.server.films[films[20]].hidden = False
+    sandbox.tmdb.films[films[20]].hidden = False
     sync(anna)
     assert set(table_of(anna)) == set(films[3:]) - {films[10], films[30]}
 
 
 def test_rows_left_out_of_the_pages_are_not_removed(sandbox, anna):
-    rate(anna.account, sandbox.tmdb.server.add_films(45))
+    rate(anna.account, sandbox.tmdb.add_films(45))
     work(anna)
     before = table_of(anna)
-    sandbox.tmdb.server.hide_from_pages(next(iter(before)))
+    sandbox.tmdb.hide_from_pages(next(iter(before)))
     sync(anna)
     assert table_of(anna) == before
     assert anna.ratings_count == 45
@@ -321,7 +321,7 @@ def test_rows_left_out_of_the_pages_are_not_removed(sandbox, anna):
 
 def while_reading(sandbox, monkeypatch, **steps):
     """Change the account as its pages go out: page_2=function is called just after page 2 was read first."""
-    read = sandbox.tmdb.server._rated_page
+    read = sandbox.tmdb._rated_page
 
     def read_and_change(account, request):
         response = read(account, request)
@@ -330,7 +330,7 @@ def while_reading(sandbox, monkeypatch, **steps):
             connections.close_all()  # this is the sandbox's thread
         return response
 
-    monkeypatch.setattr(sandbox.tmdb.server, "_rated_page", read_and_change)
+    monkeypatch.setattr(sandbox.tmdb, "_rated_page", read_and_change)
 
 
 @pytest.mark.parametrize("size", [21, 45, 100])
@@ -339,7 +339,7 @@ def while_reading(sandbox, monkeypatch, **steps):
 def test_a_rating_taken_back_and_another_made_while_pages_are_read_lose_none(
     sandbox, anna, monkeypatch, size, page, first_gone
 ):
-    films = sandbox.tmdb.server.add_films(size + 1)
+    films = sandbox.tmdb.add_films(size + 1)
     rate(anna.account, films[:size])
 
     def change():
@@ -355,7 +355,7 @@ def test_a_rating_taken_back_and_another_made_while_pages_are_read_lose_none(
 
 
 def test_ratings_changed_while_pages_are_read_come_at_the_latest_with_the_next_import(sandbox, anna, monkeypatch):
-    films = sandbox.tmdb.server.add_films(60)
+    films = sandbox.tmdb.add_films(60)
     rate(anna.account, films)
     while_reading(sandbox, monkeypatch, page_2=lambda: anna.account.rate(films[25], 10))
     work(anna)
@@ -364,17 +364,17 @@ def test_ratings_changed_while_pages_are_read_come_at_the_latest_with_the_next_i
 
 
 def test_an_account_that_never_stands_still_loses_nothing_and_nothing_is_removed(sandbox, anna, monkeypatch):
-    films = sandbox.tmdb.server.add_films(200)
+    films = sandbox.tmdb.add_films(200)
     rate(anna.account, films[:50])
     work(anna)
     more = iter(films[50:])
-    read = sandbox.tmdb.server._rated_page
+    read = sandbox.tmdb._rated_page
 
     def read_and_rate(account, request):
         account.rate(next(more), 6)
         return read(account, request)
 
-    monkeypatch.setattr(sandbox.tmdb.server, "_rated_page", read_and_rate)
+    monkeypatch.setattr(sandbox.tmdb, "_rated_page", read_and_rate)
     sync(anna)
     assert anna.sync_status == SyncStatus.IMPORTED
     assert set(films[:50]) <= set(table_of(anna))
@@ -385,7 +385,7 @@ def test_an_account_that_never_stands_still_loses_nothing_and_nothing_is_removed
 
 
 def test_a_film_on_two_pages_is_counted_once(sandbox, anna, monkeypatch):
-    films = sandbox.tmdb.server.add_films(40)
+    films = sandbox.tmdb.add_films(40)
     rate(anna.account, films)
     while_reading(sandbox, monkeypatch, page_1=lambda: put_first(anna.account, films[30]))
     work(anna)
@@ -401,15 +401,15 @@ def put_first(account, film):
 
 
 def test_a_session_revoked_in_the_middle_asks_once_to_connect_again(sandbox, anna, monkeypatch):
-    rate(anna.account, sandbox.tmdb.server.add_films(100))
-    while_reading(sandbox, monkeypatch, page_5=lambda: sandbox.tmdb.server.revoke(anna.account))
+    rate(anna.account, sandbox.tmdb.add_films(100))
+    while_reading(sandbox, monkeypatch, page_5=lambda: sandbox.tmdb.revoke(anna.account))
     work(anna)
     assert anna.sync_status == SyncStatus.FAILED
     assert "session" in anna.sync_error
     assert len(table_of(anna)) >= 20
     import_ratings()
     (message,) = [message for message in anna.person.chat if "/connect" in message.words]
-    anna.connect(anna.account.id, sandbox.tmdb.server.session_for(anna.account))
+    anna.connect(anna.account.id, sandbox.tmdb.session_for(anna.account))
     work(anna)
     assert_all_is_in(anna)
 
@@ -437,7 +437,7 @@ def test_a_wrong_key_is_the_operators_affair_and_logged_once(sandbox, anna, sett
 
 
 def test_who_disconnects_in_the_middle_keeps_what_came_and_gets_no_more(sandbox, anna, monkeypatch):
-    rate(anna.account, sandbox.tmdb.server.add_films(100))
+    rate(anna.account, sandbox.tmdb.add_films(100))
     while_reading(sandbox, monkeypatch, page_3=lambda: disconnect(anna.pk))
     work(anna)
     assert anna.sync_status == SyncStatus.NOT_CONNECTED
@@ -449,8 +449,8 @@ def test_who_disconnects_in_the_middle_keeps_what_came_and_gets_no_more(sandbox,
 
 @pytest.mark.parametrize("requests", [2, 4, 30, 100])
 def test_who_is_forgotten_in_the_middle_stays_forgotten(sandbox, anna, requests):
-    rate(anna.account, sandbox.tmdb.server.add_films(100))
-    boris = linked(sandbox, sandbox.telegram.server.person("Борис"), "boris")
+    rate(anna.account, sandbox.tmdb.add_films(100))
+    boris = linked(sandbox, sandbox.telegram.person("Борис"), "boris")
     rate(boris.account, list(anna.account.ratings)[50:])
     at_request(sandbox, requests, lambda: forget(anna.pk))
     work()
@@ -460,11 +460,11 @@ def test_who_is_forgotten_in_the_middle_stays_forgotten(sandbox, anna, requests)
 
 
 def test_who_links_another_account_in_the_middle_gets_that_one(sandbox, anna, monkeypatch):
-    films = sandbox.tmdb.server.add_films(120)
+    films = sandbox.tmdb.add_films(120)
     rate(anna.account, films[:100])
-    other = sandbox.tmdb.server.add_account("other")
+    other = sandbox.tmdb.add_account("other")
     rate(other, films[80:])
-    session = sandbox.tmdb.server.session_for(other)
+    session = sandbox.tmdb.session_for(other)
     while_reading(sandbox, monkeypatch, page_3=lambda: User.objects.get(pk=anna.pk).connect(other.id, session))
     work(anna)
     anna.account = other
@@ -478,14 +478,14 @@ def test_a_blocked_bot_is_no_error_of_the_import(sandbox, anna):
     work(anna)
     assert_all_is_in(anna)
     assert anna.blocked_at
-    calls = len(sandbox.telegram.server.calls)
+    calls = len(sandbox.telegram.calls)
     import_ratings()
-    assert len(sandbox.telegram.server.calls) == calls
+    assert len(sandbox.telegram.calls) == calls
 
 
 def test_a_message_that_telegram_did_not_take_is_told_later(sandbox, anna):
     rate(anna.account, [603])
-    sandbox.telegram.server.fail("sendMessage", status=429, retry_after=30, times=1)
+    sandbox.telegram.fail("sendMessage", status=429, retry_after=30, times=1)
     import_ratings(anna.pk)
     assert_all_is_in(anna)
     assert not Import.objects.get().told_at
@@ -508,7 +508,7 @@ def test_a_message_the_person_deleted_is_replaced_by_the_outcome(sandbox, anna):
 def test_a_second_sync_joins_the_first_and_its_message_takes_over(sandbox, anna):
     from config.bot.router import bot
 
-    rate(anna.account, sandbox.tmdb.server.add_films(45))
+    rate(anna.account, sandbox.tmdb.add_films(45))
     first, second = (bot.send_message(anna.pk, "queued").message_id for _time in range(2))
     engine.begin(anna)
     Import.objects.update(message_id=first)
@@ -555,19 +555,19 @@ def test_who_is_queued_is_found_in_the_table_though_the_broker_lost_the_task(san
 @pytest.mark.parametrize("requests", [1, 2, 5, 12, 40, 90])
 def test_kill_9_at_any_moment_loses_and_doubles_nothing(sandbox, anna, start, monkeypatch, requests):
     monkeypatch.undo()
-    rate(anna.account, sandbox.tmdb.server.add_films(100))
-    sandbox.tmdb.server.latency = 0.02
+    rate(anna.account, sandbox.tmdb.add_films(100))
+    sandbox.tmdb.latency = 0.02
     process = start("import_ratings", "--user", str(anna.pk))
-    wait_until(lambda: len(sandbox.tmdb.server.requests) >= requests)
+    wait_until(lambda: len(sandbox.tmdb.requests) >= requests)
     process.kill()
-    sandbox.tmdb.server.latency = 0
+    sandbox.tmdb.latency = 0
     anna.refresh_from_db()
     assert anna.sync_status == SyncStatus.QUEUED
     forget_lease()
     work()
     assert_all_is_in(anna)
     assert Import.objects.count() == 1
-    assert len(sandbox.tmdb.server.requests_of("/movie/*")) <= 100 + engine.THREADS + engine.BATCH
+    assert len(sandbox.tmdb.requests_of("/movie/*")) <= 100 + engine.THREADS + engine.BATCH
 
 
 def forget_lease():
@@ -578,49 +578,49 @@ def forget_lease():
 
 
 def test_two_engines_at_once_ask_for_nothing_twice(sandbox, anna, start):
-    rate(anna.account, sandbox.tmdb.server.add_films(150))
-    sandbox.tmdb.server.latency = 0.01
+    rate(anna.account, sandbox.tmdb.add_films(150))
+    sandbox.tmdb.latency = 0.01
     commands = [start("import_ratings", "--all") for _engine in range(2)]
     assert [command.wait() for command in commands] == [0, 0]
     assert_all_is_in(anna)
-    assert len(sandbox.tmdb.server.requests_of("/movie/*")) == 150
-    assert len(sandbox.tmdb.server.requests_of("/account/*/rated/movies")) == 10
+    assert len(sandbox.tmdb.requests_of("/movie/*")) == 150
+    assert len(sandbox.tmdb.requests_of("/account/*/rated/movies")) == 10
 
 
 def test_ctrl_c_ends_the_command_and_the_next_run_goes_on(sandbox, anna, start):
-    rate(anna.account, sandbox.tmdb.server.add_films(150))
-    sandbox.tmdb.server.latency = 0.03
+    rate(anna.account, sandbox.tmdb.add_films(150))
+    sandbox.tmdb.latency = 0.03
     process = start("import_ratings", "--all")
-    wait_until(lambda: len(sandbox.tmdb.server.requests_of("/movie/*")) > 20)
+    wait_until(lambda: len(sandbox.tmdb.requests_of("/movie/*")) > 20)
     assert process.terminate(signal.SIGINT) == 130
     assert "go on" in process.output
-    sandbox.tmdb.server.latency = 0
+    sandbox.tmdb.latency = 0
     process = start("import_ratings")
     assert process.wait() == 0, process.output
     assert_all_is_in(anna)
-    assert len(sandbox.tmdb.server.requests_of("/movie/*")) == 150
+    assert len(sandbox.tmdb.requests_of("/movie/*")) == 150
 
 
 def test_a_worker_told_to_stop_does_and_the_next_goes_on(sandbox, anna, start):
-    rate(anna.account, sandbox.tmdb.server.add_films(150))
-    sandbox.tmdb.server.latency = 0.05
+    rate(anna.account, sandbox.tmdb.add_films(150))
+    sandbox.tmdb.latency = 0.05
     worker = start("qcluster")
     async_task("ratings.tasks.import_ratings", anna.pk)
-    wait_until(lambda: len(sandbox.tmdb.server.requests_of("/movie/*")) > 20)
+    wait_until(lambda: len(sandbox.tmdb.requests_of("/movie/*")) > 20)
     worker.terminate()
     anna.refresh_from_db()
     assert anna.sync_status == SyncStatus.QUEUED
-    sandbox.tmdb.server.latency = 0
+    sandbox.tmdb.latency = 0
     start("qcluster")
     wait_until(lambda: User.objects.get(pk=anna.pk).sync_status == SyncStatus.IMPORTED)
     assert_all_is_in(anna)
-    assert len(sandbox.tmdb.server.requests_of("/movie/*")) == 150
+    assert len(sandbox.tmdb.requests_of("/movie/*")) == 150
 
 
 def test_the_command_says_whose_import_failed_and_exits_with_an_error(sandbox, anna, start):
-    boris = linked(sandbox, sandbox.telegram.server.person("Борис"), "boris")
+    boris = linked(sandbox, sandbox.telegram.person("Борис"), "boris")
     rate(anna.account, [603])
-    sandbox.tmdb.server.revoke(boris.account)
+    sandbox.tmdb.revoke(boris.account)
     process = start("import_ratings", "--all")
     assert process.wait() != 0
     assert f"{boris.pk}: failed" in process.output
@@ -648,24 +648,24 @@ def test_the_command_ends_where_the_key_is_refused(sandbox, anna, start):
 
 
 def test_people_who_share_films_have_each_asked_for_once(sandbox, transactional_db):
-    films = sandbox.tmdb.server.add_films(80)
-    people = [linked(sandbox, sandbox.telegram.server.person(f"P{n}"), f"p{n}") for n in range(10)]
+    films = sandbox.tmdb.add_films(80)
+    people = [linked(sandbox, sandbox.telegram.person(f"P{n}"), f"p{n}") for n in range(10)]
     for number, user in enumerate(people):
         rate(user.account, films[:60] + films[60 + 2 * number : 62 + 2 * number])
     work()
     for user in people:
         assert_all_is_in(user)
-    asked = [seen.path for seen in sandbox.tmdb.server.requests_of("/movie/*")]
+    asked = [seen.path for seen in sandbox.tmdb.requests_of("/movie/*")]
     assert len(asked) == len(set(asked)) == 80
 
 
 def test_one_with_many_ratings_does_not_hold_up_one_with_few(sandbox, transactional_db):
-    films = sandbox.tmdb.server.add_films(630)
-    many = linked(sandbox, sandbox.telegram.server.person("Many"), "many")
-    few = linked(sandbox, sandbox.telegram.server.person("Few"), "few")
+    films = sandbox.tmdb.add_films(630)
+    many = linked(sandbox, sandbox.telegram.person("Many"), "many")
+    few = linked(sandbox, sandbox.telegram.person("Few"), "few")
     rate(many.account, films[:600])
     rate(few.account, films[600:])
-    sandbox.tmdb.server.latency = 0.005
+    sandbox.tmdb.latency = 0.005
     work()
     last = {
         user.pk: max(index for index, film in enumerate(asked_films(sandbox)) if film in user.account.ratings)
@@ -675,7 +675,7 @@ def test_one_with_many_ratings_does_not_hold_up_one_with_few(sandbox, transactio
 
 
 def asked_films(sandbox):
-    return [int(seen.path.rsplit("/", 1)[1]) for seen in sandbox.tmdb.server.requests_of("/movie/*")]
+    return [int(seen.path.rsplit("/", 1)[1]) for seen in sandbox.tmdb.requests_of("/movie/*")]
 
 
 def worker_beside():
@@ -689,11 +689,11 @@ def worker_beside():
 
 
 def test_who_is_queued_while_others_are_imported_joins_them(sandbox, anna):
-    rate(anna.account, sandbox.tmdb.server.add_films(300))
-    sandbox.tmdb.server.latency = 0.02
+    rate(anna.account, sandbox.tmdb.add_films(300))
+    sandbox.tmdb.latency = 0.02
     worker = worker_beside()
-    wait_until(lambda: len(sandbox.tmdb.server.requests_of("/movie/*")) > 20)
-    boris = linked(sandbox, sandbox.telegram.server.person("Борис"), "boris")
+    wait_until(lambda: len(sandbox.tmdb.requests_of("/movie/*")) > 20)
+    boris = linked(sandbox, sandbox.telegram.person("Борис"), "boris")
     boris.account.rate(603, 8)
     assert import_ratings(boris.pk) == "another worker is at it"
     wait_until(lambda: User.objects.get(pk=boris.pk).sync_status == SyncStatus.IMPORTED)
@@ -707,21 +707,21 @@ def test_no_import_makes_a_person_in_the_chat_wait(sandbox, anna, settings):
     from movies.catalogue import get_movie
 
     settings.TMDB_REQUESTS_PER_SECOND = 20
-    rate(anna.account, sandbox.tmdb.server.add_films(60))
+    rate(anna.account, sandbox.tmdb.add_films(60))
     worker = worker_beside()
-    wait_until(lambda: len(sandbox.tmdb.server.requests_of("/movie/*")) > 5)
-    sandbox.tmdb.server.forget_requests()
+    wait_until(lambda: len(sandbox.tmdb.requests_of("/movie/*")) > 5)
+    sandbox.tmdb.forget_requests()
     assert get_movie(603).pk == 603
-    place = [seen.path for seen in sandbox.tmdb.server.requests].index("/3/movie/603")
+    place = [seen.path for seen in sandbox.tmdb.requests].index("/3/movie/603")
     assert place <= 2  # one turn may have been taken already, and one be booked
     worker.join()
     assert_all_is_in(anna)
 
 
 def test_no_secret_reaches_the_log(sandbox, anna, caplog):
-    rate(anna.account, sandbox.tmdb.server.add_films(30))
-    sandbox.tmdb.server.fail(PAGES, status=500, times=6)
-    sandbox.tmdb.server.fail(FILMS, drop="before", times=6)
+    rate(anna.account, sandbox.tmdb.add_films(30))
+    sandbox.tmdb.fail(PAGES, status=500, times=6)
+    sandbox.tmdb.fail(FILMS, drop="before", times=6)
     with caplog.at_level(logging.DEBUG):
         work(anna)
     text = caplog.text + json.dumps(list(Import.objects.values("trouble", "error", "names")))

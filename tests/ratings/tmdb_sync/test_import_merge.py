@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def anna(sandbox, transactional_db):
     """Somebody who has rated 603 with 7 at TMDb, imported."""
-    user = linked(sandbox, sandbox.telegram.server.person("Анна"), "anna")
+    user = linked(sandbox, sandbox.telegram.person("Анна"), "anna")
     user.account.rate(603, 7)
     work(user)
     return user
@@ -329,7 +329,7 @@ def test_after_the_last_clean_import_the_table_is_the_account_by_the_merge_rule(
     for name in ("FIRST_PAUSE", "LONGEST_PAUSE", "PROBE_PAUSE", "SOON", "AWAY", "DRAIN", "LOOK"):
         monkeypatch.setattr(engine, name, getattr(engine, name) / 50)
     monkeypatch.setattr(engine, "AGAIN", 0)
-    sandbox.tmdb.server.add_films(len(FILMS), start=FILMS[0])
+    sandbox.tmdb.add_films(len(FILMS), start=FILMS[0])
     machine = type("Ratings", (Ratings,), {"sandbox": sandbox})
     run_state_machine_as_test(
         machine,
