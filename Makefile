@@ -21,14 +21,20 @@ $(VENV)/.installed: requirements.lock
 run: install  ## everything on this machine; with no token, on the sandbox
 	@$(PY) manage.py start $(if $(PORT),--port $(PORT))
 
+# Tests that start real processes meet in time: they run one after another, in a step of their own.
+test: export DATABASE_URL=
+test: export REDIS_URL=
 test: install  ## the whole suite on SQLite; what needs a browser says so and skips where there is none
-	DATABASE_URL= REDIS_URL= $(PY) -m pytest $(HOW)
+	$(PY) -m pytest $(HOW) -m "not processes" $(MORE)
+	$(PY) -m pytest -m processes $(MORE)
 
 SERVERLESS := tests/browser tests/sandbox tests/config/test_hostile_servers.py  # asks nothing of PostgreSQL or Redis
 
+test-services: export DATABASE_URL := $(or $(DATABASE_URL),postgres://postgres@127.0.0.1:5432/postgres)
+test-services: export REDIS_URL := $(or $(REDIS_URL),redis://127.0.0.1:6379/15)
 test-services: install  ## the same on PostgreSQL and Redis; fails where they are not there
-	DATABASE_URL=$(or $(DATABASE_URL),postgres://postgres@127.0.0.1:5432/postgres) \
-	REDIS_URL=$(or $(REDIS_URL),redis://127.0.0.1:6379/15) $(PY) -m pytest $(HOW) $(addprefix --ignore=,$(SERVERLESS))
+	$(PY) -m pytest $(HOW) -m "not processes" $(addprefix --ignore=,$(SERVERLESS))
+	$(PY) -m pytest -m processes $(addprefix --ignore=,$(SERVERLESS))
 
 test-browser: install  ## the chat page and the admin in the system's Chromium; skips where there is none
 	DATABASE_URL= REDIS_URL= $(PY) -m pytest tests/browser

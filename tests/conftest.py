@@ -20,6 +20,16 @@ from sandbox.server import Sandbox
 from tests.helpers.waiting import ROOT, wait_until
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts processes of ours: such tests run serially, in a step of their own, with all cores to themselves.
+
+    Whatever starts one takes the fixture `environment`, or a server of its own.
+    """
+    for item in items:
+        if {"environment", "servers"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("processes")
+
+
 @pytest.fixture(autouse=True)
 def nothing_counted_yet(monkeypatch):
     """No sign of life or count of another test waits to be written."""
