@@ -21,13 +21,13 @@ class ConfigConfig(AppConfig):
 
     def ready(self):
         """Find every app's handlers and checks, as Django finds admin.py."""
-        from config.jobs.enqueue import carry_ids
-        from config.jobs.schedules import write_schedules
-        from config.monitoring.logs import mask_everywhere
-        from config.monitoring.metrics import watch_jobs
+        from config.jobs.enqueue import propagate_correlation_id
+        from config.jobs.schedules import sync_schedules
+        from config.monitoring.logs import install_redaction
+        from config.monitoring.metrics import connect_worker_signals
 
-        mask_everywhere()
+        install_redaction()
         autodiscover_modules("checks", "bot")
-        watch_jobs()
-        carry_ids()
-        post_migrate.connect(write_schedules, sender=self)
+        connect_worker_signals()
+        propagate_correlation_id()
+        post_migrate.connect(sync_schedules, sender=self)

@@ -8,7 +8,7 @@ from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot.client import TelegramUnavailable, patience
 from config.bot.router import bot
-from config.monitoring.logs import in_one_line
+from config.monitoring.logs import format_error
 
 
 @register()
@@ -50,7 +50,7 @@ def database_answers(app_configs, **kwargs):
         behind = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError as error:
         hint = "Start it, correct DATABASE_URL, or unset it: then SQLite serves in its place."
-        why = f"The database does not answer at DATABASE_URL: {in_one_line(error)}."
+        why = f"The database does not answer at DATABASE_URL: {format_error(error)}."
         return [Error(why, hint=hint, id="config.E005")]
     if behind:
         hint = "Run manage.py migrate, while nothing else runs."
@@ -99,5 +99,5 @@ def redis_answers(app_configs, **kwargs):
         redis_client().ping()
     except Exception as error:
         hint = "Start Redis, correct REDIS_URL, or unset it: then the database serves in its place."
-        return [Error(f"Redis does not answer at REDIS_URL: {in_one_line(error)}.", hint=hint, id="config.E004")]
+        return [Error(f"Redis does not answer at REDIS_URL: {format_error(error)}.", hint=hint, id="config.E004")]
     return []

@@ -6,7 +6,7 @@ from django.db import DatabaseError, connection
 from config.models import Heartbeat
 
 
-def require_tables():
+def require_migrations():
     """Raise CommandError where the database answers and has no tables; one that is away is waited for elsewhere."""
     try:
         tables = connection.introspection.table_names()

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from config.bot import views as webhook_views
 from config.monitoring import views
-from config.monitoring.logs import caused_by
+from config.monitoring.logs import correlation_id
 
 # What programs ask for
 DIRECT = {
@@ -40,7 +40,7 @@ def request_id(get_response):
 
     def answer(request):
         given = request.headers.get("X-Request-ID", "")
-        with caused_by(given if re.fullmatch(r"[\w.-]{1,64}", given, re.ASCII) else f"r{secrets.token_hex(6)}"):
+        with correlation_id(given if re.fullmatch(r"[\w.-]{1,64}", given, re.ASCII) else f"r{secrets.token_hex(6)}"):
             return get_response(request)
 
     return answer

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 
-class Turn(models.Model):
+class RateLimit(models.Model):
     """The next free moment of something that may only be done so often; see config.jobs.rate_limiter."""
 
     name = models.CharField(max_length=100, primary_key=True)
@@ -85,7 +85,7 @@ class Heartbeat(models.Model):
         return f"{self.kind} {self.name}"
 
 
-class Count(models.Model):
+class MetricCount(models.Model):
     """How often something happened in a minute, over all processes; see config.monitoring.metrics."""
 
     pk = models.CompositePrimaryKey("name", "minute")

@@ -4,8 +4,8 @@ import signal
 import threading
 import time
 
-WIDTH = 30  # characters of the bar
-EVERY = 10  # seconds between two lines in a log
+BAR_WIDTH = 30  # characters of the bar
+LOG_INTERVAL_SECONDS = 10  # seconds between two lines in a log
 
 
 def stop_on_signals():
@@ -16,7 +16,7 @@ def stop_on_signals():
     return stop
 
 
-def span(seconds):
+def format_duration(seconds):
     """Seconds as people say them: 45 s, 12 min, 3 h 20 min."""
     if seconds < 90:
         return f"{seconds:.0f} s"
@@ -35,15 +35,15 @@ class Progress:
     def show(self, done, last=False):
         """Tell that `done` are done; costs nothing when it was told a moment ago."""
         now = time.monotonic()
-        if not last and now < self.shown + (0.1 if self.terminal else EVERY):
+        if not last and now < self.shown + (0.1 if self.terminal else LOG_INTERVAL_SECONDS):
             return
         self.shown = now
         rate = done / max(now - self.since, 1e-3)
-        left = f", {span((self.total - done) / rate)} left" if rate and done < self.total else ""
+        left = f", {format_duration((self.total - done) / rate)} left" if rate and done < self.total else ""
         words = f"{done} of {self.total}, {rate:.1f}/s{left}"
         if self.terminal:
-            full = WIDTH * done // self.total if self.total else WIDTH
-            self.out.write(f"\r[{'█' * full}{'·' * (WIDTH - full)}] {words}\x1b[K", ending="\n" if last else "")
+            full = BAR_WIDTH * done // self.total if self.total else BAR_WIDTH
+            self.out.write(f"\r[{'█' * full}{'·' * (BAR_WIDTH - full)}] {words}\x1b[K", ending="\n" if last else "")
             self.out.flush()
         else:
             self.out.write(words)

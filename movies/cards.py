@@ -147,7 +147,7 @@ def send_card(chat_id, movie, reply_to=None, rows=()):
         try:
             with client.unheard():
                 bot.send_photo(chat_id, movie.telegram_file_id, text, **more)
-            metrics.count("cards.by_file_id")
+            metrics.increment("cards.by_file_id")
             return
         except ApiTelegramException as error:
             if error.error_code in NO_FAULT_OF_THE_PHOTO:
@@ -171,11 +171,11 @@ def send_card(chat_id, movie, reply_to=None, rows=()):
         else:
             largest = max(message.photo, key=lambda size: size.width * size.height)
             movie.poster_uploaded(largest.file_id, largest.width, largest.height)
-            metrics.count("cards.by_bytes")
+            metrics.increment("cards.by_bytes")
             return
     movie.poster_wanted()
     bot.send_message(chat_id, text, **more)
-    metrics.count("cards.as_text")
+    metrics.increment("cards.as_text")
 
 
 def show_rating(message, movie):

@@ -287,7 +287,7 @@ class Movie(models.Model):
                 "poster_need": PosterNeed.SOMEDAY,
             }
         )
-        metrics.count("posters.uploaded", saved)
+        metrics.increment("posters.uploaded", saved)
         return bool(saved)
 
     def poster_lost(self):

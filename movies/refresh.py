@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from django.db.models import F, Q
 
-from config.jobs.rate_limiter import only_one
+from config.jobs.rate_limiter import lock
 from movies.catalogue import fetch_movie, save_movies
 from movies.models import KnownChanges, Movie
 from movies.tmdb import KeyRefused, NotFound, TMDb, TMDbError
@@ -147,7 +147,7 @@ def day(moment):
 
 def refresh_movies(run, limit=None):
     """Note what changed, then read the films that are due."""
-    with only_one("movies.changes") as free:
+    with lock("movies.changes") as free:
         if free:
             try:
                 read_changes(run.tmdb)

@@ -2,8 +2,8 @@
 
 import logging
 
-from config.jobs.enqueue import stop_event
-from config.jobs.rate_limiter import BUSY, only_one
+from config.jobs.enqueue import worker_stop_event
+from config.jobs.rate_limiter import ALREADY_RUNNING, lock
 from movies import refresh, unheard
 
 log = logging.getLogger(__name__)
@@ -13,10 +13,10 @@ SECONDS = 100  # after which no film is begun; Q_CLUSTER's timeout is 300
 
 def refresh_movies(limit=None):
     """Read again what was read longest ago: an hour's share, or `limit` films."""
-    with only_one("movies.refresh") as free:
+    with lock("movies.refresh") as free:
         if not free:
-            return BUSY
-        run = refresh.refresh_movies(refresh.Refresh(stop_event(), SECONDS), limit)
+            return ALREADY_RUNNING
+        run = refresh.refresh_movies(refresh.Refresh(worker_stop_event(), SECONDS), limit)
     if run.done or run.trouble:
         log.info("films: %s", run)
     return str(run)
@@ -24,9 +24,9 @@ def refresh_movies(limit=None):
 
 def check_answers():
     """See whether Telegram knew the photos of the cards that went out in answers to the webhook."""
-    with only_one("movies.check_answers") as free:
+    with lock("movies.check_answers") as free:
         if not free:
-            return BUSY
+            return ALREADY_RUNNING
         asked, again = unheard.check_answers()
     if again:
         log.warning("%s cards sent again: Telegram did not know their photos", again)

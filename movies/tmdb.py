@@ -16,7 +16,7 @@ import requests
 from django.conf import settings
 
 from config.http_client import TooLong, TooMuch, http_session, read_bounded, within
-from config.jobs.rate_limiter import pause, wait_for_turn
+from config.jobs.rate_limiter import acquire, block_for
 from config.monitoring import metrics
 from config.monitoring.secret import Secret
 
@@ -188,7 +188,7 @@ class TMDb:
                     time.sleep(error.retry_after or 0.5 * 2 ** (attempt - 1))
 
     def _call(self, method, path, body, params):
-        wait_for_turn("tmdb", settings.TMDB_REQUESTS_PER_SECOND, urgent=not self.patient)
+        acquire("tmdb", settings.TMDB_REQUESTS_PER_SECOND, priority=not self.patient)
         headers = {"Accept": "application/json"}
         params = {name: value for name, value in params.items() if value is not None}
         if settings.TMDB_API_KEY.startswith("eyJ"):
@@ -225,7 +225,7 @@ class TMDb:
 
     def _exchange(self, http, method, url, path, most, **request):
         """(status, body, seconds of Retry-After or None); the whole exchange takes a bounded time and size."""
-        metrics.count("tmdb.requests" if http is api_session() else "tmdb.images")
+        metrics.increment("tmdb.requests" if http is api_session() else "tmdb.images")
         seconds = self.timeout[1] * 1.5
         try:
             with (
@@ -235,7 +235,7 @@ class TMDb:
                 ) as response,
             ):
                 if response.status_code == 429:
-                    metrics.count("tmdb.429")
+                    metrics.increment("tmdb.429")
                 content = read_bounded(response, most, seconds)
                 log.debug("TMDb: %s %s: %s", method, path, response.status_code)
                 return response.status_code, content, response.headers.get("Retry-After")
@@ -268,7 +268,7 @@ class TMDb:
         error = Unavailable(what)
         error.retry_after = seconds_until(wait)
         if slow_down:
-            pause("tmdb", error.retry_after or 1)  # for everybody: it is our address that asks too often
+            block_for("tmdb", error.retry_after or 1)  # for everybody: it is our address that asks too often
         return error
 
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from config.admin.charts import columns
 from config.admin.site import failures, moment, page, panel
-from config.models import Count
+from config.models import MetricCount
 from movies.models import Movie
 from posters.thumbnails import thumbnail
 
@@ -55,7 +55,7 @@ def posters_by_the_hour(request):
     now = timezone.localtime()
     first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
     begin = int(first.timestamp())
-    counted = Count.objects.filter(name="posters.uploaded", minute__gte=begin)
+    counted = MetricCount.objects.filter(name="posters.uploaded", minute__gte=begin)
     by_hour = counted.values_list((F("minute") - begin) / 3600).annotate(Sum("number"))
     numbers = [0] * HOURS
     for hour, number in by_hour:
@@ -91,6 +91,6 @@ def posters_by_the_hour(request):
 @failures("movies.view_movie")
 def failed_posters():
     url = f"{reverse('admin:movies_movie_changelist')}?poster=failed"
-    counted = Count.objects.filter(name__startswith="failed:posters:", minute__gt=time.time() - 86_400)
+    counted = MetricCount.objects.filter(name__startswith="failed:posters:", minute__gt=time.time() - 86_400)
     for name, number in counted.values_list("name").annotate(Sum("number")):
         yield _("poster"), name.removeprefix("failed:posters:"), number, url

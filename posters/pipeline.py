@@ -21,7 +21,7 @@ from config.bot.client import TelegramUnavailable, patience, retry_after
 from config.bot.router import bot
 from config.jobs import rate_limiter
 from config.monitoring import metrics
-from config.monitoring.logs import carried
+from config.monitoring.logs import with_correlation_id
 from movies.models import FROM_THE_START, SET_ASIDE, Movie, PosterNeed, PosterStatus
 from movies.tmdb import CONNECTIONS, NotFound, Oversized, TMDb, Unavailable
 from posters import storage
@@ -226,13 +226,13 @@ def _postpone(movie, why, **more):
         return
     delay = DELAYS[movie.poster_attempts - 1]
     log.warning("film %s: %s; again in %s s", movie.pk, why, delay)
-    metrics.failed("posters", why)
+    metrics.count_failure("posters", why)
     _held(movie).update(poster_next_try_at=int(time.time()) + delay, poster_error=why, **more)
 
 
 def _set_aside(movie, why):
     """Nothing more is tried until requeue_posters(); nothing is left on the disk meanwhile."""
-    metrics.failed("posters", why)
+    metrics.count_failure("posters", why)
     log.error("film %s: %s; set aside (manage.py requeue_posters --movie %s)", movie.pk, why, movie.pk)
     aside = {
         "poster_status": PosterStatus.WAITING,
@@ -274,7 +274,7 @@ def download_posters(run):
             while True:
                 if not trouble and len(at_hand) <= AT_HAND - CONNECTIONS:
                     for movie in _claim_downloads(run, AT_HAND - len(at_hand), alone=not at_hand):
-                        at_hand[pool.submit(carried(_fetch), tmdb, movie)] = movie
+                        at_hand[pool.submit(with_correlation_id(_fetch), tmdb, movie)] = movie
                 if not at_hand:
                     if not (trouble or doubtful) and _outlived(run, PosterStatus.WAITING):
                         continue
@@ -405,7 +405,7 @@ def _release_all(movies):
 def _give_up(movie, why):
     """There is no such image; an older poster goes on serving. A refresh that brings another path begins anew."""
     log.warning("film %s: %s", movie.pk, why)
-    metrics.failed("posters", why)
+    metrics.count_failure("posters", why)
     status = PosterStatus.TELEGRAM if movie.telegram_file_id else PosterStatus.NONE
     _held(movie).update(poster_status=status, poster_attempts=0, poster_next_try_at=0, poster_error=why)
 
@@ -441,7 +441,7 @@ def _serve_all(run, channels):
     """Serve all channels side by side until none has anything due."""
     at_hand = {}  # lane: the film that is on its way
     threads = [
-        threading.Thread(target=carried(_serve), args=(run, channel, lane, at_hand), name=f"upload-{number}-{lane}")
+        threading.Thread(target=with_correlation_id(_serve), args=(run, channel, lane, at_hand), name=f"upload-{number}-{lane}")
         for number, channel in enumerate(_Channel(id, number, len(channels)) for number, id in enumerate(channels))
         for lane in range(LANES)
     ]
@@ -503,12 +503,12 @@ def _serve(run, channel, lane, at_hand):
     per_second = settings.TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE / 60 * HAIR
     try:
         while not (run.over or channel.closed):
-            if wait_ := rate_limiter.try_turn(channel.turn, per_second, LATE):
+            if wait_ := rate_limiter.try_acquire(channel.turn, per_second, LATE):
                 if not channel.due().most_needed(1) or not run.sleep(wait_):
                     return
                 continue
             if per_second > 0:
-                rate_limiter.wait_for_turn("telegram", MESSAGES_PER_SECOND)
+                rate_limiter.acquire("telegram", MESSAGES_PER_SECOND)
             if not run.begin(1):
                 return
             claimed = _claim(channel.due(), 1, poster_unanswered=F("poster_unanswered") + 1)
@@ -551,7 +551,7 @@ def _stand_still(run, channel, why):
         channel.closed = True
         return
     channel.fruit = channel.done
-    rate_limiter.pause(channel.turn, PAUSE)
+    rate_limiter.block_for(channel.turn, PAUSE)
     if run.sleep(PAUSE):
         _greet()
 
@@ -615,7 +615,7 @@ def _refused(movie, channel, error, answered):
     if code == 429:
         seconds = retry_after(error.result.content)
         log.warning("channel %s: %s", channel, words)
-        rate_limiter.pause(f"channel:{channel}", seconds)
+        rate_limiter.block_for(f"channel:{channel}", seconds)
         _release(movie, **answered)
         return None
     if code == 401 or code == 404:

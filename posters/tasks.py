@@ -4,7 +4,7 @@ import logging
 import time
 
 from config.jobs import rate_limiter
-from config.jobs.enqueue import async_task, stop_event
+from config.jobs.enqueue import async_task, worker_stop_event
 from movies.models import Movie
 from posters import pipeline, storage
 
@@ -24,10 +24,10 @@ def download_posters(limit=None):
             rang = time.monotonic()
             ring("upload_posters")
 
-    with rate_limiter.only_one("posters.download") as free:
+    with rate_limiter.lock("posters.download") as free:
         if not free:
-            return rate_limiter.BUSY
-        run = pipeline.Run(limit, SECONDS, stop_event(), ring_for_uploads)
+            return rate_limiter.ALREADY_RUNNING
+        run = pipeline.Run(limit, SECONDS, worker_stop_event(), ring_for_uploads)
         pipeline.download_posters(run)
     if run.done:
         ring("upload_posters", at_once=True)
@@ -36,11 +36,11 @@ def download_posters(limit=None):
 
 def upload_posters(limit=None):
     """Put posters from the disk into the channels, and delete files that no film needs any more."""
-    with rate_limiter.only_one("posters.upload") as free:
+    with rate_limiter.lock("posters.upload") as free:
         if not free:
-            return rate_limiter.BUSY
+            return rate_limiter.ALREADY_RUNNING
         swept = storage.sweep()
-        run = pipeline.upload_posters(pipeline.Run(limit, SECONDS, stop_event()))
+        run = pipeline.upload_posters(pipeline.Run(limit, SECONDS, worker_stop_event()))
     if swept:
         log.info("%s stray files deleted from POSTER_DIR", swept)
     return _told("uploads", run, Movie.objects.awaiting_upload(), limit)
@@ -57,5 +57,5 @@ def _told(what, run, due, limit):
 
 def ring(task, at_once=False):
     """Have a job of ours run soon; without `at_once` not more often than every ten seconds over all processes."""
-    if at_once or not rate_limiter.try_turn(f"bell:{task}", 1 / BETWEEN_BELLS):
+    if at_once or not rate_limiter.try_acquire(f"bell:{task}", 1 / BETWEEN_BELLS):
         async_task(f"posters.tasks.{task}", save=False)

@@ -23,7 +23,7 @@ from config.admin.charts import progress
 from config.admin.pagination import BigTablePaginator, big_table_list
 from config.admin.site import NOTHING, ago, failures, nobody, page, panel, show, when, word
 from config.jobs.enqueue import async_task
-from config.jobs.rate_limiter import is_held
+from config.jobs.rate_limiter import is_locked
 from movies.catalogue import cleaned
 from movies.models import Movie, folded_text
 from ratings.models import Build, Import, Rating
@@ -428,7 +428,7 @@ def build_now(request):
     """Have the worker build, however little has changed; the front page then shows how far it is."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    if is_held(training_process.LEASE) or not cache.add("build_asked_for", 1, SOON):
+    if is_locked(training_process.LEASE) or not cache.add("build_asked_for", 1, SOON):
         messages.warning(request, _("A build is under way already."))
     else:
         async_task("ratings.tasks.build_apart", request.user.get_username(), timeout=training_process.SECONDS)

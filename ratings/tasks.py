@@ -7,8 +7,8 @@ from django.db.models import BigIntegerField, F, Q, Value
 from django.db.models.functions import Mod
 
 from config.bot.router import take_away
-from config.jobs.enqueue import async_task, stop_event
-from config.jobs.rate_limiter import BUSY
+from config.jobs.enqueue import async_task, worker_stop_event
+from config.jobs.rate_limiter import ALREADY_RUNNING
 from ratings.files import importer, report
 from ratings.models import Import
 from ratings.recommendations import cold_start, training_process
@@ -29,9 +29,9 @@ def import_ratings(user_id=None, message_id=None):
     """
     if user_id is not None:
         show_in(user_id, message_id)
-    finished = import_queued(SLICE, stop_event())
+    finished = import_queued(SLICE, worker_stop_event())
     if finished is None:
-        return BUSY
+        return ALREADY_RUNNING
     if queued_now().exists():
         async_task("ratings.tasks.import_ratings")
         return f"{finished} imported, more to do"
@@ -84,7 +84,7 @@ def write_ratings(user_id=None):
 
 def import_file(file_id):
     """Go on with a file that somebody sent; a long one lets others have their turn now and then."""
-    if importer.go_on(file_id, FILE_SLICE, stop_event(), report.Teller()):
+    if importer.go_on(file_id, FILE_SLICE, worker_stop_event(), report.Teller()):
         async_task("ratings.tasks.import_file", file_id)
         return "more to do"
     return "done for now"
@@ -111,12 +111,12 @@ def build_recommendations():
 
 def build_apart(asked_by=""):
     """Learn the neighbours anew in a process of its own; `asked_by` a name of the back office, or the clock."""
-    return training_process.build_apart(stop_event(), asked_by)
+    return training_process.build_apart(worker_stop_event(), asked_by)
 
 
 def ask_tmdb():
     """Ask TMDb what it shows beside the films that people love, while the bot knows few people."""
-    return f"{cold_start.ask_tmdb(SLICE, stop_event())} asked"
+    return f"{cold_start.ask_tmdb(SLICE, worker_stop_event())} asked"
 
 
 def fetch_best_known():
@@ -126,7 +126,7 @@ def fetch_best_known():
 
 def fetch_wanted_films():
     """Fetch films that recommendations lead to and that the table lacks; a long list goes on at once."""
-    fetched, left = cold_start.fetch_wanted(SLICE, stop_event())
+    fetched, left = cold_start.fetch_wanted(SLICE, worker_stop_event())
     if fetched and left:
         async_task("ratings.tasks.fetch_wanted_films")
     return f"{fetched} fetched, {left} to do"

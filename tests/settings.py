@@ -41,4 +41,4 @@ SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = False
 # Nothing here is slow on purpose: limits are what some tests set.
 TMDB_REQUESTS_PER_SECOND = 0
 TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE = 0
-SIGNS_EVERY = 0  # a test writes them itself: signs.flush()
+METRICS_FLUSH_SECONDS = 0  # a test writes them itself: signs.flush()

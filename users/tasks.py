@@ -1,6 +1,6 @@
 """Jobs about people; see config.jobs.schedules for how often."""
 
-from config.jobs.rate_limiter import BUSY, only_one
+from config.jobs.rate_limiter import ALREADY_RUNNING, lock
 from users import disconnect
 from users.models import RequestToken
 
@@ -8,5 +8,5 @@ from users.models import RequestToken
 def end_sessions():
     """Have TMDb end the sessions that nobody uses any more; forget links that were begun and never finished."""
     RequestToken.objects.expired().delete()
-    with only_one("users.end_sessions") as free:
-        return disconnect.end_sessions() if free else BUSY
+    with lock("users.end_sessions") as free:
+        return disconnect.end_sessions() if free else ALREADY_RUNNING

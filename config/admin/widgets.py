@@ -16,12 +16,12 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 
 from config.admin.charts import columns
 from config.admin.site import NOTHING, ago, back, failure_sources, failures, moment, page, panel, show, size
-from config.jobs.enqueue import clusters
-from config.jobs.schedules import CLOCK
-from config.models import Count, Heartbeat
-from config.monitoring.health import known_queue_depths
-from config.monitoring.logs import masked
-from config.monitoring.metrics import cluster_of
+from config.jobs.enqueue import cluster_names
+from config.jobs.schedules import SCHEDULES
+from config.models import Heartbeat, MetricCount
+from config.monitoring.health import queue_depths_if_known
+from config.monitoring.logs import redact
+from config.monitoring.metrics import cluster_of_worker
 
 DAY = 86_400
 # seconds without a sign of life that are too many; a webhook is only heard of when somebody writes
@@ -135,7 +135,7 @@ def failed_jobs():
     causes = {}
     recent = Failure.objects.filter(stopped__gt=since).order_by("-stopped")
     for func, result in recent.values_list("func", "result")[:MANY]:
-        lines = masked(str(result or "")).strip().splitlines() or ["?"]
+        lines = redact(str(result or "")).strip().splitlines() or ["?"]
         cause = f"{func}: {lines[-1][:120]}"
         causes[cause] = causes.get(cause, 0) + 1
     return [(_("job"), cause, number, url) for cause, number in causes.items()]
@@ -148,7 +148,7 @@ def failed_jobs():
 def requests_at_a_glance(request):
     now = int(time.time()) // 60 * 60
     first = now - 59 * 60
-    found = Count.objects.filter(minute__gte=first, name__in=COUNTED).values_list("name", "minute", "number")
+    found = MetricCount.objects.filter(minute__gte=first, name__in=COUNTED).values_list("name", "minute", "number")
     minutes = {name: [0] * 60 for name in COUNTED}
     for name, minute, number in found:
         if 0 <= (place := (minute - first) // 60) < 60:
@@ -181,7 +181,7 @@ def requests_at_a_glance(request):
 def counts(request):
     """What has been counted in the last two days, hour by hour, newest first."""
     hours = {}
-    found = Count.objects.filter(name__in=COUNTED).values_list("name", "minute", "number")
+    found = MetricCount.objects.filter(name__in=COUNTED).values_list("name", "minute", "number")
     for name, minute, number in found:
         row = hours.setdefault(minute // 3600 * 3600, dict.fromkeys(COUNTED, 0))
         row[name] += number
@@ -207,10 +207,10 @@ def signs_at_a_glance(request):
         if not of_kind:
             rows.append(sign(title, "", None, True, url))
         elif kind == "worker" and settings.Q_CLUSTERS:
-            there = {cluster_of(beat.name) for beat in of_kind}
-            rows += [sign(title, name, None, True, url) for name in clusters() if name not in there]
+            there = {cluster_of_worker(beat.name) for beat in of_kind}
+            rows += [sign(title, name, None, True, url) for name in cluster_names() if name not in there]
     ids = dict(Schedule.objects.values_list("name", "pk"))
-    for name, (_func, minutes) in CLOCK.items():
+    for name, (_func, minutes) in SCHEDULES.items():
         beat = beats.get(("schedule", name))
         late = beat is None or now - beat.seen_at > minutes * 120 + 600 or beat.doing.startswith("failed")
         url = reverse("admin:django_q_schedule_change", args=[ids[name]]) if name in ids else ""
@@ -243,7 +243,7 @@ def queue_url():
 @panel(80, "django_q.view_schedule", "config/space.html")
 def space_at_a_glance(request):
     space = reverse("admin:space")
-    depths = known_queue_depths()
+    depths = queue_depths_if_known()
     figures = [
         {
             "title": _("jobs in the queue"),

@@ -139,7 +139,7 @@ def send(method, url, params=None, files=None, timeout=None, proxies=None):
     """
     name = url.rsplit("/", 1)[-1]
     if not files and not _heard.get() and (slot := _slot.get()) and slot.take(name, params):
-        metrics.count("telegram.answers")
+        metrics.increment("telegram.answers")
         return Reply(200, b'{"ok": true, "result": null}')
     if files:
         # read once: a file that is sent again must not be empty
@@ -149,7 +149,7 @@ def send(method, url, params=None, files=None, timeout=None, proxies=None):
     _lend_connection()
     while True:
         if name != "getUpdates":
-            metrics.count("telegram.requests")
+            metrics.increment("telegram.requests")
         trouble = None
         try:
             answer = _post(url, params, files, timeout or (5, 30))
@@ -179,7 +179,7 @@ def send(method, url, params=None, files=None, timeout=None, proxies=None):
             continue
         if answer.status_code != 429:
             return answer
-        metrics.count("telegram.429")
+        metrics.increment("telegram.429")
         wait = retry_after(answer.content)
         log.warning("Telegram: %s: too many requests, retry after %s s", name, wait)
         if wait > left:

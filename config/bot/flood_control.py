@@ -85,7 +85,7 @@ def is_on(data):
             sender.flooding = False
             return False
         sender.tokens = max(0.0, sender.tokens - 1)
-    metrics.count("updates.declined")
+    metrics.increment("updates.declined")
     return True
 
 
@@ -104,7 +104,7 @@ def begins(data, waiting):
             sender.tokens -= 1
             return False
         sender.tokens, sender.flooding = 0.0, True
-    metrics.count("updates.declined")
+    metrics.increment("updates.declined")
     log.warning("update %s: its sender floods; the surplus is declined", data.get("update_id"))
     return True
 

@@ -18,7 +18,7 @@ from config.bot import client
 from config.bot.client import TelegramUnavailable
 from config.bot.validation import NoUpdate, is_nobody, read_update, sender_of
 from config.monitoring import metrics
-from config.monitoring.logs import caused_by
+from config.monitoring.logs import correlation_id
 from config.monitoring.secret import Secret
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ def handle_update(data):
     What goes wrong is logged with its cause and told to the person in one sentence.
     """
     update_id = data.get("update_id", "?") if isinstance(data, dict) else "?"
-    with caused_by(f"u{update_id}"):
+    with correlation_id(f"u{update_id}"):
         look_after_connections()
         started = time.monotonic()
         try:
@@ -140,7 +140,7 @@ def handle_update(data):
         finally:
             look_after_connections()
             seconds = time.monotonic() - started
-            metrics.observe("updates", seconds)
+            metrics.observe_latency("updates", seconds)
             log.debug("update %s handled in %.0f ms", update_id, seconds * 1000)
 
 
@@ -252,7 +252,7 @@ def tell_failure(update, error):
     if lost:
         log.info("update %s: nobody to answer: %s", update.update_id, error)
     else:
-        metrics.count("updates.failed")
+        metrics.increment("updates.failed")
         log.error("update %s failed", update.update_id, exc_info=error)
     sentence = _("Something went wrong on our side. Please try again in a minute.")
     message, query, inline = update.message, update.callback_query, update.inline_query

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 
 from config.bot import flood_control, webhook
 from config.monitoring import metrics
-from config.monitoring.secret import proves
+from config.monitoring.secret import check_token
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +41,13 @@ def telegram_webhook(request):
     except DatabaseError:
         log.exception("update %s cannot be kept now; Telegram will send it again", update["update_id"])
         return HttpResponse(status=503)
-    metrics.beat("bot", metrics.HOST, "answers Telegram's webhook")
+    metrics.record_heartbeat("bot", metrics.HOST, "answers Telegram's webhook")
     return HttpResponse(reply, content_type="application/json" if reply else "text/plain")
 
 
 def is_telegram(given):
     """Whether who sends this secret is Telegram."""
-    return proves(given, settings.TELEGRAM_WEBHOOK_SECRET)
+    return check_token(given, settings.TELEGRAM_WEBHOOK_SECRET)
 
 
 def update_in(body):

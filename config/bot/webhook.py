@@ -29,7 +29,7 @@ from django.db import (
 from config.bot import client, flood_control
 from config.bot.polling import chat_of
 from config.bot.router import handle_update
-from config.jobs.rate_limiter import clock
+from config.jobs.rate_limiter import now_sql
 from config.models import Update
 
 log = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ def sweep():
 
 def _keep(update_id, chat, body):
     """Keep an update: AT_HAND, ours to handle; WAITING, its chat is busy; None, it is here already."""
-    now, values = clock(), [update_id, chat, body]
+    now, values = now_sql(), [update_id, chat, body]
     with connection.cursor() as cursor:
         # The state is settled in the insert itself; the unique index decides between two that come at once.
         cursor.execute(
@@ -172,7 +172,7 @@ def _claim(chat):
     """The chat's oldest waiting update, ours from now on; None where none waits or one is at hand."""
     # A row that another process is about to claim is left to it: waiting for each other would be a deadlock.
     skip = " FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
-    now = clock()
+    now = now_sql()
     try:
         with connection.cursor() as cursor:
             cursor.execute(
@@ -219,7 +219,7 @@ def _stubbornly(write):
 
 def _forget():
     with connection.cursor() as cursor:
-        now = clock()
+        now = now_sql()
         cursor.execute(
             f"UPDATE updates SET reply = '', chat = '' WHERE reply <> '' AND received_at < {now} - {KEEP_REPLIES}"
         )
@@ -277,14 +277,14 @@ def _renew(update_ids):
         marks = ", ".join(["%s"] * len(update_ids))
         with connection.cursor() as cursor:
             cursor.execute(
-                f"UPDATE updates SET held_until = {clock()} + {HOLD} WHERE state = 1 AND update_id IN ({marks})",
+                f"UPDATE updates SET held_until = {now_sql()} + {HOLD} WHERE state = 1 AND update_id IN ({marks})",
                 update_ids,
             )
 
 
 def _free_claims_of_the_dead():
     with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE updates SET state = 0 WHERE state = 1 AND held_until < {clock()}")
+        cursor.execute(f"UPDATE updates SET state = 0 WHERE state = 1 AND held_until < {now_sql()}")
 
 
 def _go_on_with_left_chats():

@@ -20,7 +20,7 @@ from django_q.conf import Conf
 from django_q.scheduler import scheduler
 
 from config.jobs.parent_death import end_with_parent
-from config.jobs.schedules import bring_forward
+from config.jobs.schedules import run_twice_a_minute
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Sentinel(cluster.Sentinel):
         self.struck = now
         close_old_connections()
         try:
-            bring_forward(Conf.CLUSTER_NAME)
+            run_twice_a_minute(Conf.CLUSTER_NAME)
         except Error as error:
             log.warning("the clock could not be read: %s", error)
         else:

@@ -10,28 +10,28 @@ from django_q.signals import post_execute_in_worker, pre_enqueue, pre_execute
 
 from config.monitoring import logs
 
-QUEUES = {"ratings": "imports", "posters": "posters"}  # by app; all other jobs are the first cluster's
+CLUSTER_OF_APP = {"ratings": "imports", "posters": "posters"}  # by app; all other jobs are the first cluster's
 
 
-def queue_of(func):
+def cluster_for(func):
     """The cluster that a job is for, by its dotted path: with Q_CLUSTERS a long import never delays a poster.
 
     None where one cluster does everything.
     """
-    return QUEUES.get(func.split(".")[0], settings.Q_CLUSTER["name"]) if settings.Q_CLUSTERS else None
+    return CLUSTER_OF_APP.get(func.split(".")[0], settings.Q_CLUSTER["name"]) if settings.Q_CLUSTERS else None
 
 
-def clusters():
+def cluster_names():
     """The names of all clusters that have to run."""
     return [settings.Q_CLUSTER["name"], *(settings.Q_CLUSTER["ALT_CLUSTERS"] if settings.Q_CLUSTERS else ())]
 
 
 def async_task(func, *args, **options):
     """Have a cluster run the function at this dotted path soon, as django-q2's async_task does."""
-    return tasks.async_task(func, *args, cluster=queue_of(func), **options)
+    return tasks.async_task(func, *args, cluster=cluster_for(func), **options)
 
 
-def stop_event():
+def worker_stop_event():
     """The event that is set when the cluster this task runs in is told to stop; one that never is, elsewhere.
 
     django-q2 waits for the tasks at hand and tells them nothing, so a long one has to look. A worker is forked out of
@@ -49,22 +49,22 @@ def stop_event():
 # --- One id through an update, its jobs and their requests
 
 
-def carry_ids():
+def propagate_correlation_id():
     """Have a job's log lines carry the id of what asked for it."""
-    pre_enqueue.connect(write_down_cause)
-    pre_execute.connect(take_up_cause)
-    post_execute_in_worker.connect(lay_down_cause)
+    pre_enqueue.connect(store_correlation_id)
+    pre_execute.connect(restore_correlation_id)
+    post_execute_in_worker.connect(clear_correlation_id)
 
 
-def write_down_cause(task, **signal):
-    task["cause"] = logs.cause() or f"t{task['id'][:12]}"
+def store_correlation_id(task, **signal):
+    task["cause"] = logs.current_correlation_id() or f"t{task['id'][:12]}"
 
 
-def take_up_cause(task, **signal):
-    logs.set_cause(task.get("cause", ""))
+def restore_correlation_id(task, **signal):
+    logs.set_correlation_id(task.get("cause", ""))
 
 
-def lay_down_cause(task, **signal):
-    logs.set_cause("")
+def clear_correlation_id(task, **signal):
+    logs.set_correlation_id("")
     if isinstance(task.get("result"), str):  # what failed is kept with its traceback, for months
-        task["result"] = logs.masked(task["result"])
+        task["result"] = logs.redact(task["result"])

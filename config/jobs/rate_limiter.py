@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import close_old_connections, connection, transaction
 from django.db.models import Q
 
-from config.models import Lease, Turn
+from config.models import Lease, RateLimit
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _queues: dict[str, threading.Lock] = {}
 _queues_lock = threading.Lock()
 
 
-def wait_for_turn(name, per_second, urgent=False):
+def acquire(name, per_second, priority=False):
     """Sleep until `name` may be done once more, at most `per_second` times a second over all processes.
 
     Turns are equally spaced; one that comes late lets the next follow at once, so that wake-up delays cost nothing.
@@ -36,7 +36,7 @@ def wait_for_turn(name, per_second, urgent=False):
     if per_second <= 0:
         return
     interval = 1 / per_second
-    if urgent:
+    if priority:
         time.sleep(max(0.0, _take(name, interval, book=True)))
         return
     with _queues_lock:
@@ -46,7 +46,7 @@ def wait_for_turn(name, per_second, urgent=False):
             time.sleep(wait)
 
 
-def try_turn(name, per_second, late=0.0):
+def try_acquire(name, per_second, late=0.0):
     """Take a turn of `name` if one is free: 0 if it is ours, else the seconds until another try is worth making.
 
     For callers who have something better to do than to sleep, and for limits over a window of time: turns never begin
@@ -56,7 +56,7 @@ def try_turn(name, per_second, late=0.0):
     return _take(name, 1 / per_second if per_second > 0 else 0.0, book=False, late=late)
 
 
-def pause(name, seconds):
+def block_for(name, seconds):
     """Let no turn of `name` begin for so many seconds, whoever asks."""
     _push(name, seconds)
 
@@ -69,7 +69,7 @@ def _take(name, interval, book, late=None):
         late = interval  # a turn may begin one interval in the past: the delay of waking up is caught up with
     if settings.REDIS_URL:
         return float(_redis_take()(keys=[f"turn:{name}"], args=[interval, int(book), late]))
-    now = clock()
+    now = now_sql()
     taken = _update_turn(
         f"UPDATE turns SET next_at = CASE WHEN next_at > {now} - %s AND {SANE} THEN next_at ELSE {now} - %s END + %s"
         f" WHERE name = %s AND (%s OR next_at <= {now} OR NOT {SANE}) RETURNING next_at - {now}",
@@ -81,7 +81,7 @@ def _take(name, interval, book, late=None):
         cursor.execute(f"SELECT next_at - {now} FROM turns WHERE name = %s", [name])
         row = cursor.fetchone()
     if row is None:
-        Turn.objects.bulk_create([Turn(name=name)], ignore_conflicts=True)
+        RateLimit.objects.bulk_create([RateLimit(name=name)], ignore_conflicts=True)
         return _take(name, interval, book, late)
     return max(row[0], 0.001)
 
@@ -90,8 +90,8 @@ def _push(name, seconds):
     if settings.REDIS_URL:
         _redis_pause()(keys=[f"turn:{name}"], args=[seconds])
         return
-    Turn.objects.bulk_create([Turn(name=name)], ignore_conflicts=True)
-    now = clock()
+    RateLimit.objects.bulk_create([RateLimit(name=name)], ignore_conflicts=True)
+    now = now_sql()
     _update_turn(
         f"UPDATE turns SET next_at = CASE WHEN next_at > {now} + %s AND {SANE} THEN next_at ELSE {now} + %s END"
         " WHERE name = %s RETURNING 0",
@@ -99,7 +99,7 @@ def _push(name, seconds):
     )
 
 
-def clock():
+def now_sql():
     """The clock of the database server, as SQL: machines need not agree on the time. SQLite is on this one."""
     if connection.vendor == "postgresql":
         return "EXTRACT(EPOCH FROM clock_timestamp())::float8"
@@ -149,11 +149,11 @@ def _redis_pause():
 
 # --- Leases: work for one process at a time
 
-BUSY = "another worker is at it"  # the result of a job that found its lease taken
+ALREADY_RUNNING = "another worker is at it"  # the result of a job that found its lease taken
 
 
 @contextmanager
-def only_one(name, seconds=30):
+def lock(name, seconds=30):
     """Hold `name` against all other processes while the block runs; yields False where somebody else holds it.
 
     The lease is renewed by a thread as long as this process lives, and a process that dies leaves it free after
@@ -175,7 +175,7 @@ def only_one(name, seconds=30):
         _release(name, holder)
 
 
-def is_held(name):
+def is_locked(name):
     """Whether a process is at the work that only_one(name) keeps for one; half a minute after its death it is not.
 
     Where Redis is away, one may be: nobody is called dead then.

@@ -10,8 +10,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
-SOON = 30  # seconds
-CLOCK = {
+HALF_MINUTE_SECONDS = 30  # seconds
+SCHEDULES = {
     # name: (function, minutes between two runs); what is done every minute is done twice: see bring_forward()
     _("import ratings"): ("ratings.tasks.import_ratings", 1),
     _("queue daily imports"): ("ratings.tasks.queue_daily_imports", 10),
@@ -30,24 +30,24 @@ CLOCK = {
 }
 
 
-def write_schedules(**signal):
+def sync_schedules(**signal):
     """Make django-q2's schedules those of CLOCK; what is listed keeps its next run, what is not goes."""
     from django_q.models import Schedule
 
-    from config.jobs.enqueue import queue_of
+    from config.jobs.enqueue import cluster_for
 
-    Schedule.objects.exclude(name__in=CLOCK).delete()  # operators add jobs by code, not by hand
-    for name, (func, minutes) in CLOCK.items():
+    Schedule.objects.exclude(name__in=SCHEDULES).delete()  # operators add jobs by code, not by hand
+    for name, (func, minutes) in SCHEDULES.items():
         row = {"func": func, "schedule_type": Schedule.MINUTES, "minutes": minutes, "repeats": -1}
-        Schedule.objects.update_or_create(name=name, defaults=row | {"cluster": queue_of(func)})
+        Schedule.objects.update_or_create(name=name, defaults=row | {"cluster": cluster_for(func)})
 
 
-def bring_forward(cluster):
+def run_twice_a_minute(cluster):
     """Have what this cluster does every minute, django-q2's shortest time, be due every half minute."""
     from django_q.models import Schedule
 
     mine = Q(cluster=cluster)
     if cluster == settings.Q_CLUSTER["name"]:
         mine |= Q(cluster=None)
-    soon = timezone.now() + timedelta(seconds=SOON)
-    Schedule.objects.filter(mine, name__in=CLOCK, minutes=1, next_run__gt=soon).update(next_run=soon)
+    soon = timezone.now() + timedelta(seconds=HALF_MINUTE_SECONDS)
+    Schedule.objects.filter(mine, name__in=SCHEDULES, minutes=1, next_run__gt=soon).update(next_run=soon)

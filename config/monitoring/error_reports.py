@@ -4,7 +4,7 @@ from pprint import pformat
 
 from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
-from config.monitoring.logs import masked
+from config.monitoring.logs import redact
 
 
 class Shown:
@@ -25,21 +25,21 @@ class Filter(SafeExceptionReporterFilter):
 
     def cleanse_setting(self, key, value):
         value = super().cleanse_setting(key, value)
-        return masked(value) if type(value) is str else value
+        return redact(value) if type(value) is str else value
 
     def get_traceback_frame_variables(self, request, tb_frame):
         found = super().get_traceback_frame_variables(request, tb_frame)
-        return [(name, Shown(masked(described(value)))) for name, value in found]
+        return [(name, Shown(redact(described(value)))) for name, value in found]
 
 
 class Reporter(ExceptionReporter):
     """The same for all else that is in a report: the error's own words, addresses, what a form held."""
 
     def get_traceback_html(self):
-        return masked(super().get_traceback_html())
+        return redact(super().get_traceback_html())
 
     def get_traceback_text(self):
-        return masked(super().get_traceback_text())
+        return redact(super().get_traceback_text())
 
 
 def described(value):

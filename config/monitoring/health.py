@@ -9,31 +9,31 @@ from django.db import DatabaseError, connection
 from django.db.models import Max
 from django_q.brokers import get_broker
 
-from config.jobs.enqueue import clusters
-from config.jobs.schedules import CLOCK
+from config.jobs.enqueue import cluster_names
+from config.jobs.schedules import SCHEDULES
 from config.models import Heartbeat
 from config.monitoring import metrics
 
 log = logging.getLogger(__name__)
 
-SILENT = 90  # seconds without a sign of life that are too many of the bot, or of all workers together
+STALE_AFTER_SECONDS = 90  # seconds without a sign of life that are too many of the bot, or of all workers together
 
 
 # --- /readyz
 
 
-def look():
+def check():
     """(whether all is well, what was found): database, queue, and how long ago each part gave a sign of life."""
-    database = _tried(_ask_database)
+    database = _status_of(_query_database)
     in_database = database != "ok" and not settings.REDIS_URL  # where the queue is: no need to wait for it once more
-    findings = {"database": database, "queue": database if in_database else _tried(queue_depths)}
-    findings["signs"] = signs() if findings["database"] == "ok" else {}
+    findings = {"database": database, "queue": database if in_database else _status_of(queue_depths)}
+    findings["signs"] = check_heartbeats() if findings["database"] == "ok" else {}
     late = [kind for kind, sign in findings["signs"].items() if sign["late"]]
     ready = findings["database"] == findings["queue"] == "ok" and not late
     return ready, {"ready": ready, **findings}
 
 
-def _tried(question):
+def _status_of(question):
     try:
         question()
     except Exception as error:  # whatever the database's or Redis' client raises; its text may hold an address
@@ -41,7 +41,7 @@ def _tried(question):
     return "ok"
 
 
-def _ask_database():
+def _query_database():
     if not connection.settings_dict["OPTIONS"].get("pool"):
         Heartbeat.objects.exists()  # without its tables a database is no use either
         return
@@ -60,14 +60,14 @@ def _direct(pooled):
         direct.close()
 
 
-def signs():
+def check_heartbeats():
     seen = dict(Heartbeat.objects.values_list("kind").annotate(Max("seen_at")))
-    seen |= {f"worker {cluster}": at for cluster, at in workers_seen().items()}
-    longest = {"worker": SILENT, "schedule": 60 * min(minutes for _func, minutes in CLOCK.values()) + 2 * SILENT}
+    seen |= {f"worker {cluster}": at for cluster, at in workers_last_seen().items()}
+    longest = {"worker": STALE_AFTER_SECONDS, "schedule": 60 * min(minutes for _func, minutes in SCHEDULES.values()) + 2 * STALE_AFTER_SECONDS}
     if not settings.TELEGRAM_WEBHOOK_URL:
-        longest["bot"] = SILENT
+        longest["bot"] = STALE_AFTER_SECONDS
     if settings.Q_CLUSTERS:  # what one leaves undone no other does
-        longest |= {f"worker {cluster}": SILENT for cluster in clusters()}
+        longest |= {f"worker {cluster}": STALE_AFTER_SECONDS for cluster in cluster_names()}
     now = time.time()
     return {
         kind: {
@@ -78,20 +78,20 @@ def signs():
     }
 
 
-def workers_seen():
+def workers_last_seen():
     """{cluster: UNIX time of the last sign of life of any of its workers}; one without any is not in it."""
     seen = {}
     for name, at in Heartbeat.objects.filter(kind="worker").order_by("seen_at").values_list("name", "seen_at"):
-        seen[metrics.cluster_of(name)] = at
+        seen[metrics.cluster_of_worker(name)] = at
     return seen
 
 
 def queue_depths():
     """{cluster: jobs that wait in its queue}."""
-    return {name: get_broker(name).queue_size() for name in clusters()}
+    return {name: get_broker(name).queue_size() for name in cluster_names()}
 
 
-def known_queue_depths():
+def queue_depths_if_known():
     """The same, empty where Redis is away: what else there is to see does not depend on it. Raises DatabaseError."""
     try:
         return queue_depths()

@@ -16,15 +16,15 @@ from collections import Counter
 from django.conf import settings
 from django.db import close_old_connections, connection
 
-from config.models import Count, Heartbeat
+from config.models import Heartbeat, MetricCount
 
 log = logging.getLogger(__name__)
 
 HOST = socket.gethostname()
-RENEW = 15  # seconds after which a process that is simply there says so again
+HEARTBEAT_INTERVAL_SECONDS = 15  # seconds after which a process that is simply there says so again
 KEEP_BEATS, KEEP_COUNTS = 7 * 86_400, 2 * 86_400  # seconds
-EVER = 9_999_999_999  # the "minute" of what has been counted since the beginning, under total:name
-BOUNDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, float("inf"))  # seconds
+ALL_TIME = 9_999_999_999  # the "minute" of what has been counted since the beginning, under total:name
+LATENCY_BUCKETS_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, float("inf"))  # seconds
 
 _lock = threading.Lock()
 _counts: Counter = Counter()  # (name, minute): number
@@ -34,33 +34,33 @@ _writer: threading.Thread | None = None
 _swept_at = 0.0
 
 
-def count(name, number=1):
+def increment(name, number=1):
     """Add to what is counted under `name` in this minute."""
     with _lock:
         _counts[name, int(time.time()) // 60 * 60] += number
     _write_soon()
 
 
-def observe(name, seconds):
+def observe_latency(name, seconds):
     """Count one more of `name`, and how long it took."""
-    count(f"{name}.within:{next(bound for bound in BOUNDS if seconds <= bound)}")
-    count(f"{name}.ms", round(seconds * 1000))
+    increment(f"{name}.within:{next(bound for bound in LATENCY_BUCKETS_SECONDS if seconds <= bound)}")
+    increment(f"{name}.ms", round(seconds * 1000))
 
 
-def failed(what, why):
+def count_failure(what, why):
     """Count a failure by its cause, which is the reason without the path or the person it was met at."""
     cause = re.sub(r"\b\d{4,}\b", "…", re.sub(r"/\S+:? *", "", why)).strip()
-    count(f"failed:{what}:{cause[:100]}")
+    increment(f"failed:{what}:{cause[:100]}")
 
 
-def beat(kind, name, doing=""):
+def record_heartbeat(kind, name, doing=""):
     """Say that this part of the system has just done something; `doing` says what, in a few words."""
     with _lock:
         _beats[kind, name] = time.time(), doing
     _write_soon()
 
 
-def alive(kind, name, doing=""):
+def start_heartbeat(kind, name, doing=""):
     """Say so from now on, for as long as this process lives; call it again when it turns to something else."""
     with _lock:
         _alive[kind, name] = doing, 0.0
@@ -74,7 +74,7 @@ def flush():
         counts, beats = dict(_counts), dict(_beats)
         _counts.clear(), _beats.clear()
         for who, (doing, at) in _alive.items():
-            if now - at >= RENEW:
+            if now - at >= HEARTBEAT_INTERVAL_SECONDS:
                 beats[who] = now, doing
     try:
         if beats:
@@ -105,7 +105,7 @@ def _add(counts):
     for (name, _minute), number in list(counts.items()):
         if name.startswith("failed:"):  # by cause, of which there may be any number
             name = f"{name.split(':')[1]}.failed"
-        counts[f"total:{name}", EVER] += number
+        counts[f"total:{name}", ALL_TIME] += number
     values = [value for (name, minute), number in sorted(counts.items()) for value in (name, minute, number)]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -121,16 +121,16 @@ def _sweep(now):
     if now - _swept_at < 60:
         return
     _swept_at = now
-    Count.objects.filter(minute__lt=now - KEEP_COUNTS).delete()
+    MetricCount.objects.filter(minute__lt=now - KEEP_COUNTS).delete()
     Heartbeat.objects.filter(seen_at__lt=now - KEEP_BEATS).delete()
     for kind, _name in _alive:
-        replaced = Heartbeat.objects.filter(kind=kind, name__startswith=f"{HOST} ", seen_at__lt=now - 4 * RENEW)
+        replaced = Heartbeat.objects.filter(kind=kind, name__startswith=f"{HOST} ", seen_at__lt=now - 4 * HEARTBEAT_INTERVAL_SECONDS)
         replaced.delete()
 
 
 def _write_soon():
     global _writer
-    if _writer is None and settings.SIGNS_EVERY:
+    if _writer is None and settings.METRICS_FLUSH_SECONDS:
         with _lock:
             if _writer is None:
                 _writer = threading.Thread(target=_write, daemon=True, name="signs")
@@ -139,7 +139,7 @@ def _write_soon():
 
 def _write():
     while True:
-        time.sleep(settings.SIGNS_EVERY)
+        time.sleep(settings.METRICS_FLUSH_SECONDS)
         _flush_quietly()
 
 
@@ -172,40 +172,40 @@ os.register_at_fork(after_in_child=_after_fork)
 # --- Background jobs (django-q2's signals)
 
 
-def watch_jobs():
+def connect_worker_signals():
     """Have every worker of a cluster say that it is there and at what, and every schedule when it last ran."""
     from django_q.signals import post_execute, post_execute_in_worker, post_spawn, pre_execute
 
     for signal, receiver in (
-        (post_spawn, worker_is_up),
-        (pre_execute, worker_begins),
-        (post_execute_in_worker, worker_is_free),
-        (post_execute, schedule_ran),
+        (post_spawn, on_worker_spawned),
+        (pre_execute, on_task_started),
+        (post_execute_in_worker, on_task_finished),
+        (post_execute, on_schedule_finished),
     ):
         signal.connect(receiver, dispatch_uid=receiver.__name__)
 
 
-def worker_is_up(**signal):
-    alive("worker", _worker())
+def on_worker_spawned(**signal):
+    start_heartbeat("worker", _worker())
 
 
-def worker_begins(task, **signal):
+def on_task_started(task, **signal):
     if not task.get("sync"):
-        alive("worker", _worker(), _name(task["func"]))
+        start_heartbeat("worker", _worker(), _name(task["func"]))
 
 
-def worker_is_free(task, **signal):
+def on_task_finished(task, **signal):
     if not task.get("sync"):
-        alive("worker", _worker())
+        start_heartbeat("worker", _worker())
 
 
-def schedule_ran(task, **signal):
-    from config.jobs.schedules import CLOCK
-    from config.monitoring.logs import masked
+def on_schedule_finished(task, **signal):
+    from config.jobs.schedules import SCHEDULES
+    from config.monitoring.logs import redact
 
-    if task.get("group") in CLOCK:
+    if task.get("group") in SCHEDULES:
         lines = str(task["result"]).strip().splitlines() or [""]
-        beat("schedule", task["group"], masked(lines[0]) if task["success"] else f"failed: {masked(lines[-1])}")
+        record_heartbeat("schedule", task["group"], redact(lines[0]) if task["success"] else f"failed: {redact(lines[-1])}")
 
 
 def _worker():
@@ -214,7 +214,7 @@ def _worker():
     return f"{HOST} {Conf.CLUSTER_NAME} {os.getpid()}"
 
 
-def cluster_of(worker):
+def cluster_of_worker(worker):
     """The cluster that a worker belongs to, by the name under which it gives its signs of life."""
     return worker.split()[-2] if worker.count(" ") > 1 else ""
 

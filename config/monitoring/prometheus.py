@@ -7,9 +7,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from config.models import Count, Heartbeat, Update
+from config.models import Heartbeat, MetricCount, Update
 from config.monitoring import health, status_counts
-from config.monitoring.metrics import BOUNDS, EVER
+from config.monitoring.metrics import ALL_TIME, LATENCY_BUCKETS_SECONDS
 
 METRICS_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -33,7 +33,7 @@ class Collector:
     """The metrics, from tables that all processes write: each scrape, whichever process answers it, tells the whole."""
 
     def collect(self):
-        totals = dict(Count.objects.filter(minute=EVER).values_list("name", "number"))
+        totals = dict(MetricCount.objects.filter(minute=ALL_TIME).values_list("name", "number"))
 
         def total(name):
             return totals.get(f"total:{name}", 0)
@@ -53,7 +53,7 @@ class Collector:
             ages.add_metric([kind, name], max(0.0, time.time() - seen_at))
         yield ages
         silent = GaugeMetricFamily("kinoteka_silent", "1: no sign of life for too long", labels=["part"])
-        for part, sign in health.signs().items():  # the workers of a dead cluster soon have no age at all
+        for part, sign in health.check_heartbeats().items():  # the workers of a dead cluster soon have no age at all
             silent.add_metric([part], sign["late"])
         yield silent
 
@@ -62,7 +62,7 @@ class Collector:
             "kinoteka_update_seconds", "From the arrival of an update to the end of its answer"
         )
         buckets, so_far = [], 0
-        for bound in BOUNDS:
+        for bound in LATENCY_BUCKETS_SECONDS:
             so_far += total(f"updates.within:{bound}")
             buckets.append(("+Inf" if bound == float("inf") else str(bound), so_far))
         family.add_metric([], buckets, sum_value=total("updates.ms") / 1000)
@@ -78,7 +78,7 @@ class Collector:
 
     def waiting(self):
         family = GaugeMetricFamily("kinoteka_queue_depth", "Jobs that wait, by cluster", labels=["cluster"])
-        for name, depth in health.known_queue_depths().items():
+        for name, depth in health.queue_depths_if_known().items():
             family.add_metric([name], depth)
         if family.samples:
             yield family

@@ -29,6 +29,6 @@ class RedisCredentials:
         return (self.username, self.password) if self.username else (self.password,)
 
 
-def proves(given, secret, scheme=""):
+def check_token(given, secret, scheme=""):
     """Whether what a request's header says is this secret; none set: no."""
     return bool(secret) and hmac.compare_digest(given.encode(), f"{scheme}{secret}".encode())

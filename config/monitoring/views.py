@@ -6,7 +6,7 @@ from django.http import HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
 from config.monitoring import health, prometheus
-from config.monitoring.secret import proves
+from config.monitoring.secret import check_token
 
 
 @require_safe
@@ -18,7 +18,7 @@ def healthz(request):
 @require_safe
 def readyz(request):
     """Whether everything is there that the system needs: 503 and what is missing, where it is not."""
-    ready, findings = health.look()
+    ready, findings = health.check()
     return JsonResponse(findings, status=200 if ready else 503)
 
 
@@ -27,7 +27,7 @@ def metrics(request):
     """All counts and states in Prometheus' format, for who has METRICS_TOKEN."""
     if not settings.METRICS_TOKEN:
         return HttpResponse("METRICS_TOKEN is not set.\n", status=404, content_type="text/plain")
-    if not proves(request.headers.get("Authorization", ""), settings.METRICS_TOKEN, scheme="Bearer "):
+    if not check_token(request.headers.get("Authorization", ""), settings.METRICS_TOKEN, scheme="Bearer "):
         return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
     try:
         return HttpResponse(prometheus.render(), content_type=prometheus.METRICS_TYPE)

@@ -14,7 +14,7 @@ from telebot.apihelper import ApiTelegramException
 from config.bot.client import TelegramUnavailable, download
 from config.http_client import TooLong
 from config.jobs.enqueue import async_task
-from config.jobs.rate_limiter import only_one
+from config.jobs.rate_limiter import lock
 from movies.models import Movie
 from movies.tmdb import Unavailable
 from ratings.files.matching import Matcher
@@ -78,7 +78,7 @@ def go_on(file_id, seconds, stop, watch=lambda file: None):
     `stop` is an Event that ends the work early; `watch(file)` is called as it gets on and when it is finished. Another
     process at the same file is left alone.
     """
-    with only_one(f"ratings.file.{file_id}") as free:
+    with lock(f"ratings.file.{file_id}") as free:
         file = FileImport.objects.filter(pk=file_id, finished_at=None).first()
         if not free or file is None:
             return False

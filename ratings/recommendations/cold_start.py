@@ -10,7 +10,7 @@ import time
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q
 
-from config.jobs.rate_limiter import only_one
+from config.jobs.rate_limiter import lock
 from movies.catalogue import fetch_movie, movies_in, save_movies
 from movies.models import Movie, PosterNeed
 from movies.tmdb import KeyRefused, NotFound, Refused, TMDb, TMDbError
@@ -37,7 +37,7 @@ def ask_tmdb(seconds, stop):
     """
     asked = in_vain = 0
     deadline = time.monotonic() + seconds
-    with only_one("ratings.ask_tmdb") as free:
+    with lock("ratings.ask_tmdb") as free:
         films = loved_films() if free and are_few() else []
         for movie_id in films:
             if stop.is_set() or time.monotonic() > deadline or in_vain == IN_VAIN:
@@ -126,7 +126,7 @@ def knows_hardly_any():
 
 def fetch_best_known():
     """Bring the films that most people know into a table that holds hardly any; returns how many TMDb named."""
-    with only_one("ratings.fetch_best_known") as free:
+    with lock("ratings.fetch_best_known") as free:
         if not free or not knows_hardly_any():
             return 0
         try:
@@ -148,7 +148,7 @@ def fetch_wanted(seconds, stop):
     """Fetch films that recommendations lead to and that we lack, with posters to follow; how many came, and are due."""
     fetched = 0
     deadline = time.monotonic() + seconds
-    with only_one("ratings.fetch_wanted") as free:
+    with lock("ratings.fetch_wanted") as free:
         if not free:
             return 0, 0
         for film in due().order_by("-wanted", "movie_id")[:2000]:

@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import FloatField, Max
 from django.db.models.functions import Cast
 
-from config.jobs.rate_limiter import only_one
+from config.jobs.rate_limiter import lock
 from movies.models import Movie
 from ratings.models import Build, Neighbours, Rating, WantedFilm
 from ratings.recommendations import ease
@@ -52,7 +52,7 @@ def build(archive=None, force=False, tell=lambda words: None, stop=None, asked_b
     being done, `stop` is an event, and `asked_by` is kept for the back office. Raises Busy, Stopped, ArchiveError.
     """
     stop = stop or threading.Event()
-    with only_one(LEASE, seconds=30) as free:
+    with lock(LEASE, seconds=30) as free:
         if not free:
             raise Busy
         current = Build.objects.current()

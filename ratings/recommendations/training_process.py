@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from config.jobs.rate_limiter import is_held
+from config.jobs.rate_limiter import is_locked
 from ratings.models import Build, Rating
 
 LEASE = "ratings.recommendations"  # held by the process that builds
@@ -35,7 +35,7 @@ def unfinished(since):
 
 def at_work():
     """The build that a process is at; None where nobody builds: one that has not ended then was killed."""
-    return Build.objects.running().order_by("-pk").first() if is_held(LEASE) else None
+    return Build.objects.running().order_by("-pk").first() if is_locked(LEASE) else None
 
 
 def build_apart(stop, asked_by=""):

@@ -25,9 +25,9 @@ from django.db import DatabaseError, OperationalError, connection, connections, 
 from django.utils.translation import gettext_noop as _
 
 from config.jobs.enqueue import async_task
-from config.jobs.rate_limiter import only_one
+from config.jobs.rate_limiter import lock
 from config.monitoring import metrics
-from config.monitoring.logs import carried
+from config.monitoring.logs import with_correlation_id
 from movies.catalogue import Malformed, fetch_movie, save_movies
 from movies.models import Movie, PosterNeed
 from movies.tmdb import KeyRefused, NotFound, Refused, SessionRefused, TMDb, TMDbError, Unavailable
@@ -115,7 +115,7 @@ def import_queued(seconds, stop=None, watch=None):
     None: another process is at it. `stop` is an Event that ends the slice early; `watch(people)` is called now and
     then with those under way.
     """
-    with only_one(LEASE) as free:
+    with lock(LEASE) as free:
         if not free:
             return None
         return Importer(seconds, stop or threading.Event(), watch).work()
@@ -152,7 +152,7 @@ class Importer:
     # --- The loop
 
     def work(self):
-        threads = [threading.Thread(target=carried(self.ask), daemon=True, name=f"import-{n}") for n in range(THREADS)]
+        threads = [threading.Thread(target=with_correlation_id(self.ask), daemon=True, name=f"import-{n}") for n in range(THREADS)]
         for thread in threads:
             thread.start()
         self.teller.start()
@@ -308,7 +308,7 @@ class Importer:
             run.films_done = run.films_total
             keep(run, [*PROGRESS, "finished_at", "told_at"])
             forget_past_imports(user.pk)
-        metrics.count("imports.done")
+        metrics.increment("imports.done")
         self.finished += 1
         self.teller.poke(run.pk, last=True)
 
@@ -321,7 +321,7 @@ class Importer:
                 return
             run.finished_at, run.error, run.told_at = now, reason, now if silently else None
             keep(run, [*PROGRESS, "finished_at", "error", "told_at"])
-        metrics.failed("imports", reason)
+        metrics.count_failure("imports", reason)
         log.info("import of %s failed: %s", run.user_id, reason)
         self.finished += 1
         self.teller.poke(run.pk, last=True)

@@ -13,7 +13,7 @@ from telebot.apihelper import ApiException
 
 from config.bot.client import TelegramUnavailable
 from config.bot.router import bot, gone
-from config.jobs.rate_limiter import only_one
+from config.jobs.rate_limiter import lock
 from movies.cards import name
 from movies.tmdb import NotFound, Refused, SessionRefused, TMDb, TMDbError, Unavailable
 from ratings.models import PendingWrite, Rating
@@ -43,7 +43,7 @@ def write_pending(user_id=None):
     waiting = due() if user_id is None else due().filter(user_id=user_id)
     written = 0
     for person in waiting.values_list("user_id", flat=True).order_by("user_id").distinct():
-        with only_one(f"ratings.write.{person}") as free:
+        with lock(f"ratings.write.{person}") as free:
             if not free:
                 continue
             try:

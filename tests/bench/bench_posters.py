@@ -179,12 +179,12 @@ def uploads(services, channels, seconds, per_minute):
     """(uploads a second, 429s) while `seconds` last."""
     from django.conf import settings
 
-    from config.jobs.rate_limiter import Turn
+    from config.jobs.rate_limiter import RateLimit
     from posters import pipeline
 
     settings.TELEGRAM_POSTER_CHANNELS = channels
     settings.TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE = per_minute
-    Turn.objects.all().delete()
+    RateLimit.objects.all().delete()
     before = services.ask(limit=per_minute)
     started = time.monotonic()
     run = pipeline.upload_posters(pipeline.Run(seconds=seconds))

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from config.models import Count
+from config.models import MetricCount
 from config.monitoring import metrics
 from movies.catalogue import fetch_movie, save_movies
 from movies.models import Movie, PosterStatus
@@ -37,11 +37,11 @@ def office(sandbox, live_server):
     for movie in Movie.objects.all():
         Rating.objects.create(user=anna, movie=movie, tmdb_rating=8, normalized_rating=8, rated_at=1_700_000_000)
     Import.objects.create(user=anna, started_at=int(time.time()) - 90, ratings_done=40, total_results=120)
-    Count.objects.create(name="tmdb.requests", minute=int(time.time()) // 60 * 60, number=7)
+    MetricCount.objects.create(name="tmdb.requests", minute=int(time.time()) // 60 * 60, number=7)
     Build.objects.create(started_at=5, finished_at=65, films=9000, neighbours=450_000, people=700, ratings=90_000)
     Build.objects.create(started_at=66, error="links.csv holds no TMDb ids", asked_by="olga")
     Build.objects.create(started_at=int(time.time()), progress="writing neighbours: film 63 of 8746")
-    metrics.beat("bot", "here", "polls Telegram")
+    metrics.record_heartbeat("bot", "here", "polls Telegram")
     metrics.flush()
     return live_server.url
 
@@ -73,7 +73,7 @@ def log_in(page, office):
 
 
 def test_a_poster_is_requeued_and_seen_to_travel_to_telegram(olga, start):
-    start("qcluster", SIGNS_EVERY="0.5")
+    start("qcluster", METRICS_FLUSH_SECONDS="0.5")
     there = PosterStatus.TELEGRAM.value
     uploaded = olga.locator(f'#films li a[href$="poster_status__exact={there}"]')
     expect(uploaded.locator("b")).to_have_text("0")

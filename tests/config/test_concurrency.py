@@ -14,7 +14,7 @@ from django.utils import timezone
 from django_q.models import Schedule, Task
 
 from config.jobs.enqueue import async_task
-from config.jobs.schedules import CLOCK, write_schedules
+from config.jobs.schedules import SCHEDULES, sync_schedules
 from config.models import Update
 from movies.models import Movie, PosterStatus
 from tests.config.bot.test_webhook import MARK, Web, message
@@ -106,7 +106,7 @@ class Crowd:
 
 def test_kills_restarts_and_an_emptied_redis_lose_and_double_nothing(servers, sandbox, start, environment, crowd):
     postgres, own_redis = servers
-    write_schedules()
+    sync_schedules()
     Schedule.objects.update(next_run=timezone.now())
     sandbox.tmdb.latency = sandbox.telegram.latency = 0.03
     web = Web({**environment, "WEB_CONCURRENCY": "2", "DATABASE_POOL": "5"})
@@ -196,13 +196,13 @@ def test_a_polling_bot_and_a_web_with_few_connections_go_on_by_themselves(server
 
 
 def test_schedules_run_once_however_many_clusters_there_are(sandbox, start):
-    write_schedules()
+    sync_schedules()
     long_ago = timezone.now() - timedelta(hours=5)
     Schedule.objects.update(next_run=long_ago, schedule_type=Schedule.HOURLY, minutes=None)
     clusters = [start("qcluster", Q_WORKERS="1") for _cluster in range(3)]
-    wait_until(lambda: set(CLOCK) <= set(Task.objects.values_list("group", flat=True)), 90, lambda: clusters[0].output)
+    wait_until(lambda: set(SCHEDULES) <= set(Task.objects.values_list("group", flat=True)), 90, lambda: clusters[0].output)
     time.sleep(3)  # for one that would come a second time
-    runs = Counter(Task.objects.filter(group__in=CLOCK).values_list("group", flat=True))
+    runs = Counter(Task.objects.filter(group__in=SCHEDULES).values_list("group", flat=True))
     assert set(runs.values()) == {1}, runs
 
 

@@ -14,7 +14,7 @@ from django.utils import translation
 from django.utils.translation.template import templatize
 
 from config.bot.router import LANGUAGES, menu
-from config.jobs.schedules import CLOCK
+from config.jobs.schedules import SCHEDULES
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOGUE = ROOT / "config/locale/ru/LC_MESSAGES/django.po"
@@ -179,5 +179,5 @@ def test_everything_in_the_back_office_has_a_russian_name():
             for name in [*shown, *filtered]:
                 label = str(label_for_field(name, model, office))
                 assert label == "ID" or re.search("[а-яё]", label), f"{model.__name__}.{name}: {label}"
-        for job in CLOCK:
+        for job in SCHEDULES:
             assert re.search("[а-яё]", translation.gettext(job)), job

@@ -20,7 +20,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from PIL import Image
 
-from config.jobs.schedules import write_schedules
+from config.jobs.schedules import sync_schedules
 from movies.models import SET_ASIDE, Movie, PosterStatus
 from movies.tmdb import TMDb, Unavailable
 from posters import images, pipeline, storage, tasks
@@ -663,7 +663,7 @@ def test_what_a_killed_worker_had_at_hand_is_waited_for_and_not_left_to_the_next
 
 def test_a_cluster_goes_on_by_itself_with_what_another_had_at_hand_when_it_was_killed(sandbox, start, poster_dir):
     movies = films(sandbox, 40)
-    write_schedules()
+    sync_schedules()
     hanging = sandbox.faults.add(r"/t/p/", times=None, delay=300, response=Response(503))
     dead = start("qcluster", Q_WORKERS="1", POSTER_DIR=str(poster_dir))
     wait_until(lambda: hanging.seen, 60, lambda: dead.output)

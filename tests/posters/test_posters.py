@@ -78,7 +78,7 @@ def test_the_download_rings_for_the_upload_but_does_not_flood_the_queue(sandbox)
 
 
 def test_a_job_that_finds_another_at_work_leaves_it_to_it(sandbox, matrix):
-    with rate_limiter.only_one("posters.download"), rate_limiter.only_one("posters.upload"):
+    with rate_limiter.lock("posters.download"), rate_limiter.lock("posters.upload"):
         assert tasks.download_posters() == tasks.upload_posters() == "another worker is at it"
     assert statuses() == [PosterStatus.WAITING]
 
@@ -99,7 +99,7 @@ def test_all_channels_are_served_side_by_side_and_one_that_waits_holds_up_no_oth
     telegram = sandbox.telegram
     second = telegram.channel("Постеры 2", admins=[telegram.bot])
     settings.TELEGRAM_POSTER_CHANNELS = [telegram.poster_channel.id, second.id]
-    rate_limiter.pause(f"channel:{second.id}", 3600)
+    rate_limiter.block_for(f"channel:{second.id}", 3600)
     films(sandbox, 4)
     tasks.download_posters()
     pipeline.upload_posters(pipeline.Run(seconds=5))
@@ -150,7 +150,7 @@ def test_twenty_one_messages_of_a_channel_never_fall_into_one_minute(monkeypatch
     clock, moments, dice = [1_700_000_000.0], [], random.Random(4)
     monkeypatch.setattr(rate_limiter.time, "time", lambda: clock[0])
     while len(moments) < 200:
-        wait = rate_limiter.try_turn("channel:1", 20 / 60 * pipeline.HAIR, pipeline.LATE)
+        wait = rate_limiter.try_acquire("channel:1", 20 / 60 * pipeline.HAIR, pipeline.LATE)
         if not wait:
             moments.append(clock[0])
         clock[0] += wait + dice.uniform(0, 0.04)
@@ -166,15 +166,15 @@ def test_a_limit_finds_itself_again_where_no_moment_is_kept(rubbish):
     elif rubbish == "nan" and connection.vendor == "sqlite":
         pytest.skip("SQLite keeps no nan")
     else:
-        rate_limiter.Turn.objects.create(name="channel:1", next_at=float(rubbish))
-    assert not rate_limiter.try_turn("channel:1", 1 / 3600), "the first turn is free"
-    assert rate_limiter.try_turn("channel:1", 1 / 3600) == pytest.approx(3600, abs=60)
+        rate_limiter.RateLimit.objects.create(name="channel:1", next_at=float(rubbish))
+    assert not rate_limiter.try_acquire("channel:1", 1 / 3600), "the first turn is free"
+    assert rate_limiter.try_acquire("channel:1", 1 / 3600) == pytest.approx(3600, abs=60)
     if django_settings.REDIS_URL:
         rate_limiter.redis_client().set("turn:channel:2", rubbish)
     else:
-        rate_limiter.Turn.objects.create(name="channel:2", next_at=float(rubbish))
-    rate_limiter.pause("channel:2", 1800)
-    assert rate_limiter.try_turn("channel:2", 1) == pytest.approx(1800, abs=60)
+        rate_limiter.RateLimit.objects.create(name="channel:2", next_at=float(rubbish))
+    rate_limiter.block_for("channel:2", 1800)
+    assert rate_limiter.try_acquire("channel:2", 1) == pytest.approx(1800, abs=60)
 
 
 def test_a_refusal_for_speed_stops_that_channel_for_so_long_and_is_no_fault_of_the_poster(sandbox, matrix):

@@ -272,10 +272,10 @@ def judge(verdict, sandbox, viewers, weather, watch, moments, warm, size, kills,
 
 
 def imports_done():
-    from config.models import Count
-    from config.monitoring.metrics import EVER
+    from config.models import MetricCount
+    from config.monitoring.metrics import ALL_TIME
 
-    row = Count.objects.filter(name="total:imports.done", minute=EVER).first()
+    row = MetricCount.objects.filter(name="total:imports.done", minute=ALL_TIME).first()
     return row.number if row else 0
 
 

@@ -14,7 +14,7 @@ from django.db import DatabaseError, connections, models, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
-from config.monitoring.logs import in_one_line
+from config.monitoring.logs import format_error
 from config.monitoring.secret import Secret
 
 BATCH = 5000  # rows held in memory
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         try:
             call_command("migrate", database=target.alias, verbosity=0)
         except DatabaseError as error:
-            raise CommandError(f"Nothing was moved, as the tables cannot be made: {in_one_line(error)}.") from None
+            raise CommandError(f"Nothing was moved, as the tables cannot be made: {format_error(error)}.") from None
         counts = []
         try:
             # one transaction on either side: the source does not move, the target has everything or nothing
@@ -67,7 +67,7 @@ class Command(BaseCommand):
                     for statement in target.ops.sequence_reset_sql(no_style(), tables):
                         cursor.execute(statement)
         except DatabaseError as error:
-            raise CommandError(f"Nothing was moved: {in_one_line(error)}.") from None
+            raise CommandError(f"Nothing was moved: {format_error(error)}.") from None
         with target.cursor() as cursor:
             cursor.execute("ANALYZE")
         total = sum(there for _name, _here, there in counts)
@@ -100,7 +100,7 @@ class Command(BaseCommand):
         try:
             connections[alias].ensure_connection()
         except DatabaseError as error:
-            raise CommandError(f"The {side} cannot be opened: {in_one_line(error)}.") from None
+            raise CommandError(f"The {side} cannot be opened: {format_error(error)}.") from None
         return connections[alias]
 
     def refuse_unlike_source(self, source):
@@ -147,12 +147,12 @@ def copy(model, source, target):
             found = re.search(r"^COPY \S+, line (\d+)(?:, column (\w+))?", error.diag.context or "", re.MULTILINE)
             at = key_of(int(found[1]) - 1, model, source) if found else ""
             at += f", column {found[2]}" if found and found[2] else ""
-            why = error.diag.message_primary or in_one_line(error)
+            why = error.diag.message_primary or format_error(error)
             raise refusal(model, at, why) from None
         except (DatabaseError, ValueError, TypeError, ArithmeticError, ValidationError) as error:
             # what SQLite keeps where it does not belong: in `row`, or in a later one that could not even be read
             number = written if row else first_unreadable(written, model, source)
-            raise refusal(model, key_of(number, model, source), in_one_line(error)) from None
+            raise refusal(model, key_of(number, model, source), format_error(error)) from None
     return written
 
 

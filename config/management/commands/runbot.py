@@ -11,8 +11,8 @@ from telebot.apihelper import ApiException, ApiTelegramException
 from config.bot.client import TelegramUnavailable
 from config.bot.polling import CannotPoll, poll
 from config.bot.router import bot, publish_menu
-from config.database import require_tables
-from config.monitoring.logs import streams
+from config.database import require_migrations
+from config.monitoring.logs import logging_streams
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ class Command(BaseCommand):
     help = "Take updates from Telegram and answer them, until SIGTERM or Ctrl-C."
 
     def __init__(self, **options):
-        super().__init__(**{**streams(__name__), **options})
+        super().__init__(**{**logging_streams(__name__), **options})
 
     def handle(self, *args, **options):
         if not settings.TELEGRAM_BOT_TOKEN:
@@ -31,7 +31,7 @@ class Command(BaseCommand):
                 "TELEGRAM_WEBHOOK_URL is set, so updates come to the web server and polling would get none: "
                 "unset it and run `manage.py delete_webhook` to poll."
             )
-        require_tables()
+        require_migrations()
         stop = threading.Event()
         for sign in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sign, lambda *_: stop.set())

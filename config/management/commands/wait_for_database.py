@@ -3,7 +3,7 @@ import time
 from django.core.management.base import BaseCommand
 from django.db import OperationalError, connection
 
-from config.monitoring.logs import in_one_line
+from config.monitoring.logs import format_error
 
 PAUSE = 2  # seconds between two tries
 SPEAK = 30  # seconds between two lines about it
@@ -22,5 +22,5 @@ class Command(BaseCommand):
             except OperationalError as error:
                 if spoken is None or time.monotonic() > spoken + SPEAK:
                     spoken = time.monotonic()
-                    self.stderr.write(f"The database at DATABASE_URL is waited for: {in_one_line(error)}.")
+                    self.stderr.write(f"The database at DATABASE_URL is waited for: {format_error(error)}.")
                 time.sleep(PAUSE)

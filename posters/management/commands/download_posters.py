@@ -15,7 +15,7 @@ class Command(BaseCommand):
     def handle(self, limit, **options):
         stop = stop_on_signals()
         while not stop.is_set():
-            with rate_limiter.only_one("posters.download") as free:  # one at a time: TMDb counts connections
+            with rate_limiter.lock("posters.download") as free:  # one at a time: TMDb counts connections
                 if free:
                     return self.download(limit, stop)
             self.stdout.write("Another worker is at it; waiting for it to end.")

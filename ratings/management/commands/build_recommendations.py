@@ -2,7 +2,7 @@ import time
 
 from django.core.management.base import BaseCommand, CommandError
 
-from config.progress import span, stop_on_signals
+from config.progress import format_duration, stop_on_signals
 from ratings.models import Build
 from ratings.recommendations import training_process
 
@@ -64,7 +64,7 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{run.neighbours} neighbours of {run.films} films, from {run.ratings} ratings of {run.people} people"
             + (f" and {run.archive_ratings} of {run.archive_people} in the archive" if archive else "")
-            + f", in {span(run.finished_at - run.started_at)}."
+            + f", in {format_duration(run.finished_at - run.started_at)}."
         )
 
     def opened(self, path, asked_by):

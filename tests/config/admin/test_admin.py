@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from PIL import Image
 
 from config.admin import pagination
-from config.jobs.schedules import write_schedules
+from config.jobs.schedules import sync_schedules
 from config.jobs.tasks import count_figures
 from config.models import Heartbeat
 from config.monitoring import metrics, status_counts
@@ -390,7 +390,7 @@ def test_the_front_page_shows_running_imports_and_failures_by_cause(operator, an
     for person in (601, 602):
         failed = User.objects.create(pk=person)
         Import.objects.create(user=failed, started_at=now - 60, finished_at=now, error="TMDb refused the session")
-    metrics.failed("posters", "TMDb has no such image (/w500/x.jpg: 404)")
+    metrics.count_failure("posters", "TMDb has no such image (/w500/x.jpg: 404)")
     metrics.flush()
     assert panel(operator, "imports")["number"] == 1
     assert "120" in panel(operator, "imports")["running"][0]["outcome"]
@@ -399,7 +399,7 @@ def test_the_front_page_shows_running_imports_and_failures_by_cause(operator, an
 
 
 def test_silence_is_shown(operator):
-    write_schedules()
+    sync_schedules()
     Heartbeat.objects.create(kind="bot", name="here", seen_at=time.time() - 3600, doing="polls Telegram")
     Heartbeat.objects.create(kind="worker", name="here 1", seen_at=time.time(), doing="")
     Heartbeat.objects.create(kind="schedule", name="upload posters", seen_at=time.time(), doing="failed: boom")

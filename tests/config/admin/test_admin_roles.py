@@ -15,7 +15,7 @@ from django_q.models import Failure, Schedule, Task
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from config.jobs.schedules import CLOCK, write_schedules
+from config.jobs.schedules import SCHEDULES, sync_schedules
 from movies.models import Movie, PosterStatus
 from ratings.models import Build, Import, Rating
 from tests.conftest import queued
@@ -128,7 +128,7 @@ def test_operators_see_everything_and_act_but_manage_no_accounts(member, rows):
 
 
 def test_every_link_of_the_front_page_leads_somewhere_for_each_group(member, rows):
-    write_schedules()
+    sync_schedules()
     for group in ("operators", "support"):
         client = member(group)
         front = client.get(reverse("admin:index")).text
@@ -170,7 +170,7 @@ def test_a_post_without_the_token_of_its_page_is_refused(rows, django_user_model
 
 
 def test_an_operator_moves_a_schedule_but_never_its_function(member):
-    write_schedules()
+    sync_schedules()
     client = member("operators")
     job = Schedule.objects.get(name="upload posters")
     page = reverse("admin:django_q_schedule_change", args=[job.pk])
@@ -192,20 +192,20 @@ def test_an_operator_moves_a_schedule_but_never_its_function(member):
     )
     assert answer.status_code == 302
     job.refresh_from_db()
-    assert (job.func, job.hook, job.args, job.kwargs) == (CLOCK["upload posters"][0], None, None, None)
+    assert (job.func, job.hook, job.args, job.kwargs) == (SCHEDULES["upload posters"][0], None, None, None)
     assert job.minutes == 7
     assert client.get(reverse("admin:django_q_schedule_add")).status_code == 403
 
 
 def test_a_superuser_may_change_what_a_schedule_calls(admin_client):
-    write_schedules()
+    sync_schedules()
     job = Schedule.objects.get(name="upload posters")
     page = admin_client.get(reverse("admin:django_q_schedule_change", args=[job.pk]))
     assert 'name="func"' in page.text
 
 
 def test_a_schedule_is_run_now(member):
-    write_schedules()
+    sync_schedules()
     job = Schedule.objects.get(name="refresh films")
     Schedule.objects.filter(pk=job.pk).update(next_run=timezone.now() + timedelta(days=1))
     act(member("operators"), "django_q_schedule", "run_now", job.pk)
@@ -267,7 +267,7 @@ def test_every_answer_carries_a_policy_without_anything_unsafe(client, rows):
 
 
 def test_no_page_has_inline_scripts_styles_or_anything_from_elsewhere(admin_client, rows):
-    write_schedules()
+    sync_schedules()
     for name, args in (
         ("index", []),
         ("movies_movie_changelist", []),

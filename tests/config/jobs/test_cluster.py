@@ -4,8 +4,8 @@ import pytest
 from django.db import connection
 from django_q.models import Schedule
 
-from config.jobs.enqueue import async_task, queue_of
-from config.jobs.schedules import CLOCK, write_schedules
+from config.jobs.enqueue import async_task, cluster_for
+from config.jobs.schedules import SCHEDULES, sync_schedules
 from movies.models import Movie, PosterStatus
 from sandbox.http_server import Response
 from tests.config.bot.test_webhook import Web, at_once, message, sent
@@ -17,20 +17,20 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_one_plain_cluster_does_every_job(settings):
     settings.Q_CLUSTERS = False
-    write_schedules()
-    assert {queue_of(func) for func, minutes in CLOCK.values()} == {None}
+    sync_schedules()
+    assert {cluster_for(func) for func, minutes in SCHEDULES.values()} == {None}
     assert set(Schedule.objects.values_list("cluster", flat=True)) == {None}
 
 
 def test_clusters_of_their_own_get_imports_and_posters(settings):
     settings.Q_CLUSTERS = True
-    write_schedules()
+    sync_schedules()
     where = dict(Schedule.objects.values_list("name", "cluster"))
     assert where["import ratings"] == "imports"
     assert where["download posters"] == where["upload posters"] == "posters"
     assert where["count figures"] == "kinoteka"
     settings.Q_CLUSTERS = False
-    write_schedules()
+    sync_schedules()
     assert set(Schedule.objects.values_list("cluster", flat=True)) == {None}
 
 

@@ -14,7 +14,7 @@ from django_q.models import Schedule, Task
 
 from config.jobs import cluster
 from config.jobs.enqueue import async_task
-from config.jobs.schedules import write_schedules
+from config.jobs.schedules import sync_schedules
 from tests.conftest import Process, queued, wait_until
 
 pytestmark = [
@@ -76,7 +76,7 @@ def test_a_cluster_goes_on_after_the_sudden_death_of_any_of_its_processes(runnin
 
 
 def test_the_clock_is_looked_at_every_quarter_minute_and_what_runs_by_the_minute_is_due_every_half(monkeypatch):
-    write_schedules()
+    sync_schedules()
     began = timezone.now()
     Schedule.objects.update(next_run=began + timedelta(seconds=50))
     now = [1000.0]

@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.db import connection
 from prometheus_client.parser import text_string_to_metric_families
 
-from config.jobs.schedules import CLOCK
+from config.jobs.schedules import SCHEDULES
 from config.middleware import viewers_time_zone
 from config.models import Heartbeat, Update
 from config.monitoring import metrics
@@ -27,7 +27,7 @@ NEVER_LISTENING = "postgres://kinoteka@127.0.0.1:9/kinoteka"
 
 def give_signs(age=0):
     at = time.time() - age
-    rows = [("bot", "here"), ("worker", "here kinoteka 1"), ("schedule", next(iter(CLOCK)))]
+    rows = [("bot", "here"), ("worker", "here kinoteka 1"), ("schedule", next(iter(SCHEDULES)))]
     Heartbeat.objects.all().delete()
     Heartbeat.objects.bulk_create(Heartbeat(kind=kind, name=name, seen_at=at) for kind, name in rows)
 
@@ -208,7 +208,7 @@ def test_metrics_tell_of_all_processes_together(client, settings, sandbox, handl
         anna.send(text)
     handle()
     metrics.flush()
-    metrics.observe("updates", 0.3)  # as another process would
+    metrics.observe_latency("updates", 0.3)  # as another process would
     metrics.flush()
     linked(sandbox, anna, "anna")
     Update.objects.create(update_id=1, chat="1", body="{}", received_at=time.time())
@@ -232,11 +232,11 @@ def test_metrics_tell_of_all_processes_together(client, settings, sandbox, handl
 
 def test_a_count_never_falls_when_old_minutes_are_forgotten(client, settings, monkeypatch):
     settings.METRICS_TOKEN = "a-token"
-    metrics.count("telegram.requests", 7)
+    metrics.increment("telegram.requests", 7)
     metrics.flush()
     later = time.time() + 3 * 86_400
     monkeypatch.setattr(time, "time", lambda: later)
-    metrics.count("telegram.requests", 2)
+    metrics.increment("telegram.requests", 2)
     metrics.flush()
     found = metrics_of(client.get("/metrics", headers={"Authorization": "Bearer a-token"}).content.decode())
     assert found["kinoteka_requests_total", "telegram"] == 9

@@ -9,7 +9,7 @@ from telebot.apihelper import ApiTelegramException
 from config.bot.client import patience
 from config.bot.router import bot
 from config.jobs.enqueue import async_task
-from config.models import Count, Heartbeat
+from config.models import Heartbeat, MetricCount
 from config.monitoring import metrics
 from movies.tmdb import TMDb, Unavailable
 from sandbox.http_server import Response
@@ -19,14 +19,14 @@ pytestmark = pytest.mark.django_db
 
 
 def counted(name):
-    return sum(Count.objects.filter(name=name).values_list("number", flat=True))
+    return sum(MetricCount.objects.filter(name=name).values_list("number", flat=True))
 
 
 def test_counts_add_up_whichever_process_writes_them():
     for _ in range(3):
-        metrics.count("tmdb.requests")
+        metrics.increment("tmdb.requests")
     metrics.flush()
-    metrics.count("tmdb.requests", 2)  # as another process would
+    metrics.increment("tmdb.requests", 2)  # as another process would
     metrics.flush(), metrics.flush()
     assert counted("tmdb.requests") == 5
 
@@ -34,13 +34,13 @@ def test_counts_add_up_whichever_process_writes_them():
 def test_counting_asks_the_database_nothing(django_assert_num_queries):
     with django_assert_num_queries(0):
         for _ in range(1000):
-            metrics.count("telegram.requests")
-            metrics.beat("bot", "here")
+            metrics.increment("telegram.requests")
+            metrics.record_heartbeat("bot", "here")
 
 
 def test_what_could_not_be_written_is_written_later(monkeypatch):
-    metrics.count("tmdb.429")
-    metrics.beat("bot", "here", "polls")
+    metrics.increment("tmdb.429")
+    metrics.record_heartbeat("bot", "here", "polls")
 
     def refuse(counts):
         raise DatabaseError("away")
@@ -72,28 +72,28 @@ def test_requests_and_refusals_at_both_doors_are_counted(sandbox):
 
 def test_failures_are_counted_by_cause_whatever_film_they_met():
     for path in ("/w500/a1.jpg", "/w500/Zb2.png"):
-        metrics.failed("posters", f"TMDb has no such image ({path}: 404)")
+        metrics.count_failure("posters", f"TMDb has no such image ({path}: 404)")
     metrics.flush()
-    causes = Count.objects.filter(name__startswith="failed:")
+    causes = MetricCount.objects.filter(name__startswith="failed:")
     assert list(causes.values_list("name", "number")) == [("failed:posters:TMDb has no such image (404)", 2)]
 
 
 def test_a_cause_without_its_numbers_is_still_a_sentence():
     for size in ("12000 × 9000", "10001 × 15000"):
-        metrics.failed("posters", f"{size} pixels are too many")
+        metrics.count_failure("posters", f"{size} pixels are too many")
     metrics.flush()
-    causes = Count.objects.filter(name__startswith="failed:")
+    causes = MetricCount.objects.filter(name__startswith="failed:")
     assert list(causes.values_list("name", "number")) == [("failed:posters:… × … pixels are too many", 2)]
 
 
 def test_a_process_that_is_there_says_so_again_and_at_what(monkeypatch):
-    metrics.alive("worker", "here 1", "posters.tasks.upload_posters")
+    metrics.start_heartbeat("worker", "here 1", "posters.tasks.upload_posters")
     metrics.flush()
     first = Heartbeat.objects.get(kind="worker")
     assert first.doing == "posters.tasks.upload_posters"
     metrics.flush()
     assert Heartbeat.objects.get(kind="worker").seen_at == first.seen_at  # no need yet
-    now = time.time() + metrics.RENEW + 1
+    now = time.time() + metrics.HEARTBEAT_INTERVAL_SECONDS + 1
     monkeypatch.setattr(metrics.time, "time", lambda: now)
     metrics.flush()
     assert Heartbeat.objects.get(kind="worker").seen_at == pytest.approx(now)
@@ -103,18 +103,18 @@ def test_workers_that_were_replaced_and_old_counts_are_forgotten():
     long_ago = time.time() - 3 * 86_400
     Heartbeat.objects.create(kind="worker", name=f"{metrics.HOST} kinoteka 1", seen_at=time.time() - 300)
     Heartbeat.objects.create(kind="worker", name="another-machine kinoteka 1", seen_at=time.time() - 300)
-    Count.objects.create(name="tmdb.requests", minute=int(long_ago), number=5)
-    metrics.alive("worker", f"{metrics.HOST} kinoteka 2")
+    MetricCount.objects.create(name="tmdb.requests", minute=int(long_ago), number=5)
+    metrics.start_heartbeat("worker", f"{metrics.HOST} kinoteka 2")
     metrics.flush()
     names = set(Heartbeat.objects.values_list("name", flat=True))
     assert names == {f"{metrics.HOST} kinoteka 2", "another-machine kinoteka 1"}
-    assert not Count.objects.exists()
+    assert not MetricCount.objects.exists()
 
 
 def test_a_schedule_says_when_it_ran_and_how_it_ended():
     token = "5e55105e55105e55105e55105e55105e55105e55"
-    metrics.schedule_ran(task={"group": "upload posters", "success": True, "result": "3 uploaded"})
-    metrics.schedule_ran(task={"group": "refresh films", "success": False, "result": f"Traceback\nError: {token}"})
+    metrics.on_schedule_finished(task={"group": "upload posters", "success": True, "result": "3 uploaded"})
+    metrics.on_schedule_finished(task={"group": "refresh films", "success": False, "result": f"Traceback\nError: {token}"})
     metrics.flush()
     said = dict(Heartbeat.objects.filter(kind="schedule").values_list("name", "doing"))
     assert said == {"upload posters": "3 uploaded", "refresh films": "failed: Error: ***"}
@@ -122,7 +122,7 @@ def test_a_schedule_says_when_it_ran_and_how_it_ended():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_real_cluster_and_its_schedules_give_signs_of_life(start):
-    cluster = start("qcluster", SIGNS_EVERY="0.2", Q_WORKERS="1")
+    cluster = start("qcluster", METRICS_FLUSH_SECONDS="0.2", Q_WORKERS="1")
     async_task("users.tasks.end_sessions", group="end old sessions")
     kinds = wait_until(
         lambda: {"worker", "schedule"} <= set(Heartbeat.objects.values_list("kind", flat=True)),
@@ -133,7 +133,7 @@ def test_a_real_cluster_and_its_schedules_give_signs_of_life(start):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_real_bot_gives_signs_of_life(start, sandbox):
-    process = start("runbot", SIGNS_EVERY="0.2")
+    process = start("runbot", METRICS_FLUSH_SECONDS="0.2")
     sandbox.telegram.person("Анна").send("/help")
     wait_until(lambda: Heartbeat.objects.filter(kind="bot").exists(), explain=lambda: process.output)
     wait_until(lambda: counted("telegram.requests"), explain=lambda: process.output)

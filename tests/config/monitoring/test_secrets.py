@@ -102,7 +102,7 @@ def test_no_setting_shows_a_secret(start, marked):
 @pytest.mark.parametrize("key", ["TMDB_API_KEY", READ_TOKEN])
 @pytest.mark.parametrize("trouble", ["refused", "proxy", "html", "errors", "hang"])
 def test_no_report_of_a_failed_call_shows_a_secret(sandbox, start, marked, trouble, key):
-    variables = {**marked, "TMDB_API_KEY": MARKS.get(key, key), "SIGNS_EVERY": "0"}
+    variables = {**marked, "TMDB_API_KEY": MARKS.get(key, key), "METRICS_FLUSH_SECONDS": "0"}
     if trouble == "refused":
         names = ("TMDB_API_URL", "TMDB_IMAGE_URL", "TELEGRAM_API_URL")
         variables |= dict.fromkeys(names, f"http://{NOBODY}")
@@ -409,16 +409,16 @@ def test_a_record_is_masked_as_it_is_made_whoever_handles_it(sandbox, settings, 
 
 
 def test_known_secrets_are_masked_however_they_are_spelled():
-    before = logs._known
+    before = logs._known_secrets_re
     try:
-        logs.know([MARKS["SECRET_KEY"], "short", ""])
+        logs.register_secrets([MARKS["SECRET_KEY"], "short", ""])
         for spelling in (MARKS["SECRET_KEY"], quote(MARKS["SECRET_KEY"], safe=""), html.escape(MARKS["SECRET_KEY"])):
-            assert logs.masked(f"a {spelling} b") == "a *** b"
-        assert logs.masked("a short word") == "a short word"
+            assert logs.redact(f"a {spelling} b") == "a *** b"
+        assert logs.redact("a short word") == "a short word"
     finally:
-        logs._known = before
-    assert logs.masked("http://kino:pass@proxy:8080/") == "http://***@proxy:8080/"
-    assert logs.masked("http://proxy:8080/a:b@c") == "http://proxy:8080/a:b@c"
+        logs._known_secrets_re = before
+    assert logs.redact("http://kino:pass@proxy:8080/") == "http://***@proxy:8080/"
+    assert logs.redact("http://proxy:8080/a:b@c") == "http://proxy:8080/a:b@c"
 
 
 def test_what_ends_a_thread_is_masked(start, marked):

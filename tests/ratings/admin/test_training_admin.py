@@ -8,7 +8,7 @@ from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
-from config.jobs.rate_limiter import only_one
+from config.jobs.rate_limiter import lock
 from ratings.models import Build
 from ratings.recommendations import training_process
 from ratings.recommendations.training import DIED, build
@@ -55,7 +55,7 @@ def test_the_button_has_the_worker_build_and_the_front_page_tells_how_far_it_is(
 
 def test_one_that_runs_is_shown_with_its_step_and_no_other_is_begun_beside_it(olga):
     Build.objects.create(started_at=int(time.time()) - 7200, progress="writing neighbours: film 63 of 8746")
-    with only_one(training_process.LEASE):
+    with lock(training_process.LEASE):
         for address in (reverse("admin:index"), BUILDS):
             assert "writing neighbours: 63 / 8746" in olga.get(address).text
         assert "under way already" in olga.post(NOW, follow=True).text

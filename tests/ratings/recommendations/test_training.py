@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from config.jobs.rate_limiter import only_one, redis_client
+from config.jobs.rate_limiter import lock, redis_client
 from config.models import Lease
 from movies.models import Movie
 from ratings.models import Build, Neighbours, Rating, WantedFilm
@@ -307,7 +307,7 @@ def lease_runs_out():
 def test_two_builds_do_not_work_beside_each_other():
     save(people(20))
     busy = pytest.raises(CommandError, match="Another process is building")
-    with only_one("ratings.recommendations"), busy:
+    with lock("ratings.recommendations"), busy:
         call_command("build_recommendations")
     assert not Build.objects.exists()
 
