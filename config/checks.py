@@ -94,7 +94,7 @@ def redis_answers(app_configs, **kwargs):
     if not settings.REDIS_URL:
         return []
     try:
-        from config.jobs.rate_limiter import redis_client
+        from config.database import redis_client
 
         redis_client().ping()
     except Exception as error:

@@ -1,13 +1,21 @@
-"""Whether there is something to work on: a database that `migrate` has been at."""
+"""Where the processes' common state lives: the database, and Redis where REDIS_URL is set."""
 
+import time
+from functools import cache
+from typing import TYPE_CHECKING
+
+from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 
 from config.models import Heartbeat
 
+if TYPE_CHECKING:
+    from redis import Redis  # an extra
 
-def require_migrations():
-    """Raise CommandError where the database answers and has no tables; one that is away is waited for elsewhere."""
+
+def require_migrations() -> None:
+    """Raise CommandError where the database answers and lacks our tables; one that is away is waited for elsewhere."""
     try:
         tables = connection.introspection.table_names()
     except DatabaseError:
@@ -16,3 +24,21 @@ def require_migrations():
         connection.close()
     if Heartbeat._meta.db_table not in tables:
         raise CommandError("The database at DATABASE_URL has no tables yet. Run `manage.py migrate` first.")
+
+
+def now_sql() -> str:
+    """SQL for the UNIX time in seconds by the database server's clock: machines need not agree on the time.
+
+    SQLite runs on this machine, so there it is this process's own time.
+    """
+    if connection.vendor == "postgresql":
+        return "EXTRACT(EPOCH FROM clock_timestamp())::float8"
+    return f"{time.time():.6f}"
+
+
+@cache
+def redis_client() -> "Redis":
+    """This process's client of Redis; only where REDIS_URL is set."""
+    import redis
+
+    return redis.Redis.from_url(settings.REDIS_ADDRESS, **settings.REDIS_OPTIONS, health_check_interval=30)

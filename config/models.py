@@ -1,25 +1,25 @@
-"""What all processes share: updates, whose turn it is, who is at work, signs of life and counts."""
+"""State that all processes share: updates, rate limits, leases, heartbeats and metrics."""
 
 from django.db import models
 from django.db.models import Q
 
 
 class RateLimit(models.Model):
-    """The next free moment of something that may only be done so often; see config.jobs.rate_limiter."""
+    """The next free slot of an action that has a rate limit; see config.jobs.rate_limiter."""
 
     name = models.CharField(max_length=100, primary_key=True)
-    next_at = models.FloatField(default=0, db_default=0, db_comment="UNIX time of the next free turn")
+    next_at = models.FloatField(default=0, db_default=0, db_comment="UNIX time of the next free slot")
 
     class Meta:
-        db_table = "turns"
+        db_table = "rate_limits"
         db_table_comment = "Rate limits over all processes"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name
 
 
 class Lease(models.Model):
-    """Work that only one process may do at a time, until the lease runs out; see config.jobs.rate_limiter."""
+    """Work that only one process may do at a time, until the lease expires; see config.jobs.locks."""
 
     name = models.CharField(max_length=100, primary_key=True)
     holder = models.CharField(max_length=64, default="", db_default="")
@@ -27,9 +27,9 @@ class Lease(models.Model):
 
     class Meta:
         db_table = "leases"
-        db_table_comment = "Who is at work on what, and until when"
+        db_table_comment = "Which process does which work, and until when"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name
 
 
@@ -69,36 +69,39 @@ class Update(models.Model):
 
 
 class Heartbeat(models.Model):
-    """When a part of the system last gave a sign of life; see config.monitoring.metrics."""
+    """When a component was last known to run; see config.monitoring.heartbeats."""
 
     pk = models.CompositePrimaryKey("kind", "name")
-    kind = models.CharField(max_length=20, db_comment="bot, worker, schedule")
-    name = models.CharField(max_length=150)
+    kind = models.CharField(max_length=20, db_comment="the component: bot, worker, schedule")
+    name = models.CharField(max_length=150, db_comment="the instance: a process or a schedule")
     seen_at = models.FloatField(db_comment="UNIX time")
-    doing = models.CharField(max_length=200, default="", db_default="", db_comment="at what, or with what result")
+    doing = models.CharField(max_length=200, default="", db_default="", db_comment="current job, or latest result")
 
     class Meta:
         db_table = "heartbeats"
-        db_table_comment = "Signs of life of the bot, the workers and the schedules"
+        db_table_comment = "Heartbeats of the bot, the workers and the schedules"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.kind} {self.name}"
 
 
 class MetricCount(models.Model):
-    """How often something happened in a minute, over all processes; see config.monitoring.metrics."""
+    """How often something happened in a minute, over all processes; see config.monitoring.metrics.
+
+    Under the name "total:<name>" and the minute metrics.ALL_TIME stands the sum since the installation was made.
+    """
 
     pk = models.CompositePrimaryKey("name", "minute")
     name = models.CharField(max_length=150)
-    minute = models.BigIntegerField(db_comment="UNIX seconds of its beginning")
+    minute = models.BigIntegerField(db_comment="UNIX seconds of its beginning; 9999999999: all time")
     number = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
-        db_table = "counts"
+        db_table = "metric_counts"
         db_table_comment = "Requests, refusals, uploads and failures by the minute, for two days"
-        indexes = [models.Index(fields=["minute"], name="counts_by_minute")]
+        indexes = [models.Index(fields=["minute"], name="metric_counts_by_minute")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.name} {self.minute}"
 
 

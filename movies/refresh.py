@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from django.db.models import F, Q
 
-from config.jobs.rate_limiter import lock
+from config.jobs.locks import lock
 from movies.catalogue import fetch_movie, save_movies
 from movies.models import KnownChanges, Movie
 from movies.tmdb import KeyRefused, NotFound, TMDb, TMDbError

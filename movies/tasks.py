@@ -3,7 +3,7 @@
 import logging
 
 from config.jobs.enqueue import worker_stop_event
-from config.jobs.rate_limiter import ALREADY_RUNNING, lock
+from config.jobs.locks import ALREADY_RUNNING, lock
 from movies import refresh, unheard
 
 log = logging.getLogger(__name__)

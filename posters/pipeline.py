@@ -191,7 +191,7 @@ def _held(movie):
 def _outlived(run, status):
     """Sleep until the claim that a killed worker left on a film of this status ends; False where there is none.
 
-    Who has a step to itself (turns.only_one) knows that a claim which is none of its own is nobody's any more; of two
+    Who has a step to itself (locks.lock) knows that a claim which is none of its own is nobody's any more; of two
     commands beside each other, the one that ends first sees the other's.
     """
     ends = None

@@ -3,7 +3,7 @@
 import logging
 import time
 
-from config.jobs import rate_limiter
+from config.jobs import locks, rate_limiter
 from config.jobs.enqueue import async_task, worker_stop_event
 from movies.models import Movie
 from posters import pipeline, storage
@@ -24,9 +24,9 @@ def download_posters(limit=None):
             rang = time.monotonic()
             ring("upload_posters")
 
-    with rate_limiter.lock("posters.download") as free:
+    with locks.lock("posters.download") as free:
         if not free:
-            return rate_limiter.ALREADY_RUNNING
+            return locks.ALREADY_RUNNING
         run = pipeline.Run(limit, SECONDS, worker_stop_event(), ring_for_uploads)
         pipeline.download_posters(run)
     if run.done:
@@ -36,9 +36,9 @@ def download_posters(limit=None):
 
 def upload_posters(limit=None):
     """Put posters from the disk into the channels, and delete files that no film needs any more."""
-    with rate_limiter.lock("posters.upload") as free:
+    with locks.lock("posters.upload") as free:
         if not free:
-            return rate_limiter.ALREADY_RUNNING
+            return locks.ALREADY_RUNNING
         swept = storage.sweep()
         run = pipeline.upload_posters(pipeline.Run(limit, SECONDS, worker_stop_event()))
     if swept:

@@ -23,7 +23,7 @@ from config.admin.charts import progress
 from config.admin.pagination import BigTablePaginator, big_table_list
 from config.admin.site import NOTHING, ago, failures, nobody, page, panel, show, when, word
 from config.jobs.enqueue import async_task
-from config.jobs.rate_limiter import is_locked
+from config.jobs.locks import is_locked
 from movies.catalogue import cleaned
 from movies.models import Movie, folded_text
 from ratings.models import Build, Import, Rating

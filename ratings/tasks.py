@@ -8,7 +8,7 @@ from django.db.models.functions import Mod
 
 from config.bot.router import take_away
 from config.jobs.enqueue import async_task, worker_stop_event
-from config.jobs.rate_limiter import ALREADY_RUNNING
+from config.jobs.locks import ALREADY_RUNNING
 from ratings.files import importer, report
 from ratings.models import Import
 from ratings.recommendations import cold_start, training_process

@@ -14,7 +14,7 @@ from django.db import connections
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
-from config.jobs.rate_limiter import redis_client
+from config.database import redis_client
 from config.models import Lease
 from sandbox.server import Sandbox
 from tests.helpers.waiting import ROOT, wait_until

@@ -1,6 +1,6 @@
 """Jobs about people; see config.jobs.schedules for how often."""
 
-from config.jobs.rate_limiter import ALREADY_RUNNING, lock
+from config.jobs.locks import ALREADY_RUNNING, lock
 from users import disconnect
 from users.models import RequestToken
 

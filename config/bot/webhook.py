@@ -29,7 +29,7 @@ from django.db import (
 from config.bot import client, flood_control
 from config.bot.polling import chat_of
 from config.bot.router import handle_update
-from config.jobs.rate_limiter import now_sql
+from config.database import now_sql
 from config.models import Update
 
 log = logging.getLogger(__name__)

@@ -1,227 +1,124 @@
-"""Whose turn it is and who is at work, over all processes: through Redis where REDIS_URL is set, else the database."""
+"""Rate limits over all processes (GCRA): in Redis where REDIS_URL is set, else in the database.
 
-import logging
-import os
+A limit is a name and the UNIX time of its next free slot. Slots are evenly spaced; a caller with priority reserves the
+next one at once and so overtakes those who wait for a free one.
+"""
+
 import threading
 import time
-import uuid
-from contextlib import contextmanager
 from functools import cache
+from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import close_old_connections, connection, transaction
-from django.db.models import Q
+from django.db import connection
 
-from config.models import Lease, RateLimit
+from config.database import now_sql, redis_client
+from config.models import RateLimit
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from redis.commands.core import Script
 
-# --- Turns: a limit of so many a second
+# A stored time may be no time at all: a limit of nan or inf would leave its like, and block the name for ever.
+FINITE = "next_at < 1e300"  # PostgreSQL sorts NaN above everything
 
-# What is stored may be no moment at all: a limit of nan or inf leaves its like behind, and all would go by it.
-SANE = "next_at < 1e300"  # PostgreSQL has its NaN above everything
-
-# One process asks for one background turn at a time, so that twenty threads do not crowd the database.
-_queues: dict[str, threading.Lock] = {}
-_queues_lock = threading.Lock()
+# One thread of a process at a time waits for a slot of a name: twenty would query the database twenty times as often.
+_waiting: dict[str, threading.Lock] = {}
+_waiting_lock = threading.Lock()
 
 
-def acquire(name, per_second, priority=False):
+def acquire(name: str, per_second: float, priority: bool = False) -> None:
     """Sleep until `name` may be done once more, at most `per_second` times a second over all processes.
 
-    Turns are equally spaced; one that comes late lets the next follow at once, so that wake-up delays cost nothing.
-    An urgent caller (a person waits) books the next free turn and passes everybody who waits without booking.
-    per_second of 0 or less means no limit.
+    A caller that wakes up late lets the next follow sooner, so that wake-up delays cost no throughput. `priority`: a
+    user waits for it. `per_second` of 0 or less: no limit.
     """
     if per_second <= 0:
         return
     interval = 1 / per_second
     if priority:
-        time.sleep(max(0.0, _take(name, interval, book=True)))
+        time.sleep(max(0.0, _take(name, interval, reserve=True)))
         return
-    with _queues_lock:
-        queue = _queues.setdefault(name, threading.Lock())
-    with queue:
-        while (wait := _take(name, interval, book=False)) > 0:
+    with _waiting_lock:
+        waiting = _waiting.setdefault(name, threading.Lock())
+    with waiting:
+        while (wait := _take(name, interval, burst_tolerance=interval)) > 0:
             time.sleep(wait)
 
 
-def try_acquire(name, per_second, late=0.0):
-    """Take a turn of `name` if one is free: 0 if it is ours, else the seconds until another try is worth making.
+def try_acquire(name: str, per_second: float, burst_tolerance: float = 0.0) -> float:
+    """Take a slot of `name` if one is free, without sleeping.
 
-    For callers who have something better to do than to sleep, and for limits over a window of time: turns never begin
-    closer together than 1/per_second, but for `late` seconds by which one that comes late may be made up for. Pauses
-    hold even where per_second is 0 (no limit).
+    Returns 0.0 where the slot was taken, else the seconds after which another try is worth making. A caller that comes
+    late may be followed by up to `burst_tolerance` seconds sooner; with 0.0 slots are never closer than 1/per_second,
+    which a limit over a window of time needs. `per_second` of 0 means no limit but what block_for() sets.
     """
-    return _take(name, 1 / per_second if per_second > 0 else 0.0, book=False, late=late)
+    return _take(name, 1 / per_second if per_second > 0 else 0.0, burst_tolerance=burst_tolerance)
 
 
-def block_for(name, seconds):
-    """Let no turn of `name` begin for so many seconds, whoever asks."""
-    _push(name, seconds)
-
-
-def _take(name, interval, book, late=None):
-    """Seconds until the turn taken (booked), or until another try (not booked: 0 means the turn is ours)."""
-    if book:
-        late = 0
-    elif late is None:
-        late = interval  # a turn may begin one interval in the past: the delay of waking up is caught up with
+def block_for(name: str, seconds: float) -> None:
+    """Give out no slot of `name` for so many seconds, in any process."""
     if settings.REDIS_URL:
-        return float(_redis_take()(keys=[f"turn:{name}"], args=[interval, int(book), late]))
-    now = now_sql()
-    taken = _update_turn(
-        f"UPDATE turns SET next_at = CASE WHEN next_at > {now} - %s AND {SANE} THEN next_at ELSE {now} - %s END + %s"
-        f" WHERE name = %s AND (%s OR next_at <= {now} OR NOT {SANE}) RETURNING next_at - {now}",
-        [late, late, interval, name, book],
-    )
-    if taken is not None:
-        return taken - interval if book else 0.0
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT next_at - {now} FROM turns WHERE name = %s", [name])
-        row = cursor.fetchone()
-    if row is None:
-        RateLimit.objects.bulk_create([RateLimit(name=name)], ignore_conflicts=True)
-        return _take(name, interval, book, late)
-    return max(row[0], 0.001)
-
-
-def _push(name, seconds):
-    if settings.REDIS_URL:
-        _redis_pause()(keys=[f"turn:{name}"], args=[seconds])
+        _redis_block()(keys=[f"rate_limit:{name}"], args=[seconds])
         return
     RateLimit.objects.bulk_create([RateLimit(name=name)], ignore_conflicts=True)
     now = now_sql()
-    _update_turn(
-        f"UPDATE turns SET next_at = CASE WHEN next_at > {now} + %s AND {SANE} THEN next_at ELSE {now} + %s END"
-        " WHERE name = %s RETURNING 0",
+    _fetch_number(
+        f"UPDATE rate_limits SET next_at = CASE WHEN next_at > {now} + %s AND {FINITE} THEN next_at"
+        f" ELSE {now} + %s END WHERE name = %s RETURNING 0",
         [seconds, seconds, name],
     )
 
 
-def now_sql():
-    """The clock of the database server, as SQL: machines need not agree on the time. SQLite is on this one."""
-    if connection.vendor == "postgresql":
-        return "EXTRACT(EPOCH FROM clock_timestamp())::float8"
-    return f"{time.time():.6f}"
+def _take(name: str, interval: float, reserve: bool = False, burst_tolerance: float = 0.0) -> float:
+    """Seconds until the slot that was taken (reserve), or until the next try (else; 0.0: the slot was taken)."""
+    if settings.REDIS_URL:
+        return float(_redis_take()(keys=[f"rate_limit:{name}"], args=[interval, int(reserve), burst_tolerance]))
+    now = now_sql()
+    taken = _fetch_number(
+        f"UPDATE rate_limits SET next_at = CASE WHEN next_at > {now} - %s AND {FINITE} THEN next_at"
+        f" ELSE {now} - %s END + %s"
+        f" WHERE name = %s AND (%s OR next_at <= {now} OR NOT {FINITE}) RETURNING next_at - {now}",
+        [burst_tolerance, burst_tolerance, interval, name, reserve],
+    )
+    if taken is not None:
+        return taken - interval if reserve else 0.0
+    wait = _fetch_number(f"SELECT next_at - {now} FROM rate_limits WHERE name = %s", [name])
+    if wait is None:
+        RateLimit.objects.bulk_create([RateLimit(name=name)], ignore_conflicts=True)
+        return _take(name, interval, reserve, burst_tolerance)
+    return max(wait, 0.001)
 
 
-def _update_turn(sql, params):
+def _fetch_number(sql: str, params: list[float | str | bool]) -> float | None:
+    """The number that the statement returns; None where it meets no row."""
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         row = cursor.fetchone()
-    return row and row[0]
+    return row[0] if row else None
 
 
-STORED = """
+LUA_READ = """
 local now = redis.call('TIME'); now = now[1] + now[2] / 1e6
 local at = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
 if not (at < 1e300) then at = 0 end
 """
-TAKE = f"""{STORED}
-local interval, book, late = tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[3])
-if not book and at > now then return tostring(at - now) end
-local base = math.max(at, now - late)
+LUA_TAKE = f"""{LUA_READ}
+local interval, reserve, tolerance = tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[3])
+if not reserve and at > now then return tostring(at - now) end
+local base = math.max(at, now - tolerance)
 redis.call('SET', KEYS[1], string.format('%.6f', base + interval), 'EX', 86400)
-return tostring(book and math.max(0, base - now) or 0)
+return tostring(reserve and math.max(0, base - now) or 0)
 """
-PAUSE = f"""{STORED}
+LUA_BLOCK = f"""{LUA_READ}
 redis.call('SET', KEYS[1], string.format('%.6f', math.max(at, now + ARGV[1])), 'EX', 86400)
 """
 
 
 @cache
-def redis_client():
-    import redis  # an extra: installed where REDIS_URL is set
-
-    return redis.Redis.from_url(settings.REDIS_ADDRESS, **settings.REDIS_OPTIONS, health_check_interval=30)
+def _redis_take() -> "Script":
+    return redis_client().register_script(LUA_TAKE)
 
 
 @cache
-def _redis_take():
-    return redis_client().register_script(TAKE)
-
-
-@cache
-def _redis_pause():
-    return redis_client().register_script(PAUSE)
-
-
-# --- Leases: work for one process at a time
-
-ALREADY_RUNNING = "another worker is at it"  # the result of a job that found its lease taken
-
-
-@contextmanager
-def lock(name, seconds=30):
-    """Hold `name` against all other processes while the block runs; yields False where somebody else holds it.
-
-    The lease is renewed by a thread as long as this process lives, and a process that dies leaves it free after
-    `seconds`. A lease keeps work from being done beside itself for nothing; it is no lock: what is done under it must
-    still be a conditional update.
-    """
-    holder = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-    if not _hold(name, holder, seconds):
-        yield False
-        return
-    done = threading.Event()
-    keeper = threading.Thread(target=_renew, args=(name, holder, seconds, done), daemon=True)
-    keeper.start()
-    try:
-        yield True
-    finally:
-        done.set()
-        keeper.join()
-        _release(name, holder)
-
-
-def is_locked(name):
-    """Whether a process is at the work that only_one(name) keeps for one; half a minute after its death it is not.
-
-    Where Redis is away, one may be: nobody is called dead then.
-    """
-    if settings.REDIS_URL:
-        from redis import RedisError  # an extra, as in redis_client()
-
-        try:
-            return bool(redis_client().exists(f"lease:{name}"))
-        except RedisError:
-            return True
-    return Lease.objects.filter(name=name, expires_at__gte=time.time()).exists()
-
-
-def _renew(name, holder, seconds, done):
-    try:
-        while not done.wait(seconds / 3):
-            close_old_connections()
-            try:
-                _hold(name, holder, seconds)
-            except Exception as error:
-                log.warning("the lease %s could not be renewed: %s; the next round tries again", name, error)
-    finally:
-        connection.close()
-
-
-def _hold(name, holder, seconds):
-    if settings.REDIS_URL:
-        client, key = redis_client(), f"lease:{name}"
-        if client.set(key, holder, nx=True, px=int(seconds * 1000)):
-            return True
-        return client.get(key) == holder.encode() and bool(client.pexpire(key, int(seconds * 1000)))
-    now = time.time()
-    free = Lease.objects.filter(Q(expires_at__lt=now) | Q(holder=holder), name=name)
-    if free.update(holder=holder, expires_at=now + seconds):
-        return True
-    with transaction.atomic():
-        if Lease.objects.filter(name=name).exists():
-            return False
-        Lease.objects.bulk_create([Lease(name=name)], ignore_conflicts=True)
-    return bool(free.update(holder=holder, expires_at=now + seconds))
-
-
-def _release(name, holder):
-    if settings.REDIS_URL:
-        if redis_client().get(f"lease:{name}") == holder.encode():
-            redis_client().delete(f"lease:{name}")
-        return
-    Lease.objects.filter(name=name, holder=holder).delete()  # names of work for one person or file come once only
+def _redis_block() -> "Script":
+    return redis_client().register_script(LUA_BLOCK)

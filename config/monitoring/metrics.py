@@ -109,8 +109,8 @@ def _add(counts):
     values = [value for (name, minute), number in sorted(counts.items()) for value in (name, minute, number)]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO counts (name, minute, number) VALUES {', '.join(['(%s, %s, %s)'] * len(counts))}"  # noqa: S608
-            " ON CONFLICT (name, minute) DO UPDATE SET number = counts.number + excluded.number",
+            f"INSERT INTO metric_counts (name, minute, number) VALUES {', '.join(['(%s, %s, %s)'] * len(counts))}"  # noqa: S608
+            " ON CONFLICT (name, minute) DO UPDATE SET number = metric_counts.number + excluded.number",
             values,
         )
 

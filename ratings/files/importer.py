@@ -14,7 +14,7 @@ from telebot.apihelper import ApiTelegramException
 from config.bot.client import TelegramUnavailable, download
 from config.http_client import TooLong
 from config.jobs.enqueue import async_task
-from config.jobs.rate_limiter import lock
+from config.jobs.locks import lock
 from movies.models import Movie
 from movies.tmdb import Unavailable
 from ratings.files.matching import Matcher

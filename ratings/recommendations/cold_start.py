@@ -10,7 +10,7 @@ import time
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q
 
-from config.jobs.rate_limiter import lock
+from config.jobs.locks import lock
 from movies.catalogue import fetch_movie, movies_in, save_movies
 from movies.models import Movie, PosterNeed
 from movies.tmdb import KeyRefused, NotFound, Refused, TMDb, TMDbError

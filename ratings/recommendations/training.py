@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import FloatField, Max
 from django.db.models.functions import Cast
 
-from config.jobs.rate_limiter import lock
+from config.jobs.locks import lock
 from movies.models import Movie
 from ratings.models import Build, Neighbours, Rating, WantedFilm
 from ratings.recommendations import ease

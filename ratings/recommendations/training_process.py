@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from config.jobs.rate_limiter import is_locked
+from config.jobs.locks import is_locked
 from ratings.models import Build, Rating
 
 LEASE = "ratings.recommendations"  # held by the process that builds

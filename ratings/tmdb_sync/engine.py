@@ -25,7 +25,7 @@ from django.db import DatabaseError, OperationalError, connection, connections, 
 from django.utils.translation import gettext_noop as _
 
 from config.jobs.enqueue import async_task
-from config.jobs.rate_limiter import lock
+from config.jobs.locks import lock
 from config.monitoring import metrics
 from config.monitoring.logs import with_correlation_id
 from movies.catalogue import Malformed, fetch_movie, save_movies

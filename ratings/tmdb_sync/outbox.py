@@ -13,7 +13,7 @@ from telebot.apihelper import ApiException
 
 from config.bot.client import TelegramUnavailable
 from config.bot.router import bot, gone
-from config.jobs.rate_limiter import lock
+from config.jobs.locks import lock
 from movies.cards import name
 from movies.tmdb import NotFound, Refused, SessionRefused, TMDb, TMDbError, Unavailable
 from ratings.models import PendingWrite, Rating

@@ -49,7 +49,7 @@ INSERT INTO imports (telegram_user_id, started_at, finished_at, error, crawl, na
 SELECT 5000000000 + n, extract(epoch from now())::bigint - n * 60, CASE WHEN n > 30 THEN
        extract(epoch from now())::bigint - n * 60 + 40 END, CASE WHEN n % 50 = 0 THEN 'TMDb refused the session' ELSE ''
        END, '{{}}', '{{}}', 50 FROM generate_series(1, {PEOPLE}) n;
-INSERT INTO counts (name, minute, number)
+INSERT INTO metric_counts (name, minute, number)
 SELECT name, extract(epoch from now())::bigint / 60 * 60 - n * 60, n % 40 FROM generate_series(0, 2800) n,
        unnest(ARRAY['tmdb.requests','tmdb.images','telegram.requests','telegram.429','posters.uploaded']) name;
 """

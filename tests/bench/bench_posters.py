@@ -179,7 +179,7 @@ def uploads(services, channels, seconds, per_minute):
     """(uploads a second, 429s) while `seconds` last."""
     from django.conf import settings
 
-    from config.jobs.rate_limiter import RateLimit
+    from config.models import RateLimit
     from posters import pipeline
 
     settings.TELEGRAM_POSTER_CHANNELS = channels

@@ -120,7 +120,7 @@ def report_stores():
     from django.core.cache import cache
     from django_q.brokers import get_broker
 
-    from config.jobs.rate_limiter import redis_client
+    from config.database import redis_client
 
     try_and_report(
         database=connection.ensure_connection,

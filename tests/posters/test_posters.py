@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from PIL import Image
 
-from config.jobs import rate_limiter
+from config.jobs import locks, rate_limiter
 from movies.catalogue import fetch_movie, save_movies
 from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus
 from movies.tmdb import TMDb
@@ -78,7 +78,7 @@ def test_the_download_rings_for_the_upload_but_does_not_flood_the_queue(sandbox)
 
 
 def test_a_job_that_finds_another_at_work_leaves_it_to_it(sandbox, matrix):
-    with rate_limiter.lock("posters.download"), rate_limiter.lock("posters.upload"):
+    with locks.lock("posters.download"), locks.lock("posters.upload"):
         assert tasks.download_posters() == tasks.upload_posters() == "another worker is at it"
     assert statuses() == [PosterStatus.WAITING]
 
@@ -162,7 +162,7 @@ def test_twenty_one_messages_of_a_channel_never_fall_into_one_minute(monkeypatch
 def test_a_limit_finds_itself_again_where_no_moment_is_kept(rubbish):
     """A process with a limit of nan once left that behind, for all others and for good."""
     if django_settings.REDIS_URL:
-        rate_limiter.redis_client().set("turn:channel:1", rubbish)
+        rate_limiter.redis_client().set("rate_limit:channel:1", rubbish)
     elif rubbish == "nan" and connection.vendor == "sqlite":
         pytest.skip("SQLite keeps no nan")
     else:
@@ -170,7 +170,7 @@ def test_a_limit_finds_itself_again_where_no_moment_is_kept(rubbish):
     assert not rate_limiter.try_acquire("channel:1", 1 / 3600), "the first turn is free"
     assert rate_limiter.try_acquire("channel:1", 1 / 3600) == pytest.approx(3600, abs=60)
     if django_settings.REDIS_URL:
-        rate_limiter.redis_client().set("turn:channel:2", rubbish)
+        rate_limiter.redis_client().set("rate_limit:channel:2", rubbish)
     else:
         rate_limiter.RateLimit.objects.create(name="channel:2", next_at=float(rubbish))
     rate_limiter.block_for("channel:2", 1800)

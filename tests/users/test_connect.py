@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.core.cache import cache
 
-from config.jobs.rate_limiter import redis_client
+from config.database import redis_client
 from tests.conftest import queued
 from users.key_rotation import Run, reencrypt
 from users.models import OldSession, RequestToken, SyncStatus, User

@@ -1,6 +1,6 @@
 from django.core.management.base import BaseCommand, CommandError
 
-from config.jobs import rate_limiter
+from config.jobs import locks
 from config.progress import Progress, stop_on_signals
 from movies.models import Movie
 from posters import pipeline
@@ -15,7 +15,7 @@ class Command(BaseCommand):
     def handle(self, limit, **options):
         stop = stop_on_signals()
         while not stop.is_set():
-            with rate_limiter.lock("posters.download") as free:  # one at a time: TMDb counts connections
+            with locks.lock("posters.download") as free:  # one at a time: TMDb counts connections
                 if free:
                     return self.download(limit, stop)
             self.stdout.write("Another worker is at it; waiting for it to end.")

@@ -8,7 +8,7 @@ from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
-from config.jobs.rate_limiter import lock
+from config.jobs.locks import lock
 from ratings.models import Build
 from ratings.recommendations import training_process
 from ratings.recommendations.training import DIED, build

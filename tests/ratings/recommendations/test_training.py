@@ -14,7 +14,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from config.jobs.rate_limiter import lock, redis_client
+from config.database import redis_client
+from config.jobs.locks import lock
 from config.models import Lease
 from movies.models import Movie
 from ratings.models import Build, Neighbours, Rating, WantedFilm

@@ -9,8 +9,8 @@ import pytest
 from django.conf import settings
 from django.db import connections
 
+from config.database import redis_client
 from config.jobs.enqueue import async_task
-from config.jobs.rate_limiter import redis_client
 from config.models import Lease
 from movies.models import Movie
 from ratings.models import DetailsFailure, Import, Rating
