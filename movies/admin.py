@@ -1,6 +1,9 @@
 """Films in the back office."""
 
+from __future__ import annotations
+
 import time
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.db.models import Q
@@ -22,6 +25,13 @@ from config.monitoring import status_counts
 from movies.cards import buttons, caption
 from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus, folded_text
 
+if TYPE_CHECKING:
+    from django.core.handlers.wsgi import WSGIRequest
+    from django.template.response import TemplateResponse
+    from django.utils.safestring import SafeString
+
+    from movies.models import MovieQuerySet
+
 MONTH = 30 * 86_400
 TONES = {
     PosterStatus.TELEGRAM: "good",
@@ -35,7 +45,7 @@ UNFINISHED = [PosterStatus.WAITING, PosterStatus.LOCAL]
 class PosterFilter(admin.SimpleListFilter):
     title, parameter_name = gettext_lazy("poster's way"), "poster"
 
-    def lookups(self, request, model_admin):
+    def lookups(self, request: WSGIRequest, model_admin: MovieAdmin) -> list[tuple[str, str]]:
         return [
             ("asked", _("asked for but not uploaded")),
             ("due", _("due now")),
@@ -43,7 +53,7 @@ class PosterFilter(admin.SimpleListFilter):
             ("failed", _("given up or set aside")),
         ]
 
-    def queryset(self, request, films):
+    def queryset(self, request: WSGIRequest, films: MovieQuerySet) -> MovieQuerySet:
         unfinished = films.filter(poster_status__in=UNFINISHED)
         if self.value() == "asked":
             return unfinished.filter(poster_need=PosterNeed.ASKED)
@@ -61,13 +71,13 @@ class YearFilter(admin.SimpleListFilter):
 
     title, parameter_name = gettext_lazy("year"), "year"
 
-    def lookups(self, request, model_admin):
+    def lookups(self, request: WSGIRequest, model_admin: MovieAdmin) -> list[tuple[str, str]]:
         now = time.gmtime().tm_year
         years = [(str(year), str(year)) for year in range(now, now - 4, -1)]
         decades = [(f"{year}s", _("%ds") % year) for year in range(now // 10 * 10, 1919, -10)]
         return [*years, *decades, ("earlier", _("earlier")), ("unknown", _("unknown"))]
 
-    def queryset(self, request, films):
+    def queryset(self, request: WSGIRequest, films: MovieQuerySet) -> MovieQuerySet:
         value = self.value() or ""
         if value == "unknown":
             return films.filter(year=None)
@@ -82,7 +92,7 @@ class YearFilter(admin.SimpleListFilter):
 class MetadataFilter(admin.SimpleListFilter):
     title, parameter_name = gettext_lazy("age of metadata"), "read"
 
-    def lookups(self, request, model_admin):
+    def lookups(self, request: WSGIRequest, model_admin: MovieAdmin) -> list[tuple[str, str]]:
         return [
             ("never", _("known from a list only")),
             ("asked", _("to be read again")),
@@ -91,7 +101,7 @@ class MetadataFilter(admin.SimpleListFilter):
             ("fresh", _("under three months")),
         ]
 
-    def queryset(self, request, films):
+    def queryset(self, request: WSGIRequest, films: MovieQuerySet) -> MovieQuerySet:
         now = int(time.time())
         chosen = {
             "never": Q(details_at=None),
@@ -141,13 +151,15 @@ class MovieAdmin(admin.ModelAdmin):
     ]
     has_add_permission = has_change_permission = has_delete_permission = nobody
 
-    def has_act_permission(self, request):
+    def has_act_permission(self, request: WSGIRequest) -> bool:
         return request.user.has_perm("movies.change_movie")
 
-    def get_queryset(self, request):
+    def get_queryset(self, request: WSGIRequest) -> MovieQuerySet:
         return super().get_queryset(request).defer("search_text")
 
-    def get_search_results(self, request, queryset, search_term):
+    def get_search_results(
+        self, request: WSGIRequest, queryset: MovieQuerySet, search_term: str
+    ) -> tuple[MovieQuerySet, bool]:
         """Films whose titles hold all the words, and the one with this id: SQLite's own LIKE folds only ASCII."""
         words = folded_text(search_term).split()
         if words:
@@ -159,16 +171,18 @@ class MovieAdmin(admin.ModelAdmin):
             found |= queryset.filter(pk=int(words[0]))
         return found, False
 
-    def change_view(self, request, object_id, form_url="", extra_context=None):
+    def change_view(
+        self, request: WSGIRequest, object_id: str, form_url: str = "", extra_context: None = None
+    ) -> TemplateResponse:
         may_act = self.has_act_permission(request)
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "may_act": may_act})
 
     @admin.display(description=gettext_lazy("title"))
-    def film(self, movie):
+    def film(self, movie: Movie) -> str:
         return movie.title or movie.original_title or movie.pk
 
     @admin.display(description=gettext_lazy("poster"))
-    def poster(self, movie):
+    def poster(self, movie: Movie) -> SafeString:
         if movie.poster_status in UNFINISHED and movie.poster_next_try_at >= SET_ASIDE:
             return word("bad", _("set aside"))
         if movie.poster_status == PosterStatus.NONE and movie.poster_path and movie.poster_error:
@@ -176,15 +190,15 @@ class MovieAdmin(admin.ModelAdmin):
         return word(TONES[movie.poster_status], movie.get_poster_status_display())
 
     @admin.display(description=gettext_lazy("attempts"))
-    def attempts(self, movie):
+    def attempts(self, movie: Movie) -> str:
         return movie.poster_attempts or NOTHING
 
     @admin.display(description=gettext_lazy("last error"))
-    def last_error(self, movie):
+    def last_error(self, movie: Movie) -> str:
         return movie.poster_error or NOTHING
 
     @admin.display(description=gettext_lazy("next try"))
-    def next_try(self, movie):
+    def next_try(self, movie: Movie) -> str:
         if movie.poster_status not in UNFINISHED:
             return NOTHING
         if movie.poster_next_try_at >= SET_ASIDE:
@@ -192,17 +206,17 @@ class MovieAdmin(admin.ModelAdmin):
         return _("now") if movie.poster_next_try_at <= time.time() else when(movie.poster_next_try_at)
 
     @admin.display(description=gettext_lazy("size in Telegram"))
-    def size_in_telegram(self, movie):
+    def size_in_telegram(self, movie: Movie) -> str:
         return f"{movie.width} × {movie.height}" if movie.width else NOTHING
 
     @admin.display(description=gettext_lazy("metadata read"))
-    def metadata_read(self, movie):
+    def metadata_read(self, movie: Movie) -> SafeString | str:
         return _("to be read again") if movie.details_at == 0 else when(movie.details_at)
 
     # --- Actions
 
     @admin.action(description=gettext_lazy("Queue the poster again"), permissions=["act"])
-    def requeue_posters(self, request, films):
+    def requeue_posters(self, request: WSGIRequest, films: MovieQuerySet) -> None:
         count = films.order_by().requeue_posters()
         async_task("posters.tasks.download_posters")
         self.message_user(request, ngettext("%d poster queued.", "%d posters queued.", count) % count)
@@ -218,13 +232,13 @@ class MovieAdmin(admin.ModelAdmin):
         return back(request, "admin:movies_movie_change")
 
     @admin.action(description=gettext_lazy("Set the poster aside"), permissions=["act"])
-    def set_aside(self, request, films):
+    def set_aside(self, request: WSGIRequest, films: MovieQuerySet) -> None:
         count = films.order_by().set_posters_aside(f"set aside by {request.user.get_username()}")
         self.message_user(request, ngettext("%d poster set aside.", "%d posters set aside.", count) % count)
         return back(request, "admin:movies_movie_change")
 
     @admin.action(description=gettext_lazy("Revive the poster"), permissions=["act"])
-    def revive(self, request, films):
+    def revive(self, request: WSGIRequest, films: MovieQuerySet) -> None:
         count = films.order_by().poster_failed().requeue_posters()
         async_task("posters.tasks.download_posters")
         self.message_user(request, ngettext("%d poster revived.", "%d posters revived.", count) % count)
@@ -235,7 +249,7 @@ LIST = "admin:movies_movie_changelist"
 
 
 @page("movies/movie/<int:movie_id>/card/", "movies_card", "movies.view_movie")
-def card(request, movie_id):
+def card(request: WSGIRequest, movie_id: int) -> TemplateResponse:
     """The film's card as the chat shows it, in every language of the bot."""
     movie = Movie.objects.seen_by(None).filter(pk=movie_id).first()
     if movie is None:
@@ -248,7 +262,7 @@ def card(request, movie_id):
     return show(request, "movies/office/card.html", _("Card of %s") % movie, movie=movie, cards=cards)
 
 
-def keys(movie):
+def keys(movie: Movie) -> list[Any]:
     """What the card's buttons say; none while Telegram, which tells what the bot can do, is away."""
     try:
         with patience(0):
@@ -302,7 +316,7 @@ def films_at_a_glance(request):
     }
 
 
-def longest_waiting():
+def longest_waiting() -> Movie | None:
     """The film that has been due for a step of its poster's way longest; one look at the index for each need."""
     now = int(time.time())
     first = [
@@ -315,7 +329,7 @@ def longest_waiting():
     return min(filter(None, first), key=lambda movie: movie.poster_next_try_at, default=None)
 
 
-def why_waiting(movie):
+def why_waiting(movie: Movie) -> str:
     if movie.poster_error:
         return movie.poster_error
     return _("its download's turn") if movie.poster_status == PosterStatus.WAITING else _("its channel's turn")

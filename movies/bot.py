@@ -1,6 +1,9 @@
 """/movie, plain-text search, the lists that lead to a card, and inline mode."""
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -29,12 +32,25 @@ from movies.models import Movie
 from movies.movie_list import film_list, page_of
 from movies.tmdb import IMAGE_PATH, NotFound, TMDbError
 
+if TYPE_CHECKING:
+    from telebot.types import (
+        CallbackQuery,
+        InlineQuery,
+        InlineQueryResultArticle,
+        InlineQueryResultCachedPhoto,
+        InlineQueryResultsButton,
+        Message,
+    )
+
+    from config.bot.router import Keyboard
+    from movies.catalogue import Found
+
 INLINE_PAGE = 20  # results at a time; Telegram takes 50
 SAME_ANSWER_FOR = 60  # seconds for which Telegram may give the same person the same results without us
 
 
 @command("movie", gettext_lazy("a film's card"))
-def movie_card(message):
+def movie_card(message: Message) -> None:
     if text := (extract_arguments(message.text) or "").strip():
         show(message, text)
     else:
@@ -50,23 +66,23 @@ def movie_card(message):
         and not rates_by_reply(message)
     ),
 )
-def plain_text(message):
+def plain_text(message: Message) -> None:
     show(message, message.text)
 
 
-def say(message, text):
+def say(message: Message, text: str) -> None:
     """Answer a message, under it where other people write too."""
     bot.send_message(message.chat.id, text, reply_parameters=None if private(message) else in_reply(message))
 
 
-def private(message):
+def private(message: Message) -> bool:
     return message.chat.type == "private"
 
 
 # --- Search
 
 
-def show(message, text):
+def show(message: Message, text: str) -> None:
     """Answer what a person typed: one film is its card, several are a list, none is said."""
     viewer = message.from_user.id if private(message) else None
     try:
@@ -95,18 +111,18 @@ def show(message, text):
 class Search:
     """What stands in a list's buttons: what was searched for, and in a group by whom."""
 
-    def __init__(self, text, asker=None):
+    def __init__(self, text: str, asker: int | None = None) -> None:
         self.text, self.asker = " ".join(cleaned(text).split()), asker
 
     @property
-    def fits(self):
+    def fits(self) -> bool:
         return len(f"found:00:{self.asker or ''}:{self.text}".encode()) <= 64  # bytes (Bot API: callback_data)
 
-    def data(self, kind, page):
+    def data(self, kind: str, page: int) -> str:
         return f"{kind}:{page}:{self.asker or ''}:{self.text if self.fits else ''}"
 
 
-def found_page(found, search, kind, page):
+def found_page(found: Found, search: Search, kind: str, page: int) -> dict[str, str | Keyboard]:
     """One page of the films found. `kind` is found, or more: what TMDb knows besides."""
     total = len(found.movies)
     heading = ngettext("%(count)d film found", "%(count)d films found", total) % {"count": total}
@@ -124,7 +140,7 @@ def found_page(found, search, kind, page):
 
 @button("found")
 @button("more")
-def turn_page(query):
+def turn_page(query: CallbackQuery) -> None:
     """Another page of a list, or all that TMDb knows: then under a card, whose buttons stay, as a new message."""
     kind, page, asker, text = read_button(query, r"(found|more):(\d{1,3})(?::(\d*):(.*))?")
     check_asker(query, asker)
@@ -145,19 +161,19 @@ def turn_page(query):
     answer(query)
 
 
-def is_card(message):
+def is_card(message: Message) -> bool:
     rows = message.reply_markup.keyboard if message.reply_markup else []
     return any((button.callback_data or "").startswith("rate:") for row in rows for button in row)
 
 
-def asked_for(message):
+def asked_for(message: Message) -> str:
     """What was searched for, from the message that the list answers."""
     asked = message.reply_to_message
     text = (asked and asked.text) or ""
     return (extract_arguments(text) if text.startswith("/") else text) or ""
 
 
-def check_asker(query, asker):
+def check_asker(query: CallbackQuery, asker: str | None) -> None:
     """In a group only the asker's buttons act for the asker; a message that is too old to be read acts for nobody."""
     if query.message is None or query.message.date == 0:
         raise Refusal(_("This button is out of date."))
@@ -166,7 +182,7 @@ def check_asker(query, asker):
 
 
 @button("card")
-def card(query):
+def card(query: CallbackQuery) -> None:
     movie_id, asker = read_button(query, r"card:(\d{1,10})(?::(\d{1,20}))?")
     check_asker(query, asker)
     try:
@@ -178,7 +194,7 @@ def card(query):
 
 
 @button("similar")
-def similar(query):
+def similar(query: CallbackQuery) -> None:
     """Films like the one on the card, as a new list; its pages by editing it."""
     movie_id, page, asker = read_button(query, r"similar:(\d{1,10})(?::(\d{1,3})(?::(\d{1,20}))?)?")
     check_asker(query, asker)
@@ -215,7 +231,7 @@ def similar(query):
 
 
 @bot.inline_handler(lambda query: True)
-def inline(query):
+def inline(query: InlineQuery) -> None:
     """Films for "@bot text" in any chat; for nothing typed yet, the person's own favourites.
 
     The results are personal: their texts are in the person's language, and the favourites are theirs.
@@ -240,7 +256,12 @@ def inline(query):
         answer_inline(query, [inline_result(movie) for movie in page], more, hint)
 
 
-def answer_inline(query, results, next_offset, hint):
+def answer_inline(
+    query: InlineQuery,
+    results: list[Any | InlineQueryResultCachedPhoto | InlineQueryResultArticle],
+    next_offset: str,
+    hint: InlineQueryResultsButton | None,
+) -> None:
     """Answer an inline query; one that is too old to be answered is no error."""
     try:
         bot.answer_inline_query(
@@ -251,7 +272,7 @@ def answer_inline(query, results, next_offset, hint):
             raise
 
 
-def inline_search(query):
+def inline_search(query: InlineQuery) -> list[Any | Movie]:
     """Films of the table; TMDb is asked only where there are none and the person has typed more than a beginning."""
     viewer = query.from_user.id
     ask = Ask.IF_NOTHING if len(query.query.strip()) >= 3 and not query.offset else Ask.NEVER
@@ -263,7 +284,7 @@ def inline_search(query):
         return find_movies(query.query, viewer, Ask.NEVER).movies
 
 
-def inline_result(movie, photo=""):
+def inline_result(movie: Movie, photo: str = "") -> InlineQueryResultCachedPhoto | InlineQueryResultArticle:
     """A cached photo; an article for a film whose poster is not in Telegram. Whoever reads it may open the card."""
     movie.mine = None  # it is for others to read
     text = caption(movie)

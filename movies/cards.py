@@ -1,11 +1,14 @@
 """A film's card: caption, buttons, and how it is sent so that there is never silence."""
 
+from __future__ import annotations
+
 import logging
 import re
 from functools import lru_cache
 from html import escape, unescape
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -23,6 +26,15 @@ from config.monitoring import metrics
 from movies.models import PosterStatus
 from movies.tmdb import NotFound, TMDb, TMDbError
 
+if TYPE_CHECKING:
+    from datetime import date
+    from decimal import Decimal
+
+    from telebot.types import InlineKeyboardButton, Message, ReplyParameters
+
+    from movies.models import Movie
+    from movies.tmdb import Unavailable
+
 log = logging.getLogger(__name__)
 
 LONGEST_CAPTION = 1024  # UTF-16 code units after Telegram has read the tags (Bot API: sendPhoto)
@@ -39,12 +51,12 @@ WRONG_FILE = (
 )
 
 
-def units(text):
+def units(text: str) -> int:
     """The length of a text as Telegram counts it: UTF-16 code units."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def shortened(text, most):
+def shortened(text: str, most: int) -> str:
     """The text within `most` UTF-16 code units, cut at a word where one is near, with an ellipsis."""
     if units(text) <= most:
         return text
@@ -53,7 +65,7 @@ def shortened(text, most):
     return (head if space and len(head) > len(cut) * 0.7 else cut).rstrip(" ,.;:—-") + "…"
 
 
-def caption(movie):
+def caption(movie: Movie) -> str:
     """The card's text, HTML: title, facts, the viewer's rating, and as much of the overview as fits."""
     title = name(movie, LONGEST_TITLE)
     original = shortened(cleaned(movie.original_title).strip(), LONGEST_TITLE)
@@ -73,12 +85,12 @@ def caption(movie):
 
 
 @lru_cache(10_000)
-def written_out(date, language):
+def written_out(date: date, language: str) -> str:
     """A date as people write it in this language; kept, since writing one out takes as long as reading a film."""
     return date_format(date, "DATE_FORMAT")
 
 
-def running_time(movie):
+def running_time(movie: Movie) -> str:
     """How long the film is, in words; empty where that is not known."""
     hours, minutes = divmod(movie.runtime or 0, 60)
     if not hours:
@@ -88,23 +100,23 @@ def running_time(movie):
     return _("%(hours)s h %(minutes)s min") % {"hours": hours, "minutes": minutes}
 
 
-def name(movie, most):
+def name(movie: Movie, most: int) -> str:
     """The film's title, of at most so many UTF-16 code units; never empty."""
     titles = (cleaned(title).strip() for title in (movie.title, movie.original_title))
     return shortened(next(filter(None, titles), str(movie.pk)), most)
 
 
-def visible(html):
+def visible(html: str) -> str:
     """The text that remains of our own HTML once Telegram has read the tags."""
     return unescape(TAG.sub("", html))
 
 
-def points(rating):
+def points(rating: Decimal) -> str:
     """A rating as people write it: 8, 7.5."""
     return f"{rating:f}".rstrip("0").rstrip(".") if rating % 1 else str(int(rating))
 
 
-def buttons(movie):
+def buttons(movie: Movie) -> list[list[tuple[str, str] | InlineKeyboardButton]]:
     """Rate 1-10, take the rating back, see similar films, send the card to somebody."""
 
     def label(value):
@@ -117,7 +129,7 @@ def buttons(movie):
     return rows
 
 
-def share_button(movie):
+def share_button(movie: Movie) -> InlineKeyboardButton | tuple[str, str]:
     """Send the film to somebody: as a photo by inline mode, or as a link where the bot's owner has not switched it on.
 
     Telegram refuses a message with a button for inline mode that the bot does not have.
@@ -131,7 +143,12 @@ def share_button(movie):
 NO_FAULT_OF_THE_PHOTO = (401, 403, 429)  # a text would fare no better
 
 
-def send_card(chat_id, movie, reply_to=None, rows=()):
+def send_card(
+    chat_id: int,
+    movie: Movie,
+    reply_to: ReplyParameters | None = None,
+    rows: tuple[()] | list[list[tuple[str, str]]] = (),
+) -> None:
     """Send a card of the film (one with `mine`, see MovieQuerySet.seen_by). Never silence.
 
     By file_id at once, else with the poster's bytes, else, whatever Telegram has against the photo, as text. A file_id
@@ -190,7 +207,7 @@ def ask_on_card(message, *rows):
     return edit_buttons(message, keyboard(*rows))
 
 
-def movie_on_card(message):
+def movie_on_card(message: None) -> None:
     """The TMDb id of the film whose card the message is, by its buttons; None for any other message."""
     if message is None or not message.reply_markup or not message.from_user or message.from_user.id != bot.user.id:
         return None
@@ -199,19 +216,19 @@ def movie_on_card(message):
     return int(ids.pop()) if len(ids) == 1 else None
 
 
-def rates_by_reply(message):
+def rates_by_reply(message: Message) -> bool:
     """Whether a message is a number in reply to a card: a rating, and no search."""
     return bool(NUMBER.fullmatch(message.text.strip())) and movie_on_card(message.reply_to_message) is not None
 
 
-def excuse(error):
+def excuse(error: Unavailable | NotFound) -> str:
     """What to tell a person where TMDb gave us no film."""
     if isinstance(error, NotFound):
         return _("TMDb has no film with this id.")
     return _("TMDb does not answer just now. Please try again in a few minutes.")
 
 
-def poster_bytes(movie):
+def poster_bytes(movie: Movie) -> bytes:
     """The poster's bytes, from the disk where the worker has put them, else from TMDb; None where neither has them."""
     if movie.local_path:
         try:
@@ -225,6 +242,6 @@ def poster_bytes(movie):
         return None
 
 
-def is_wrong_file(error):
+def is_wrong_file(error: ApiTelegramException) -> bool:
     description = error.description.lower()
     return error.error_code == 400 and any(words in description for words in WRONG_FILE)

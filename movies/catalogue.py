@@ -1,5 +1,7 @@
 """Films for everybody else: from the table, else from TMDb, and how an answer of TMDb's becomes a row."""
 
+from __future__ import annotations
+
 import hashlib
 import logging
 import re
@@ -7,6 +9,7 @@ import time
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.cache import cache
@@ -19,6 +22,11 @@ from movies.compiled import CompiledQuery
 from movies.models import FROM_THE_START, Movie, PosterNeed, PosterStatus, searchable
 from movies.search import candidates, holding, titled
 from movies.tmdb import NotFound, TMDb, TMDbError, Unavailable
+
+if TYPE_CHECKING:
+    from django.db.models.query_utils import Q
+
+    from movies.models import MovieQuerySet
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +54,7 @@ class Malformed(Unavailable):
 # --- From an answer to a row
 
 
-def movie_from(reply, details=False):
+def movie_from(reply: dict[str, Any], details: bool = False) -> Movie:
     """An unsaved Movie from TMDb's details or list row; the one place where TMDb's quirks are put right.
 
     An empty `release_date`, a null `poster_path`, a runtime of 0 or null all mean unknown. Raises Malformed.
@@ -76,32 +84,32 @@ def movie_from(reply, details=False):
     )
 
 
-def _text(value):
+def _text(value: str | None) -> str:
     """PostgreSQL takes no NUL in a text, no database half a surrogate pair, and a title of a megabyte is no title."""
     return cleaned(value).strip()[:LONGEST_TEXT] if isinstance(value, str) else ""
 
 
-def _imdb_id(value):
+def _imdb_id(value: str | None) -> str:
     return value if isinstance(value, str) and re.fullmatch(r"tt\d{5,12}", value, re.ASCII) else ""
 
 
-def _whole(value, least, most):
+def _whole(value: str | int | None, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
-def _number(value, most):
+def _number(value: float | None, most: float | int) -> float:
     valid = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
     return float(value) if valid else 0.0
 
 
-def _date(value):
+def _date(value: str | None) -> date | None:
     try:
         return date.fromisoformat(value)
     except (TypeError, ValueError):
         return None
 
 
-def fetch_movie(movie_id, tmdb):
+def fetch_movie(movie_id: int, tmdb: TMDb) -> Movie:
     """An unsaved Movie with details from TMDb, asked for in TMDB_LANGUAGE.
 
     Where the translation is missing (the title is the original one, the overview is empty) TMDb is asked once more, in
@@ -124,11 +132,11 @@ def fetch_movie(movie_id, tmdb):
     return movie
 
 
-def needs_fallback(movie):
+def needs_fallback(movie: Movie) -> bool:
     return movie.title == movie.original_title and not movie.overview
 
 
-def fill_gaps(movie, spare, retitle):
+def fill_gaps(movie: Movie, spare: Movie, retitle: bool) -> None:
     """Fill what the first language left empty from the film in the fallback language.
 
     `retitle`: the title is one in a foreign language, so it counts as empty, too.
@@ -143,7 +151,7 @@ def fill_gaps(movie, spare, retitle):
     movie.search_text = searchable(movie.title, movie.original_title, spare.title)
 
 
-def save_movies(movies, need=PosterNeed.SOMEDAY):
+def save_movies(movies: list[Any | Movie], need: PosterNeed = PosterNeed.SOMEDAY) -> None:
     """Insert or update films read from TMDb, in one short transaction; their posters' states follow their paths.
 
     Films with details overwrite everything they carry. Films from list rows are only added: what the table already
@@ -168,7 +176,7 @@ def save_movies(movies, need=PosterNeed.SOMEDAY):
                 change_poster(movie, need)
 
 
-def change_poster(movie, need=PosterNeed.SOMEDAY):
+def change_poster(movie: Movie, need: PosterNeed = PosterNeed.SOMEDAY) -> None:
     """The film has another poster at TMDb, or none any more; the old file_id serves until the new one is in."""
     stale = Movie.objects.filter(pk=movie.pk).exclude(poster_path=movie.poster_path)
     if movie.poster_path:
@@ -212,7 +220,7 @@ class Query:
     year: int | None = None
 
     @classmethod
-    def parse(cls, text):
+    def parse(cls, text: str) -> Query:
         """A TMDb id, an address of TMDb's, a title, or a title with a year."""
         text = " ".join(cleaned(text).split())
         if found := ADDRESS.search(text):
@@ -226,14 +234,14 @@ class Query:
         return cls(title=text)
 
     @property
-    def words(self):
+    def words(self) -> str:
         return searchable(self.title)
 
-    def is_title_of(self, movie):
+    def is_title_of(self, movie: Movie) -> bool:
         titles = movie.search_text.split("|")
         return self.words in titles or self.as_title().words in titles
 
-    def as_title(self):
+    def as_title(self) -> Query:
         """The same with the year as a part of the title: Wonder Woman 1984."""
         return Query(title=f"{self.title} {self.year}") if self.year else self
 
@@ -246,7 +254,7 @@ class Found:
     hidden: bool = False
 
 
-def get_movie(movie_id, viewer=None):
+def get_movie(movie_id: int, viewer: int | None = None) -> Movie:
     """The film with this TMDb id, from the table, else from TMDb and kept; `mine` is the viewer's rating of it.
 
     Raises TMDbError, NotFound among them.
@@ -258,7 +266,7 @@ def get_movie(movie_id, viewer=None):
     return movie
 
 
-def with_details(movie, viewer=None):
+def with_details(movie: Movie, viewer: int | None = None) -> Movie:
     """The film as its card shows it: one from a list row, which has no runtime, is asked for with its poster's bytes.
 
     Once a day at most; and never where the poster is in Telegram already: such a card asks TMDb nothing.
@@ -276,7 +284,7 @@ def with_details(movie, viewer=None):
     return Movie.objects.seen_by(viewer).get(pk=movie.pk)
 
 
-def movie_in_table(movie_id, viewer=None):
+def movie_in_table(movie_id: int, viewer: int | None = None) -> Movie | None:
     """The film with this TMDb id, or None. Raises NotFound for what is no id."""
     if not 0 < movie_id <= LARGEST_ID:
         raise NotFound(f"/movie/{movie_id}: no such id")
@@ -284,11 +292,11 @@ def movie_in_table(movie_id, viewer=None):
     return next(iter(films), None)
 
 
-def numbered(viewer, id):
+def numbered(viewer: int | None, id: int) -> MovieQuerySet:
     return Movie.objects.seen_by(viewer).filter(pk=id)
 
 
-def find_movies(text, viewer=None, ask=Ask.IF_THIN):
+def find_movies(text: str, viewer: int | None = None, ask: Ask = Ask.IF_THIN) -> Found:
     """Films for what a person typed, with the viewer's ratings (`mine`); none for an empty text.
 
     What the table knows is found without TMDb. What TMDb says is kept, and for a day it is not asked for the same words
@@ -302,7 +310,7 @@ def find_movies(text, viewer=None, ask=Ask.IF_THIN):
     return Found([get_movie(query.movie_id, viewer)] if query.movie_id is not None else [])
 
 
-def find_number(query, viewer, ask):
+def find_number(query: Query, viewer: int | None, ask: Ask) -> Found:
     """The film of this id, and films that are called so: 1917, 300, 12."""
     try:
         film, called = numbered_and_called(query, viewer)
@@ -322,7 +330,9 @@ def find_number(query, viewer, ask):
     return Found([film, *(movie for movie in called if movie != film)], found.hidden)
 
 
-def numbered_and_called(query, viewer):
+def numbered_and_called(
+    query: Query, viewer: int | None
+) -> tuple[Movie, list[Any]] | tuple[Movie, list[Movie]] | tuple[None, list[Any]]:
     """(the film with this id or None, other films that are called so) in one query: it is all that a card costs."""
     if not 0 < query.movie_id <= LARGEST_ID:
         raise NotFound(f"/movie/{query.movie_id}: no such id")
@@ -334,7 +344,7 @@ def numbered_and_called(query, viewer):
     return film, [movie for movie in films if movie != film and query.is_title_of(movie)]
 
 
-def numbered_or_called(viewer, id, words):
+def numbered_or_called(viewer: int | None, id: int, words: str) -> MovieQuerySet:
     films = Movie.objects.seen_by(viewer).filter(Q(pk=id) | titled(words))
     return films.order_by("-vote_count", "-popularity", "id")[:MOST]
 
@@ -344,7 +354,7 @@ NUMBERED = CompiledQuery(numbered, viewer=SOMEBODY, id=LARGEST_ID - 1)
 NUMBERED_OR_CALLED = CompiledQuery(numbered_or_called, viewer=SOMEBODY, id=LARGEST_ID - 1, words="10071007")
 
 
-def find_titles(query, viewer, ask):
+def find_titles(query: Query, viewer: int | None, ask: Ask) -> Found:
     Movie.objects.make_searchable()
     known = known_titles(query, viewer)
     answer = kept_answer(query)
@@ -357,19 +367,19 @@ def find_titles(query, viewer, ask):
     return Found(films or near_year(query, viewer), hidden=answer is None)
 
 
-def is_wanted(ask, known, query):
+def is_wanted(ask: Ask, known: list[Any | Movie], query: Query) -> bool:
     """Whether TMDb is to be asked, given what the table knows."""
     if ask is Ask.IF_THIN:
         return len(known) < THIN and not any(query.is_title_of(movie) for movie in known)
     return ask is Ask.ALWAYS or (ask is Ask.IF_NOTHING and not known)
 
 
-def known_titles(query, viewer):
+def known_titles(query: Query, viewer: int | None) -> list[Any | Movie]:
     """Films of the table for a title with a year, else for a title that ends with one: Wonder Woman 1984."""
     return search_table(query, viewer) or (search_table(query.as_title(), viewer) if query.year else [])
 
 
-def search_table(query, viewer=None):
+def search_table(query: Query, viewer: int | None = None) -> list[Any | Movie]:
     """Films of the table whose titles hold the words of the query, in any script and case; best first."""
     if not query.words:
         return []
@@ -379,7 +389,7 @@ def search_table(query, viewer=None):
     return films
 
 
-def ranked(query, viewer, films):
+def ranked(query: Query, viewer: int | None, films: Q) -> list[Any | Movie]:
     """The best of these films, the closest to the words of the query first."""
     words = query.words
     closeness = Case(
@@ -394,7 +404,7 @@ def ranked(query, viewer, films):
     return list(found.order_by(closeness, "-vote_count", "-popularity", "id")[:MOST])
 
 
-def near_year(query, viewer):
+def near_year(query: Query, viewer: int | None) -> list[Any | Movie]:
     """Films of this title from the year before or after: countries differ about the year of a film."""
     if not query.year:
         return []
@@ -402,7 +412,7 @@ def near_year(query, viewer):
     return [movie for movie in films if movie.year and abs(movie.year - query.year) == 1]
 
 
-def others(ids, known, viewer):
+def others(ids: list[Any | int], known: list[Any | Movie], viewer: int | None) -> list[Any | Movie]:
     """The films with these ids, in this order, that are not known yet: TMDb knows titles that our table does not."""
     ids = [id for id in ids if id not in {movie.pk for movie in known}]
     films = Movie.objects.seen_by(viewer).in_bulk(ids)
@@ -412,7 +422,7 @@ def others(ids, known, viewer):
 # --- Lists that TMDb makes: of a search kept for a day, of what is beside a film for months
 
 
-def ask_once(query):
+def ask_once(query: Query) -> list[Any | int]:
     """The ids of TMDb's films for a query; asked within the last day, its answer of then."""
     ids = kept_answer(query)
     if ids is None:
@@ -423,16 +433,16 @@ def ask_once(query):
     return ids
 
 
-def kept_answer(query):
+def kept_answer(query: Query) -> list[int] | None:
     return cache.get(key_of(query))
 
 
-def key_of(query):
+def key_of(query: Query) -> str:
     """Marks on letters count: what TMDb does not find for "елки" it may find for "ёлки"."""
     return f"search:{hashlib.sha256(query.title.casefold().encode()).hexdigest()[:40]}:{query.year or ''}"
 
 
-def similar_movies(movie_id, viewer=None):
+def similar_movies(movie_id: int, viewer: int | None = None) -> list[Any | Movie]:
     """The films that people like beside this one, as far as the bot has learned it, else those TMDb shows.
 
     TMDb is asked where the worker has not asked it, and what it says is kept as the worker keeps it. Raises TMDbError.
@@ -445,7 +455,7 @@ def similar_movies(movie_id, viewer=None):
     return others(beside(movie_id) or [], [], viewer)
 
 
-def movies_in(reply):
+def movies_in(reply: dict[str, Any]) -> list[Any | Movie]:
     """Unsaved films of a list of TMDb's; one odd row hides no other."""
     rows = reply.get("results")
     movies = {}

@@ -1,5 +1,9 @@
 """Whether TMDb lets us in."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from django.conf import settings
 from django.core.checks import Error, Warning, register
 
@@ -9,7 +13,7 @@ WHERE = "Take an API key or read access token from themoviedb.org, Settings, API
 
 
 @register()
-def tmdb_key_is_set(app_configs, **kwargs):
+def tmdb_key_is_set(app_configs: None, **kwargs) -> list[Any]:
     """TMDB_API_KEY is set."""
     if settings.TMDB_API_KEY:
         return []

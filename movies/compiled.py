@@ -1,6 +1,18 @@
 """A query that is compiled once: building it for every card costs Django more than running it costs the database."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 from django.db import connection
+
+if TYPE_CHECKING:
+    from django.db.models.expressions import Col
+    from django.db.models.functions.comparison import Coalesce
+    from django.db.models.sql.compiler import SQLCompiler
+
+    from movies.models import Movie
 
 
 class CompiledQuery:
@@ -10,11 +22,11 @@ class CompiledQuery:
     must be unlike all else in it; a value is of its example's type, and a text holds no wildcard of LIKE.
     """
 
-    def __init__(self, build, **examples):
+    def __init__(self, build: Callable, **examples) -> None:
         self.build, self.examples = build, examples
         self.plans = {}  # by the kind of database
 
-    def rows(self, **values):
+    def rows(self, **values) -> list[Any | Movie]:
         """The model's instances, with the queryset's annotations."""
         plan = self.plans.get(connection.vendor) or self.compile()
         compiler, sql, params, converters, model, first, last, names = plan
@@ -29,7 +41,30 @@ class CompiledQuery:
             found.append(instance)
         return found
 
-    def compile(self):
+    def compile(
+        self,
+    ) -> (
+        tuple[
+            SQLCompiler,
+            str,
+            tuple[int, int, str, str, str],
+            dict[int, tuple[list[Callable], Col] | tuple[list[Callable], Coalesce]],
+            type[Movie],
+            int,
+            int,
+            list[str],
+        ]
+        | tuple[
+            SQLCompiler,
+            str,
+            tuple[int, int],
+            dict[int, tuple[list[Callable], Col] | tuple[list[Callable], Coalesce]],
+            type[Movie],
+            int,
+            int,
+            list[str],
+        ]
+    ):
         compiler = self.build(**self.examples).query.get_compiler(connection.alias)
         sql, params = compiler.as_sql()
         places = compiler.klass_info["select_fields"]
@@ -40,7 +75,7 @@ class CompiledQuery:
         self.plans[connection.vendor] = plan
         return plan
 
-    def filled_in(self, param, values):
+    def filled_in(self, param: int | str, values: dict[str, str | int]) -> int | str:
         for name, example in self.examples.items():
             if param == example:
                 return values[name]

@@ -1,8 +1,11 @@
 """Films as we know them, and what still has to be done for each."""
 
+from __future__ import annotations
+
 import re
 import time
 import unicodedata
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection, models
 from django.db.models import F, FilteredRelation, Func, Q
@@ -11,6 +14,11 @@ from django.utils.translation import gettext_lazy as _
 
 from config.fields import PlainTextField
 from config.monitoring import metrics
+
+if TYPE_CHECKING:
+    from django.db.backends.sqlite3.base import DatabaseWrapper
+    from django.db.models.functions.comparison import Coalesce
+    from django.db.models.sql.compiler import SQLCompiler, SQLUpdateCompiler
 
 
 class PosterStatus(models.IntegerChoices):
@@ -33,7 +41,7 @@ class UnixNow(Func):
 
     output_field = models.BigIntegerField()
 
-    def as_sqlite(self, compiler, connection, **extra):
+    def as_sqlite(self, compiler: SQLUpdateCompiler, connection: DatabaseWrapper, **extra) -> tuple[str, list[Any]]:
         return super().as_sql(compiler, connection, template="CAST(strftime('%%%%s', 'now') AS INTEGER)", **extra)
 
     def as_postgresql(self, compiler, connection, **extra):
@@ -58,7 +66,7 @@ class YearOf(Func):
 
     output_field = models.PositiveSmallIntegerField(null=True)
 
-    def as_sqlite(self, compiler, connection, **extra):
+    def as_sqlite(self, compiler: SQLCompiler, connection: DatabaseWrapper, **extra) -> tuple[str, list[Any]]:
         # no blanks behind its commas: Django's introspection of SQLite takes those for the ends of columns
         template = "NULLIF(CAST(substr(%(expressions)s,1,4) AS INTEGER),0)"
         return super().as_sql(compiler, connection, template=template, **extra)
@@ -67,7 +75,7 @@ class YearOf(Func):
         return super().as_sql(compiler, connection, template="EXTRACT(YEAR FROM %(expressions)s)::int", **extra)
 
 
-def searchable(*texts):
+def searchable(*texts) -> str:
     """Titles as the search compares them, parted by a bar that no query holds.
 
     Letters and digits only, case folded, marks taken off ("ё" as "е", "é" as "e"); a title without any keeps its signs.
@@ -75,14 +83,14 @@ def searchable(*texts):
     return "|".join(dict.fromkeys(folded for text in texts if (folded := folded_text(text))))
 
 
-def folded_text(text):
+def folded_text(text: str) -> str:
     letters = unicodedata.normalize("NFKD", text).casefold()
     letters = "".join(sign for sign in letters if not unicodedata.combining(sign))
     words = re.sub(r"[^\w]+|_", " ", letters)
     return " ".join(words.split()) or " ".join(text.replace("|", " ").split())
 
 
-def rating_that_counts(relation):
+def rating_that_counts(relation: str) -> Coalesce:
     """Rating.value in SQL."""
     return Coalesce(
         F(f"{relation}__manual_rating"),
@@ -93,20 +101,20 @@ def rating_that_counts(relation):
 
 
 class MovieQuerySet(models.QuerySet):
-    def seen_by(self, user_id):
+    def seen_by(self, user_id: int | None) -> MovieQuerySet:
         """The films with `mine`, this person's rating of each (exact, 0.5-10) or None, in the same query."""
         return self.annotate(
             _mine=FilteredRelation("ratings", condition=Q(ratings__user_id=user_id)),
             mine=rating_that_counts("_mine"),
         )
 
-    def rated_by(self, user_id):
+    def rated_by(self, user_id: int) -> MovieQuerySet:
         """The films this person has rated, with `mine` and `rated_at`."""
         return self.filter(ratings__user_id=user_id).annotate(
             mine=rating_that_counts("ratings"), rated_at=F("ratings__rated_at")
         )
 
-    def make_searchable(self, most=20_000):
+    def make_searchable(self, most: int = 20_000) -> int:
         """Fill in `search_text` where another program has written the film; returns for how many."""
         films = self.filter(search_text="").values_list("id", "title", "original_title")[:most]
         texts = [(id, searchable(title, original) or "|") for id, title, original in films]
@@ -121,48 +129,48 @@ class MovieQuerySet(models.QuerySet):
                 cursor.execute(sql, [value for row in part for value in row])
         return len(texts)
 
-    def awaiting_download(self):
+    def awaiting_download(self) -> MovieQuerySet:
         """Films whose poster is due for a download attempt now."""
         return self.filter(poster_status=PosterStatus.WAITING, poster_next_try_at__lte=int(time.time()))
 
-    def awaiting_upload(self):
+    def awaiting_upload(self) -> MovieQuerySet:
         """Films whose poster lies on the disk and is due for the channel now."""
         return self.filter(poster_status=PosterStatus.LOCAL, poster_next_try_at__lte=int(time.time()))
 
-    def claimed(self, status, seconds):
+    def claimed(self, status: PosterStatus, seconds: int) -> MovieQuerySet:
         """Films of a status on which a worker's claim ends within so many seconds; one that failed waits, unclaimed."""
         now = int(time.time())
         claims = self.filter(poster_status=status, poster_attempts__gt=0, poster_error="")
         return claims.filter(poster_next_try_at__range=(now + 1, now + seconds))
 
-    def of_channel(self, number, channels):
+    def of_channel(self, number: int, channels: int) -> MovieQuerySet:
         """Films whose poster belongs into this one of so many channels: nothing to store."""
         return self.annotate(_channel=F("id") % channels).filter(_channel=number)
 
-    def most_needed(self, most):
+    def most_needed(self, most: int) -> list[Any | Movie]:
         """The first `most` of films due for a step, by need, then by how long they have been due.
 
         In the order of the index movies_by_poster_status, so that it costs the same however many films wait.
         """
         return list(self.order_by("-poster_need", "poster_next_try_at", "id")[:most])
 
-    def poster_failed(self):
+    def poster_failed(self) -> MovieQuerySet:
         """Films whose poster was given up or is set aside, with the reason in `poster_error`."""
         set_aside = Q(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL], poster_next_try_at__gte=SET_ASIDE)
         given_up = Q(poster_status__in=[PosterStatus.NONE, PosterStatus.TELEGRAM]) & ~Q(poster_error="")
         return self.filter(poster_path__gt="").filter(set_aside | given_up)
 
-    def requeue_posters(self):
+    def requeue_posters(self) -> int:
         """Send the posters through the pipeline again, whatever became of them; the old file_id serves until then."""
         return self.filter(poster_path__gt="").update(**FROM_THE_START)
 
-    def set_posters_aside(self, why):
+    def set_posters_aside(self, why: str) -> int:
         """Try nothing more for posters on their way until somebody sends them through again; files go by themselves."""
         unfinished = self.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL])
         aside = {"poster_need": PosterNeed.SOMEDAY, "poster_next_try_at": SET_ASIDE, "poster_error": why}
         return unfinished.update(**FROM_THE_START | aside)
 
-    def reread_details(self):
+    def reread_details(self) -> int:
         """Have the details read from TMDb again before all others."""
         return self.update(details_at=0, details_tried_at=0)
 
@@ -266,10 +274,10 @@ class Movie(models.Model):
             models.Index(fields=["id"], condition=Q(search_text=""), name="movies_not_yet_searchable"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.title or self.original_title or self.pk} ({self.year or '?'})"
 
-    def poster_uploaded(self, file_id, width, height):
+    def poster_uploaded(self, file_id: str, width: int, height: int) -> bool:
         """Keep the photo that Telegram made of the present poster; whatever else was to be done for it is done.
 
         False where another was first, or where the film has got another poster since: theirs stays.
@@ -296,7 +304,7 @@ class Movie(models.Model):
         gone = {"telegram_file_id": "", "width": None, "height": None, "poster_need": PosterNeed.ASKED}
         return bool(known.update(**FROM_THE_START | gone))
 
-    def poster_wanted(self):
+    def poster_wanted(self) -> None:
         """Somebody looks at the film now: its poster goes before the others."""
         pending = Movie.objects.filter(pk=self.pk, poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL])
         pending.filter(poster_need__lt=PosterNeed.ASKED).update(poster_need=PosterNeed.ASKED)

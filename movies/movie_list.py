@@ -1,16 +1,33 @@
 """A list of films in the chat: a line and a button for each, pages by editing one message."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 from django.template.loader import render_to_string
 
 from config.bot.router import keyboard
 from movies.cards import name, points, shortened
+
+if TYPE_CHECKING:
+    from config.bot.router import Keyboard
+    from movies.models import Movie
 
 PAGE = 8  # films on a page
 LONGEST_LABEL = 32  # of a title on a button
 LONGEST_NAME = 100  # of a title in a list: eight of them, escaped, stay within a message
 
 
-def film_list(heading, movies, page, total, turn, asker=None, rows=()):
+def film_list(
+    heading: str,
+    movies: list[Movie],
+    page: int,
+    total: int,
+    turn: Callable,
+    asker: int | None = None,
+    rows: tuple[()] | list[list[tuple[str, str]]] = (),
+) -> dict[str, str | Keyboard]:
     """Text and keyboard of one page of a list.
 
     `movies` are the page's films, `turn(page)` is the data of a button to another page, `asker` the person whose list
@@ -38,12 +55,12 @@ def film_list(heading, movies, page, total, turn, asker=None, rows=()):
     return {"text": text.strip(), "reply_markup": keyboard(*buttons)}
 
 
-def label(line):
+def label(line: dict[str, int | Movie | str | None]) -> str:
     """A film's button: its number, and what of its title a phone shows on one line."""
     year = f" ({line['movie'].year})" if line["movie"].year else ""
     return f"{line['number']}. {shortened(line['title'], LONGEST_LABEL)}{year}"
 
 
-def page_of(movies, page):
+def page_of(movies: list[Movie], page: int) -> list[Any | Movie]:
     """The films of a page, counted from 0; none where the list does not go so far."""
     return movies[page * PAGE : (page + 1) * PAGE]

@@ -4,10 +4,14 @@ TMDb's terms of use allow its data to be kept for six months. Where asking what 
 films, those that TMDb says have not changed are left until the end of that time.
 """
 
+from __future__ import annotations
+
 import logging
 import math
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import F, Q
 
@@ -15,6 +19,11 @@ from config.jobs.locks import lock
 from movies.catalogue import fetch_movie, save_movies
 from movies.models import KnownChanges, Movie
 from movies.tmdb import KeyRefused, NotFound, TMDb, TMDbError
+
+if TYPE_CHECKING:
+    from threading import Event
+
+    from django.db.models.query_utils import Q
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +42,7 @@ LAST_PAGE = 500  # of any list (TMDb: error 22)
 class Refresh:
     """One run and what came of it."""
 
-    def __init__(self, stop, seconds=math.inf, report=None):
+    def __init__(self, stop: Event, seconds: float | int = math.inf, report: Callable | None = None) -> None:
         self.stop, self.report = stop, report
         self.deadline = time.monotonic() + seconds
         self.read = self.gone = self.failed = 0
@@ -42,14 +51,14 @@ class Refresh:
         self.tmdb.attempts = 2  # a film that does not come now has its turn again tomorrow
 
     @property
-    def done(self):
+    def done(self) -> int:
         return self.read + self.gone + self.failed
 
-    def __str__(self):
+    def __str__(self) -> str:
         words = f"{self.read} read, {self.gone} gone from TMDb, {self.failed} failed"
         return f"{words}; {self.trouble}" if self.trouble else words
 
-    def run(self, films):
+    def run(self, films: list[Any | Movie]) -> Refresh:
         """Read these films again. Raises no TMDbError: the run tells of them."""
         in_a_row = 0
         for movie in films:
@@ -65,7 +74,7 @@ class Refresh:
                 self.report(self)
         return self
 
-    def read_again(self, movie):
+    def read_again(self, movie: Movie) -> str | None:
         """Read one film: "read", "gone", "failed", or None where another process has just taken it."""
         # the attempt is noted before it is made: a film that ends the worker goes to the back all the same
         mine = Movie.objects.filter(pk=movie.pk, details_tried_at=movie.details_tried_at)
@@ -85,7 +94,7 @@ class Refresh:
         return "failed"
 
 
-def due_films(limit=None):
+def due_films(limit: int | None = None) -> list[Any | Movie]:
     """Films to read again now, the longest unread first, then those known from a list row only.
 
     Without `limit`, as many as an hour's share is.
@@ -98,7 +107,7 @@ def due_films(limit=None):
     return ripe + list(listed[: MOST_LISTED if limit is None else limit - len(ripe)])
 
 
-def share(now):
+def share(now: int) -> int:
     """How many films to read in an hour, so that none grows older than five months."""
     films = Movie.objects.count()
     late = Movie.objects.filter(details_at__lte=now - LATE).count()
@@ -108,7 +117,7 @@ def share(now):
 # --- What did not change
 
 
-def worth_reading(now):
+def worth_reading(now: int) -> Q:
     """Ripe films that are late, or changed, or of which that is not known."""
     known = KnownChanges.objects.filter(until__gt=now - 2 * DAY).first()
     if known is None:
@@ -116,7 +125,7 @@ def worth_reading(now):
     return Q(details_at__lte=now - LATE) | Q(details_at__lt=known.since) | Q(changed_at__gt=F("details_at"))
 
 
-def read_changes(tmdb):
+def read_changes(tmdb: TMDb) -> None:
     """Note which films TMDb says have changed up to yesterday, where that takes fewer calls than reading them.
 
     Where it does not, what is known is forgotten, and begins anew today. Raises TMDbError.
@@ -141,11 +150,11 @@ def read_changes(tmdb):
         known.save(update_fields=["until"])
 
 
-def day(moment):
+def day(moment: int) -> str:
     return datetime.fromtimestamp(moment, UTC).date().isoformat()
 
 
-def refresh_movies(run, limit=None):
+def refresh_movies(run: Refresh, limit: int | None = None) -> Refresh:
     """Note what changed, then read the films that are due."""
     with lock("movies.changes") as free:
         if free:

@@ -5,13 +5,19 @@ films that hold them as words or as beginnings of words. Each kind comes from an
 looked for once those before it have given enough: a word that a tenth of all titles hold costs no more than a rare one.
 On SQLite they are all films that hold the words.
 """
-# ruff: noqa: S608, S611 - what is put together here are constants; what people type goes beside as values
 
+from __future__ import annotations
+
+# ruff: noqa: S608, S611 - what is put together here are constants; what people type goes beside as values
 import re
+from typing import TYPE_CHECKING
 
 from django.db import connection
 from django.db.models import BooleanField, Q
 from django.db.models.expressions import RawSQL
+
+if TYPE_CHECKING:
+    from django.db.models.query_utils import Q
 
 BEST_KNOWN = 1000  # films, by votes (of the year asked for), in whose titles the words may stand anywhere
 ENOUGH = 100  # candidates: twice what a search shows
@@ -22,7 +28,7 @@ TITLES = "string_to_array(\"left\"(movies.search_text, 500), '|')"
 WORDS = "to_tsvector('simple'::regconfig, \"left\"(movies.search_text, 2000))"
 
 
-def titled(words):
+def titled(words: str) -> Q:
     """Films with a title of these words and no others."""
     if connection.vendor == "postgresql":
         # no text but our own is put into the SQL
@@ -30,7 +36,7 @@ def titled(words):
     return Q(search_text=words) | Q(search_text__startswith=f"{words}|") | Q(search_text__endswith=f"|{words}")
 
 
-def holding(words, year=None):
+def holding(words: str, year: int | None = None) -> Q:
     """Films whose titles hold these words anywhere, in any order; of this year where one is given."""
     found = Q(year=year) if year else Q()
     for word in words.split():
@@ -38,7 +44,7 @@ def holding(words, year=None):
     return found
 
 
-def candidates(words, year=None):
+def candidates(words: str, year: int | None = None) -> Q:
     """The films worth ranking for these words, of this year where one is given."""
     if connection.vendor != "postgresql":
         return holding(words, year)

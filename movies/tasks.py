@@ -1,5 +1,7 @@
 """The films' jobs: each finds by itself what waits, may run twice, late or beside itself, and ends in good time."""
 
+from __future__ import annotations
+
 import logging
 
 from config.jobs.enqueue import worker_stop_event
@@ -11,7 +13,7 @@ log = logging.getLogger(__name__)
 SECONDS = 100  # after which no film is begun; Q_CLUSTER's timeout is 300
 
 
-def refresh_movies(limit=None):
+def refresh_movies(limit: int | None = None) -> str:
     """Read again what was read longest ago: an hour's share, or `limit` films."""
     with lock("movies.refresh") as free:
         if not free:

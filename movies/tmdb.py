@@ -4,13 +4,17 @@ Facts are from TMDb's reference (developer.themoviedb.org) and its error table; 
 `status_code` of an error's body, not HTTP's.
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import re
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import requests
 from django.conf import settings
@@ -19,6 +23,11 @@ from config.http_client import TooLong, TooMuch, http_session, read_bounded, wit
 from config.jobs.rate_limiter import acquire, block_for
 from config.monitoring import metrics
 from config.monitoring.secret import Secret
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from requests.sessions import Session
 
 log = logging.getLogger(__name__)
 
@@ -74,18 +83,18 @@ class TMDb:
     briefly, again only where it can do so at once, and passes those who wait.
     """
 
-    def __init__(self, patient=True):
+    def __init__(self, patient: bool = True) -> None:
         self.patient = patient
         self.attempts = 4 if patient else 2
         self.timeout = (5, 20) if patient else (3, 5)
 
     # --- films
 
-    def movie(self, movie_id, language=None):
+    def movie(self, movie_id: int, language: str | None = None) -> dict[str, Any]:
         """Details of a film: /movie/{id}."""
         return self._get(f"/movie/{int(movie_id)}", language=language or settings.TMDB_LANGUAGE)
 
-    def search(self, query, year=None, page=1, language=None):
+    def search(self, query: str, year: int | None = None, page: int = 1, language: None = None) -> dict[str, Any]:
         """A page of films by title: /search/movie."""
         return self._get(
             "/search/movie",
@@ -102,7 +111,7 @@ class TMDb:
             raise NotFound("/find: not an IMDb id")
         return self._get(f"/find/{imdb_id}", external_source="imdb_id", language=settings.TMDB_LANGUAGE)
 
-    def recommendations(self, movie_id, page=1):
+    def recommendations(self, movie_id: int, page: int = 1) -> dict[str, Any]:
         """Films TMDb shows beside a film: /movie/{id}/recommendations."""
         return self._get(f"/movie/{int(movie_id)}/recommendations", page=page, language=settings.TMDB_LANGUAGE)
 
@@ -110,11 +119,11 @@ class TMDb:
         """Films, those first for which most people have voted: /discover/movie."""
         return self._get("/discover/movie", sort_by="vote_count.desc", page=page, language=settings.TMDB_LANGUAGE)
 
-    def changes(self, start_date, end_date, page=1):
+    def changes(self, start_date: str, end_date: str, page: int = 1) -> dict[str, Any]:
         """Ids of films changed between two dates at most 14 days apart: /movie/changes."""
         return self._get("/movie/changes", start_date=start_date, end_date=end_date, page=page)
 
-    def image(self, path, size="w500"):
+    def image(self, path: str, size: str = "w500") -> bytes:
         """The bytes of an image. Raises NotFound for what is not a path of TMDb's, or is not there."""
         if not IMAGE_PATH.fullmatch(path):
             raise NotFound("image: not a path of TMDb's")
@@ -122,25 +131,25 @@ class TMDb:
 
     # --- accounts
 
-    def check_key(self):
+    def check_key(self) -> None:
         """Nothing, if the key is good: /authentication."""
         self._get("/authentication")
 
-    def request_token(self):
+    def request_token(self) -> Secret:
         """A token for the person to approve, good for 60 minutes and one session."""
         return _said(self._get("/authentication/token/new"), "request_token", r"[\w-]{1,55}")  # it rides in a button
 
-    def new_session(self, request_token):
+    def new_session(self, request_token: Secret | str) -> Secret:
         """The session of an approved token. Raises NotApproved or TokenSpent."""
         body = {"request_token": request_token}
         return _said(self._once("POST", "/authentication/session/new", body), "session_id", r"[!-~]{1,200}")
 
-    def end_session(self, session_id):
+    def end_session(self, session_id: Secret) -> None:
         """End a session; one that is already over is no error."""
         with suppress(NotFound, SessionRefused):
             self._once("DELETE", "/authentication/session", {"session_id": session_id})
 
-    def account(self, session_id):
+    def account(self, session_id: Secret) -> int:
         """The id of a session's account: /account."""
         account_id = self._get("/account", session_id=session_id).get("id")
         if type(account_id) is not int or not 0 < account_id < 2**63:
@@ -157,7 +166,7 @@ class TMDb:
             language=settings.TMDB_LANGUAGE,
         )
 
-    def rate(self, movie_id, value, session_id):
+    def rate(self, movie_id: int, value: Decimal, session_id: Secret) -> None:
         """Rate a film for the session's account, 0.5-10 in steps of 0.5."""
         self._once("POST", f"/movie/{int(movie_id)}/rating", {"value": float(value)}, session_id=session_id)
 
@@ -168,14 +177,16 @@ class TMDb:
 
     # --- how
 
-    def _get(self, path, **params):
+    def _get(self, path: str, **params) -> dict[str, Any]:
         return self._attempt(lambda: self._call("GET", path, None, params))
 
-    def _once(self, method, path, body=None, **params):
+    def _once(
+        self, method: str, path: str, body: dict[str, str | float | Secret] | None = None, **params
+    ) -> dict[str, Any]:
         """A call that changes something: never repeated blindly, since a request token is good once."""
         return self._call(method, path, body, params)
 
-    def _attempt(self, call):
+    def _attempt(self, call: Callable) -> Any:
         for attempt in range(1, self.attempts + 1):
             try:
                 return call()
@@ -187,7 +198,13 @@ class TMDb:
                 if self.patient:
                     time.sleep(error.retry_after or 0.5 * 2 ** (attempt - 1))
 
-    def _call(self, method, path, body, params):
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, str] | dict[str, float] | dict[str, Secret] | None,
+        params: dict[str, Secret | str | int | None],
+    ) -> dict[str, Any]:
         acquire("tmdb", settings.TMDB_REQUESTS_PER_SECOND, priority=not self.patient)
         headers = {"Accept": "application/json"}
         params = {name: value for name, value in params.items() if value is not None}
@@ -213,7 +230,7 @@ class TMDb:
             return data
         raise self._error(status, data if isinstance(data, dict) else {}, path, wait, "session_id" in params)
 
-    def _image(self, path):
+    def _image(self, path: str) -> bytes:
         status, content, wait = self._exchange(
             image_session(), "GET", settings.TMDB_IMAGE_URL + path, path, LARGEST_IMAGE
         )
@@ -223,7 +240,9 @@ class TMDb:
             raise NotFound(f"{path}: {status}")
         raise self._unavailable(f"{path}: {status}", wait)
 
-    def _exchange(self, http, method, url, path, most, **request):
+    def _exchange(
+        self, http: Session, method: str, url: str, path: str, most: int, **request
+    ) -> tuple[int, bytes, None]:
         """(status, body, seconds of Retry-After or None); the whole exchange takes a bounded time and size."""
         metrics.increment("tmdb.requests" if http is api_session() else "tmdb.images")
         seconds = self.timeout[1] * 1.5
@@ -247,7 +266,7 @@ class TMDb:
             trouble = Unavailable(f"{path}: {type(error).__name__}")
         raise trouble  # out here, where the original, which names the whole address and the key, is no part of it
 
-    def _error(self, status, data, path, wait, with_session):
+    def _error(self, status: int, data: dict[str, Any], path: str, wait: None, with_session: bool) -> TMDbError:
         code = data.get("status_code")
         what = f"{path}: {status}" + (f" code {code}" if isinstance(code, int) else "")
         if path == "/authentication/session/new" and (code in (17, 41)):
@@ -264,7 +283,7 @@ class TMDb:
             return Refused(what)
         return self._unavailable(what, wait, slow_down=status == 429)
 
-    def _unavailable(self, what, wait, slow_down=False):
+    def _unavailable(self, what: str, wait: None, slow_down: bool = False) -> Unavailable:
         error = Unavailable(what)
         error.retry_after = seconds_until(wait)
         if slow_down:
@@ -272,7 +291,7 @@ class TMDb:
         return error
 
 
-def _said(reply, name, pattern):
+def _said(reply: dict[str, Any], name: str, pattern: str) -> Secret:
     """A secret in a reply that looks as it should. Raises Unavailable, whose text does not hold it."""
     value = reply.get(name)
     if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII):
@@ -280,7 +299,7 @@ def _said(reply, name, pattern):
     return Secret(value)
 
 
-def seconds_until(retry_after):
+def seconds_until(retry_after: None) -> None:
     """Seconds to wait for a Retry-After of seconds or a date, at most LONGEST_WAIT; None where there is none."""
     if not retry_after:
         return None
@@ -295,10 +314,10 @@ def seconds_until(retry_after):
 
 
 @cache
-def api_session():
+def api_session() -> Session:
     return http_session(settings.TMDB_API_URL, CONNECTIONS)
 
 
 @cache
-def image_session():
+def image_session() -> Session:
     return http_session(settings.TMDB_IMAGE_URL, CONNECTIONS)
