@@ -1,9 +1,12 @@
 """Posters in the back office: their pictures, and how many came in hour by hour."""
 
+from __future__ import annotations
+
 import hashlib
 import time
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.db.models import F, Sum
@@ -20,6 +23,10 @@ from config.models import MetricCount
 from movies.models import Movie
 from posters.thumbnails import thumbnail
 
+if TYPE_CHECKING:
+    from django.core.handlers.wsgi import WSGIRequest
+    from django.utils.safestring import SafeString
+
 HOURS = 24
 
 
@@ -34,7 +41,7 @@ def picture(request, movie_id):
 
 
 @admin.display(description=gettext_lazy("picture"), empty_value="")
-def poster_picture(movie):
+def poster_picture(movie: Movie) -> SafeString | str:
     source = movie.local_path or movie.telegram_file_id
     if not source:
         return ""
@@ -50,7 +57,7 @@ office.fieldsets[1][1]["fields"] = (poster_picture, *office.fieldsets[1][1]["fie
 
 
 @panel(30, "movies.view_movie", "posters/office/hours.html")
-def posters_by_the_hour(request):
+def posters_by_the_hour(request: WSGIRequest) -> dict[str, str | int | SafeString | list[str]]:
     # hours of the viewer's clock, so that the labels are whole where a zone is half an hour off
     now = timezone.localtime()
     first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
@@ -89,7 +96,7 @@ def posters_by_the_hour(request):
 
 
 @failures("movies.view_movie")
-def failed_posters():
+def failed_posters() -> Iterator[tuple[str, str, int, str]]:
     url = f"{reverse('admin:movies_movie_changelist')}?poster=failed"
     counted = MetricCount.objects.filter(name__startswith="failed:posters:", minute__gt=time.time() - 86_400)
     for name, number in counted.values_list("name").annotate(Sum("number")):

@@ -1,7 +1,10 @@
 """Whether posters can be kept on the disk and put into their channels."""
 
+from __future__ import annotations
+
 import os
 import tempfile
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.checks import Error, Warning, register
@@ -11,13 +14,16 @@ from telebot.apihelper import ApiException, ApiTelegramException
 from config.bot.client import TelegramUnavailable, patience
 from config.bot.router import bot
 
+if TYPE_CHECKING:
+    from django.core.checks.messages import Error, Warning
+
 CHANNEL = (
     "Make a private channel, make the bot an administrator who may post there, and put the channel's id into .env."
 )
 
 
 @register()
-def posters_have_a_way(app_configs, **kwargs):
+def posters_have_a_way(app_configs: None, **kwargs) -> list[Any | Warning]:
     """There is a channel for posters, and POSTER_DIR can be written."""
     problems = []
     if not settings.TELEGRAM_POSTER_CHANNELS:
@@ -44,7 +50,7 @@ def posters_have_a_way(app_configs, **kwargs):
 
 
 @register("services", deploy=True)
-def poster_dir_takes_files(app_configs, **kwargs):
+def poster_dir_takes_files(app_configs: None, **kwargs) -> list[Any | Error]:
     """POSTER_DIR takes files."""
     try:
         settings.POSTER_DIR.mkdir(parents=True, exist_ok=True)
@@ -57,7 +63,7 @@ def poster_dir_takes_files(app_configs, **kwargs):
 
 
 @register("services", deploy=True)
-def the_bot_may_post_in_the_channels(app_configs, **kwargs):
+def the_bot_may_post_in_the_channels(app_configs: None, **kwargs) -> list[Any | Error]:
     """The bot may post in each channel."""
     if not settings.TELEGRAM_POSTER_CHANNELS:
         return [Error("TELEGRAM_POSTER_CHANNELS is empty.", hint=CHANNEL, id="posters.E002")]
@@ -76,7 +82,7 @@ def the_bot_may_post_in_the_channels(app_configs, **kwargs):
     return problems
 
 
-def trouble_with(channel, bot_id):
+def trouble_with(channel: int, bot_id: int) -> str:
     """Why the bot cannot post there, or nothing; no message is sent to find out."""
     try:
         # as they come: pyTelegramBotAPI's types want fields that a Bot API server of today may not send

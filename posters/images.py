@@ -1,9 +1,17 @@
 """From bytes that came from outside to a photo that Telegram takes, or a reason why not."""
 
+from __future__ import annotations
+
 import io
 import threading
+from typing import TYPE_CHECKING
 
 from PIL import Image
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.JpegImagePlugin import JpegImageFile
+    from PIL.PngImagePlugin import PngImageFile
 
 # Bot API, sendPhoto: at most 10 MB, width and height no more than 10,000 together, a ratio of at most 20.
 LARGEST_FILE = 10 * 2**20
@@ -22,7 +30,7 @@ class BadPicture(Exception):
     """The bytes are no picture that could go up; the text says why."""
 
 
-def photo_from(content):
+def photo_from(content: bytes) -> bytes:
     """The bytes of a JPEG that Telegram takes: these very ones where they are one, else made of them.
 
     The type is read from the bytes, the size in pixels before anything is decoded; the picture is decoded to the end,
@@ -51,7 +59,7 @@ def photo_from(content):
             raise BadPicture(f"a broken {picture.format}: {error}") from None
 
 
-def _checked(picture, content):
+def _checked(picture: PngImageFile | JpegImageFile, content: bytes) -> bytes:
     if (
         picture.format == "JPEG"
         and picture.mode in ("RGB", "L")
@@ -76,12 +84,12 @@ def _checked(picture, content):
     return made
 
 
-def _jpeg(picture):
+def _jpeg(picture: Image.Image) -> bytes:
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=90)
     return out.getvalue()
 
 
-def is_whole(content):
+def is_whole(content: bytes) -> bool:
     """Whether bytes begin and end as a JPEG does: a file that a power loss has cut or emptied does not."""
     return content[:3] == b"\xff\xd8\xff" and content[-2:] == b"\xff\xd9"

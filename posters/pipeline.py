@@ -5,12 +5,16 @@ it, and a worker that dies keeps nothing: the film is due again by itself. How e
 docs/POSTERS.md.
 """
 
+from __future__ import annotations
+
 import logging
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from html import escape
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, connections, transaction
@@ -28,6 +32,11 @@ from posters import storage
 from posters.images import BadPicture, photo_from
 from posters.models import KnownBot
 from posters.storage import DiskTrouble
+
+if TYPE_CHECKING:
+    from concurrent.futures._base import Future
+
+    from movies.models import MovieQuerySet
 
 log = logging.getLogger(__name__)
 
@@ -109,40 +118,40 @@ class Run:
     postponed: int = 0  # not the poster's fault: due again at once
     troubles: list = field(default_factory=list)  # why something stood still
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.begun = 0
         self.deadline = None if self.seconds is None else time.monotonic() + self.seconds
         self.lock = threading.Lock()
 
     @property
-    def left(self):
+    def left(self) -> float:
         """Seconds until nothing new may begin."""
         return float("inf") if self.deadline is None else self.deadline - time.monotonic()
 
     @property
-    def over(self):
+    def over(self) -> bool:
         """Whether nothing new may begin."""
         return self.stop.is_set() or self.left <= 0 or (self.limit is not None and self.begun >= self.limit)
 
-    def begin(self, most):
+    def begin(self, most: int) -> int:
         """How many of `most` films may be begun now; they count as begun."""
         with self.lock:
             allowed = 0 if self.over else most if self.limit is None else min(most, self.limit - self.begun)
             self.begun += allowed
             return allowed
 
-    def give_back(self, unused):
+    def give_back(self, unused: int) -> None:
         with self.lock:
             self.begun -= unused
 
-    def count(self, outcome):
+    def count(self, outcome: str) -> None:
         """Count one film as "done", "gone", "failed" or "postponed", and tell who watches."""
         with self.lock:
             setattr(self, outcome, getattr(self, outcome) + 1)
             if self.report:
                 self.report(self)
 
-    def trouble(self, why):
+    def trouble(self, why: str) -> None:
         """Keep, and log once, why something stands still."""
         with self.lock:
             if why not in self.troubles:
@@ -153,7 +162,7 @@ class Run:
         """Sleep, unless the run would be over by then. False where it is over."""
         return seconds < self.left and not self.stop.wait(seconds)
 
-    def __str__(self):
+    def __str__(self) -> str:
         words = f"{self.done} done, {self.gone} without an image, {self.failed} failed, {self.postponed} postponed"
         return "; ".join([words, *self.troubles])
 
@@ -161,7 +170,7 @@ class Run:
 # --- Claims
 
 
-def _claim(due, most, choose=None, **more):
+def _claim(due: MovieQuerySet, most: int, choose: Callable | None = None, **more) -> list[Movie]:
     """Take up to `most` of the films due, most needed first, each for one attempt that is counted before it is made.
 
     `choose` may leave some of them to others. A film that another worker has in hand is passed over.
@@ -178,7 +187,7 @@ def _claim(due, most, choose=None, **more):
     return movies
 
 
-def _held(movie):
+def _held(movie: Movie) -> MovieQuerySet:
     """The film's row as long as it is as we claimed it: not requeued, not claimed anew, not given another poster."""
     return Movie.objects.filter(
         pk=movie.pk,
@@ -188,7 +197,7 @@ def _held(movie):
     )
 
 
-def _outlived(run, status):
+def _outlived(run: Run, status: PosterStatus) -> bool:
     """Sleep until the claim that a killed worker left on a film of this status ends; False where there is none.
 
     Who has a step to itself (locks.lock) knows that a claim which is none of its own is nobody's any more; of two
@@ -214,12 +223,12 @@ def _renew(movies):
         _held(movie).update(poster_next_try_at=int(time.time()) + LEASE)
 
 
-def _release(movie, **more):
+def _release(movie: Movie, **more) -> None:
     """It was not the poster's fault: the attempt does not count, and the poster is due at once."""
     _held(movie).update(poster_attempts=F("poster_attempts") - 1, poster_next_try_at=int(time.time()), **more)
 
 
-def _postpone(movie, why, **more):
+def _postpone(movie: Movie, why: str, **more) -> None:
     """The poster's fault: a growing delay, and after MOST_ATTEMPTS it is set aside with the reason."""
     if movie.poster_attempts >= MOST_ATTEMPTS:
         _set_aside(movie, why)
@@ -230,7 +239,7 @@ def _postpone(movie, why, **more):
     _held(movie).update(poster_next_try_at=int(time.time()) + delay, poster_error=why, **more)
 
 
-def _set_aside(movie, why):
+def _set_aside(movie: Movie, why: str) -> None:
     """Nothing more is tried until requeue_posters(); nothing is left on the disk meanwhile."""
     metrics.count_failure("posters", why)
     log.error("film %s: %s; set aside (manage.py requeue_posters --movie %s)", movie.pk, why, movie.pk)
@@ -245,7 +254,7 @@ def _set_aside(movie, why):
         storage.remove(movie.local_path)
 
 
-def _stubbornly(save):
+def _stubbornly(save: Callable) -> list[str] | None:
     """Save what cannot be had again, though the database be locked or restarting; raises after a minute of trying."""
     for delay in (0.2, 0.5, 1, 2, 4, 8, 15, 15, 15):
         try:
@@ -260,7 +269,7 @@ def _stubbornly(save):
 # --- Download
 
 
-def download_posters(run):
+def download_posters(run: Run) -> Run:
     """Fetch waiting posters to the disk, most needed first, side by side, until none is due or the run is over.
 
     Raises no fault of a poster, of TMDb or of the disk: the run tells of them. The database's go through.
@@ -305,7 +314,7 @@ def download_posters(run):
     return run
 
 
-def _claim_downloads(run, most, alone):
+def _claim_downloads(run: Run, most: int, alone: bool) -> list[Any | Movie]:
     """Up to `most` films to begin; one that twice ended its worker without a word is taken alone, the last of all."""
 
     def choose(due):
@@ -331,7 +340,7 @@ def _fetch(tmdb, movie):
     return storage.keep(movie.pk, photo_from(tmdb.image(movie.poster_path)))
 
 
-def _settle_downloads(run, outcomes, doubtful, trouble):
+def _settle_downloads(run: Run, outcomes: list[tuple[Movie, Future]], doubtful: list[Any], trouble: str) -> str:
     """Write down, in one transaction, what came of some downloads. Returns the trouble that stops them all, if any."""
     for movie, future in outcomes:
         error = future.exception()
@@ -353,7 +362,7 @@ def _settle_downloads(run, outcomes, doubtful, trouble):
 
 
 @transaction.atomic
-def _save_downloads(outcomes):
+def _save_downloads(outcomes: list[Any | tuple[Movie, Future]]) -> list[Any | str]:
     fetched = {movie: future.result() for movie, future in outcomes if not future.exception()}
     if fetched:
         _save_fetched(fetched)
@@ -361,7 +370,7 @@ def _save_downloads(outcomes):
     return ["done"] * len(fetched) + failed
 
 
-def _save_fetched(fetched):
+def _save_fetched(fetched: dict[Movie, str]) -> None:
     """These films' posters lie at these paths."""
     values = []
     for movie, path in fetched.items():
@@ -375,7 +384,7 @@ def _save_fetched(fetched):
             storage.remove(path)  # the card's own upload was first, or the film has another poster now
 
 
-def _save_failure(movie, error):
+def _save_failure(movie: Movie, error: BadPicture | Oversized | NotFound | DiskTrouble) -> str:
     if isinstance(error, NotFound):
         _give_up(movie, f"TMDb has no such image ({error})")
         return "gone"
@@ -388,7 +397,7 @@ def _save_failure(movie, error):
     return "failed"
 
 
-def _judge(run, doubtful, own):
+def _judge(run: Run, doubtful: list[tuple[Movie, str] | Any], own: bool) -> None:
     """Say of requests that got no image whose fault that was: the posters' where others came through, else TMDb's."""
     for movie, why in doubtful:
         _stubbornly(lambda movie=movie, why=why: _postpone(movie, why) if own else _release(movie))
@@ -397,12 +406,12 @@ def _judge(run, doubtful, own):
 
 
 @transaction.atomic
-def _release_all(movies):
+def _release_all(movies: list[Any | Movie]) -> None:
     for movie in movies:
         _release(movie)
 
 
-def _give_up(movie, why):
+def _give_up(movie: Movie, why: str) -> None:
     """There is no such image; an older poster goes on serving. A refresh that brings another path begins anew."""
     log.warning("film %s: %s", movie.pk, why)
     metrics.count_failure("posters", why)
@@ -413,7 +422,7 @@ def _give_up(movie, why):
 # --- Upload
 
 
-def upload_posters(run):
+def upload_posters(run: Run) -> Run:
     """Put posters from the disk into their channels, most needed first, until none is due or the run is over.
 
     A film's channel is its id modulo their number. All channels work side by side, each at its own pace. Raises no
@@ -437,11 +446,13 @@ def upload_posters(run):
     return run
 
 
-def _serve_all(run, channels):
+def _serve_all(run: Run, channels: list[int]) -> None:
     """Serve all channels side by side until none has anything due."""
     at_hand = {}  # lane: the film that is on its way
     threads = [
-        threading.Thread(target=with_correlation_id(_serve), args=(run, channel, lane, at_hand), name=f"upload-{number}-{lane}")
+        threading.Thread(
+            target=with_correlation_id(_serve), args=(run, channel, lane, at_hand), name=f"upload-{number}-{lane}"
+        )
         for number, channel in enumerate(_Channel(id, number, len(channels)) for number, id in enumerate(channels))
         for lane in range(LANES)
     ]
@@ -456,7 +467,7 @@ def _serve_all(run, channels):
                 connection.close()  # the claims hold for a while without us
 
 
-def _greet():
+def _greet() -> None:
     """Raise Stopped where Telegram does not answer at all, before a poster is risked on it; notice another bot."""
     try:
         with patience(0):
@@ -473,7 +484,7 @@ def _greet():
     notice_new_bot(me.id)
 
 
-def _is_other_token():
+def _is_other_token() -> bool:
     """Whether the token seems to be of another bot than the known one: it begins with the bot's id."""
     known = KnownBot.objects.first()
     return known is not None and not bot.token.startswith(f"{known.bot_id}:")
@@ -649,7 +660,7 @@ def _lost(movie, channel, why):
 # --- Another bot
 
 
-def notice_new_bot(bot_id):
+def notice_new_bot(bot_id: int) -> int:
     """Have every poster sent again if the bot is another than the one whose file_ids the films hold.
 
     A file_id serves one bot only (Bot API: Sending files). Films that somebody has rated go before the others. Returns

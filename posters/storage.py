@@ -1,10 +1,13 @@
 """The posters that lie in POSTER_DIR between download and upload."""
 
+from __future__ import annotations
+
 import os
 import re
 import secrets
 import shutil
 import time
+from typing import Any
 
 from django.conf import settings
 
@@ -56,7 +59,7 @@ def read(local_path):
     return content if is_whole(content) else None
 
 
-def remove(local_path):
+def remove(local_path: str) -> None:
     """Delete a film's file; that it is gone already is no error."""
     path = _inside(local_path)
     try:
@@ -66,7 +69,7 @@ def remove(local_path):
         pass  # the sweep will try again
 
 
-def _inside(local_path):
+def _inside(local_path: str) -> None:
     """The path, if it names something in POSTER_DIR: other programs write the column, too."""
     if not local_path or "\0" in local_path:
         return None
@@ -75,7 +78,7 @@ def _inside(local_path):
     return path if path.is_relative_to(folder) and path != folder else None
 
 
-def sweep():
+def sweep() -> int:
     """Delete files of ours that no film needs; returns how many.
 
     A file is needed while its film is on local disk with this very path; one just written may belong to a download
@@ -95,7 +98,7 @@ def sweep():
     return removed + _sweep(chunk)
 
 
-def _sweep(files):
+def _sweep(files: list[Any | tuple[int, str]]) -> int:
     now = time.time()
     rows = Movie.objects.filter(pk__in={movie_id for movie_id, path in files}).values_list(
         "pk", "poster_status", "local_path", "poster_next_try_at"

@@ -1,12 +1,19 @@
 """The pipeline's jobs: each finds by itself what waits, may run twice, late or beside itself, and ends in good time."""
 
+from __future__ import annotations
+
 import logging
 import time
+from typing import TYPE_CHECKING
 
 from config.jobs import locks, rate_limiter
 from config.jobs.enqueue import async_task, worker_stop_event
 from movies.models import Movie
 from posters import pipeline, storage
+
+if TYPE_CHECKING:
+    from movies.models import MovieQuerySet
+    from posters.pipeline import Run
 
 log = logging.getLogger(__name__)
 
@@ -14,7 +21,7 @@ SECONDS = 200  # after which a job begins nothing new; Q_CLUSTER's timeout is 30
 BETWEEN_BELLS = 10  # seconds
 
 
-def download_posters(limit=None):
+def download_posters(limit: None = None) -> str:
     """Fetch posters that wait for download; rings for the uploads as soon as the first are there."""
     rang = time.monotonic() - BETWEEN_BELLS
 
@@ -34,7 +41,7 @@ def download_posters(limit=None):
     return _told("downloads", run, Movie.objects.awaiting_download(), limit)
 
 
-def upload_posters(limit=None):
+def upload_posters(limit: None = None) -> str:
     """Put posters from the disk into the channels, and delete files that no film needs any more."""
     with locks.lock("posters.upload") as free:
         if not free:
@@ -46,7 +53,7 @@ def upload_posters(limit=None):
     return _told("uploads", run, Movie.objects.awaiting_upload(), limit)
 
 
-def _told(what, run, due, limit):
+def _told(what: str, run: Run, due: MovieQuerySet, limit: None) -> str:
     """Log the counts; where time alone ended the run, ring for the next at once rather than at the next tick."""
     if run.begun or run.troubles:
         log.info("poster %s: %s", what, run)
@@ -55,7 +62,7 @@ def _told(what, run, due, limit):
     return str(run)
 
 
-def ring(task, at_once=False):
+def ring(task: str, at_once: bool = False) -> None:
     """Have a job of ours run soon; without `at_once` not more often than every ten seconds over all processes."""
     if at_once or not rate_limiter.try_acquire(f"bell:{task}", 1 / BETWEEN_BELLS):
         async_task(f"posters.tasks.{task}", save=False)

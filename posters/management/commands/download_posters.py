@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from django.core.management.base import BaseCommand, CommandError
 
 from config.jobs import locks
@@ -5,14 +9,19 @@ from config.progress import Progress, stop_on_signals
 from movies.models import Movie
 from posters import pipeline
 
+if TYPE_CHECKING:
+    from threading import Event
+
+    from django.core.management.base import CommandParser
+
 
 class Command(BaseCommand):
     help = "Fetch the posters that wait for download, in the foreground. SIGTERM finishes those at hand."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--limit", type=int, metavar="N", help="no more than so many")
 
-    def handle(self, limit, **options):
+    def handle(self, limit: int | None, **options) -> None:
         stop = stop_on_signals()
         while not stop.is_set():
             with locks.lock("posters.download") as free:  # one at a time: TMDb counts connections
@@ -21,7 +30,7 @@ class Command(BaseCommand):
             self.stdout.write("Another worker is at it; waiting for it to end.")
             stop.wait(5)
 
-    def download(self, limit, stop):
+    def download(self, limit: int | None, stop: Event) -> None:
         waiting = Movie.objects.awaiting_download().count()
         progress = Progress(self.stdout, waiting if limit is None else min(limit, waiting))
         run = pipeline.Run(limit, stop=stop, report=lambda run: progress.show(run.done + run.gone + run.failed))

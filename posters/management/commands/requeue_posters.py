@@ -1,17 +1,24 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from django.core.management.base import BaseCommand, CommandError
 
 from movies.models import Movie
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
 
 
 class Command(BaseCommand):
     help = "Send posters through the pipeline again: those that failed for good, or --all, or some films'."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         which = parser.add_mutually_exclusive_group()
         which.add_argument("--all", action="store_true", help="every poster, those in Telegram too")
         which.add_argument("--movie", type=int, nargs="+", metavar="ID", help="the posters of these films")
 
-    def handle(self, movie, **options):
+    def handle(self, movie: list[int] | None, **options) -> None:
         films = Movie.objects.all()
         if movie:
             films = films.filter(pk__in=movie)

@@ -1,17 +1,24 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from django.core.management.base import BaseCommand, CommandError
 
 from config.progress import Progress, stop_on_signals
 from movies.models import Movie
 from posters import pipeline, storage
 
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
 
 class Command(BaseCommand):
     help = "Put the posters that lie on the disk into the channels, in the foreground. SIGTERM finishes those at hand."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--limit", type=int, metavar="N", help="no more than so many")
 
-    def handle(self, limit, **options):
+    def handle(self, limit: int, **options) -> None:
         stop = stop_on_signals()
         if swept := storage.sweep():
             self.stdout.write(f"{swept} stray files deleted.")
