@@ -1,6 +1,9 @@
 """People in the back office. The TMDb session never leaves the table: no page here reads it."""
 
+from __future__ import annotations
+
 import time
+from typing import TYPE_CHECKING
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -16,6 +19,14 @@ from config.monitoring import status_counts
 from users import disconnect
 from users.models import SyncStatus, User
 
+if TYPE_CHECKING:
+    from django.core.handlers.wsgi import WSGIRequest
+    from django.http.response import HttpResponseRedirect
+    from django.template.response import TemplateResponse
+    from django.utils.safestring import SafeString
+
+    from users.models import UserQuerySet
+
 DAY = 86_400
 MOST_AT_ONCE = 100  # people whose sessions are ended while the operator waits: each asks TMDb
 TONES = {
@@ -29,7 +40,7 @@ TONES = {
 class AgeFilter(admin.SimpleListFilter):
     title, parameter_name = gettext_lazy("last import"), "age"
 
-    def lookups(self, request, model_admin):
+    def lookups(self, request: WSGIRequest, model_admin: UserAdmin) -> list[tuple[str, str]]:
         return [
             ("day", _("within a day")),
             ("week", _("within a week")),
@@ -38,7 +49,7 @@ class AgeFilter(admin.SimpleListFilter):
             ("never", _("never")),
         ]
 
-    def queryset(self, request, people):
+    def queryset(self, request: WSGIRequest, people: UserQuerySet) -> UserQuerySet:
         now = int(time.time())
         ages = {"day": DAY, "week": 7 * DAY, "month": 30 * DAY}
         if self.value() in ages:
@@ -82,16 +93,18 @@ class UserAdmin(admin.ModelAdmin):
     ]
     has_add_permission = has_change_permission = has_delete_permission = nobody
 
-    def has_act_permission(self, request):
+    def has_act_permission(self, request: WSGIRequest) -> bool:
         return request.user.has_perm("users.change_user")
 
-    def has_forget_permission(self, request):
+    def has_forget_permission(self, request: WSGIRequest) -> bool:
         return request.user.has_perm("users.delete_user")
 
-    def get_queryset(self, request):
+    def get_queryset(self, request: WSGIRequest) -> UserQuerySet:
         return super().get_queryset(request).defer("tmdb_session_id")
 
-    def get_search_results(self, request, queryset, search_term):
+    def get_search_results(
+        self, request: WSGIRequest, queryset: UserQuerySet, search_term: str
+    ) -> tuple[UserQuerySet, bool]:
         """The person with this Telegram or TMDb id."""
         term = search_term.strip()
         if not term:
@@ -100,37 +113,39 @@ class UserAdmin(admin.ModelAdmin):
             return queryset.none(), False
         return queryset.filter(pk=int(term)) | queryset.filter(tmdb_account_id=int(term)), False
 
-    def change_view(self, request, object_id, form_url="", extra_context=None):
+    def change_view(
+        self, request: WSGIRequest, object_id: str, form_url: str = "", extra_context: None = None
+    ) -> TemplateResponse:
         may = {"may_act": self.has_act_permission(request), "may_forget": self.has_forget_permission(request)}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **may})
 
     @admin.display(description=gettext_lazy("state"))
-    def state(self, person):
+    def state(self, person: User) -> SafeString:
         return word(TONES[person.sync_status], person.get_sync_status_display())
 
     @admin.display(description=gettext_lazy("reason of a failure"))
-    def reason(self, person):
+    def reason(self, person: User) -> str:
         return _(person.sync_error) if person.sync_error else NOTHING
 
     @admin.display(description=gettext_lazy("last import"), ordering="last_sync_at")
-    def last_import(self, person):
+    def last_import(self, person: User) -> SafeString | str:
         return when(person.last_sync_at)
 
     @admin.display(description=gettext_lazy("has blocked the bot since"))
-    def blocked_since(self, person):
+    def blocked_since(self, person: User) -> str:
         return when(person.blocked_at)
 
     # --- Actions
 
     @admin.action(description=gettext_lazy("Import again"), permissions=["act"])
-    def import_again(self, request, people):
+    def import_again(self, request: WSGIRequest, people: UserQuerySet) -> HttpResponseRedirect | None:
         count = people.order_by().queue_import()
         async_task("ratings.tasks.import_ratings")
         self.message_user(request, ngettext("%d import queued.", "%d imports queued.", count) % count)
         return back(request, "admin:users_user_change")
 
     @admin.action(description=gettext_lazy("End the session with TMDb"), permissions=["act"])
-    def end_session(self, request, people):
+    def end_session(self, request: WSGIRequest, people: UserQuerySet) -> None:
         linked = list(people.order_by().connected().values_list("pk", flat=True)[:MOST_AT_ONCE])
         ended = sum([disconnect.disconnect(person) for person in linked])
         self.message_user(request, ngettext("%d session ended.", "%d sessions ended.", ended) % ended)

@@ -1,8 +1,11 @@
 """/start, /help, /connect and /sync: who the person is to us and to TMDb."""
 
+from __future__ import annotations
+
 import re
 import time
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from django.conf import settings
@@ -40,12 +43,17 @@ from movies.tmdb import NotApproved, TMDb, TMDbError, TokenSpent, Unavailable
 from users import disconnect
 from users.models import SessionUnreadable, SyncStatus, User, decrypted, encrypted
 
+if TYPE_CHECKING:
+    from telebot.types import CallbackQuery, Message
+
+    from config.bot.router import Keyboard
+
 TOKEN_LIFE = 3600  # seconds a request token can be approved in (TMDb: authentication/token/new)
 MOST_TOKENS = 5  # of one person
 
 
 @command("start", gettext_lazy("what I can do"))
-def start(message):
+def start(message: Message) -> None:
     payload = (extract_arguments(message.text) or "").strip()
     if message.chat.type == "private":
         if User.objects.met(message.from_user).blocked_at:  # they are back, and that update was lost
@@ -61,11 +69,11 @@ def start(message):
 
 
 @command("help", gettext_lazy("help"))
-def show_help(message):
+def show_help(message: Message) -> None:
     bot.send_message(message.chat.id, render_to_string("users/help.html", {"commands": menu}).strip())
 
 
-def send_asked_card(message, movie_id):
+def send_asked_card(message: Message, movie_id: int) -> None:
     viewer = message.from_user.id
     try:
         send_card(message.chat.id, with_details(get_movie(movie_id, viewer), viewer))
@@ -77,7 +85,7 @@ def send_asked_card(message, movie_id):
 
 
 @command("connect", gettext_lazy("link a TMDb account"))
-def connect(message):
+def connect(message: Message) -> None:
     """Send the address where the person lets us in, and a button to say so.
 
     The token stays with us and in the person's own button; the address TMDb returns to carries none, since an address
@@ -113,7 +121,7 @@ def connect(message):
 
 
 @button("approved")
-def approved(query):
+def approved(query: CallbackQuery) -> None:
     """The person says that they let us in at TMDb."""
     token = Secret(query.data.partition(":")[2])
     user = User.objects.met(query.from_user)
@@ -140,7 +148,7 @@ def approved(query):
     begin_import(user)
 
 
-def finish_link(message):
+def finish_link(message: Message) -> None:
     """The person came back from TMDb by its redirect: /start tmdb."""
     user = User.objects.met(message.from_user)
     for token in reversed(remembered_tokens(user)):
@@ -159,7 +167,7 @@ def finish_link(message):
         bot.send_message(message.chat.id, _("TMDb has not had your approval. Please send /connect again."))
 
 
-def link(user, token):
+def link(user: User, token: Secret | str) -> None:
     """Make the approved token the person's session; an older session is ended. Raises TMDbError."""
     session_id = TMDb(patient=False).new_session(token)
     forget_tokens(user)
@@ -174,14 +182,14 @@ def link(user, token):
     disconnect.end_now(old)
 
 
-def remember_token(user, token):
+def remember_token(user: User, token: Secret) -> None:
     """Keep a request token for the person, so that nobody else's button or link can be made to use it."""
     latest = list(user.request_tokens.order_by("-pk").values_list("pk", flat=True)[: MOST_TOKENS - 1])
     user.request_tokens.exclude(pk__in=latest).delete()
     user.request_tokens.create(token=encrypted(token), expires_at=int(time.time()) + TOKEN_LIFE)
 
 
-def remembered_tokens(user):
+def remembered_tokens(user: User) -> list[Any | Secret]:
     """The request tokens of the last hour, the oldest first, but for those kept under a key that is gone."""
     tokens = []
     for kept in user.request_tokens.good().order_by("pk"):
@@ -190,7 +198,7 @@ def remembered_tokens(user):
     return tokens
 
 
-def forget_tokens(user):
+def forget_tokens(user: User) -> None:
     user.request_tokens.all().delete()
 
 
@@ -198,7 +206,7 @@ def forget_tokens(user):
 
 
 @command("sync", gettext_lazy("import my ratings from TMDb again"))
-def sync(message):
+def sync(message: Message) -> None:
     if not only_in_private(message):
         return
     user = User.objects.met(message.from_user)
@@ -208,7 +216,7 @@ def sync(message):
     begin_import(user)
 
 
-def begin_import(user):
+def begin_import(user: User) -> None:
     """Queue the import, say so in the message that will show its progress, and ring the worker's bell."""
     User.objects.filter(pk=user.pk).queue_import()
     progress = bot.send_message(user.pk, _("The import is queued…"))
@@ -237,7 +245,7 @@ def unknown_command(message):
     )
 
 
-def is_unknown(message):
+def is_unknown(message: Message) -> bool:
     """In private whatever begins like a command; in a group only what names this bot."""
     name = command_of(message)
     if message.chat.type == "private":
@@ -254,7 +262,7 @@ def no_text(message):
 
 
 @bot.callback_query_handler(lambda query: prefix_of(query) not in prefixes)
-def unknown_button(query):
+def unknown_button(query: CallbackQuery):
     raise Refusal(_("This button is out of date."))
 
 
@@ -262,12 +270,12 @@ def unknown_button(query):
 
 
 @command("settings", gettext_lazy("what I write to TMDb"))
-def show_settings(message):
+def show_settings(message: Message) -> None:
     if only_in_private(message):
         bot.send_message(message.chat.id, **settings_page(User.objects.met(message.from_user)))
 
 
-def settings_page(user):
+def settings_page(user: User) -> dict[str, str | Keyboard]:
     """Text and keyboard of /settings."""
     if user.writes_ratings:
         text = _("Ratings you give here are written to your TMDb account too.")
@@ -281,7 +289,7 @@ def settings_page(user):
 
 
 @button("writes")
-def switch_writing(query):
+def switch_writing(query: CallbackQuery) -> None:
     (wish,) = read_button(query, "writes:(on|off)")
     user = User.objects.met(query.from_user)
     if wish == "off":
@@ -302,7 +310,7 @@ def messages_at_work(runs):
 
 
 @command("disconnect", gettext_lazy("end the link with TMDb"))
-def disconnect_command(message):
+def disconnect_command(message: Message) -> None:
     if not only_in_private(message):
         return
     user = User.objects.met(message.from_user)
@@ -324,7 +332,7 @@ def disconnect_command(message):
 
 
 @command("forget", gettext_lazy("delete all you know of me"))
-def ask_to_forget(message):
+def ask_to_forget(message: Message) -> None:
     if not only_in_private(message):
         return
     user = User.objects.filter(pk=message.from_user.id).first()
@@ -344,7 +352,7 @@ def ask_to_forget(message):
 
 
 @button("forget")
-def forget(query):
+def forget(query: CallbackQuery) -> None:
     (decision,) = read_button(query, "forget:(yes|no)")
     if decision == "no":
         text = _("Nothing has been deleted.")
@@ -360,7 +368,7 @@ def forget(query):
     answer(query)
 
 
-def forget_everything(user_id):
+def forget_everything(user_id: int) -> bool:
     """Forget the person, and take the messages of what was under way; returns as leaving.forget does."""
     user = User.objects.filter(pk=user_id).first()
     needless = [*messages_at_work(user.imports), *messages_at_work(user.file_imports)] if user else []

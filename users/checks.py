@@ -1,16 +1,23 @@
 """Whether stored TMDb sessions are safe, and can be read."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from django.conf import settings
 from django.core.checks import Error, Warning, register
 
 from users.key_rotation import unreadable
+
+if TYPE_CHECKING:
+    from django.core.checks.messages import Warning
 
 SHORTEST = 32  # characters; a Fernet key has 44
 LOOKED_AT = 1000  # of the newest sessions: a key that is missing is missing for many
 
 
 @register()
-def session_keys_are_long(app_configs, **kwargs):
+def session_keys_are_long(app_configs: None, **kwargs) -> list[Warning]:
     """SESSION_ENCRYPTION_KEYS cannot be guessed."""
     if all(len(key) >= SHORTEST for key in settings.SESSION_ENCRYPTION_KEYS):
         return []

@@ -1,7 +1,10 @@
 """How a person's link with TMDb ends, how the person is forgotten, and the sessions TMDb has still to end."""
 
+from __future__ import annotations
+
 import logging
 import time
+from typing import TYPE_CHECKING
 
 from django.contrib.admin.models import LogEntry
 from django.db import transaction
@@ -13,13 +16,16 @@ from config.models import Lease
 from movies.tmdb import TMDb, TMDbError
 from users.models import OldSession, SessionUnreadable, User, decrypted, encrypted
 
+if TYPE_CHECKING:
+    from config.monitoring.secret import Secret
+
 log = logging.getLogger(__name__)
 
 LONGEST_DELAY = 24 * 3600  # seconds between two tries to end a session
 CLAIM = 60  # seconds a try may take before another worker makes the next
 
 
-def disconnect(user_id):
+def disconnect(user_id: int) -> bool:
     """Cut the person's link with TMDb; their ratings stay, what was still to be written to TMDb is dropped.
 
     Here the link ends at once, whatever becomes of TMDb. Returns whether TMDb has ended the session too; where it has
@@ -34,7 +40,7 @@ def disconnect(user_id):
     return end_now(old)
 
 
-def forget(user_id):
+def forget(user_id: int) -> bool:
     """Delete everything of the person, whichever table it stands in; returns as `disconnect` does.
 
     A job that is at work for them finds its row gone and stops; none of them ever makes a person's row.
@@ -52,7 +58,7 @@ def forget(user_id):
     return end_now(old)
 
 
-def stop_writing(user_id):
+def stop_writing(user_id: int) -> None:
     """Write no more ratings of the person to TMDb, those that wait included."""
     with transaction.atomic():
         User.objects.filter(pk=user_id).update(writes_ratings=False)
@@ -60,7 +66,7 @@ def stop_writing(user_id):
             user.pending_writes.all().delete()
 
 
-def write_again(user_id):
+def write_again(user_id: int) -> None:
     """Write the ratings that the person makes from now on to TMDb."""
     User.objects.filter(pk=user_id).update(writes_ratings=True)
 
@@ -68,29 +74,29 @@ def write_again(user_id):
 # --- Sessions that TMDb has still to end
 
 
-def set_aside(user):
+def set_aside(user: User) -> OldSession | None:
     """Keep the person's session, encrypted as it is, until TMDb has ended it; None where there is none."""
     return OldSession.objects.create(session_id=user.tmdb_session_id) if user.connected else None
 
 
-def discard(session_id):
+def discard(session_id: Secret) -> None:
     """End a session that came to nothing."""
     end_now(OldSession.objects.create(session_id=encrypted(session_id)))
 
 
-def end_now(old):
+def end_now(old: OldSession | None) -> bool:
     """End a session while the person waits: briefly. True where there is none."""
     return old is None or end(old, TMDb(patient=False))
 
 
-def end_sessions():
+def end_sessions() -> str:
     """End the sessions that are due; one that cannot be ended now waits longer, up to a day, but is never dropped."""
     due = OldSession.objects.filter(next_try_at__lte=int(time.time())).order_by("next_try_at")[:100]
     ended = sum(end(old, TMDb()) for old in due)
     return f"{ended} ended"
 
 
-def end(old, tmdb):
+def end(old: OldSession, tmdb: TMDb) -> bool:
     """Have TMDb end one session; returns whether it is over. Whoever else tries at the same time does no harm."""
     delay = min(CLAIM * 2**old.attempts, LONGEST_DELAY)
     still_there = OldSession.objects.filter(pk=old.pk)

@@ -4,13 +4,23 @@ Everything here may run twice, beside itself and beside the bot and the workers:
 still as it was read, and one that cannot be decrypted is never touched.
 """
 
+from __future__ import annotations
+
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from cryptography.fernet import InvalidToken, MultiFernet
 
 from config.jobs.enqueue import async_task
 from users.models import OldSession, RequestToken, SessionUnreadable, SyncStatus, User, session_keys
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
+    from django.db.models.query import QuerySet
+
+    from users.models import RequestTokenQuerySet, UserQuerySet
 
 # Sessions in this order: a link that ends meanwhile moves its session from the first to the second.
 COLUMNS = [(User, "tmdb_session_id"), (OldSession, "session_id"), (RequestToken, "token")]
@@ -31,17 +41,17 @@ class Run:
     unreadable: int = 0
 
     @property
-    def over(self):
+    def over(self) -> bool:
         """Whether nothing is left under an older key that could be read."""
         return not self.stop.is_set() and not self.changed and self.looked_at == self.current + self.unreadable
 
 
-def count():
+def count() -> int:
     """How many sessions are stored."""
     return sum(stored(model, column).count() for model, column in COLUMNS)
 
 
-def reencrypt(run):
+def reencrypt(run: Run) -> Run:
     """Bring all stored sessions under the first key, in as many passes as that takes, up to PASSES."""
     for _pass in range(PASSES):
         run.looked_at = run.current = run.changed = run.unreadable = 0
@@ -52,7 +62,7 @@ def reencrypt(run):
     return run
 
 
-def look_through(run, model, column):
+def look_through(run: Run, model: type[RequestToken] | type[OldSession] | type[User], column: str) -> None:
     first, *_older = keys = session_keys()
     cipher = MultiFernet(keys)
     for pk, sealed in batches(model, column):
@@ -73,11 +83,13 @@ def look_through(run, model, column):
             run.report(run)
 
 
-def stored(model, column):
+def stored(
+    model: type[RequestToken] | type[OldSession] | type[User], column: str
+) -> UserQuerySet | QuerySet | RequestTokenQuerySet:
     return model.objects.filter(**{f"{column}__gt": ""})
 
 
-def batches(model, column):
+def batches(model: type[RequestToken] | type[OldSession] | type[User], column: str) -> Iterator[tuple[int, str]]:
     """(key, stored session) of every row that has one, a batch in memory at a time."""
     rows = stored(model, column).order_by("pk")
     batch = list(rows.values_list("pk", column)[:BATCH])
@@ -86,7 +98,7 @@ def batches(model, column):
         batch = list(rows.filter(pk__gt=batch[-1][0]).values_list("pk", column)[:BATCH])
 
 
-def reads(cipher, sealed):
+def reads(cipher: Fernet | MultiFernet, sealed: str) -> bool:
     try:
         cipher.decrypt(sealed.encode())
     except InvalidToken:
@@ -105,7 +117,7 @@ def unreadable(most):
     return found.count(False), len(found)
 
 
-def import_again():
+def import_again() -> int:
     """Queue whose import failed only because their session could not be decrypted, and can be now; how many."""
     cipher = MultiFernet(session_keys())
     failed = User.objects.filter(sync_status=SyncStatus.FAILED, sync_error=SessionUnreadable.REASON)
