@@ -4,9 +4,11 @@ A model with a composite key cannot be registered in the admin, so ratings have 
 of people and films.
 """
 
+from __future__ import annotations
+
 import re
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.core.cache import cache
@@ -30,6 +32,15 @@ from ratings.models import Build, Import, Rating
 from ratings.recommendations import training_process
 from users.models import User
 
+if TYPE_CHECKING:
+    from django.core.handlers.wsgi import WSGIRequest
+    from django.db.models.query import QuerySet
+    from django.db.models.query_utils import Q
+    from django.template.response import TemplateResponse
+    from django.utils.safestring import SafeString
+
+    from ratings.models import BuildQuerySet, ImportQuerySet
+
 PAGE = 50  # ratings on a page
 NAMED = 50  # films of a kind that an import's page names
 DAY = 86_400
@@ -39,7 +50,7 @@ DAY = 86_400
 
 
 @page("ratings/person/<int:user_id>/", "ratings_of_person", "users.view_user")
-def ratings_of_person(request, user_id):
+def ratings_of_person(request: WSGIRequest, user_id: int) -> TemplateResponse:
     """What a person has rated, newest first; searchable by title."""
     if not User.objects.filter(pk=user_id).exists():
         raise Http404
@@ -51,7 +62,7 @@ def ratings_of_person(request, user_id):
 
 
 @page("ratings/film/<int:movie_id>/", "ratings_of_film", "movies.view_movie")
-def ratings_of_film(request, movie_id):
+def ratings_of_film(request: WSGIRequest, movie_id: int) -> TemplateResponse:
     """Who has rated a film; searchable by the person's id.
 
     In the order of people: whoever else looks for the newest of a hundred thousand ratings has to read them all.
@@ -67,7 +78,9 @@ def ratings_of_film(request, movie_id):
     return ratings_page(request, rows, ("user_id",), _("Ratings of %s") % movie, owner)
 
 
-def ratings_page(request, rows, order, title, owner):
+def ratings_page(
+    request: WSGIRequest, rows: QuerySet, order: tuple[str] | tuple[str, str], title: str, owner: str
+) -> TemplateResponse:
     """One page of ratings, the highest first: behind the row that `after` names, so that none before it is read."""
     after = place(request.GET.get("after", ""), len(order))
     if after:
@@ -90,7 +103,7 @@ def ratings_page(request, rows, order, title, owner):
     )
 
 
-def place(text, parts):
+def place(text: str, parts: int) -> list[int] | None:
     """The numbers of `after`; None for what is no place in a list."""
     numbers = text.split(".")
     if len(numbers) != parts or not all(re.fullmatch(r"-?[0-9]{1,18}", number) for number in numbers):
@@ -98,7 +111,7 @@ def place(text, parts):
     return [int(number) for number in numbers]
 
 
-def behind(order, values):
+def behind(order: tuple[str, str] | list[str], values: list[int]) -> Q:
     """The rows behind this place."""
     first, *rest = order
     further = Q(**{f"{first}__lt": values[0]})
@@ -111,10 +124,10 @@ def behind(order, values):
 class StateFilter(admin.SimpleListFilter):
     title, parameter_name = gettext_lazy("state"), "state"
 
-    def lookups(self, request, model_admin):
+    def lookups(self, request: WSGIRequest, model_admin: ImportAdmin) -> list[tuple[str, str]]:
         return [("running", _("running")), ("failed", _("failed")), ("gaps", _("with gaps")), ("done", _("done"))]
 
-    def queryset(self, request, imports):
+    def queryset(self, request: WSGIRequest, imports: ImportQuerySet) -> ImportQuerySet:
         if self.value() == "running":
             return imports.running()
         if self.value() == "failed":
@@ -129,10 +142,10 @@ class StateFilter(admin.SimpleListFilter):
 class EndFilter(admin.SimpleListFilter):
     title, parameter_name = gettext_lazy("ended"), "ended"
 
-    def lookups(self, request, model_admin):
+    def lookups(self, request: WSGIRequest, model_admin: ImportAdmin) -> list[tuple[str, str]]:
         return [("day", _("within a day")), ("week", _("within a week"))]
 
-    def queryset(self, request, imports):
+    def queryset(self, request: WSGIRequest, imports: ImportQuerySet) -> ImportQuerySet:
         days = {"day": 1, "week": 7}.get(self.value())
         return imports.filter(finished_at__gt=int(time.time()) - days * DAY) if days else imports
 
@@ -173,7 +186,9 @@ class ImportAdmin(admin.ModelAdmin):
     ]
     has_add_permission = has_change_permission = has_delete_permission = nobody
 
-    def get_search_results(self, request, queryset, search_term):
+    def get_search_results(
+        self, request: WSGIRequest, queryset: ImportQuerySet, search_term: str
+    ) -> tuple[ImportQuerySet, bool]:
         term = search_term.strip()
         if not term:
             return queryset, False
@@ -181,39 +196,39 @@ class ImportAdmin(admin.ModelAdmin):
         return (queryset.filter(user_id=int(term)) if known else queryset.none()), False
 
     @admin.display(description=gettext_lazy("person"))
-    def person(self, run):
+    def person(self, run: Import) -> SafeString:
         return format_html('<a href="{}">{}</a>', reverse("admin:users_user_change", args=[run.user_id]), run.user_id)
 
     @admin.display(description=gettext_lazy("state"))
-    def state(self, run):
+    def state(self, run: Import) -> SafeString:
         return state_of(run)
 
     @admin.display(description=gettext_lazy("reason"))
-    def reason(self, run):
+    def reason(self, run: Import) -> str:
         return reason_of(run)
 
     @admin.display(description=gettext_lazy("started"))
-    def started(self, run):
+    def started(self, run: Import) -> SafeString:
         return when(run.started_at)
 
     @admin.display(description=gettext_lazy("finished"))
-    def finished(self, run):
+    def finished(self, run: Import) -> SafeString:
         return when(run.finished_at)
 
     @admin.display(description=gettext_lazy("took"))
-    def duration(self, run):
+    def duration(self, run: Import) -> str:
         return duration_of(run)
 
     @admin.display(description=gettext_lazy("outcome"))
-    def outcome(self, run):
+    def outcome(self, run: Import) -> str:
         return outcome_of(run)
 
     @admin.display(description=gettext_lazy("by name"))
-    def named(self, run):
+    def named(self, run: Import) -> SafeString:
         return names_of(run)
 
 
-def state_of(run):
+def state_of(run: Import) -> SafeString:
     if run.finished_at is None:
         return word("bad", _("waits for TMDb")) if run.trouble_since else word("busy", _("running"))
     if run.error:
@@ -221,18 +236,18 @@ def state_of(run):
     return word("ready", _("with gaps")) if run.failed or run.left_out or run.out_of_reach else word("good", _("done"))
 
 
-def reason_of(run):
+def reason_of(run: Import) -> str:
     why = run.error or run.trouble
     return _(why) if why else NOTHING
 
 
-def duration_of(run):
+def duration_of(run: Import) -> str:
     seconds = int((run.finished_at or time.time()) - run.started_at)
     minutes, rest = divmod(max(0, seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
 
 
-def outcome_of(run):
+def outcome_of(run: Import) -> str:
     if run.finished_at is None:
         return _("%(done)s of %(total)s") % {"done": run.ratings_done, "total": run.total_results or "?"}
     parts = [(run.added, _("%d added")), (run.changed, _("%d changed")), (run.removed, _("%d removed"))]
@@ -244,7 +259,7 @@ def outcome_of(run):
     return ", ".join(text % number for number, text in parts if number) or _("nothing new")
 
 
-def names_of(run):
+def names_of(run: Import) -> SafeString | str:
     """The films that an import names, each a link."""
     words = {"overridden": _("changed at TMDb"), "left_out": _("left out"), "failed": _("without details")}
     named = [
@@ -256,7 +271,7 @@ def names_of(run):
 
 
 @admin.display(description=gettext_lazy("latest imports"))
-def imports_of_person(person):
+def imports_of_person(person: User) -> SafeString | str:
     """With how long each took, and what failed by name."""
     rows = [
         (when(run.started_at), state_of(run), duration_of(run), outcome_of(run), reason_of(run), names_of(run))
@@ -266,7 +281,7 @@ def imports_of_person(person):
 
 
 @admin.display(description=gettext_lazy("ratings"))
-def ratings_link(owner):
+def ratings_link(owner: User | Movie) -> SafeString:
     name = "admin:ratings_of_person" if isinstance(owner, User) else "admin:ratings_of_film"
     return format_html('<a href="{}">{}</a>', reverse(name, args=[owner.pk]), _("all ratings"))
 
@@ -300,10 +315,10 @@ SOON = 30  # seconds in which a build that was asked for is begun, and is not as
 class BuildStateFilter(admin.SimpleListFilter):
     title, parameter_name = gettext_lazy("state"), "state"
 
-    def lookups(self, request, model_admin):
+    def lookups(self, request: WSGIRequest, model_admin: BuildAdmin) -> list[tuple[str, str]]:
         return [("running", _("running")), ("failed", _("failed")), ("done", _("done"))]
 
-    def queryset(self, request, builds):
+    def queryset(self, request: WSGIRequest, builds: BuildQuerySet) -> BuildQuerySet:
         alive = training_process.at_work()
         if self.value() == "running":
             return builds.filter(pk=alive.pk) if alive else builds.none()
@@ -344,48 +359,48 @@ class BuildAdmin(admin.ModelAdmin):
     ]
     has_add_permission = has_change_permission = has_delete_permission = nobody
 
-    def changelist_view(self, request, extra_context=None):
+    def changelist_view(self, request: WSGIRequest, extra_context: None = None) -> TemplateResponse:
         may_build = request.user.has_perm("ratings.change_build")
         return super().changelist_view(request, {"may_build": may_build, **(extra_context or {})})
 
     @admin.display(description=gettext_lazy("state"))
-    def state(self, build):
+    def state(self, build: Build) -> SafeString:
         return state_of_build(build)
 
     @admin.display(description=gettext_lazy("reason"))
-    def remark(self, build):
+    def remark(self, build: Build) -> str:
         return remark_on(build)
 
     @admin.display(description=gettext_lazy("started"))
-    def started(self, build):
+    def started(self, build: Build) -> SafeString:
         return when(build.started_at)
 
     @admin.display(description=gettext_lazy("finished"))
-    def finished(self, build):
+    def finished(self, build: Build) -> str:
         return when(build.finished_at)
 
     @admin.display(description=gettext_lazy("took"))
-    def duration(self, build):
+    def duration(self, build: Build) -> str:
         return NOTHING if build.error or is_dead(build) else duration_of(build)
 
     @admin.display(description=gettext_lazy("asked for by"))
-    def asked(self, build):
+    def asked(self, build: Build) -> str:
         return ASKERS.get(build.asked_by, build.asked_by) or NOTHING
 
     @admin.display(description=gettext_lazy("people"))
-    def people_learned_from(self, build):
+    def people_learned_from(self, build: Build) -> int:
         return own_and_archive(build.people, build.archive_people)
 
     @admin.display(description=gettext_lazy("ratings"))
-    def ratings_learned_from(self, build):
+    def ratings_learned_from(self, build: Build) -> int:
         return own_and_archive(build.ratings, build.archive_ratings)
 
 
-def own_and_archive(own, archive):
+def own_and_archive(own: int, archive: int) -> int:
     return _("%(own)d + %(archive)d of an archive") % {"own": own, "archive": archive} if archive else own
 
 
-def failed(alive):
+def failed(alive: None) -> Q:
     """What holds of builds of which nothing came, killed ones among them; `alive` is the one at work, or None."""
     return ~Q(error="") | Q(finished_at=None) & ~Q(pk=alive.pk if alive else None)
 
@@ -395,7 +410,7 @@ def is_dead(build):
     return build.finished_at is None and not build.error and build != training_process.at_work()
 
 
-def state_of_build(build):
+def state_of_build(build: Build) -> SafeString:
     if build.error or is_dead(build):
         return word("bad", _("failed"))
     if build.finished_at:
@@ -403,7 +418,7 @@ def state_of_build(build):
     return word("busy", _("running"))
 
 
-def remark_on(build):
+def remark_on(build: Build) -> str:
     """Why nothing came of it, what it is doing, or when it was found that another was not worth while."""
     if build.error:
         return ERRORS.get(build.error, build.error)
@@ -437,7 +452,7 @@ def build_now(request):
 
 
 @panel(45, "ratings.view_build", "ratings/office/building.html")
-def builds_at_a_glance(request):
+def builds_at_a_glance(request: WSGIRequest) -> dict[str, str | bool | None]:
     current, shown = Build.objects.current(), training_process.at_work()
     done = re.search(r"(\d+) of (\d+)", shown.progress) if shown else None
     return {
@@ -454,7 +469,7 @@ def builds_at_a_glance(request):
 
 
 @failures("ratings.view_build")
-def failed_builds():
+def failed_builds() -> list[tuple[str, str, int, str] | Any]:
     url = f"{reverse('admin:ratings_build_changelist')}?state=failed"
     lately = Build.objects.filter(failed(training_process.at_work()), started_at__gt=int(time.time()) - DAY)
     return [(_("build"), remark_on(build), 1, url) for build in lately.order_by("-pk")[:8]]
@@ -464,7 +479,7 @@ def failed_builds():
 
 
 @panel(40, "ratings.view_import", "ratings/office/running.html")
-def imports_at_a_glance(request):
+def imports_at_a_glance(request: WSGIRequest) -> dict[str, str | int | list[dict[str, str | int | SafeString]]]:
     url = reverse("admin:ratings_import_changelist")
     running = list(Import.objects.running().order_by("started_at")[:51])
     shown = [
@@ -491,7 +506,7 @@ def imports_at_a_glance(request):
 
 
 @failures("ratings.view_import")
-def failed_imports():
+def failed_imports() -> list[tuple[str, str, int, str] | Any]:
     since = int(time.time()) - DAY
     url = f"{reverse('admin:ratings_import_changelist')}?state=failed&ended=day"
     causes = {}

@@ -1,5 +1,7 @@
 """Who gave which film how much, here and at TMDb."""
 
+from __future__ import annotations
+
 import time
 from array import array
 from decimal import Decimal
@@ -15,7 +17,7 @@ HALF_POINTS = [Decimal(n) / 2 for n in range(1, 21)]  # 0.5, 1.0 … 10.0, as TM
 MOST_NAMES = 200  # films of a kind that an import names
 
 
-def normalize(rating):
+def normalize(rating: Decimal | int) -> Decimal | int:
     """A rating of 0.5-10 on the scale of 1-10 that similarity is computed from: 0.5 counts as 1."""
     return max(Decimal(1), rating)
 
@@ -75,7 +77,7 @@ class Rating(models.Model):
         return f"{self.user_id} · {self.movie_id} · {self.value}"
 
     @property
-    def value(self):
+    def value(self) -> Decimal:
         """The rating that counts, 0.5-10.0 (exact)."""
         if self.source == Source.MANUAL and self.manual_rating is not None:
             return self.manual_rating
@@ -110,11 +112,11 @@ class PendingWrite(models.Model):
 
 
 class ImportQuerySet(models.QuerySet):
-    def running(self):
+    def running(self) -> ImportQuerySet:
         """Imports to be gone on with."""
         return self.filter(finished_at=None)
 
-    def untold(self):
+    def untold(self) -> ImportQuerySet:
         """Finished imports whose outcome the person has still to hear; after a day it would only puzzle them."""
         return self.filter(told_at=None, finished_at__gt=int(time.time()) - 86_400, user__blocked_at=None)
 
@@ -211,11 +213,11 @@ class Import(models.Model):
         ]
         indexes = [models.Index(fields=["finished_at"], name="imports_by_finished_at")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.user_id} · {self.started_at}"
 
     @property
-    def crawl_id(self):
+    def crawl_id(self) -> int:
         """What marks the ratings that the present reading of the account has come upon (Rating.seen_in_crawl)."""
         return self.pk * 10 + self.crawl.get("reading", 0)
 
@@ -224,7 +226,7 @@ class Import(models.Model):
         """Whether the account stood still while it was read."""
         return bool(self.crawl.get("settled"))
 
-    def note(self, kind, movie_id, **what):
+    def note(self, kind: str, movie_id: int, **what) -> None:
         """Count a film under `kind` (overridden, left_out, failed) and keep its name for the report; once each."""
         films = self.names.setdefault(kind, {})
         if str(movie_id) in films:
@@ -293,11 +295,11 @@ class BuildQuerySet(models.QuerySet):
         """Those at work, or ended without a word."""
         return self.filter(finished_at=None, error="")
 
-    def finished(self):
+    def finished(self) -> BuildQuerySet:
         """Those that serve or have served, the latest first."""
         return self.filter(finished_at__isnull=False).order_by("-pk")
 
-    def current(self):
+    def current(self) -> None:
         """The build whose neighbours serve; None before the first."""
         return self.finished().first()
 
@@ -351,7 +353,7 @@ class Build(models.Model):
         verbose_name = _("build of recommendations")
         verbose_name_plural = _("builds of recommendations")
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.pk} · {self.started_at}"
 
     @property

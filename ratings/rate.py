@@ -1,8 +1,11 @@
 """A person rates a film here, or takes the rating back: the row, and what TMDb has to hear of it."""
 
+from __future__ import annotations
+
 import re
 import time
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 
@@ -10,10 +13,13 @@ from config.jobs.enqueue import async_task
 from ratings.models import HALF_POINTS, PendingWrite, Rating, Source, normalize
 from ratings.recommendations.dismissals import allow
 
+if TYPE_CHECKING:
+    from users.models import User
+
 POINTS = re.compile(r"([0-9]{1,2})(?:[.,]([05])?0*)?(?:\s*/\s*10)?", re.ASCII)
 
 
-def points_in(text):
+def points_in(text: str) -> Decimal | None:
     """The rating that a person typed: 8, 7.5, "7,5", 8/10; None for what is no rating of 0.5-10 in half points."""
     found = POINTS.fullmatch(text.strip())
     value = found and Decimal(f"{found[1]}.{found[2] or 0}")
@@ -21,7 +27,7 @@ def points_in(text):
 
 
 @transaction.atomic
-def rate(user, movie_id, value):
+def rate(user: User, movie_id: int, value: Decimal | int) -> None:
     """Let the person's rating of the film be `value`, whatever it was; TMDb hears of it if they want that."""
     mine = {"user": user, "movie_id": movie_id}
     old = Rating.objects.select_for_update().filter(**mine).first()
@@ -55,13 +61,13 @@ def take_back(user, movie_id):
     return True
 
 
-def base_of_taken_back(mine):
+def base_of_taken_back(mine: dict[str, User | int]) -> None:
     """What TMDb still holds of a rating that was taken back here a moment ago; None where it holds none."""
     waiting = PendingWrite.objects.filter(**mine).first()
     return waiting and waiting.base
 
 
-def tell_tmdb(user, movie_id, value, base):
+def tell_tmdb(user: User, movie_id: int, value: Decimal | int, base: None) -> None:
     """Have the end state written to TMDb, in the place of what still waits to be written; ring the worker's bell."""
     if not (user.connected and user.writes_ratings):
         PendingWrite.objects.filter(user=user, movie_id=movie_id).delete()

@@ -1,5 +1,7 @@
 """Jobs of the ratings: imports, as soon as they are asked for and by the clock."""
 
+from __future__ import annotations
+
 import time
 
 from django.db import transaction
@@ -22,7 +24,7 @@ DAY = 86_400
 RECENT = DAY // 2  # seconds for which an import by hand makes the daily one needless
 
 
-def import_ratings(user_id=None, message_id=None):
+def import_ratings(user_id: int | None = None, message_id: int | None = None) -> str:
     """Import the ratings of everybody who is queued; `message_id`: where this person is to see how it goes.
 
     Two runs never work beside each other: the one at work sees who was queued meanwhile.
@@ -38,7 +40,7 @@ def import_ratings(user_id=None, message_id=None):
     return f"{finished} imported"
 
 
-def show_in(user_id, message_id):
+def show_in(user_id: int, message_id: int | None) -> None:
     """Have a person's import seen in this message, and their earlier one out of the way."""
     with transaction.atomic():
         user = User.objects.select_for_update().filter(pk=user_id).first()
@@ -57,7 +59,7 @@ def show_in(user_id, message_id):
         take_away(user_id, needless)
 
 
-def queue_daily_imports():
+def queue_daily_imports() -> str:
     """Queue everybody whose hour has come: once a day each, spread over the day by their ids."""
     now = int(time.time())
     second_of_day = Mod(F("pk"), DAY, output_field=BigIntegerField())
@@ -77,7 +79,7 @@ def queue_daily_imports():
     return f"{queued} queued"
 
 
-def write_ratings(user_id=None):
+def write_ratings(user_id: None = None) -> str:
     """Write to TMDb what was rated here, by this person or by everybody."""
     return f"{write_pending(user_id)} written"
 

@@ -1,26 +1,23 @@
 """What people have rated: /rated as a list, /stats as a picture."""
 
+from __future__ import annotations
+
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from django.db.models import F
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from telebot import types
 
-from config.bot.router import (
-    Refusal,
-    answer,
-    bot,
-    button,
-    command,
-    edit,
-    only_in_private,
-    read_button,
-)
+from config.bot.router import Refusal, answer, bot, button, command, edit, only_in_private, read_button
 from movies.models import Movie
 from movies.movie_list import PAGE, film_list
 from ratings.insights.stats import stats_of
 from ratings.insights.stats_image import in_words, picture
+
+if TYPE_CHECKING:
+    from telebot.types import CallbackQuery
 
 # --- What they have rated
 
@@ -38,7 +35,7 @@ def rated(message):
 
 
 @button("rated")
-def turn_rated(query):
+def turn_rated(query: CallbackQuery):
     order, page = read_button(query, rf"rated:({'|'.join(ORDERS)}):(\d{{1,5}})")
     if query.message is None or query.message.chat.type != "private":
         raise Refusal(_("This button is out of date."))

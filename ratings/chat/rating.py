@@ -1,32 +1,30 @@
 """Rating films in the chat: the buttons of a card, /rate, and a number in reply to a card."""
 
+from __future__ import annotations
+
 from decimal import Decimal
 from html import escape
+from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from telebot.util import extract_arguments
 
-from config.bot.router import (
-    Refusal,
-    answer,
-    bot,
-    button,
-    command,
-    in_reply,
-    read_button,
-)
+from config.bot.router import Refusal, answer, bot, button, command, in_reply, read_button
 from movies.cards import ask_on_card, excuse, movie_on_card, name, points, rates_by_reply, send_card, show_rating
 from movies.catalogue import Query, get_movie
 from movies.tmdb import TMDbError
 from ratings.rate import points_in, rate, take_back
 from users.models import User
 
+if TYPE_CHECKING:
+    from telebot.types import CallbackQuery, Message
+
 # --- The buttons of a card
 
 
 @button("rate")
-def rate_by_button(query):
+def rate_by_button(query: CallbackQuery):
     """One tap rates. The same tap again asks, in the place of the buttons, whether to take the rating back.
 
     A card in a group is everybody's: it rates for whoever taps, says so to them alone, and shows nobody's rating.
@@ -88,7 +86,7 @@ def facts(movie):
 
 
 @command("rate", gettext_lazy("rate a film in half points"))
-def rate_by_command(message):
+def rate_by_command(message: Message) -> None:
     """/rate 603 7.5, or /rate 7.5 in reply to a card."""
     film_text, _space, value_text = (extract_arguments(message.text) or "").strip().rpartition(" ")
     movie_id = Query.parse(film_text).movie_id if film_text else movie_on_card(message.reply_to_message)
@@ -109,7 +107,7 @@ def rate_by_reply(message):
     rate_in_words(message, movie_on_card(message.reply_to_message), message.text, card=message.reply_to_message)
 
 
-def rate_in_words(message, movie_id, value_text, card=None):
+def rate_in_words(message: Message, movie_id: int, value_text: str, card: None = None) -> None:
     value = points_in(value_text)
     if value is None:
         reply(message, _("A rating is a number from 0.5 to 10 in half points: 7 or 7.5."))

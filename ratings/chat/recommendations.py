@@ -1,6 +1,9 @@
 """/recommend: films to see next as a list with reasons, its filters and pages, and films to rate first."""
 
+from __future__ import annotations
+
 from datetime import date
+from typing import TYPE_CHECKING
 
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
@@ -28,6 +31,9 @@ from ratings.recommendations.cold_start import knows_hardly_any, may_help
 from ratings.recommendations.dismissals import allow, refuse, refused
 from ratings.recommendations.recommender import FIRST, PAGE, Wishes, first_films, recommend
 from users.models import User
+
+if TYPE_CHECKING:
+    from telebot.types import CallbackQuery
 
 STATE = r"(\d):(any|old|\d{4}):(any|short|middle|long)"  # page, decade and length, in every button of a list
 LAST_PAGE = 9
@@ -127,7 +133,7 @@ def facts(number, movie):
 
 
 @button("recommend")
-def turn_recommendations(query):
+def turn_recommendations(query: CallbackQuery):
     page, decade, length = read_button(query, rf"recommend:{STATE}")
     show(query, int(page), decade, length)
     rated = Rating.objects.filter(user_id=query.from_user.id).exists()
@@ -179,7 +185,7 @@ def length_title(length):
 
 
 @button("wish")
-def choose(query):
+def choose(query: CallbackQuery):
     """The decades or lengths to choose from, in the place of the list's buttons."""
     what, page, decade, length = read_button(query, rf"wish:(decade|length):{STATE}")
     message = private_message(query)
@@ -253,7 +259,7 @@ def seen(query):
 
 
 @button("dull")
-def call_not_interesting(query):
+def call_not_interesting(query: CallbackQuery):
     movie_id, page, decade, length = read_button(query, rf"dull:(\d{{1,10}}):{STATE}")
     movie = known_film(query, movie_id)
     refuse(User.objects.met(query.from_user), movie.pk)
@@ -262,7 +268,7 @@ def call_not_interesting(query):
 
 
 @button("undull")
-def take_not_interesting_back(query):
+def take_not_interesting_back(query: CallbackQuery):
     movie_id, page, decade, length = read_button(query, rf"undull:(\d{{1,10}}):{STATE}")
     movie = known_film(query, movie_id)
     allow(query.from_user.id, movie.pk)

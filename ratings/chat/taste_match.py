@@ -1,6 +1,9 @@
 """/match: how far two people's tastes agree, for two who both want to know."""
 
+from __future__ import annotations
+
 from html import escape
+from typing import TYPE_CHECKING
 
 from django.core.cache import cache
 from django.utils import translation
@@ -28,6 +31,9 @@ from movies.models import Movie
 from ratings.insights.taste_match import LIFE, TooFew, agreement, end_link, link_of, owner_of
 from users.models import User
 
+if TYPE_CHECKING:
+    from telebot.types import CallbackQuery
+
 DAY = 86_400  # seconds
 
 
@@ -46,7 +52,7 @@ def send_link(message):
 
 
 @button("matchend")
-def stop_link(query):
+def stop_link(query: CallbackQuery):
     (token,) = read_button(query, r"matchend:([\w-]{10,40})")
     if end_link(query.from_user.id, token):
         text = _("This link has ended already; the newer one works.")

@@ -1,5 +1,7 @@
 """A person's ratings as one CSV that other services and our own import read, and a spreadsheet opens without harm."""
 
+from __future__ import annotations
+
 import csv
 import io
 from datetime import UTC, datetime
@@ -59,7 +61,7 @@ def line(rating):
     ]
 
 
-def safe(cell):
+def safe(cell: str) -> str:
     """The cell with an apostrophe before what a spreadsheet would calculate; line breaks become spaces."""
     text = " ".join(str(cell).split())
     return f"'{text}" if FORMULA.match(text) else text

@@ -5,8 +5,11 @@ only the day it was given becomes true. Where the film is rated otherwise here, 
 does not say when is taken for older. The person hears which ratings were kept, and may have the file's instead.
 """
 
+from __future__ import annotations
+
 import logging
 import time
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 from telebot.apihelper import ApiTelegramException
@@ -22,6 +25,9 @@ from ratings.files.parser import Unreadable, read
 from ratings.models import FileImport, PendingWrite, Rating, Source, normalize
 from ratings.recommendations.dismissals import allow
 from users.models import User
+
+if TYPE_CHECKING:
+    from ratings.files.parser import Row
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +133,7 @@ def postpone(file):
     FileImport.objects.filter(pk=file.pk).update(attempts=file.attempts + 1, next_try_at=int(time.time()) + pause)
 
 
-def write(file, rows, films):
+def write(file: FileImport, rows: list[Row], films: dict[Any, Any]) -> FileImport:
     """Write what some rows say, in one transaction; the file as it stands then, or None where the person is gone.
 
     `films` are the rows' films, {id(row): film id}.
@@ -151,7 +157,7 @@ def write(file, rows, films):
 class Merge:
     """Rows into the ratings of the file's person."""
 
-    def __init__(self, file, films):
+    def __init__(self, file: FileImport, films: dict[Any, Any]) -> None:
         self.file, self.films = file, films
         user = User.objects.get(pk=file.user_id)
         self.writes = user.connected and user.writes_ratings
@@ -161,7 +167,7 @@ class Merge:
         self.titles = dict(Movie.objects.filter(pk__in=mine["movie_id__in"]).values_list("pk", "title"))
         self.changed, self.to_write, self.needless = {}, {}, set()
 
-    def take(self, rows):
+    def take(self, rows: list[Row]) -> None:
         for row in rows:
             film = self.films.get(id(row))
             if row.flaw or film is None:
@@ -177,7 +183,7 @@ class Merge:
             self.to_write.values(), update_conflicts=True, unique_fields=["user", "movie"], update_fields=WRITE_FIELDS
         )
 
-    def count(self, what, name=None):
+    def count(self, what: str, name: str | None = None) -> None:
         self.file.outcome[what] = self.file.outcome.get(what, 0) + 1
         names = self.file.names.setdefault(what, [])
         if name and len(names) < MOST_NAMES:

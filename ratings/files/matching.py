@@ -3,8 +3,12 @@
 In this order: TMDb's id, IMDb's id, title and year among the films we know, title and year at TMDb.
 """
 
+from __future__ import annotations
+
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connections
@@ -12,6 +16,9 @@ from django.db import connections
 from movies.catalogue import LARGEST_ID, Malformed, fetch_movie, movie_from, save_movies
 from movies.models import Movie, PosterNeed, searchable
 from movies.tmdb import NotFound, Refused, TMDb, Unavailable
+
+if TYPE_CHECKING:
+    from ratings.files.parser import Row
 
 THREADS = 8  # of the 20 connections that TMDb takes from one address
 SILENCE = 4  # failures after which TMDb is asked whether it is there at all
@@ -23,13 +30,13 @@ class Matcher:
     A `resigned` one has come here before in vain: it goes on without the films that TMDb fails at, however many.
     """
 
-    def __init__(self, resigned=False):
+    def __init__(self, resigned: bool = False) -> None:
         self.tmdb = TMDb()
         self.resigned = resigned
         self.by_year = {}  # year: {folded title: set of film ids}
         self.unanswered = set()  # what TMDb would not tell about: ids, titles with years
 
-    def match(self, rows):
+    def match(self, rows: list[Row]) -> dict[int, int]:
         """The ids of the rows' films, in their order; None where there is none to be sure of.
 
         Marks as no films those that TMDb knows for series, and as unanswered those that TMDb fails at although it is
@@ -47,14 +54,14 @@ class Matcher:
 
     # --- The steps: rows in, {id(row): film id} out
 
-    def by_tmdb_id(self, rows):
+    def by_tmdb_id(self, rows: list[Any | Row]) -> dict[int, int]:
         wanted = {row.tmdb_id for row in rows if row.tmdb_id and row.tmdb_id <= LARGEST_ID}
         known = set(Movie.objects.filter(pk__in=wanted).values_list("pk", flat=True))
         fetched = self.ask(wanted - known, lambda film: fetch_movie(film, self.tmdb))
         self.keep(fetched.values())
         return {id(row): row.tmdb_id for row in rows if row.tmdb_id in known or row.tmdb_id in fetched}
 
-    def by_imdb_id(self, rows):
+    def by_imdb_id(self, rows: list[Any | Row]) -> dict[int, int]:
         wanted = {row.imdb_id for row in rows if row.imdb_id}
         known = dict(Movie.objects.filter(imdb_id__in=wanted).values_list("imdb_id", "pk"))
         answers = self.ask(wanted - known.keys(), self.tmdb.find)
@@ -70,7 +77,7 @@ class Matcher:
                 row.flaw = "no_film"
         return {id(row): known[row.imdb_id] for row in rows if row.imdb_id in known}
 
-    def by_known_title(self, rows):
+    def by_known_title(self, rows: list[Any | Row]) -> dict[Any, Any]:
         found = {}
         for row in rows:
             films = self.known_titles(row.year)
@@ -79,7 +86,7 @@ class Matcher:
                 found[id(row)] = named.pop()
         return found
 
-    def by_title(self, rows):
+    def by_title(self, rows: list[Any | Row]) -> dict[Any, Any]:
         wanted = {key_of(row): row for row in rows if row.year and titles_of(row)}
         answers = self.ask(wanted, lambda key: self.search(wanted[key]))
         self.keep(movie for movies in answers.values() for movie in movies)
@@ -88,7 +95,7 @@ class Matcher:
 
     # --- Titles
 
-    def known_titles(self, year):
+    def known_titles(self, year: int) -> defaultdict[Any, Any]:
         """{folded title: ids} of the films of a year that the table holds."""
         if year is None:
             return {}
@@ -113,7 +120,15 @@ class Matcher:
 
     # --- TMDb
 
-    def ask(self, keys, question):
+    def ask(
+        self, keys: set[str] | set[int] | dict[tuple[str, str, int], Row], question: Callable
+    ) -> dict[
+        str,
+        dict[str, list[dict[str, int | str | float | bool | list[dict[str, str | int]]] | Any]]
+        | dict[str, str | bool]
+        | dict[str, int | str | float | bool | list[dict[str, str | int]]]
+        | dict[str, int | bool | str],
+    ]:
         """{key: answer} of a question to TMDb about each key, side by side; without those it knows nothing of."""
         keys = [key for key in keys if key not in self.unanswered]
         failed = []
@@ -140,7 +155,7 @@ class Matcher:
             self.unanswered.update(failed)
         return {key: value for key, value in answers.items() if value is not None}
 
-    def keep(self, movies):
+    def keep(self, movies: Iterator[Any]) -> None:
         movies = list(movies)
         if movies:
             save_movies(movies, PosterNeed.IMPORT)
@@ -148,15 +163,17 @@ class Matcher:
                 self.by_year.pop(movie.release_date and movie.release_date.year, None)
 
 
-def titles_of(row):
+def titles_of(row: Row) -> set[str]:
     return {folded for title in (row.title, row.original_title) if (folded := searchable(title))}
 
 
-def key_of(row):
+def key_of(row: Row) -> tuple[str, str, int]:
     return (row.title, row.original_title, row.year)
 
 
-def films_of(results):
+def films_of(
+    results: list[dict[str, int | str | float | bool | list[dict[str, str | int]]]] | None,
+) -> list[Any | Movie]:
     """Unsaved films from a list of TMDb's, without what is none."""
     films = []
     for result in results if isinstance(results, list) else []:
@@ -167,6 +184,6 @@ def films_of(results):
     return films
 
 
-def only_film(results):
+def only_film(results: list[dict[str, int | str | float | bool | list[dict[str, str | int]]]] | None) -> Movie | None:
     films = films_of(results)
     return films[0] if len(films) == 1 else None

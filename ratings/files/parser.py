@@ -4,17 +4,24 @@ Columns are known by name, so that files of TMDb (ratings export), Letterboxd (r
 format, https://letterboxd.com/about/importing-data/), IMDb (ratings export) and our own need no telling apart.
 """
 
+from __future__ import annotations
+
 import codecs
 import csv
 import io
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from ratings.models import HALF_POINTS
+
+if TYPE_CHECKING:
+    pass
 
 MOST_ROWS = 100_000
 LONGEST_TITLE = 300  # characters of a title that are kept
@@ -42,7 +49,7 @@ FORMULA = re.compile(r"[=+\-@\t\r＝＋－＠]")  # what a spreadsheet begins to
 class Unreadable(Exception):
     """The file is not what can be imported; `why` is empty, archive, no_text, broken, no_ratings, scale or too_long."""
 
-    def __init__(self, why):
+    def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
 
@@ -62,12 +69,12 @@ class Row:
     flaw: str = ""  # "" | "no_film" | "unrated" | "odd_rating"
 
     @property
-    def name(self):
+    def name(self) -> str:
         title = self.title or self.original_title or self.imdb_id or (f"TMDb {self.tmdb_id}" if self.tmdb_id else "?")
         return f"{title} ({self.year})" if self.year else title
 
 
-def read(content, now):
+def read(content: bytes, now: int) -> list[Row]:
     """The rows of a file of bytes. Raises Unreadable. Takes memory for the rows, not for what else the file holds."""
     encoding = encoding_of(content)
     lines = lines_of(io.TextIOWrapper(io.BytesIO(content), encoding, errors="replace", newline=""))
@@ -78,7 +85,7 @@ def read(content, now):
         raise Unreadable("broken") from None
 
 
-def lines_of(file):
+def lines_of(file: io.TextIOWrapper) -> Iterator[str]:
     """The lines of a text file, none too long. Raises Unreadable."""
     while line := file.readline(LONGEST_LINE):
         if len(line) == LONGEST_LINE:
@@ -89,7 +96,7 @@ def lines_of(file):
 # --- Encoding
 
 
-def encoding_of(content):
+def encoding_of(content: bytes) -> str:
     """The name of the encoding of a file. Raises Unreadable for what is no text."""
     if not content.strip():
         raise Unreadable("empty")
@@ -111,7 +118,7 @@ def encoding_of(content):
     return "cp1251" if 2 * sum(run for run in runs if run > 1) >= sum(runs) else "cp1252"
 
 
-def utf8_letters(content):
+def utf8_letters(content: bytes) -> tuple[int, int]:
     """(places that are no UTF-8, letters beyond ASCII) of a file read as UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     broken = foreign = 0
@@ -126,7 +133,7 @@ def utf8_letters(content):
 # --- The header
 
 
-def header(lines):
+def header(lines: Iterator[Any]) -> tuple[str, dict[str, list[int]]]:
     """(separator, {meaning: places of its columns}) of the header. Raises Unreadable where there are no ratings."""
     for line in islice(lines, 10):
         if line.strip() and not line.strip().lower().startswith("sep="):  # Excel's own hint
@@ -143,7 +150,7 @@ def header(lines):
     return separator, columns
 
 
-def meanings(names):
+def meanings(names: list[str]) -> dict[str, list[int]]:
     plain = {}
     for place, name in enumerate(names):
         plain.setdefault(re.sub(r"[^a-z0-9]", "", name.lower()), place)
@@ -168,7 +175,7 @@ def body(reader, columns, now):
     return rows
 
 
-def row_of(cells, columns, now, stars):
+def row_of(cells: list[str], columns: dict[str, list[int]], now: int, stars: bool) -> Row:
     def cell(meaning):
         filled = (cells[place].strip() for place in columns.get(meaning, ()) if place < len(cells))
         return next(filter(None, filled), "")
@@ -193,7 +200,7 @@ def row_of(cells, columns, now, stars):
     return row
 
 
-def title_of(cell):
+def title_of(cell: str) -> str:
     """A title without the apostrophe that keeps a spreadsheet from taking it for a formula."""
     text = " ".join(cell.replace("\0", " ").split())
     if text.startswith("'") and FORMULA.match(text[1:]):
@@ -201,14 +208,14 @@ def title_of(cell):
     return text[:LONGEST_TITLE].rstrip()
 
 
-def value_of(text, stars):
+def value_of(text: str, stars: bool) -> Decimal | None:
     """A rating out of ten (exact), be it allowed or not; None for what is no number."""
     if not re.fullmatch(r"\d{1,3}([.,]\d{1,4})?", text, re.ASCII):
         return None
     return Decimal(text.replace(",", ".")) * (2 if stars else 1)
 
 
-def moment_of(text, now):
+def moment_of(text: str, now: int) -> tuple[None, bool] | tuple[int, bool]:
     """(UNIX seconds, whether only the day is known) of a date; (None, False) where there is none to be sure of.
 
     A day and a month parted by slashes stand in either order, so that such a date says nothing.

@@ -1,5 +1,7 @@
 """What the person sees of a file they sent: one message in the chat, edited as it goes on."""
 
+from __future__ import annotations
+
 import logging
 import time
 from functools import partial
@@ -46,7 +48,7 @@ TROUBLE = {
 }
 
 
-def report(file):
+def report(file: FileImport) -> tuple[str, None]:
     """(text, keyboard) that tell how the import of a file stands, in the language now active."""
     if file.error:
         return str(TROUBLE.get(file.error, TROUBLE["gone"])), None
@@ -59,7 +61,7 @@ def report(file):
     return text, keyboard([(_("Take the file's ratings"), f"file:{file.pk}")]) if replaceable else None
 
 
-def lists(file, named):
+def lists(file: FileImport, named: int) -> dict[str, dict[str, list[str] | int]]:
     """{kind: {"films": the first few, "more": how many more}} of what is told by name."""
     made = {}
     for kind in KINDS:

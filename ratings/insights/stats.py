@@ -1,5 +1,7 @@
 """What a person's ratings say of their taste, in figures."""
 
+from __future__ import annotations
+
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -37,12 +39,12 @@ class Stats:
     lower: list[Opinion] = field(default_factory=list)
 
     @property
-    def favourite(self):
+    def favourite(self) -> tuple[Decimal, int]:
         """The (rating, films) given most often, the higher of equals."""
         return max(self.by_value.items(), key=lambda one: (one[1], one[0]))
 
     @property
-    def best_decade(self):
+    def best_decade(self) -> tuple[int, float, int] | None:
         """The (decade, mean, films) rated highest among those with enough films; None without a choice."""
         means = [
             (fmean(values), decade, len(values)) for decade, values in self.by_decade.items() if len(values) >= ENOUGH

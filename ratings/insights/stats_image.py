@@ -1,9 +1,12 @@
 """The picture of /stats: drawn for a phone, on a ground of its own, so that it suits light and dark chats alike."""
 
+from __future__ import annotations
+
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -13,6 +16,11 @@ from django.utils.translation import ngettext
 from PIL import Image, ImageDraw, ImageFont
 
 from movies.cards import points, shortened
+
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont
+
+    from ratings.insights.stats import Stats
 
 FONTS = Path(__file__).with_name("fonts")  # Noto Sans, Latin and Cyrillic; its licence lies beside it
 SIZE = 1280  # pixels; what Telegram keeps of a photo
@@ -28,7 +36,7 @@ HEADING, TITLE, LABEL, FIGURE = 62, 40, 34, 78  # heights of letters
 LONGEST_TITLE = 60  # of a film in the caption: six of them stay within Telegram's limit
 
 
-def picture(stats):
+def picture(stats: Stats) -> bytes:
     """The figures as a PNG, in the language now active; for at least one rating."""
     canvas = Canvas()
     canvas.text((EDGE + 4, 92), _("My films in figures"), HEADING, bold=True, anchor="ls")
@@ -42,24 +50,42 @@ def picture(stats):
 class Canvas:
     """Shapes are collected large, letters are set on top of them at their true size."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.large = Image.new("RGB", (SIZE * SHARP, SIZE * SHARP), GROUND)
         self.shapes = ImageDraw.Draw(self.large)
         self.letters = []
 
-    def box(self, left, top, right, bottom, colour, round=0, corners=(True,) * 4):
+    def box(
+        self,
+        left: float | int,
+        top: float | int,
+        right: float | int,
+        bottom: int,
+        colour: str,
+        round: int = 0,
+        corners: tuple[bool, bool, bool, bool] = (True,) * 4,
+    ) -> None:
         box = [value * SHARP for value in (left, top, right, bottom)]
         self.shapes.rounded_rectangle([box[0], box[1], box[2] - 1, box[3] - 1], round * SHARP, colour, corners=corners)
 
-    def arrow(self, x, y, colour):
+    def arrow(self, x: float, y: int, colour: str) -> None:
         """A small arrow whose tip points up at (x, y)."""
         foot = [((x + dx) * SHARP, (y + 20) * SHARP) for dx in (-ARROW, ARROW)]
         self.shapes.polygon([(x * SHARP, y * SHARP), *foot], colour)
 
-    def dot(self, x, y, radius, colour):
+    def dot(self, x: float, y: int, radius: int, colour: str) -> None:
         self.shapes.ellipse([value * SHARP for value in (x - radius, y - radius, x + radius, y + radius)], colour)
 
-    def text(self, where, text, size, colour=TEXT, bold=False, anchor="ms", most=None):
+    def text(
+        self,
+        where: tuple[int, int] | tuple[float, float] | tuple[float, int],
+        text: str,
+        size: int,
+        colour: str = TEXT,
+        bold: bool = False,
+        anchor: str = "ms",
+        most: float | int | None = None,
+    ) -> float:
         """Set a text, in smaller letters where it would be wider than `most`; returns its width."""
         letters = font(size, bold)
         while most and letters.getlength(text) > most and size > 16:
@@ -68,7 +94,7 @@ class Canvas:
         self.letters.append((where, text, letters, colour, anchor))
         return letters.getlength(text)
 
-    def png(self):
+    def png(self) -> bytes:
         image = self.large.reduce(SHARP)
         draw = ImageDraw.Draw(image)
         for where, text, letters, colour, anchor in self.letters:
@@ -79,14 +105,14 @@ class Canvas:
 
 
 @cache
-def font(size, bold):
+def font(size: int, bold: bool) -> FreeTypeFont:
     return ImageFont.truetype(FONTS / f"NotoSans-{'Bold' if bold else 'Regular'}.ttf", size)
 
 
 # --- The parts
 
 
-def tiles(stats):
+def tiles(stats: Stats) -> list[tuple[str, str, str]]:
     """(figure, what it is, colour) of the row of figures."""
     made = [(whole(stats.count), ngettext("film", "films", stats.count), TEXT)]
     if hours := round(stats.minutes / 60):
@@ -97,7 +123,7 @@ def tiles(stats):
     return made
 
 
-def draw_tiles(canvas, made, top, bottom):
+def draw_tiles(canvas: Canvas, made: list[tuple[str, str, str]], top: int, bottom: int) -> None:
     width = (SIZE - 2 * EDGE - (len(made) - 1) * GAP) / len(made)
     for number, (figure, label, colour) in enumerate(made):
         left = EDGE + number * (width + GAP)
@@ -107,14 +133,14 @@ def draw_tiles(canvas, made, top, bottom):
         canvas.text((middle, top + 160), label, LABEL, QUIET, most=width - INSIDE)
 
 
-def draw_panel(canvas, title, top, bottom):
+def draw_panel(canvas: Canvas, title: str, top: int, bottom: int) -> tuple[int, int]:
     """A panel with a title; returns the (left, right) within it."""
     canvas.box(EDGE, top, SIZE - EDGE, bottom, PANEL, ROUND)
     canvas.text((EDGE + INSIDE, top + 60), title, TITLE, bold=True, anchor="ls", most=SIZE - 2 * (EDGE + INSIDE))
     return EDGE + INSIDE, SIZE - EDGE - INSIDE
 
 
-def draw_values(canvas, stats, top, bottom):
+def draw_values(canvas: Canvas, stats: Stats, top: int, bottom: int) -> None:
     """How often each rating was given: ten bars, or twenty where half points were."""
     left, right = draw_panel(canvas, _("Ratings"), top, bottom)
     halves = any(value % 1 for value in stats.by_value)
@@ -141,7 +167,7 @@ def draw_values(canvas, stats, top, bottom):
         canvas.text((place(number), bottom - 26), str(number), LABEL, QUIET)
 
 
-def apart(marks):
+def apart(marks: list[tuple[float, str]]) -> list[tuple[float, str]]:
     """One or two (place, colour), moved so far from each other that neither hides the other."""
     if len(marks) == 2:
         (one, _colour), (other, _other_colour) = marks
@@ -151,7 +177,7 @@ def apart(marks):
     return marks
 
 
-def draw_decades(canvas, stats, top, bottom):
+def draw_decades(canvas: Canvas, stats: Stats, top: int, bottom: int) -> None:
     """How many films of each decade, and under each its mean."""
     left, right = draw_panel(canvas, _("Films by decade, and my mean"), top, bottom)
     decades = stats.by_decade
@@ -173,7 +199,9 @@ def draw_decades(canvas, stats, top, bottom):
             canvas.text((places[decade], bottom - 26), tenths(fmean(values)), LABEL, MINE, bold=True, most=slot - 6)
 
 
-def draw_bars(canvas, bars, slot, base, ceiling, colour):
+def draw_bars(
+    canvas: Canvas, bars: list[tuple[float, int]], slot: float | int, base: int, ceiling: int, colour: str
+) -> None:
     """Bars, (middle, films), with their counts on top; the highest reaches the ceiling."""
     canvas.box(EDGE + INSIDE, base, SIZE - EDGE - INSIDE, base + 3, LINE)
     most = max(count for _x, count in bars)
@@ -185,16 +213,16 @@ def draw_bars(canvas, bars, slot, base, ceiling, colour):
             canvas.text((x, base - height - 12), whole(count), LABEL, TEXT, most=slot - 4)
 
 
-def whole(number):
+def whole(number: int) -> str:
     return f"{number:,}".replace(",", "\N{NO-BREAK SPACE}")
 
 
-def tenths(number):
+def tenths(number: float) -> str:
     """A mean as ratings are written everywhere in the chat: 7.4, in either language."""
     return f"{number:.1f}"
 
 
-def in_words(stats):
+def in_words(stats: Stats) -> str:
     """The same figures as a caption (HTML), for those who hear the picture rather than see it."""
 
     def opinions(films):

@@ -1,5 +1,7 @@
 """How far two people's tastes agree, and the link by which one lets another ask."""
 
+from __future__ import annotations
+
 import secrets
 import time
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ NOISE = 0.25  # square points: what a rating varies by without meaning anything
 class TooFew(Exception):
     """The two have rated too few films in common."""
 
-    def __init__(self, common):
+    def __init__(self, common: int) -> None:
         super().__init__(common)
         self.common = common
 
@@ -52,7 +54,7 @@ def end_link(user_id, token):
     return MatchLink.objects.filter(user_id=user_id).exists()
 
 
-def agreement(one_id, other_id):
+def agreement(one_id: int, other_id: int) -> Agreement:
     """How far the two agree, from the films both have rated: the correlation of their ratings, 50 where it is none.
 
     Each rating counts by how far it lies from its person's own mean, so that a strict and a kind person of one taste
@@ -80,13 +82,13 @@ def agreement(one_id, other_id):
     )
 
 
-def ratings_of(user_id):
+def ratings_of(user_id: int) -> dict[int, float]:
     """{film: the person's rating, 1-10}."""
     rows = Rating.objects.filter(user_id=user_id).values_list("movie_id", "normalized_rating")
     return {film: float(value) for film, value in rows}
 
 
-def deviations(rated):
+def deviations(rated: dict[int, float]) -> dict[int, float]:
     """{film: how far the rating lies above the mean of all these}."""
     mean = sum(rated.values()) / len(rated) if rated else 0.0
     return {film: value - mean for film, value in rated.items()}

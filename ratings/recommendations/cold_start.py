@@ -4,8 +4,11 @@ that only an archive names.
 The workers ask, never while a person waits; what TMDb says of a film is kept for months.
 """
 
+from __future__ import annotations
+
 import logging
 import time
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q
@@ -59,7 +62,7 @@ def ask_tmdb(seconds, stop):
     return asked
 
 
-def note_answer(movie_id):
+def note_answer(movie_id: int) -> None:
     """Do not ask for this film again for months."""
     TMDbAsked.objects.update_or_create(pk=movie_id, defaults={"asked_at": int(time.time()), "next_try_at": 0})
 
@@ -97,7 +100,7 @@ def may_help(user_id):
     return are_few() and loved_and_unasked().filter(user_id=user_id).exists()
 
 
-def keep(movie_id, films):
+def keep(movie_id: int, films: list[Any | Movie]) -> None:
     """Let these be TMDb's neighbours of a film, in this order; films that are new come into the table."""
     films = [film for film in films if film.pk != movie_id][:MOST_NEIGHBOURS]
     with transaction.atomic():
@@ -110,7 +113,7 @@ def keep(movie_id, films):
         )
 
 
-def beside(movie_id):
+def beside(movie_id: int) -> list[int] | None:
     """Ids of the films that TMDb shows beside one, in its order; None where it has not been asked lately."""
     if not TMDbAsked.objects.filter(pk=movie_id, asked_at__gt=int(time.time()) - KEPT).exists():
         return None

@@ -1,5 +1,7 @@
 """Films that a person calls not interesting: remembered, held against their neighbours a little, taken back at will."""
 
+from __future__ import annotations
+
 import time
 
 from movies.models import Movie
@@ -13,7 +15,7 @@ def refuse(user, movie_id):
     )
 
 
-def allow(user_id, *movie_ids):
+def allow(user_id: int, *movie_ids) -> None:
     """Let the films be recommended again; or they have been rated, which says more than a refusal did."""
     NotInteresting.objects.filter(user_id=user_id, movie_id__in=movie_ids).delete()
 

@@ -1,7 +1,10 @@
 """No page full of the parts of one series."""
 
+from __future__ import annotations
+
 import re
 from itertools import combinations
+from typing import Any
 
 MOST_OF_A_SERIES = 2  # films of those that close pairs join, on one page
 BEGINNING = 2  # words, without an article, that the titles of a series share
@@ -31,7 +34,7 @@ def varied(films, pairs, count, most=MOST_OF_A_SERIES):
     return (first + rest)[:count]
 
 
-def same_series(titles):
+def same_series(titles: dict[int, str]) -> set[tuple[int, int]]:
     """Pairs of the films, {film: original title}, whose titles begin alike, as those of a series do.
 
     Two films that only look so ("It", "It Follows") are kept apart on a page too, which does no harm.
@@ -44,7 +47,7 @@ def same_series(titles):
     }
 
 
-def beginning(title):
+def beginning(title: str) -> list[Any | str]:
     """Up to BEGINNING words of a title, up to the first numeral: "The Godfather Part II" is godfather."""
     words = WORD.findall(title.lower())
     words = words[words[0] in ARTICLES :] if words else []

@@ -5,6 +5,8 @@ process that answers people loads numpy. Where there are few people, what TMDb s
 (ratings.recommendations.cold_start), and before anything else there are films that many people vote well for.
 """
 
+from __future__ import annotations
+
 import json
 from array import array
 from collections import defaultdict
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 from heapq import nlargest
 from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.core.cache import cache
 from django.db import connection
@@ -327,7 +329,7 @@ def weights_between(build, films):
     }
 
 
-def similar(movie_id):
+def similar(movie_id: int) -> list[Any]:
     """Ids of the films most like one, best first; none where the neighbours do not know it."""
     build = Build.objects.current()
     found = neighbours_of(build.pk, [movie_id]) if build else {}

@@ -1,5 +1,7 @@
 """The nightly build, in a process of its own: a worker that loaded numpy would keep its memory for good."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 from datetime import timedelta
@@ -33,7 +35,7 @@ def unfinished(since):
     return Build.objects.filter(finished_at=None, started_at__gte=since).count()
 
 
-def at_work():
+def at_work() -> None:
     """The build that a process is at; None where nobody builds: one that has not ended then was killed."""
     return Build.objects.running().order_by("-pk").first() if is_locked(LEASE) else None
 

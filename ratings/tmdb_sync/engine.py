@@ -9,16 +9,19 @@ moment: the next one goes on where it was. A failure that may pass is tried agai
 thread; when nothing at all succeeds any more, one cheap question finds out whether TMDb is there.
 """
 
+from __future__ import annotations
+
 import heapq
 import logging
 import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from typing import TYPE_CHECKING, Any
 
 from django.core.cache import cache
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
@@ -36,6 +39,12 @@ from ratings.tmdb_sync.merge import drop_gone, merge_page, unseen
 from ratings.tmdb_sync.progress_message import Teller
 from ratings.tmdb_sync.reader import Crawl, read_page
 from users.models import SessionUnreadable, SyncStatus, User
+
+if TYPE_CHECKING:
+    from django.db.models.query import QuerySet
+
+    from ratings.tmdb_sync.reader import Page
+    from users.models import UserQuerySet
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +81,7 @@ class Job:
     kind: str
     key: object
     ask: Callable
-    person: "Person | None" = None
+    person: Person | None = None
     sealed: str = ""
     tries: int = 0
     failed_at: float = 0.0
@@ -83,7 +92,7 @@ class Job:
 class Person:
     """Somebody whose import is under way in this slice."""
 
-    def __init__(self, run, user):
+    def __init__(self, run: Import, user: User) -> None:
         self.run = run
         self.take_session(user)
         self.crawl = Crawl(run.crawl)
@@ -91,10 +100,10 @@ class Person:
         self.films = deque()  # to be asked for
         self.lacking = set()  # rated films without details, whoever asks for them
 
-    def take_session(self, user):
+    def take_session(self, user: User) -> None:
         self.sealed, self.session_id = user.tmdb_session_id, user.session_id
 
-    def lacks(self, films):
+    def lacks(self, films: list[Any | int]) -> None:
         """Have the details of these films asked for; the slow refresh of films keeps its hands off them for a while."""
         fresh = [film for film in films if film not in self.lacking]
         if fresh:
@@ -105,11 +114,11 @@ class Person:
         self.run.films_total += len(fresh)
 
     @property
-    def done(self):
+    def done(self) -> bool:
         return self.run.crawled and not self.lacking and not self.out
 
 
-def import_queued(seconds, stop=None, watch=None):
+def import_queued(seconds: int, stop: threading.Event | None = None, watch: None = None) -> int:
     """Import everybody who is queued, for so many seconds at most. Returns the number of people finished.
 
     None: another process is at it. `stop` is an Event that ends the slice early; `watch(people)` is called now and
@@ -121,7 +130,7 @@ def import_queued(seconds, stop=None, watch=None):
         return Importer(seconds, stop or threading.Event(), watch).work()
 
 
-def queued_now():
+def queued_now() -> UserQuerySet:
     """People for whom there is something to do at once."""
     waiting = Import.objects.running().filter(next_try_at__gt=int(time.time()))
     return User.objects.awaiting_import().exclude(pk__in=waiting.values("user_id"))
@@ -130,7 +139,7 @@ def queued_now():
 class Importer:
     """One slice of work, in one process."""
 
-    def __init__(self, seconds, stop, watch):
+    def __init__(self, seconds: int, stop: threading.Event, watch: None) -> None:
         self.deadline = time.monotonic() + seconds
         self.stop, self.watch = stop, watch
         self.people = {}
@@ -151,8 +160,11 @@ class Importer:
 
     # --- The loop
 
-    def work(self):
-        threads = [threading.Thread(target=with_correlation_id(self.ask), daemon=True, name=f"import-{n}") for n in range(THREADS)]
+    def work(self) -> int:
+        threads = [
+            threading.Thread(target=with_correlation_id(self.ask), daemon=True, name=f"import-{n}")
+            for n in range(THREADS)
+        ]
         for thread in threads:
             thread.start()
         self.teller.start()
@@ -169,7 +181,7 @@ class Importer:
                 thread.join(0.2 if self.under_way else None)  # one that still hangs ends by itself
         return self.finished
 
-    def loop(self):
+    def loop(self) -> None:
         closed_at = None
         while True:
             now = time.monotonic()
@@ -202,10 +214,10 @@ class Importer:
         self.finish_people()
         self.leave_the_rest()
 
-    def since_fetched(self):
+    def since_fetched(self) -> float:
         return time.monotonic() - self.fetched_since
 
-    def nothing_soon(self, now):
+    def nothing_soon(self, now: float) -> bool:
         """Whether there is nothing to do now and nothing worth waiting for."""
         if self.fetched or self.spare or any(person.done for person in self.people.values()):
             return False
@@ -213,7 +225,7 @@ class Importer:
             return False  # a probe is to come
         return not self.later or self.later[0][0] > now + SOON
 
-    def leave_the_rest(self):
+    def leave_the_rest(self) -> None:
         """See that the next slice does not spend itself on what this one could not get.
 
         Films that have failed, or hang, while TMDb answers otherwise are given up for now. Whoever TMDb has failed is
@@ -238,7 +250,7 @@ class Importer:
 
     # --- People
 
-    def look_for_people(self):
+    def look_for_people(self) -> None:
         """Take up those who were queued meanwhile."""
         room = PEOPLE - len(self.people)
         for user in queued_now().exclude(pk__in=list(self.people)).order_by("last_sync_at", "pk")[:room]:
@@ -246,7 +258,7 @@ class Importer:
         if self.watch:
             self.watch(self.people.values())
 
-    def take_up(self, user):
+    def take_up(self, user: User) -> None:
         run = begin(user)
         if run is None:
             return
@@ -268,23 +280,23 @@ class Importer:
         self.turns.append(user.pk)
         self.teller.poke(run.pk)
 
-    def drop(self, person):
+    def drop(self, person: Person) -> None:
         self.people.pop(person.run.user_id, None)
         if person.run.user_id in self.turns:
             self.turns.remove(person.run.user_id)
 
-    def finish_people(self):
+    def finish_people(self) -> None:
         for person in [person for person in self.people.values() if person.done]:
             self.finish(person)
 
-    def lock(self, run):
+    def lock(self, run: Import) -> User:
         """The person's row, locked, or None where the import is no longer wanted (/disconnect, another account)."""
         user = User.objects.select_for_update().filter(pk=run.user_id, sync_status=SyncStatus.QUEUED).first()
         if user and user.connected and user.tmdb_account_id in (None, run.account_id):
             return user
         return None
 
-    def finish(self, person):
+    def finish(self, person: Person) -> None:
         run, now = person.run, int(time.time())
         with transaction.atomic():
             user = self.lock(run)
@@ -312,7 +324,7 @@ class Importer:
         self.finished += 1
         self.teller.poke(run.pk, last=True)
 
-    def fail(self, run, sealed, reason, silently=False):
+    def fail(self, run: Import, sealed: str, reason: str, silently: bool = False) -> None:
         """No further try will mend it: say so, once, unless they have linked anew meanwhile."""
         now = int(time.time())
         with transaction.atomic():
@@ -333,7 +345,7 @@ class Importer:
 
     # --- What is asked next
 
-    def submit(self, now):
+    def submit(self, now: float) -> None:
         if self.failures >= SILENCE:
             self.probe(now)
             return
@@ -344,12 +356,12 @@ class Importer:
         while len(self.under_way) < THREADS and (job := self.next_job()):
             self.send(job)
 
-    def send(self, job):
+    def send(self, job: Job) -> None:
         job.sent_at = time.monotonic()
         self.under_way.add(job)
         self.inbox.put(job)
 
-    def next_job(self):
+    def next_job(self) -> Job | None:
         """The next question, each person having one in turn."""
         for _turn in range(len(self.turns)):
             user_id = self.turns[0]
@@ -361,7 +373,7 @@ class Importer:
                 return self.film_job(film)
         return None
 
-    def job_of(self, person):
+    def job_of(self, person: Person) -> Job | None:
         run = person.run
         if run.account_id is None:
             return None if "account" in person.out else self.account_job(person)
@@ -377,12 +389,12 @@ class Importer:
                 return self.film_job(film)
         return None
 
-    def account_job(self, person):
+    def account_job(self, person: Person) -> Job:
         person.out.add("account")
         session_id = person.session_id
         return Job("account", "account", lambda tmdb: tmdb.account(session_id), person, person.sealed)
 
-    def page_job(self, person, key, number):
+    def page_job(self, person: Person, key: int, number: int) -> Job:
         person.out.add(key)
         account_id, session_id = person.run.account_id, person.session_id
         sort_by = "created_at.asc" if number > 0 else "created_at.desc"
@@ -392,7 +404,7 @@ class Importer:
 
         return Job("page", key, ask, person, person.sealed)
 
-    def film_job(self, film):
+    def film_job(self, film: int) -> Job:
         self.asked.add(film)
         return Job("film", film, lambda tmdb: fetch_movie(film, tmdb))
 
@@ -430,7 +442,7 @@ class Importer:
 
     # --- What came
 
-    def take(self, job, answer):
+    def take(self, job: Job, answer: Any) -> None:
         if isinstance(answer, KeyRefused):
             self.key_refused(job, answer)
             return
@@ -459,7 +471,7 @@ class Importer:
         if job.person:
             job.person.out.discard(job.key)
 
-    def account_or_page_came(self, job, answer):
+    def account_or_page_came(self, job: Job, answer: NotFound | int | Unavailable | Malformed | Page) -> None:
         person = job.person
         if isinstance(answer, SessionRefused):
             self.session_refused(job, answer)
@@ -477,7 +489,7 @@ class Importer:
         else:
             self.page_came(job, answer)
 
-    def try_again(self, job, error):
+    def try_again(self, job: Job, error: Unavailable | Malformed | NotFound) -> None:
         """Later, each time after a longer pause."""
         now = time.monotonic()
         job.tries += 1
@@ -496,7 +508,7 @@ class Importer:
         self.drop(person)
         self.fail(person.run, job.sealed, _("TMDb no longer accepts the session: the person must /connect again."))
 
-    def account_came(self, job, account_id):
+    def account_came(self, job: Job, account_id: int) -> None:
         person = job.person
         with transaction.atomic():
             mine = User.objects.filter(pk=person.run.user_id, tmdb_session_id=job.sealed)
@@ -504,7 +516,7 @@ class Importer:
             person.run.account_id = account_id
             keep(person.run, ["account_id"])
 
-    def page_came(self, job, page):
+    def page_came(self, job: Job, page: Page) -> None:
         person, run, now = job.person, job.person.run, int(time.time())
         with unhurried_transaction():
             if self.lock(run) is None:
@@ -524,7 +536,7 @@ class Importer:
             self.ring_for_posters()
         self.teller.poke(run.pk)
 
-    def note_page(self, job, page):
+    def note_page(self, job: Job, page: Page) -> None:
         """Advance the crawl; when it is over, let go what is no longer there."""
         run, crawl = job.person.run, job.person.crawl
         if job.key == "newest":
@@ -536,7 +548,7 @@ class Importer:
         run.total_results = page.total
         self.close_crawl(job.person)
 
-    def close_crawl(self, person):
+    def close_crawl(self, person: Person) -> None:
         run, crawl = person.run, person.crawl
         if not crawl.over():
             return
@@ -552,7 +564,7 @@ class Importer:
         if crawl.state["settled"] and not unseen(run).exists():
             crawl.state["never_listed"] = unlisted
 
-    def page_is_hopeless(self, job, person):
+    def page_is_hopeless(self, job: Job, person: Person) -> bool:
         """Whether TMDb, though it answers otherwise, has not given this page for hours."""
         since = person.run.trouble_since
         return bool(since and time.time() - since > PAGE_PATIENCE and self.last_success > job.failing_since)
@@ -573,7 +585,7 @@ class Importer:
             self.close_crawl(person)
             keep(person.run, PROGRESS)
 
-    def trouble(self, person, why):
+    def trouble(self, person: Person, why: str) -> None:
         run = person.run
         if run.trouble_since is None or run.trouble != why:
             run.trouble_since, run.trouble = run.trouble_since or int(time.time()), why
@@ -586,12 +598,12 @@ class Importer:
 
     # --- Films
 
-    def find_spare_films(self):
+    def find_spare_films(self) -> None:
         """Films whose details failed and are due for another try."""
         due = DetailsFailure.objects.filter(next_try_at__lte=int(time.time()), movie__details_at=None)
         self.spare.extend(due.order_by("next_try_at").values_list("movie_id", flat=True)[:500])
 
-    def film_came(self, job, answer):
+    def film_came(self, job: Job, answer: Malformed | Movie | NotFound) -> None:
         if isinstance(answer, NotFound):
             self.give_up(job, answer, GONE_FOR, 2)
         elif isinstance(answer, TMDbError):
@@ -606,7 +618,7 @@ class Importer:
                 self.fetched_since = time.monotonic()
             self.fetched.append(answer)
 
-    def give_up(self, job, error, pause, factor):
+    def give_up(self, job: Job, error: NotFound, pause: int, factor: int) -> None:
         """The film stays as its list row has it; its details are tried again after a pause that grows."""
         film = job.key
         with transaction.atomic():
@@ -620,7 +632,7 @@ class Importer:
                     person.run.note("failed", film, title=title)
             self.settle({film})
 
-    def save_fetched(self):
+    def save_fetched(self) -> None:
         """Write the details that came, in one short transaction."""
         movies, self.fetched = self.fetched, []
         if not movies:
@@ -639,14 +651,14 @@ class Importer:
         if any(movie.poster_path for movie in movies):
             self.ring_for_posters()
 
-    def write(self, movies):
+    def write(self, movies: list[Movie]) -> None:
         with unhurried_transaction():
             save_movies(movies, PosterNeed.IMPORT)
             ids = {movie.id for movie in movies}
             DetailsFailure.objects.filter(pk__in=ids).delete()
             self.settle(ids)
 
-    def settle(self, films):
+    def settle(self, films: set[int]) -> None:
         """Nobody lacks these films any more."""
         for person in self.people.values():
             if person.lacking & films:
@@ -657,7 +669,7 @@ class Importer:
                 keep(run, ["films_total", "films_done", "failed", "names", "trouble_since", "trouble"])
                 self.teller.poke(run.pk)
 
-    def ring_for_posters(self):
+    def ring_for_posters(self) -> None:
         """Wake the poster worker, not at every page."""
         now = time.monotonic()
         if now - self.rung_at >= POSTER_BELL:
@@ -689,13 +701,13 @@ PROGRESS = [
 ]
 
 
-def keep(run, fields):
+def keep(run: Import, fields: list[str]) -> None:
     """Write these fields of an import, if it is still there: the person may have been forgotten."""
     Import.objects.filter(pk=run.pk).update(**{name: getattr(run, name) for name in fields})
 
 
 @contextmanager
-def unhurried_transaction():
+def unhurried_transaction() -> Iterator[None]:
     """A transaction that does not wait for the disk: if the database server crashes, TMDb is asked once more."""
     with transaction.atomic():
         if connection.vendor == "postgresql":
@@ -704,7 +716,7 @@ def unhurried_transaction():
         yield
 
 
-def begin(user, scheduled=False, quick=False):
+def begin(user: User, scheduled: bool = False, quick: bool = False) -> Import:
     """The running import of a queued person: the one that was interrupted, or a new one. None: they are not queued."""
     with transaction.atomic():
         user = User.objects.select_for_update().filter(pk=user.pk, sync_status=SyncStatus.QUEUED).first()
@@ -729,7 +741,7 @@ def begin(user, scheduled=False, quick=False):
         return run
 
 
-def may_be_quick(user_id):
+def may_be_quick(user_id: int) -> bool:
     """Whether the newest page alone can tell that nothing changed: within a week of a reading of the whole account.
 
     A film rated anew keeps its place in created_at order, so page one and the total say nothing about older ratings:
@@ -765,12 +777,12 @@ def never_listed(run):
     return next((crawl["never_listed"] for crawl in crawls if "never_listed" in crawl), 0)
 
 
-def films_without_details(films):
+def films_without_details(films: QuerySet | list[int]) -> list[Any | int]:
     """Of these films (ids, or a query), the ids of those to be asked for now."""
     lacking = Movie.objects.filter(id__in=films, details_at=None)
     return list(lacking.exclude(details_failure__next_try_at__gt=int(time.time())).values_list("id", flat=True))
 
 
-def forget_past_imports(user_id):
+def forget_past_imports(user_id: int) -> None:
     past = Import.objects.filter(user_id=user_id).order_by("-pk").values_list("pk", flat=True)
     Import.objects.filter(pk__in=list(past[PAST_IMPORTS : PAST_IMPORTS + 100])).delete()

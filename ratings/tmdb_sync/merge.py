@@ -4,8 +4,10 @@ The rule where both sides changed: `Rating.tmdb_rating` is the value last seen a
 the base, what was done here stands. As soon as TMDb holds something else, TMDb wins, and the person is told by name.
 """
 
+from __future__ import annotations
+
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connection
 
@@ -13,6 +15,12 @@ from movies.catalogue import save_movies
 from movies.models import Movie, PosterNeed, PosterStatus
 from ratings.models import PendingWrite, Rating, Source, normalize
 from ratings.recommendations.dismissals import allow
+
+if TYPE_CHECKING:
+    from django.db.models.query import QuerySet
+
+    from ratings.models import Import
+    from ratings.tmdb_sync.reader import Page, Row
 
 KEY = ("telegram_user_id", "movie_id")
 
@@ -38,7 +46,7 @@ UPSERT = (
 )
 
 
-def merge_page(run, page, now):
+def merge_page(run: Import, page: Page, now: int) -> tuple[list[int], bool] | tuple[list[Any], bool]:
     """Write a Page of the import `run`, inside the caller's transaction, and count what it changed in `run`.
 
     Returns (ids of its films without details, whether there are new posters).
@@ -56,7 +64,7 @@ def merge_page(run, page, now):
     return [film for film in rated if known.get(film) is None], any(movie.poster_path for movie in new)
 
 
-def merge_ratings(run, rows, now):
+def merge_ratings(run: Import, rows: list[Row], now: int) -> None:
     ids = [row.movie.id for row in rows]
     mine = {"user_id": run.user_id, "movie_id__in": ids}
     held = {rating.movie_id: rating for rating in Rating.objects.select_for_update().filter(**mine)}
@@ -93,13 +101,13 @@ def merge_ratings(run, rows, now):
         PendingWrite.objects.filter(pk__in=spent).delete()
 
 
-def write_ratings(rows):
+def write_ratings(rows: list[Merged]) -> None:
     """Insert ratings (Merged), or bring those that are there up to date, in bulk."""
     with connection.cursor() as cursor:
         cursor.executemany(UPSERT, rows)
 
 
-def seen_anew(run, film, value, now):
+def seen_anew(run: Import, film: int, value: Decimal, now: int) -> Merged:
     return Merged(run.user_id, film, value, None, normalize(value), now, Source.TMDB.value, run.crawl_id)
 
 
@@ -126,13 +134,13 @@ def plain(rating):
     return f"{rating.normalize():f}"
 
 
-def unseen(run):
+def unseen(run: Import) -> QuerySet:
     """What we know to be at TMDb and the present reading of the account has not come upon."""
     ratings = Rating.objects.filter(user_id=run.user_id, tmdb_rating__isnull=False)
     return ratings.exclude(seen_in_crawl=run.crawl_id)
 
 
-def drop_gone(run):
+def drop_gone(run: Import) -> None:
     """After a complete reading: ratings that TMDb no longer holds go, unless they are the person's own from here.
 
     None of these came to TMDb behind the page it is on: while an import runs, ratings.tmdb_sync.outbox writes nothing.

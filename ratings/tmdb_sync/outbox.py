@@ -1,8 +1,11 @@
 """Ratings made here, written to TMDb: tried until TMDb has them, or refuses for good."""
 
+from __future__ import annotations
+
 import logging
 import time
 from html import escape
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import F
@@ -19,6 +22,9 @@ from movies.tmdb import NotFound, Refused, SessionRefused, TMDb, TMDbError, Unav
 from ratings.models import PendingWrite, Rating
 from users.models import SessionUnreadable, SyncStatus, User
 
+if TYPE_CHECKING:
+    from django.db.models.query import QuerySet
+
 log = logging.getLogger(__name__)
 
 FIRST_DELAY = 30  # seconds to the second attempt
@@ -34,7 +40,7 @@ CLOSED = gettext_noop(
 KEEPS = gettext_noop("TMDb does not let me take your rating of “%(title)s” back there. Here it is gone.")
 
 
-def write_pending(user_id=None):
+def write_pending(user_id: None = None) -> int:
     """Write what waits for TMDb, of one person or of all; returns how much TMDb has taken.
 
     Nobody else writes the same person's ratings meanwhile, and none is written while an import reads them: it would
@@ -58,13 +64,13 @@ def write_pending(user_id=None):
     return written
 
 
-def due():
+def due() -> QuerySet:
     """What is to be written now."""
     ready = PendingWrite.objects.filter(next_try_at__lte=int(time.time()), user__writes_ratings=True)
     return ready.filter(user__tmdb_session_id__gt="").exclude(user__sync_status=SyncStatus.QUEUED)
 
 
-def write_all_of(user_id):
+def write_all_of(user_id: int) -> int:
     written = 0
     while write := due().filter(user_id=user_id).select_related("user", "movie").order_by("next_try_at", "pk").first():
         if claim(write):
@@ -72,14 +78,14 @@ def write_all_of(user_id):
     return written
 
 
-def claim(write):
+def claim(write: PendingWrite) -> bool:
     """Count the attempt and set the time of the next before it is made: what is killed in mid-attempt is not lost."""
     delay = min(FIRST_DELAY * 2**write.attempts, LONGEST_DELAY)
     same = PendingWrite.objects.filter(pk=write.pk, attempts=write.attempts, next_try_at=write.next_try_at)
     return bool(same.update(attempts=F("attempts") + 1, next_try_at=int(time.time()) + delay))
 
 
-def attempt(write):
+def attempt(write: PendingWrite) -> bool:
     """Write one rating to TMDb, or take it back there. Raises SessionRefused, SessionUnreadable, Unavailable."""
     try:
         session = write.user.session_id
@@ -98,7 +104,7 @@ def attempt(write):
 
 
 @transaction.atomic
-def written(write):
+def written(write: PendingWrite) -> None:
     """TMDb holds the value now: it is the base of the next merge, and nothing is left to be written.
 
     Where the person has rated anew meanwhile, that waits; where an import has begun, it has perhaps read the old value,
@@ -120,7 +126,7 @@ def give_up(write, error):
         tell(write.user, KEEPS if write.rating is None else GIVES_UP, title=escape(name(write.movie, 100)))
 
 
-def session_is_over(user_id, error, sentence):
+def session_is_over(user_id: int, error: SessionUnreadable, sentence: str) -> None:
     """The session that we hold is good for nothing: say so once; what waits is written when there is one again."""
     log.warning("ratings of %s: %s", user_id, error)
     fresh = User.objects.filter(pk=user_id).exclude(sync_status__in=[SyncStatus.FAILED, SyncStatus.QUEUED])
@@ -128,7 +134,7 @@ def session_is_over(user_id, error, sentence):
         tell(User.objects.get(pk=user_id), sentence)
 
 
-def tell(user, sentence, **values):
+def tell(user: User, sentence: str, **values) -> None:
     """Write to a person in their language, unless they have blocked us; who has is remembered."""
     if user.blocked_at:
         return

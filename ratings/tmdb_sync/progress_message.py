@@ -1,5 +1,7 @@
 """What the person sees of an import: one message in the chat, edited as it goes on."""
 
+from __future__ import annotations
+
 import logging
 import queue
 import threading
@@ -29,7 +31,7 @@ class Teller(threading.Thread):
     What could not be told stays untold in the table, and the next slice finds it there.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(daemon=True, name="import-teller")
         self.inbox = queue.SimpleQueue()
         self.due = {}  # import: when to tell of it
@@ -37,11 +39,11 @@ class Teller(threading.Thread):
         self.outcomes = set()
         self.closing = False
 
-    def poke(self, run_id, last=False):
+    def poke(self, run_id: int, last: bool = False) -> None:
         """There is something new to tell of an import; `last`: its outcome."""
         self.inbox.put((run_id, last))
 
-    def close(self):
+    def close(self) -> None:
         """Tell the outcomes that are still to be told, within reason, and stop."""
         self.inbox.put(None)
         self.join(GOODBYE + 2)

@@ -7,8 +7,11 @@ anything slipped in between, their films could not be the same. An account that 
 few times. A changed value moves nothing and is left to the next import.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from movies.catalogue import LARGEST_ID, Malformed, movie_from
 from movies.models import Movie
@@ -86,12 +89,12 @@ class Crawl:
     more than 10,000 ratings.
     """
 
-    def __init__(self, state):
+    def __init__(self, state: dict[Any, Any]) -> None:
         self.state = state
         if not state:
             self.begin()
 
-    def begin(self):
+    def begin(self) -> None:
         """Read the account from the start (again)."""
         self.state.update(
             reading=self.state.get("reading", 0) + 1,
@@ -107,15 +110,15 @@ class Crawl:
         )
 
     @property
-    def ascending(self):
+    def ascending(self) -> int:
         return min(self.state["pages"], LAST_PAGE)
 
     @property
-    def descending(self):
+    def descending(self) -> int:
         return min(max(self.state["pages"] - LAST_PAGE, 0), LAST_PAGE)
 
     @property
-    def ends(self):
+    def ends(self) -> list[Any | int]:
         """The pages that give away any movement between them."""
         if self.ascending < 2:
             return []
@@ -124,11 +127,11 @@ class Crawl:
         return [1, self.ascending, *dict.fromkeys([-1, -self.descending] if self.descending else [])]
 
     @property
-    def out_of_reach(self):
+    def out_of_reach(self) -> int:
         """How many ratings no page serves."""
         return max(0, self.state["total"] - 2 * LAST_PAGE * PER_PAGE) if self.state["pages"] > 2 * LAST_PAGE else 0
 
-    def to_read(self):
+    def to_read(self) -> list[Any | int]:
         """The pages that may be read now, side by side; none: all has been read."""
         if self.state["pages"] is None:
             return [1]
@@ -142,7 +145,7 @@ class Crawl:
             return []
         return [page for page in self.ends if page not in self.state["same"]]
 
-    def page_read(self, number, page):
+    def page_read(self, number: int, page: Page) -> bool:
         """Take note of a page that came. Returns whether it was the first time in this reading."""
         state = self.state
         if state["total"] is None:
@@ -164,7 +167,7 @@ class Crawl:
         """Do without a page that TMDb does not give."""
         self.state["missing"].append(number)
 
-    def over(self):
+    def over(self) -> bool:
         """Whether the account has been read; begins another reading where it moved, unless it has had its share."""
         if self.to_read():
             return False
