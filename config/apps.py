@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
 from django.db.models.signals import post_migrate
@@ -10,7 +12,7 @@ class BackOfficeConfig(admin_apps.AdminConfig):
     default = False  # of this module's two, INSTALLED_APPS means ConfigConfig by "config"
     default_site = "config.admin.site.BackOffice"
 
-    def ready(self):
+    def ready(self) -> None:
         from config.admin import widgets  # noqa: F401  the front page's first panels
 
         super().ready()
@@ -19,12 +21,12 @@ class BackOfficeConfig(admin_apps.AdminConfig):
 class ConfigConfig(AppConfig):
     name = "config"
 
-    def ready(self):
+    def ready(self) -> None:
         """Find every app's handlers and checks, as Django finds admin.py."""
         from config.jobs.enqueue import propagate_correlation_id
         from config.jobs.schedules import sync_schedules
+        from config.monitoring.heartbeats import connect_worker_signals
         from config.monitoring.logs import install_redaction
-        from config.monitoring.metrics import connect_worker_signals
 
         install_redaction()
         autodiscover_modules("checks", "bot")

@@ -1,5 +1,9 @@
 """What is missing or wrong in the settings, told at start-up; and, by check_services, what the services say."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from django.conf import settings
 from django.core.checks import Error, Warning, register
 from django.db import DatabaseError, connection
@@ -12,7 +16,7 @@ from config.monitoring.logs import format_error
 
 
 @register()
-def settings_are_whole(app_configs, **kwargs):
+def settings_are_whole(app_configs: None, **kwargs) -> list[Any]:
     """The settings fit together."""
     problems = []
     if not settings.TELEGRAM_BOT_TOKEN:

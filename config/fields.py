@@ -1,6 +1,14 @@
 """Columns that read the same whichever program wrote them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from django.db import models
+
+if TYPE_CHECKING:
+    from django.db.backends.sqlite3.base import DatabaseWrapper
+    from django.db.models.expressions import Col
 
 
 class PlainTextField(models.TextField):
@@ -9,8 +17,8 @@ class PlainTextField(models.TextField):
     A query for rows that have the text says `field__gt=""`, for those that lack it `exclude(field__gt="")`.
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **{"null": True, "blank": True, "default": "", "db_default": ""} | kwargs)
 
-    def from_db_value(self, value, expression, connection):
+    def from_db_value(self, value: str, expression: Col, connection: DatabaseWrapper) -> str:
         return "" if value is None else value

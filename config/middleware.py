@@ -1,8 +1,11 @@
 """What every answer to a browser carries, in whose time zone it speaks, and what other programs ask of the server."""
 
+from __future__ import annotations
+
 import re
 import secrets
 import zoneinfo
+from collections.abc import Callable
 from contextlib import suppress
 
 from django.utils import timezone
@@ -35,7 +38,7 @@ POLICY = "; ".join(
 )
 
 
-def request_id(get_response):
+def request_id(get_response: Callable) -> Callable:
     """Have all that is logged for a request carry its id: that of the proxy before us, or one of ours."""
 
     def answer(request):
@@ -46,7 +49,7 @@ def request_id(get_response):
     return answer
 
 
-def direct(get_response):
+def direct(get_response: Callable) -> Callable:
     """Answer programs past all that is for browsers, which would cost an update as much again.
 
     Whatever host they ask for: probes and proxies come from within, where nobody knows ALLOWED_HOSTS.
@@ -63,7 +66,7 @@ def direct(get_response):
     return answer
 
 
-def content_security_policy(get_response):
+def content_security_policy(get_response: Callable) -> Callable:
     """Let browsers run and load nothing but what this server gives."""
 
     def answer(request):
@@ -74,7 +77,7 @@ def content_security_policy(get_response):
     return answer
 
 
-def viewers_time_zone(get_response):
+def viewers_time_zone(get_response: Callable) -> Callable:
     """Show times in the zone of the browser, which backoffice.js tells in a cookie."""
 
     def answer(request):

@@ -1,14 +1,20 @@
 """How far a command has come: a bar on a terminal, a line now and then in a log."""
 
+from __future__ import annotations
+
 import signal
 import threading
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from django.core.management.base import OutputWrapper
 
 BAR_WIDTH = 30  # characters of the bar
 LOG_INTERVAL_SECONDS = 10  # seconds between two lines in a log
 
 
-def stop_on_signals():
+def stop_on_signals() -> threading.Event:
     """The event that SIGTERM and Ctrl-C set: a command finishes the item at hand and ends."""
     stop = threading.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
@@ -27,12 +33,12 @@ def format_duration(seconds):
 class Progress:
     """Show how many of `total` are done, how many a second, and how long the rest will take at that rate."""
 
-    def __init__(self, out, total):
+    def __init__(self, out: OutputWrapper, total: int) -> None:
         self.out, self.total = out, total
         self.terminal = out.isatty()
         self.since = self.shown = time.monotonic()
 
-    def show(self, done, last=False):
+    def show(self, done: int, last: bool = False) -> None:
         """Tell that `done` are done; costs nothing when it was told a moment ago."""
         now = time.monotonic()
         if not last and now < self.shown + (0.1 if self.terminal else LOG_INTERVAL_SECONDS):

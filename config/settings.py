@@ -320,7 +320,9 @@ TMDB_LANGUAGE = text("TMDB_LANGUAGE", "ru-RU")
 TMDB_FALLBACK_LANGUAGE = text("TMDB_FALLBACK_LANGUAGE", "en-US")
 TMDB_REQUESTS_PER_SECOND = number("TMDB_REQUESTS_PER_SECOND", 35.0)
 
-METRICS_FLUSH_SECONDS = number("METRICS_FLUSH_SECONDS", 5.0)  # seconds between two writings of signs of life and counts; 0: never
+METRICS_FLUSH_SECONDS = number(
+    "METRICS_FLUSH_SECONDS", 5.0
+)  # seconds between two writings of signs of life and counts; 0: never
 
 POSTER_DIR = Path(text("POSTER_DIR", str(DATA_DIR / "posters")))
 THUMBNAIL_DIR = Path(text("THUMBNAIL_DIR", str(DATA_DIR / "thumbnails")))  # of the admin; may be deleted at any time

@@ -31,14 +31,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_counted_yet(monkeypatch):
-    """No sign of life or count of another test waits to be written."""
+def nothing_counted_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No heartbeat or count of another test waits to be written."""
     from config.bot import flood_control
-    from config.monitoring import metrics
+    from config.monitoring import heartbeats, metrics
 
-    for kept in (metrics._counts, metrics._beats, metrics._alive, flood_control._senders):
-        kept.clear()
-    monkeypatch.setattr(metrics, "_swept_at", 0.0)
+    for pending in (metrics._counts, heartbeats._pending, heartbeats._running, flood_control._senders):
+        pending.clear()
+    for module in (metrics, heartbeats):
+        monkeypatch.setattr(module, "_pruned_at", 0.0)
 
 
 @pytest.fixture(autouse=True)

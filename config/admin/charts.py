@@ -1,9 +1,16 @@
 """Charts as SVG, drawn on the server: shapes and classes only, the colours are the stylesheet's."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from django.utils.html import format_html, format_html_join
 
+if TYPE_CHECKING:
+    from django.utils.safestring import SafeString
 
-def bar(parts):
+
+def bar(parts: list[tuple[str, int]]) -> SafeString:
     """One bar of (class, number), each as wide as its share and none too thin to be seen; it is for the eye alone."""
     parts = [(tone, number) for tone, number in parts if number]
     total = sum(number for tone, number in parts)
@@ -22,7 +29,7 @@ def bar(parts):
     )
 
 
-def columns(numbers, label, names):
+def columns(numbers: list[int], label: str, names: list[str]) -> SafeString:
     """A column for each number, oldest first; `label` says in words what the picture shows, `names` of each column."""
     height, step = 100, 1000 / max(1, len(numbers))
     highest = max([*numbers, 1])
@@ -39,7 +46,7 @@ def columns(numbers, label, names):
     )
 
 
-def progress(done, total, label):
+def progress(done: int, total: int, label: str) -> SafeString:
     """How far something has come."""
     share = 1000 * min(1.0, done / total) if total else 0
     return format_html(

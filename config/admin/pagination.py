@@ -1,11 +1,22 @@
 """Lists in the back office over tables of any size: no page counts a big table or reads the million rows before it."""
 
+from __future__ import annotations
+
 import json
+from typing import TYPE_CHECKING
 
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db import connections
 from django.utils.functional import cached_property
+
+if TYPE_CHECKING:
+    from django.core.handlers.wsgi import WSGIRequest
+    from django.core.paginator import Page
+
+    from movies.admin import MovieAdmin
+    from ratings.admin import ImportAdmin
+    from users.admin import UserAdmin
 
 EXACT = 500  # rows up to which a list knows its length; above, PostgreSQL's planner estimates it
 MOST_PAGES = 200  # of an estimated list; what lies further on is found by key
@@ -15,11 +26,11 @@ class BigTablePaginator(Paginator):
     """Pages of a table of any size, for a ModelAdmin's `paginator`; each is found by its keys, which are short."""
 
     @property
-    def estimates(self):
+    def estimates(self) -> bool:
         return connections[self.object_list.db].vendor == "postgresql"
 
     @cached_property
-    def count(self):
+    def count(self) -> int:
         if not self.estimates:
             return super().count
         rows = self.object_list.order_by()
@@ -27,15 +38,15 @@ class BigTablePaginator(Paginator):
         return exact if exact <= EXACT else max(exact, expected(rows))
 
     @property
-    def estimated(self):
+    def estimated(self) -> bool:
         return self.estimates and self.count > EXACT
 
     @cached_property
-    def num_pages(self):
+    def num_pages(self) -> int:
         pages = super().num_pages
         return min(pages, MOST_PAGES) if self.estimated else pages
 
-    def page(self, number):
+    def page(self, number: int) -> Page:
         number = self.validate_number(number)
         first = (number - 1) * self.per_page
         keys = list(self.object_list.values_list("pk", flat=True)[first : first + self.per_page])
@@ -45,7 +56,7 @@ class BigTablePaginator(Paginator):
 class BigTableList(ChangeList):
     """A ModelAdmin's list with a way past its last page."""
 
-    def further(self):
+    def further(self) -> None:
         """The query that begins behind the last row, where there are more rows than pages; None elsewhere."""
         order = self.queryset.query.order_by[:1]
         key = self.opts.pk.name
@@ -56,7 +67,7 @@ class BigTableList(ChangeList):
         return self.get_query_string({f"{key}__{direction}": list(self.result_list)[-1].pk}, ["p"])
 
 
-def big_table_list(self, request, **options):
+def big_table_list(self: UserAdmin | ImportAdmin | MovieAdmin, request: WSGIRequest, **options) -> type[BigTableList]:
     """A ModelAdmin's `get_changelist`."""
     return BigTableList
 

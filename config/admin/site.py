@@ -4,9 +4,13 @@ An app's admin.py brings what it knows: `@panel` a part of the front page, `@fai
 `@page` a page behind them. Each is shown to who has the permission it names.
 """
 
+from __future__ import annotations
+
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
+from typing import TYPE_CHECKING
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -22,13 +26,19 @@ from django.views.i18n import set_language
 
 from config.admin import login_throttle
 
+if TYPE_CHECKING:
+    from django.core.handlers.wsgi import WSGIRequest
+    from django.http.response import HttpResponseRedirect
+    from django.urls.resolvers import URLPattern, URLResolver
+    from django.utils.safestring import SafeString
+
 NOTHING = "—"
 panels: list = []
 failure_sources: list = []
 pages: list = []
 
 
-def panel(order, permission, template):
+def panel(order: int, permission: str, template: str) -> Callable:
     """Show what the function below finds out, drawn by the template, on the front page."""
 
     def register(figures):
@@ -38,7 +48,7 @@ def panel(order, permission, template):
     return register
 
 
-def failures(permission):
+def failures(permission: str) -> Callable:
     """List failures of the last day, which the function below yields as (what, cause, how often, address)."""
 
     def register(source):
@@ -48,7 +58,7 @@ def failures(permission):
     return register
 
 
-def page(route, name, permission):
+def page(route: str, name: str, permission: str) -> Callable:
     """Serve the view below at /admin/<route>, for who has the permission."""
 
     def register(view):
@@ -64,7 +74,7 @@ def page(route, name, permission):
     return register
 
 
-def show(request, template, title, status=200, **context):
+def show(request: WSGIRequest, template: str, title: str, status: int = 200, **context) -> TemplateResponse:
     """A page of ours inside the admin."""
     context = {**admin.site.each_context(request), "title": title, **context}
     return TemplateResponse(request, template, context, status=status)
@@ -77,22 +87,22 @@ class BackOffice(admin.AdminSite):
     site_url = None
     empty_value_display = NOTHING
 
-    def get_urls(self):
+    def get_urls(self) -> list[URLPattern | URLResolver]:
         ours = [path(route, self.admin_view(view), name=name) for route, view, name in pages]
         figures = path("figures/", self.admin_view(self.figures), name="figures")
         language = path("language/", set_language, name="set_language")
         return [figures, language, *ours, *super().get_urls()]
 
-    def login(self, request, extra_context=None):
+    def login(self, request: WSGIRequest, extra_context: None = None) -> HttpResponseRedirect | TemplateResponse:
         """Django's, but who keeps guessing has to wait."""
         if request.method == "POST" and login_throttle.too_many(request):
             return show(request, "config/locked.html", _("Too many attempts"), status=429)
         return super().login(request, extra_context)
 
-    def index(self, request, extra_context=None):
+    def index(self, request: WSGIRequest, extra_context: None = None) -> TemplateResponse:
         return super().index(request, {**self.glance(request), **(extra_context or {})})
 
-    def figures(self, request):
+    def figures(self, request: WSGIRequest) -> TemplateResponse:
         """The front page's panels alone, for the script that keeps them fresh."""
         return TemplateResponse(request, "config/figures.html", self.glance(request))
 
@@ -109,22 +119,22 @@ class BackOffice(admin.AdminSite):
 # --- How things are said
 
 
-def moment(seconds):
+def moment(seconds: float | int | None) -> datetime.datetime | None:
     """A UNIX time as the admin shows times, in the viewer's zone; None where there is none."""
     return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
-def when(seconds):
+def when(seconds: int | None) -> SafeString | str:
     """A UNIX time in words, for lists and pages."""
     at = moment(seconds)
     return format_html('<time datetime="{}">{}</time>', at.isoformat(), clock(at)) if at else NOTHING
 
 
-def clock(at):
+def clock(at: datetime.datetime) -> str:
     return formats.date_format(timezone.localtime(at), "j E Y, H:i")
 
 
-def ago(seconds):
+def ago(seconds: float | int) -> str:
     """How long ago a UNIX time was, in one short word."""
     age = max(0, int(time.time() - seconds))
     for unit, words in ((86_400, _("%d days ago")), (3600, _("%d h ago")), (60, _("%d min ago"))):
@@ -133,12 +143,12 @@ def ago(seconds):
     return _("%d s ago") % age
 
 
-def word(tone, text):
+def word(tone: str, text: str) -> SafeString:
     """A state as a coloured word: tone is good, busy, bad or idle."""
     return format_html('<span class="state {}">{}</span>', tone, text)
 
 
-def size(number):
+def size(number: int) -> str:
     """Bytes for people."""
     for unit in ("B", "KB", "MB", "GB"):
         if number < 1024:
@@ -150,12 +160,12 @@ def size(number):
 # --- Lists and their actions
 
 
-def nobody(*anything):
+def nobody(*anything) -> bool:
     """No permission for anyone: what comes from TMDb and Telegram is not edited here."""
     return False
 
 
-def back(request, page_of_one):
+def back(request: WSGIRequest, page_of_one: str) -> HttpResponseRedirect | None:
     """Where an action leads: to the page of the one row whose own button was pressed, else to the list."""
     chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
     return redirect(page_of_one, chosen[0]) if "from_page" in request.POST and len(chosen) == 1 else None

@@ -1,8 +1,11 @@
 """Jobs, requests, signs of life and space in the back office."""
 
+from __future__ import annotations
+
 import shutil
 import time
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib import admin
@@ -20,8 +23,16 @@ from config.jobs.enqueue import cluster_names
 from config.jobs.schedules import SCHEDULES
 from config.models import Heartbeat, MetricCount
 from config.monitoring.health import queue_depths_if_known
+from config.monitoring.heartbeats import cluster_of_worker
 from config.monitoring.logs import redact
-from config.monitoring.metrics import cluster_of_worker
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.core.handlers.wsgi import WSGIRequest
+    from django.db.models.query import QuerySet
+    from django.template.response import TemplateResponse
+    from django.utils.safestring import SafeString
 
 DAY = 86_400
 # seconds without a sign of life that are too many; a webhook is only heard of when somebody writes
@@ -42,16 +53,18 @@ COUNTED = {
 # --- Jobs: django-q2's pages; what a schedule calls is for superusers, since it can name any callable
 
 
-def may_resubmit(self, request):
+def may_resubmit(self: JobAdmin | FailureAdmin, request: WSGIRequest) -> bool:
     return request.user.has_perm("django_q.change_failure")
 
 
-def only_superusers(self, request, obj=None):
+def only_superusers(
+    self: ScheduleAdmin | JobAdmin | FailureAdmin | QueueAdmin, request: WSGIRequest, obj: Schedule | None = None
+) -> bool:
     return request.user.is_superuser
 
 
 @admin.action(description=gettext_lazy("Resubmit selected jobs"), permissions=["resubmit"])
-def resubmit(model_admin, request, jobs):
+def resubmit(model_admin: FailureAdmin, request: WSGIRequest, jobs: QuerySet) -> None:
     count = jobs.count()
     queue_admin.resubmit_task(model_admin, request, jobs)
     model_admin.message_user(request, ngettext("%d job resubmitted.", "%d jobs resubmitted.", count) % count)
@@ -75,10 +88,12 @@ class ScheduleAdmin(queue_admin.ScheduleAdmin):
     actions = ("run_now",)
     has_add_permission = has_delete_permission = only_superusers
 
-    def has_act_permission(self, request):
+    def has_act_permission(self, request: WSGIRequest) -> bool:
         return request.user.has_perm("django_q.change_schedule")
 
-    def get_readonly_fields(self, request, obj=None):
+    def get_readonly_fields(
+        self, request: WSGIRequest, obj: Schedule | None = None
+    ) -> tuple[str] | tuple[str, str, str, str, str, str, str, str]:
         fixed = super().get_readonly_fields(request, obj)
         if request.user.is_superuser:
             return fixed
@@ -92,7 +107,7 @@ class ScheduleAdmin(queue_admin.ScheduleAdmin):
         return form
 
     @admin.action(description=gettext_lazy("Run now"), permissions=["act"])
-    def run_now(self, request, schedules):
+    def run_now(self, request: WSGIRequest, schedules: QuerySet) -> None:
         count = schedules.update(next_run=timezone.now())
         self.message_user(request, ngettext("%d job is due now.", "%d jobs are due now.", count) % count)
         return back(request, "admin:django_q_schedule_change")
@@ -113,7 +128,7 @@ for model, office in ((Success, JobAdmin), (Failure, FailureAdmin), (Schedule, S
 
 
 @panel(50, "users.view_user", "config/failures.html")
-def failures_at_a_glance(request):
+def failures_at_a_glance(request: WSGIRequest) -> dict[str, str | int | list[tuple[str, str, int, str]]]:
     rows = []
     for permission, source in failure_sources:
         if request.user.has_perm(permission):
@@ -129,7 +144,7 @@ def failures_at_a_glance(request):
 
 
 @failures("django_q.view_failure")
-def failed_jobs():
+def failed_jobs() -> list[tuple[str, str, int, str] | Any]:
     url = reverse("admin:django_q_failure_changelist")
     since = timezone.now() - timedelta(days=1)
     causes = {}
@@ -145,7 +160,7 @@ def failed_jobs():
 
 
 @panel(60, "django_q.view_schedule", "config/requests.html")
-def requests_at_a_glance(request):
+def requests_at_a_glance(request: WSGIRequest) -> dict[str, str | list[dict[str, str | int | SafeString]]]:
     now = int(time.time()) // 60 * 60
     first = now - 59 * 60
     found = MetricCount.objects.filter(minute__gte=first, name__in=COUNTED).values_list("name", "minute", "number")
@@ -178,7 +193,7 @@ def requests_at_a_glance(request):
 
 
 @page("counts/", "counts", "django_q.view_schedule")
-def counts(request):
+def counts(request: WSGIRequest) -> TemplateResponse:
     """What has been counted in the last two days, hour by hour, newest first."""
     hours = {}
     found = MetricCount.objects.filter(name__in=COUNTED).values_list("name", "minute", "number")
@@ -193,7 +208,15 @@ def counts(request):
 
 
 @panel(70, "django_q.view_schedule", "config/signs.html")
-def signs_at_a_glance(request):
+def signs_at_a_glance(
+    request: WSGIRequest,
+) -> dict[
+    str,
+    str
+    | list[dict[str, str | bool | None]]
+    | int
+    | list[dict[str, str | datetime | bool] | dict[str, str | bool | None]],
+]:
     now = time.time()
     beats = {(beat.kind, beat.name): beat for beat in Heartbeat.objects.filter(seen_at__gt=now - 7 * DAY)}
     rows = []
@@ -218,7 +241,9 @@ def signs_at_a_glance(request):
     return {"id": "signs", "title": _("Signs of life"), "rows": rows, "late": sum(row["late"] for row in rows)}
 
 
-def sign(title, name, beat, late, url):
+def sign(
+    title: str, name: str, beat: Heartbeat | None, late: bool, url: str
+) -> dict[str, str | datetime | bool | None]:
     return {
         "title": title,
         "name": name,
@@ -233,7 +258,7 @@ def sign(title, name, beat, late, url):
 # --- Queue and space
 
 
-def queue_url():
+def queue_url() -> str:
     try:
         return reverse("admin:django_q_ormq_changelist")
     except NoReverseMatch:  # the queue is in Redis
@@ -241,7 +266,9 @@ def queue_url():
 
 
 @panel(80, "django_q.view_schedule", "config/space.html")
-def space_at_a_glance(request):
+def space_at_a_glance(
+    request: WSGIRequest,
+) -> dict[str, str | list[dict[str, int | bool | str] | dict[str, str] | dict[str, str | bool]]]:
     space = reverse("admin:space")
     depths = queue_depths_if_known()
     figures = [
@@ -260,7 +287,7 @@ def space_at_a_glance(request):
     return {"id": "space", "title": _("Queue and space"), "figures": figures}
 
 
-def database_size():
+def database_size() -> int:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SELECT pg_database_size(current_database())")
@@ -269,7 +296,7 @@ def database_size():
         return cursor.fetchone()[0]
 
 
-def disk():
+def disk() -> tuple[int, int]:
     """(free, total) bytes where POSTER_DIR is or will be."""
     folder = settings.POSTER_DIR.absolute()
     while not folder.exists() and folder != folder.parent:
@@ -282,7 +309,7 @@ def disk():
 
 
 @page("space/", "space", "django_q.view_schedule")
-def space(request):
+def space(request: WSGIRequest) -> TemplateResponse:
     """Which table takes how much room, and the disk where posters wait."""
     free, total = disk()
     return show(
@@ -297,7 +324,7 @@ def space(request):
     )
 
 
-def table_sizes():
+def table_sizes() -> list[Any]:
     """(table, bytes with its indexes, rows by the planner's estimate), largest first; SQLite keeps no such account."""
     if connection.vendor != "postgresql":
         return []

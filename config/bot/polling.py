@@ -13,7 +13,7 @@ from telebot.apihelper import ApiTelegramException
 
 from config.bot import flood_control
 from config.bot.router import handle_update
-from config.monitoring import metrics
+from config.monitoring import heartbeats
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +185,7 @@ def _ask(inbox, stop):
         try:
             updates = get_updates(inbox.confirmed_to(), LONG_POLL)
             delay = 1
-            metrics.record_heartbeat("bot", metrics.HOST, "polls Telegram")
+            heartbeats.record_heartbeat("bot", heartbeats.HOST, "polls Telegram")
         except ApiTelegramException as error:
             if stop.is_set():
                 return  # poll() has asked beside us, to confirm: that ends this question with a 409

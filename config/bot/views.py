@@ -10,7 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from config.bot import flood_control, webhook
-from config.monitoring import metrics
+from config.monitoring import heartbeats
 from config.monitoring.secret import check_token
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def telegram_webhook(request):
     except DatabaseError:
         log.exception("update %s cannot be kept now; Telegram will send it again", update["update_id"])
         return HttpResponse(status=503)
-    metrics.record_heartbeat("bot", metrics.HOST, "answers Telegram's webhook")
+    heartbeats.record_heartbeat("bot", heartbeats.HOST, "answers Telegram's webhook")
     return HttpResponse(reply, content_type="application/json" if reply else "text/plain")
 
 

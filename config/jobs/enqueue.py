@@ -1,7 +1,10 @@
 """Where background jobs go, and what they ask of the django-q2 cluster they run in."""
 
+from __future__ import annotations
+
 import sys
 import threading
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django_q import tasks
@@ -10,10 +13,13 @@ from django_q.signals import post_execute_in_worker, pre_enqueue, pre_execute
 
 from config.monitoring import logs
 
+if TYPE_CHECKING:
+    pass
+
 CLUSTER_OF_APP = {"ratings": "imports", "posters": "posters"}  # by app; all other jobs are the first cluster's
 
 
-def cluster_for(func):
+def cluster_for(func: str) -> None:
     """The cluster that a job is for, by its dotted path: with Q_CLUSTERS a long import never delays a poster.
 
     None where one cluster does everything.
@@ -21,17 +27,17 @@ def cluster_for(func):
     return CLUSTER_OF_APP.get(func.split(".")[0], settings.Q_CLUSTER["name"]) if settings.Q_CLUSTERS else None
 
 
-def cluster_names():
+def cluster_names() -> list[str]:
     """The names of all clusters that have to run."""
     return [settings.Q_CLUSTER["name"], *(settings.Q_CLUSTER["ALT_CLUSTERS"] if settings.Q_CLUSTERS else ())]
 
 
-def async_task(func, *args, **options):
+def async_task(func: str, *args, **options) -> str:
     """Have a cluster run the function at this dotted path soon, as django-q2's async_task does."""
     return tasks.async_task(func, *args, cluster=cluster_for(func), **options)
 
 
-def worker_stop_event():
+def worker_stop_event() -> threading.Event:
     """The event that is set when the cluster this task runs in is told to stop; one that never is, elsewhere.
 
     django-q2 waits for the tasks at hand and tells them nothing, so a long one has to look. A worker is forked out of
@@ -49,14 +55,14 @@ def worker_stop_event():
 # --- One id through an update, its jobs and their requests
 
 
-def propagate_correlation_id():
+def propagate_correlation_id() -> None:
     """Have a job's log lines carry the id of what asked for it."""
     pre_enqueue.connect(store_correlation_id)
     pre_execute.connect(restore_correlation_id)
     post_execute_in_worker.connect(clear_correlation_id)
 
 
-def store_correlation_id(task, **signal):
+def store_correlation_id(task: dict[str, Any], **signal) -> None:
     task["cause"] = logs.current_correlation_id() or f"t{task['id'][:12]}"
 
 

@@ -3,6 +3,8 @@
 Every task here finds by itself what is to be done, may run twice, late or beside itself, and returns a short result.
 """
 
+from __future__ import annotations
+
 from datetime import timedelta
 
 from django.conf import settings
@@ -30,7 +32,7 @@ SCHEDULES = {
 }
 
 
-def sync_schedules(**signal):
+def sync_schedules(**signal) -> None:
     """Make django-q2's schedules those of CLOCK; what is listed keeps its next run, what is not goes."""
     from django_q.models import Schedule
 

@@ -1,5 +1,7 @@
 """Whether the system is well, for programs: what /readyz says."""
 
+from __future__ import annotations
+
 import logging
 import time
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ from django_q.brokers import get_broker
 from config.jobs.enqueue import cluster_names
 from config.jobs.schedules import SCHEDULES
 from config.models import Heartbeat
-from config.monitoring import metrics
+from config.monitoring import heartbeats
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +65,10 @@ def _direct(pooled):
 def check_heartbeats():
     seen = dict(Heartbeat.objects.values_list("kind").annotate(Max("seen_at")))
     seen |= {f"worker {cluster}": at for cluster, at in workers_last_seen().items()}
-    longest = {"worker": STALE_AFTER_SECONDS, "schedule": 60 * min(minutes for _func, minutes in SCHEDULES.values()) + 2 * STALE_AFTER_SECONDS}
+    longest = {
+        "worker": STALE_AFTER_SECONDS,
+        "schedule": 60 * min(minutes for _func, minutes in SCHEDULES.values()) + 2 * STALE_AFTER_SECONDS,
+    }
     if not settings.TELEGRAM_WEBHOOK_URL:
         longest["bot"] = STALE_AFTER_SECONDS
     if settings.Q_CLUSTERS:  # what one leaves undone no other does
@@ -82,16 +87,16 @@ def workers_last_seen():
     """{cluster: UNIX time of the last sign of life of any of its workers}; one without any is not in it."""
     seen = {}
     for name, at in Heartbeat.objects.filter(kind="worker").order_by("seen_at").values_list("name", "seen_at"):
-        seen[metrics.cluster_of_worker(name)] = at
+        seen[heartbeats.cluster_of_worker(name)] = at
     return seen
 
 
-def queue_depths():
+def queue_depths() -> dict[str, int]:
     """{cluster: jobs that wait in its queue}."""
     return {name: get_broker(name).queue_size() for name in cluster_names()}
 
 
-def queue_depths_if_known():
+def queue_depths_if_known() -> dict[str, int]:
     """The same, empty where Redis is away: what else there is to see does not depend on it. Raises DatabaseError."""
     try:
         return queue_depths()

@@ -1,17 +1,24 @@
 """Logs without secrets, for a terminal or as JSON lines; one id through an update, its jobs and their requests."""
 
+from __future__ import annotations
+
 import json
 import logging
 import re
 import sys
 import threading
 import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import wraps
 from html import escape
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
+
+if TYPE_CHECKING:
+    from config.monitoring.secret import Secret
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +27,7 @@ _correlation_id = ContextVar("cause", default="")
 
 
 @contextmanager
-def correlation_id(cause):
+def correlation_id(cause: str) -> Iterator[None]:
     """Have every line that is logged in this block carry the id."""
     token = _correlation_id.set(cause)
     try:
@@ -29,7 +36,7 @@ def correlation_id(cause):
         _correlation_id.reset(token)
 
 
-def with_correlation_id(func):
+def with_correlation_id(func: Callable) -> Callable:
     """The function for another thread, its lines under the id of this one."""
     mine = current_correlation_id()
 
@@ -41,7 +48,7 @@ def with_correlation_id(func):
     return run
 
 
-def current_correlation_id():
+def current_correlation_id() -> str:
     """The id of what the work at hand began with; empty where nobody said."""
     return _correlation_id.get()
 
@@ -65,7 +72,7 @@ MIN_SECRET_LENGTH = 6  # characters; what is shorter would blot out half of a lo
 _known_secrets_re: re.Pattern | None = None
 
 
-def register_secrets(secrets):
+def register_secrets(secrets: list[Secret | str]) -> None:
     """Mask these texts from now on, however they are written: as they are, in addresses, in HTML, in JSON."""
     global _known_secrets_re
     spellings = set()
@@ -78,14 +85,14 @@ def register_secrets(secrets):
     _known_secrets_re = re.compile("|".join(map(re.escape, longest_first))) if spellings else None
 
 
-def redact(text):
+def redact(text: str) -> str:
     """The text with everything taken out that is a known secret, or looks like a token, a session or a password."""
     if _known_secrets_re:
         text = _known_secrets_re.sub("***", text)
     return SECRET_RE.sub("***", text)
 
 
-def install_redaction():
+def install_redaction() -> None:
     """Have every record of a log masked as it is made, whoever handles it; what ends a process or a thread, too."""
     if logging.getLogRecordFactory() is not make_redacted_record:
         logging.setLogRecordFactory(make_redacted_record)
@@ -95,7 +102,7 @@ def install_redaction():
         logging.captureWarnings(True)
 
 
-def make_redacted_record(*args, **kwargs):
+def make_redacted_record(*args, **kwargs) -> logging.LogRecord:
     record = logging.LogRecord(*args, **kwargs)
     try:
         message = record.getMessage()
@@ -128,10 +135,10 @@ def redacting_thread_excepthook(args):
 class RedactingFormatter(logging.Formatter):
     """The whole line masked at the last moment, its traceback included, since exceptions carry addresses."""
 
-    def format(self, record):
+    def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
 
-    def formatMessage(self, record):
+    def formatMessage(self, record: logging.LogRecord) -> str:
         line = super().formatMessage(record)
         return f"{line} [{current_correlation_id()}]" if current_correlation_id() else line
 
@@ -154,7 +161,7 @@ class JSONFormatter(RedactingFormatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def formatter(kind):
+def formatter(kind: str) -> RedactingFormatter:
     """How a line of the log is written: "text" for people, "json" for programs."""
     if kind == "json":
         return JSONFormatter()
@@ -169,7 +176,7 @@ def format_error(error):
 # --- What a command says, where programs read it
 
 
-def logs_json():
+def logs_json() -> bool:
     """Whether every line of this process has to be a JSON object."""
     from django.conf import settings
 

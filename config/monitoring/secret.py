@@ -1,5 +1,7 @@
 """Secrets that do not show, wherever the variables around an error are printed."""
 
+from __future__ import annotations
+
 import hmac
 
 
@@ -12,10 +14,10 @@ class Secret(str):
 
     __slots__ = ()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "'***'"
 
-    def format(self, *args, **kwargs):
+    def format(self, *args, **kwargs) -> Secret:
         return Secret(super().format(*args, **kwargs))
 
 
@@ -29,6 +31,6 @@ class RedisCredentials:
         return (self.username, self.password) if self.username else (self.password,)
 
 
-def check_token(given, secret, scheme=""):
+def check_token(given: str, secret: str, scheme: str = "") -> bool:
     """Whether what a request's header says is this secret; none set: no."""
     return bool(secret) and hmac.compare_digest(given.encode(), f"{scheme}{secret}".encode())

@@ -11,7 +11,7 @@ from django.urls import reverse
 from playwright.sync_api import expect
 
 from config.models import MetricCount
-from config.monitoring import metrics
+from config.monitoring import heartbeats, metrics
 from movies.catalogue import fetch_movie, save_movies
 from movies.models import Movie, PosterStatus
 from movies.tmdb import TMDb
@@ -41,7 +41,7 @@ def office(sandbox, live_server):
     Build.objects.create(started_at=5, finished_at=65, films=9000, neighbours=450_000, people=700, ratings=90_000)
     Build.objects.create(started_at=66, error="links.csv holds no TMDb ids", asked_by="olga")
     Build.objects.create(started_at=int(time.time()), progress="writing neighbours: film 63 of 8746")
-    metrics.record_heartbeat("bot", "here", "polls Telegram")
+    heartbeats.record_heartbeat("bot", "here", "polls Telegram")
     metrics.flush()
     return live_server.url
 

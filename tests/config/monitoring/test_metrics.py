@@ -10,7 +10,7 @@ from config.bot.client import patience
 from config.bot.router import bot
 from config.jobs.enqueue import async_task
 from config.models import Heartbeat, MetricCount
-from config.monitoring import metrics
+from config.monitoring import heartbeats, metrics
 from movies.tmdb import TMDb, Unavailable
 from sandbox.http_server import Response
 from tests.conftest import wait_until
@@ -35,12 +35,12 @@ def test_counting_asks_the_database_nothing(django_assert_num_queries):
     with django_assert_num_queries(0):
         for _ in range(1000):
             metrics.increment("telegram.requests")
-            metrics.record_heartbeat("bot", "here")
+            heartbeats.record_heartbeat("bot", "here")
 
 
 def test_what_could_not_be_written_is_written_later(monkeypatch):
     metrics.increment("tmdb.429")
-    metrics.record_heartbeat("bot", "here", "polls")
+    heartbeats.record_heartbeat("bot", "here", "polls")
 
     def refuse(counts):
         raise DatabaseError("away")
@@ -87,34 +87,36 @@ def test_a_cause_without_its_numbers_is_still_a_sentence():
 
 
 def test_a_process_that_is_there_says_so_again_and_at_what(monkeypatch):
-    metrics.start_heartbeat("worker", "here 1", "posters.tasks.upload_posters")
+    heartbeats.start_heartbeat("worker", "here 1", "posters.tasks.upload_posters")
     metrics.flush()
     first = Heartbeat.objects.get(kind="worker")
     assert first.doing == "posters.tasks.upload_posters"
     metrics.flush()
     assert Heartbeat.objects.get(kind="worker").seen_at == first.seen_at  # no need yet
-    now = time.time() + metrics.HEARTBEAT_INTERVAL_SECONDS + 1
-    monkeypatch.setattr(metrics.time, "time", lambda: now)
+    now = time.time() + heartbeats.HEARTBEAT_INTERVAL_SECONDS + 1
+    monkeypatch.setattr(heartbeats.time, "time", lambda: now)
     metrics.flush()
     assert Heartbeat.objects.get(kind="worker").seen_at == pytest.approx(now)
 
 
 def test_workers_that_were_replaced_and_old_counts_are_forgotten():
     long_ago = time.time() - 3 * 86_400
-    Heartbeat.objects.create(kind="worker", name=f"{metrics.HOST} kinoteka 1", seen_at=time.time() - 300)
+    Heartbeat.objects.create(kind="worker", name=f"{heartbeats.HOST} kinoteka 1", seen_at=time.time() - 300)
     Heartbeat.objects.create(kind="worker", name="another-machine kinoteka 1", seen_at=time.time() - 300)
     MetricCount.objects.create(name="tmdb.requests", minute=int(long_ago), number=5)
-    metrics.start_heartbeat("worker", f"{metrics.HOST} kinoteka 2")
+    heartbeats.start_heartbeat("worker", f"{heartbeats.HOST} kinoteka 2")
     metrics.flush()
     names = set(Heartbeat.objects.values_list("name", flat=True))
-    assert names == {f"{metrics.HOST} kinoteka 2", "another-machine kinoteka 1"}
+    assert names == {f"{heartbeats.HOST} kinoteka 2", "another-machine kinoteka 1"}
     assert not MetricCount.objects.exists()
 
 
 def test_a_schedule_says_when_it_ran_and_how_it_ended():
     token = "5e55105e55105e55105e55105e55105e55105e55"
-    metrics.on_schedule_finished(task={"group": "upload posters", "success": True, "result": "3 uploaded"})
-    metrics.on_schedule_finished(task={"group": "refresh films", "success": False, "result": f"Traceback\nError: {token}"})
+    heartbeats.on_schedule_finished(task={"group": "upload posters", "success": True, "result": "3 uploaded"})
+    heartbeats.on_schedule_finished(
+        task={"group": "refresh films", "success": False, "result": f"Traceback\nError: {token}"}
+    )
     metrics.flush()
     said = dict(Heartbeat.objects.filter(kind="schedule").values_list("name", "doing"))
     assert said == {"upload posters": "3 uploaded", "refresh films": "failed: Error: ***"}
