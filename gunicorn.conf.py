@@ -1,5 +1,7 @@
 """The web server for more than a newcomer's machine: `gunicorn` reads this by itself; its own options go before."""
 
+from __future__ import annotations
+
 import logging
 import os
 
@@ -23,7 +25,7 @@ logging.captureWarnings(settings.LOG_FORMAT == "json")  # or they stand between 
 class logger_class(Logger):
     """Gunicorn's, its lines written as all others are, without one for each request that it would write to nowhere."""
 
-    def _set_handler(self, log, output, fmt, stream=None):
+    def _set_handler(self, log, output, fmt, stream=None) -> None:
         super()._set_handler(log, output, formatter(settings.LOG_FORMAT), stream)
 
     access_log_enabled = property(lambda self: False)

@@ -16,7 +16,7 @@ from config.monitoring.logs import format_error
 
 
 @register()
-def settings_are_whole(app_configs: None, **kwargs) -> list[Any]:
+def settings_are_whole(app_configs: None, **kwargs: Any) -> list[Any]:
     """The settings fit together."""
     problems = []
     if not settings.TELEGRAM_BOT_TOKEN:
@@ -47,7 +47,7 @@ def settings_are_whole(app_configs: None, **kwargs) -> list[Any]:
 
 
 @register("services", deploy=True)
-def database_answers(app_configs, **kwargs):
+def database_answers(app_configs: Any, **kwargs: Any):
     """The database answers, and has all its tables."""
     try:
         executor = MigrationExecutor(connection)
@@ -63,7 +63,7 @@ def database_answers(app_configs, **kwargs):
 
 
 @register("services", deploy=True)
-def telegram_knows_the_bot(app_configs, **kwargs):
+def telegram_knows_the_bot(app_configs: Any, **kwargs: Any):
     """Telegram knows the bot."""
     if not settings.TELEGRAM_BOT_TOKEN:
         return [
@@ -93,7 +93,7 @@ def telegram_knows_the_bot(app_configs, **kwargs):
 
 
 @register("services", deploy=True)
-def redis_answers(app_configs, **kwargs):
+def redis_answers(app_configs: Any, **kwargs: Any):
     """Redis answers, or is not needed."""
     if not settings.REDIS_URL:
         return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
@@ -17,7 +17,7 @@ class PlainTextField(models.TextField):
     A query for rows that have the text says `field__gt=""`, for those that lack it `exclude(field__gt="")`.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"null": True, "blank": True, "default": "", "db_default": ""} | kwargs)
 
     def from_db_value(self, value: str, expression: Col, connection: DatabaseWrapper) -> str:

@@ -7,12 +7,16 @@ import secrets
 import zoneinfo
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
 from config.bot import views as webhook_views
 from config.monitoring import views
 from config.monitoring.logs import correlation_id
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
 
 # What programs ask for
 DIRECT = {
@@ -41,7 +45,7 @@ POLICY = "; ".join(
 def request_id(get_response: Callable) -> Callable:
     """Have all that is logged for a request carry its id: that of the proxy before us, or one of ours."""
 
-    def answer(request):
+    def answer(request: HttpRequest):
         given = request.headers.get("X-Request-ID", "")
         with correlation_id(given if re.fullmatch(r"[\w.-]{1,64}", given, re.ASCII) else f"r{secrets.token_hex(6)}"):
             return get_response(request)
@@ -55,7 +59,7 @@ def direct(get_response: Callable) -> Callable:
     Whatever host they ask for: probes and proxies come from within, where nobody knows ALLOWED_HOSTS.
     """
 
-    def answer(request):
+    def answer(request: HttpRequest):
         view = DIRECT.get(request.path_info)
         if view is None:
             return get_response(request)
@@ -69,7 +73,7 @@ def direct(get_response: Callable) -> Callable:
 def content_security_policy(get_response: Callable) -> Callable:
     """Let browsers run and load nothing but what this server gives."""
 
-    def answer(request):
+    def answer(request: HttpRequest):
         response = get_response(request)
         response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
@@ -80,7 +84,7 @@ def content_security_policy(get_response: Callable) -> Callable:
 def viewers_time_zone(get_response: Callable) -> Callable:
     """Show times in the zone of the browser, which backoffice.js tells in a cookie."""
 
-    def answer(request):
+    def answer(request: HttpRequest):
         zone = None
         with suppress(KeyError, ValueError, OSError):  # none yet, no zone's name, not known on this machine
             zone = zoneinfo.ZoneInfo(request.COOKIES["timezone"])

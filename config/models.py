@@ -1,5 +1,7 @@
 """State that all processes share: updates, rate limits, leases, heartbeats and metrics."""
 
+from __future__ import annotations
+
 from django.db import models
 from django.db.models import Q
 
@@ -64,7 +66,7 @@ class Update(models.Model):
             models.Index(fields=["received_at"], condition=~Q(reply=""), name="updates_with_reply"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"update {self.update_id}"
 
 

@@ -22,7 +22,7 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
-def format_duration(seconds):
+def format_duration(seconds: float):
     """Seconds as people say them: 45 s, 12 min, 3 h 20 min."""
     if seconds < 90:
         return f"{seconds:.0f} s"

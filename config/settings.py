@@ -3,6 +3,8 @@
 Names and meanings are listed in README.md. An empty variable counts as unset.
 """
 
+from __future__ import annotations
+
 import logging
 import math
 import os
@@ -27,16 +29,16 @@ DATA_DIR = BASE_DIR / "data"
 environ.Env.read_env(os.environ.get("ENV_FILE", str(BASE_DIR / ".env")))
 
 
-def text(name, default=""):
+def text(name: str, default: str = ""):
     # as it stands: django-environ would take "$ecret" for the value of another variable
     return os.environ.get(name, "") or default
 
 
-def secret(name, default=""):
+def secret(name: str, default: str = ""):
     return Secret(text(name, default))
 
 
-def number(name, default, least=0):
+def number(name: str, default, least: int = 0):
     value = text(name)
     try:
         found = type(default)(value) if value else default
@@ -50,14 +52,14 @@ def number(name, default, least=0):
 SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
-def switch(name, default):
+def switch(name: str, default):
     value = text(name).strip().lower()
     if value and value not in SWITCHES:
         raise ImproperlyConfigured(f"{name} must be 1 or 0, not {value!r}.")
     return SWITCHES[value] if value else default
 
 
-def names(name):
+def names(name: str):
     return [part.strip() for part in text(name).split(",") if part.strip()]
 
 
@@ -73,7 +75,7 @@ def key_of_this_installation():
     return Secret(path.read_text())
 
 
-def database(url):
+def database(url: str):
     """Django's settings of the database at an address. Its password is left to PostgreSQL's own library, so that it
     stands in no variable that a report of an error could show. Raises ImproperlyConfigured."""
     try:
@@ -89,7 +91,7 @@ def database(url):
     return found
 
 
-def password_in(url):
+def password_in(url: str):
     try:
         return unquote(urlsplit(url).password or "")
     except ValueError:
@@ -99,7 +101,7 @@ def password_in(url):
 REDIS_WANTED = "REDIS_URL must be redis://USER:PASSWORD@HOST:PORT/NUMBER."
 
 
-def redis_door(url):
+def redis_door(url: str):
     """(the address of Redis without a password, RedisCredentials or None). Raises ImproperlyConfigured."""
     try:
         parts = urlsplit(url)

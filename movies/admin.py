@@ -27,6 +27,7 @@ from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus, folded_tex
 
 if TYPE_CHECKING:
     from django.core.handlers.wsgi import WSGIRequest
+    from django.http import HttpRequest
     from django.template.response import TemplateResponse
     from django.utils.safestring import SafeString
 
@@ -223,7 +224,7 @@ class MovieAdmin(admin.ModelAdmin):
         return back(request, "admin:movies_movie_change")
 
     @admin.action(description=gettext_lazy("Read the metadata again"), permissions=["act"])
-    def read_again(self, request, films):
+    def read_again(self, request: HttpRequest, films):
         count = films.order_by().reread_details()
         async_task("movies.tasks.refresh_movies")
         self.message_user(
@@ -273,7 +274,7 @@ def keys(movie: Movie) -> list[Any]:
 
 
 @panel(20, "movies.view_movie", "config/states.html")
-def films_at_a_glance(request):
+def films_at_a_glance(request: HttpRequest):
     counts, counted_at = status_counts.states("films")
     url = reverse(LIST)
     states = [

@@ -8,7 +8,7 @@ from functools import lru_cache
 from html import escape, unescape
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -195,14 +195,14 @@ def send_card(
     metrics.increment("cards.as_text")
 
 
-def show_rating(message, movie):
+def show_rating(message: Message, movie: Movie):
     """Bring a card up to date with its reader's rating; one that many read shows none. False where that cannot be."""
     if message is None or message.chat.type != "private":
         return False
     return edit(message, caption(movie), keyboard(*buttons(movie)))
 
 
-def ask_on_card(message, *rows):
+def ask_on_card(message: Message, *rows: Any):
     """Put a question in the place of the card's buttons. False where it cannot be done."""
     return edit_buttons(message, keyboard(*rows))
 

@@ -13,7 +13,7 @@ WHERE = "Take an API key or read access token from themoviedb.org, Settings, API
 
 
 @register()
-def tmdb_key_is_set(app_configs: None, **kwargs) -> list[Any]:
+def tmdb_key_is_set(app_configs: None, **kwargs: Any) -> list[Any]:
     """TMDB_API_KEY is set."""
     if settings.TMDB_API_KEY:
         return []
@@ -21,7 +21,7 @@ def tmdb_key_is_set(app_configs: None, **kwargs) -> list[Any]:
 
 
 @register("services", deploy=True)
-def tmdb_takes_the_key(app_configs, **kwargs):
+def tmdb_takes_the_key(app_configs: Any, **kwargs: Any):
     """TMDb takes the key."""
     if not settings.TMDB_API_KEY:
         return [Error("TMDB_API_KEY is missing.", hint=WHERE, id="movies.E001")]

@@ -22,11 +22,11 @@ class CompiledQuery:
     must be unlike all else in it; a value is of its example's type, and a text holds no wildcard of LIKE.
     """
 
-    def __init__(self, build: Callable, **examples) -> None:
+    def __init__(self, build: Callable, **examples: Any) -> None:
         self.build, self.examples = build, examples
         self.plans = {}  # by the kind of database
 
-    def rows(self, **values) -> list[Any | Movie]:
+    def rows(self, **values: Any) -> list[Any | Movie]:
         """The model's instances, with the queryset's annotations."""
         plan = self.plans.get(connection.vendor) or self.compile()
         compiler, sql, params, converters, model, first, last, names = plan

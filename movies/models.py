@@ -41,10 +41,12 @@ class UnixNow(Func):
 
     output_field = models.BigIntegerField()
 
-    def as_sqlite(self, compiler: SQLUpdateCompiler, connection: DatabaseWrapper, **extra) -> tuple[str, list[Any]]:
+    def as_sqlite(
+        self, compiler: SQLUpdateCompiler, connection: DatabaseWrapper, **extra: Any
+    ) -> tuple[str, list[Any]]:
         return super().as_sql(compiler, connection, template="CAST(strftime('%%%%s', 'now') AS INTEGER)", **extra)
 
-    def as_postgresql(self, compiler, connection, **extra):
+    def as_postgresql(self, compiler, connection, **extra: Any):
         return super().as_sql(compiler, connection, template="floor(EXTRACT(EPOCH FROM now()))::bigint", **extra)
 
 
@@ -66,16 +68,16 @@ class YearOf(Func):
 
     output_field = models.PositiveSmallIntegerField(null=True)
 
-    def as_sqlite(self, compiler: SQLCompiler, connection: DatabaseWrapper, **extra) -> tuple[str, list[Any]]:
+    def as_sqlite(self, compiler: SQLCompiler, connection: DatabaseWrapper, **extra: Any) -> tuple[str, list[Any]]:
         # no blanks behind its commas: Django's introspection of SQLite takes those for the ends of columns
         template = "NULLIF(CAST(substr(%(expressions)s,1,4) AS INTEGER),0)"
         return super().as_sql(compiler, connection, template=template, **extra)
 
-    def as_postgresql(self, compiler, connection, **extra):
+    def as_postgresql(self, compiler, connection, **extra: Any):
         return super().as_sql(compiler, connection, template="EXTRACT(YEAR FROM %(expressions)s)::int", **extra)
 
 
-def searchable(*texts) -> str:
+def searchable(*texts: Any) -> str:
     """Titles as the search compares them, parted by a bar that no query holds.
 
     Letters and digits only, case folded, marks taken off ("ё" as "е", "é" as "e"); a title without any keeps its signs.
@@ -298,7 +300,7 @@ class Movie(models.Model):
         metrics.increment("posters.uploaded", saved)
         return bool(saved)
 
-    def poster_lost(self):
+    def poster_lost(self) -> bool:
         """Telegram no longer knows the file_id: fetch the poster again. False if somebody has already seen to it."""
         known = Movie.objects.filter(pk=self.pk, telegram_file_id=self.telegram_file_id)
         gone = {"telegram_file_id": "", "width": None, "height": None, "poster_need": PosterNeed.ASKED}
@@ -322,5 +324,5 @@ class KnownChanges(models.Model):
         db_table_comment = "For which time it is known which films TMDb has changed"
         constraints = [models.CheckConstraint(condition=Q(id=1), name="one_known_changes")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.since}-{self.until}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 # ruff: noqa: S608, S611 - what is put together here are constants; what people type goes beside as values
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection
 from django.db.models import BooleanField, Q
@@ -69,14 +69,14 @@ def candidates(words: str, year: int | None = None) -> Q:
     return Q(pk__in=RawSQL(f"SELECT id FROM ({sql}) AS found LIMIT {ENOUGH}", values))  # nosec
 
 
-def best_of(*conditions):
+def best_of(*conditions: Any):
     """(SQL, values) for the ids of the films with the most votes that meet the conditions."""
     matching, values = select("id, vote_count FROM movies", *conditions)
     best = f"SELECT id FROM ({matching} LIMIT {MOST_ORDERED}) AS matching ORDER BY vote_count DESC, id LIMIT {ENOUGH}"
     return best, values
 
 
-def select(what, *conditions, values=()):
+def select(what, *conditions: Any, values=()):
     """(SQL, values) with these conditions, each a pair of SQL and a value; `values` are those in `what`."""
     where = " AND ".join(sql for sql, _value in conditions) or "true"
     return f"SELECT {what} WHERE {where}", [*values, *(value for _sql, value in conditions)]

@@ -115,7 +115,7 @@ class TMDb:
         """Films TMDb shows beside a film: /movie/{id}/recommendations."""
         return self._get(f"/movie/{int(movie_id)}/recommendations", page=page, language=settings.TMDB_LANGUAGE)
 
-    def best_known(self, page=1):
+    def best_known(self, page: int = 1):
         """Films, those first for which most people have voted: /discover/movie."""
         return self._get("/discover/movie", sort_by="vote_count.desc", page=page, language=settings.TMDB_LANGUAGE)
 
@@ -156,7 +156,7 @@ class TMDb:
             raise Unavailable("/account: no id in the answer")
         return account_id
 
-    def rated_movies(self, account_id, session_id, page=1, sort_by="created_at.asc"):
+    def rated_movies(self, account_id, session_id, page: int = 1, sort_by: str = "created_at.asc"):
         """A page of films with the account's `rating`: at most 20 rows, often fewer, and at most 500 pages."""
         return self._get(
             f"/account/{int(account_id)}/rated/movies",
@@ -170,18 +170,18 @@ class TMDb:
         """Rate a film for the session's account, 0.5-10 in steps of 0.5."""
         self._once("POST", f"/movie/{int(movie_id)}/rating", {"value": float(value)}, session_id=session_id)
 
-    def unrate(self, movie_id, session_id):
+    def unrate(self, movie_id: int, session_id) -> None:
         """Take the account's rating of a film back; where there is none, that is no error."""
         with suppress(NotFound):
             self._once("DELETE", f"/movie/{int(movie_id)}/rating", session_id=session_id)
 
     # --- how
 
-    def _get(self, path: str, **params) -> dict[str, Any]:
+    def _get(self, path: str, **params: Any) -> dict[str, Any]:
         return self._attempt(lambda: self._call("GET", path, None, params))
 
     def _once(
-        self, method: str, path: str, body: dict[str, str | float | Secret] | None = None, **params
+        self, method: str, path: str, body: dict[str, str | float | Secret] | None = None, **params: Any
     ) -> dict[str, Any]:
         """A call that changes something: never repeated blindly, since a request token is good once."""
         return self._call(method, path, body, params)
@@ -241,7 +241,7 @@ class TMDb:
         raise self._unavailable(f"{path}: {status}", wait)
 
     def _exchange(
-        self, http: Session, method: str, url: str, path: str, most: int, **request
+        self, http: Session, method: str, url: str, path: str, most: int, **request: Any
     ) -> tuple[int, bytes, None]:
         """(status, body, seconds of Retry-After or None); the whole exchange takes a bounded time and size."""
         metrics.increment("tmdb.requests" if http is api_session() else "tmdb.images")

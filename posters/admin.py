@@ -25,13 +25,14 @@ from posters.thumbnails import thumbnail
 
 if TYPE_CHECKING:
     from django.core.handlers.wsgi import WSGIRequest
+    from django.http import HttpRequest
     from django.utils.safestring import SafeString
 
 HOURS = 24
 
 
 @page("posters/<int:movie_id>.jpg", "thumbnail", "movies.view_movie")
-def picture(request, movie_id):
+def picture(request: HttpRequest, movie_id: int):
     """A film's poster, small; the address changes with the poster, so that browsers may keep it."""
     movie = Movie.objects.only("local_path", "telegram_file_id").filter(pk=movie_id).first()
     content = movie and thumbnail(movie)

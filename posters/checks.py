@@ -23,7 +23,7 @@ CHANNEL = (
 
 
 @register()
-def posters_have_a_way(app_configs: None, **kwargs) -> list[Any | Warning]:
+def posters_have_a_way(app_configs: None, **kwargs: Any) -> list[Any | Warning]:
     """There is a channel for posters, and POSTER_DIR can be written."""
     problems = []
     if not settings.TELEGRAM_POSTER_CHANNELS:
@@ -50,7 +50,7 @@ def posters_have_a_way(app_configs: None, **kwargs) -> list[Any | Warning]:
 
 
 @register("services", deploy=True)
-def poster_dir_takes_files(app_configs: None, **kwargs) -> list[Any | Error]:
+def poster_dir_takes_files(app_configs: None, **kwargs: Any) -> list[Any | Error]:
     """POSTER_DIR takes files."""
     try:
         settings.POSTER_DIR.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def poster_dir_takes_files(app_configs: None, **kwargs) -> list[Any | Error]:
 
 
 @register("services", deploy=True)
-def the_bot_may_post_in_the_channels(app_configs: None, **kwargs) -> list[Any | Error]:
+def the_bot_may_post_in_the_channels(app_configs: None, **kwargs: Any) -> list[Any | Error]:
     """The bot may post in each channel."""
     if not settings.TELEGRAM_POSTER_CHANNELS:
         return [Error("TELEGRAM_POSTER_CHANNELS is empty.", hint=CHANNEL, id="posters.E002")]

@@ -1,5 +1,7 @@
 """What the poster pipeline has to remember besides the films' own columns."""
 
+from __future__ import annotations
+
 from django.db import models
 
 
@@ -14,5 +16,5 @@ class KnownBot(models.Model):
         db_table_comment = "The bot whose file_ids the films hold"
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_known_bot")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return str(self.bot_id)

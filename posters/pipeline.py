@@ -158,7 +158,7 @@ class Run:
                 self.troubles.append(why)
                 log.warning("%s", why)
 
-    def sleep(self, seconds):
+    def sleep(self, seconds: float):
         """Sleep, unless the run would be over by then. False where it is over."""
         return seconds < self.left and not self.stop.wait(seconds)
 
@@ -170,7 +170,7 @@ class Run:
 # --- Claims
 
 
-def _claim(due: MovieQuerySet, most: int, choose: Callable | None = None, **more) -> list[Movie]:
+def _claim(due: MovieQuerySet, most: int, choose: Callable | None = None, **more: Any) -> list[Movie]:
     """Take up to `most` of the films due, most needed first, each for one attempt that is counted before it is made.
 
     `choose` may leave some of them to others. A film that another worker has in hand is passed over.
@@ -217,18 +217,18 @@ def _outlived(run: Run, status: PosterStatus) -> bool:
     return False
 
 
-def _renew(movies):
+def _renew(movies) -> None:
     """Go on holding films that are still at hand."""
     for movie in movies:
         _held(movie).update(poster_next_try_at=int(time.time()) + LEASE)
 
 
-def _release(movie: Movie, **more) -> None:
+def _release(movie: Movie, **more: Any) -> None:
     """It was not the poster's fault: the attempt does not count, and the poster is due at once."""
     _held(movie).update(poster_attempts=F("poster_attempts") - 1, poster_next_try_at=int(time.time()), **more)
 
 
-def _postpone(movie: Movie, why: str, **more) -> None:
+def _postpone(movie: Movie, why: str, **more: Any) -> None:
     """The poster's fault: a growing delay, and after MOST_ATTEMPTS it is set aside with the reason."""
     if movie.poster_attempts >= MOST_ATTEMPTS:
         _set_aside(movie, why)
@@ -335,7 +335,7 @@ def _claim_downloads(run: Run, most: int, alone: bool) -> list[Any | Movie]:
     return claimed
 
 
-def _fetch(tmdb, movie):
+def _fetch(tmdb, movie: Movie):
     """The path of the poster's file, checked. Raises TMDbError, BadPicture, DiskTrouble."""
     return storage.keep(movie.pk, photo_from(tmdb.image(movie.poster_path)))
 
@@ -502,14 +502,14 @@ class _Channel:
     closed: bool = False
 
     @property
-    def turn(self):
+    def turn(self) -> str:
         return f"channel:{self.id}"
 
     def due(self):
         return Movie.objects.awaiting_upload().of_channel(self.number, self.of)
 
 
-def _serve(run, channel, lane, at_hand):
+def _serve(run, channel, lane, at_hand) -> None:
     """Keep a channel busy at its pace, together with its other lanes; a thread of its own."""
     per_second = settings.TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE / 60 * HAIR
     try:
@@ -551,7 +551,7 @@ def _serve(run, channel, lane, at_hand):
         connections.close_all()
 
 
-def _stand_still(run, channel, why):
+def _stand_still(run, channel, why) -> None:
     """Leave the channel alone for a while; for good, in this run, where nothing came of the last while.
 
     Raises Stopped where Telegram does not answer afterwards.
@@ -567,7 +567,7 @@ def _stand_still(run, channel, why):
         _greet()
 
 
-def _upload(movie, channel):
+def _upload(movie: Movie, channel):
     """Send a claimed film's poster: "done", "failed", "postponed", or None where Telegram was asked too often.
 
     Raises Stopped where the channel, or Telegram, takes no poster now.
@@ -620,7 +620,7 @@ def _upload(movie, channel):
     return "done"
 
 
-def _refused(movie, channel, error, answered):
+def _refused(movie: Movie, channel, error: Exception, answered) -> str | None:
     """Telegram said no: to this photo, to this channel for now, or to us."""
     code, words = error.error_code, error.description
     if code == 429:
@@ -644,7 +644,7 @@ def _refused(movie, channel, error, answered):
     raise Stopped(f"Telegram is not well ({words})")
 
 
-def _lost(movie, channel, why):
+def _lost(movie: Movie, channel, why) -> str:
     """It may be in the channel, or may not: once more, not twice. A photo that nobody knows of may stay there."""
     if movie.poster_unanswered + 1 >= MOST_UNANSWERED:
         _set_aside(movie, f"no answer to two uploads ({why}): look for it in channel {channel} before sending it again")

@@ -23,7 +23,7 @@ class DiskTrouble(Exception):
     """POSTER_DIR cannot be written now: full, read-only, not ours. No poster's fault; the text says what to do."""
 
 
-def keep(movie_id, content):
+def keep(movie_id: int, content) -> str:
     """Write a poster under a name of its own and return its path. Raises DiskTrouble.
 
     The name comes from the film's id alone, never from outside. There is no fsync: what a power loss leaves of a file

@@ -25,7 +25,7 @@ def download_posters(limit: None = None) -> str:
     """Fetch posters that wait for download; rings for the uploads as soon as the first are there."""
     rang = time.monotonic() - BETWEEN_BELLS
 
-    def ring_for_uploads(run):
+    def ring_for_uploads(run) -> None:
         nonlocal rang
         if run.done and time.monotonic() >= rang + BETWEEN_BELLS:
             rang = time.monotonic()

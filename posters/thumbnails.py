@@ -1,5 +1,7 @@
 """Small pictures of posters for the back office: from the local file, else from Telegram, then kept on the disk."""
 
+from __future__ import annotations
+
 import hashlib
 import logging
 import os
@@ -7,6 +9,7 @@ import threading
 import warnings
 from contextlib import suppress
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from PIL import Image
@@ -16,6 +19,9 @@ from config.bot.client import TelegramUnavailable, download, patience
 from config.http_client import TooMuch
 from posters import storage
 
+if TYPE_CHECKING:
+    from movies.models import Movie
+
 log = logging.getLogger(__name__)
 
 BOX = (400, 600)  # pixels; enough for the preview of a card
@@ -24,7 +30,7 @@ KEPT = 5_000  # pictures; some 30 KB each
 AT_ONCE = threading.BoundedSemaphore(4)  # a list asks for fifty; Telegram has the chat to serve first
 
 
-def thumbnail(movie):
+def thumbnail(movie: Movie):
     """A JPEG of the film's poster, None where there is none to be had now."""
     source = movie.local_path or movie.telegram_file_id
     if not source:
@@ -43,7 +49,7 @@ def thumbnail(movie):
     return picture
 
 
-def from_telegram(movie):
+def from_telegram(movie: Movie):
     with AT_ONCE, patience(0):
         try:
             return download(movie.telegram_file_id, LARGEST)
@@ -68,7 +74,7 @@ def reduced(content):
     return out.getvalue()
 
 
-def keep(path, picture):
+def keep(path, picture) -> None:
     """Write the picture for the next time; a full or sick disk only means that there is none."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

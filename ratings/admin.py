@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from django.core.handlers.wsgi import WSGIRequest
     from django.db.models.query import QuerySet
     from django.db.models.query_utils import Q
+    from django.http import HttpRequest
     from django.template.response import TemplateResponse
     from django.utils.safestring import SafeString
 
@@ -439,7 +440,7 @@ def at_what(build):
 
 
 @page("ratings/builds/now/", "build_now", "ratings.change_build")
-def build_now(request):
+def build_now(request: HttpRequest):
     """Have the worker build, however little has changed; the front page then shows how far it is."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from array import array
 from decimal import Decimal
+from typing import Any
 
 from django.db import models
 from django.db.models import Q
@@ -73,7 +74,7 @@ class Rating(models.Model):
             models.CheckConstraint(condition=Q(source__in=Source.values), name="source_known"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.user_id} · {self.movie_id} · {self.value}"
 
     @property
@@ -107,7 +108,7 @@ class PendingWrite(models.Model):
         constraints = [models.UniqueConstraint(fields=["user", "movie"], name="one_pending_write_per_rating")]
         indexes = [models.Index(fields=["next_try_at"], name="pending_writes_by_next_try")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.user_id} · {self.movie_id} · {self.rating}"
 
 
@@ -222,11 +223,11 @@ class Import(models.Model):
         return self.pk * 10 + self.crawl.get("reading", 0)
 
     @property
-    def settled(self):
+    def settled(self) -> bool:
         """Whether the account stood still while it was read."""
         return bool(self.crawl.get("settled"))
 
-    def note(self, kind: str, movie_id: int, **what) -> None:
+    def note(self, kind: str, movie_id: int, **what: Any) -> None:
         """Count a film under `kind` (overridden, left_out, failed) and keep its name for the report; once each."""
         films = self.names.setdefault(kind, {})
         if str(movie_id) in films:
@@ -251,7 +252,7 @@ class DetailsFailure(models.Model):
         verbose_name_plural = _("films without details")
         indexes = [models.Index(fields=["next_try_at"], name="details_failures_by_next_try")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.movie_id}: {self.error}"
 
 
@@ -286,7 +287,7 @@ class FileImport(models.Model):
         verbose_name_plural = _("file imports")
         indexes = [models.Index(fields=["finished_at", "next_try_at"], name="file_imports_by_next_try")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.user_id} · {self.sent_at}"
 
 
@@ -388,7 +389,7 @@ class Neighbours(models.Model):
         db_table = "neighbours"
         db_table_comment = "Films that go together"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.movie_id} → {', '.join(map(str, array('i', self.films)[:10]))}"
 
 
@@ -405,7 +406,7 @@ class TMDbAsked(models.Model):
         db_table = "tmdb_neighbours_asked"
         db_table_comment = "Films whose neighbours TMDb has been asked for"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return str(self.movie_id)
 
 
@@ -421,7 +422,7 @@ class TMDbNeighbour(models.Model):
         db_table = "tmdb_neighbours"
         db_table_comment = "Films that TMDb shows beside a film"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.movie_id} → {self.neighbour_id}"
 
 
@@ -437,7 +438,7 @@ class WantedFilm(models.Model):
         db_table_comment = "Films to be fetched, since recommendations lead to them"
         indexes = [models.Index(fields=["-wanted"], name="wanted_films_by_wanted")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return str(self.movie_id)
 
 
@@ -453,7 +454,7 @@ class NotInteresting(models.Model):
         db_table = "not_interesting"
         db_table_comment = "Films that people do not want recommended"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.user_id} · {self.movie_id}"
 
 
@@ -470,5 +471,5 @@ class MatchLink(models.Model):
         db_table = "match_links"
         db_table_comment = "Links by which people let others compare tastes with them"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return str(self.user_id)

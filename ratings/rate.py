@@ -51,7 +51,7 @@ def rate(user: User, movie_id: int, value: Decimal | int) -> None:
 
 
 @transaction.atomic
-def take_back(user, movie_id):
+def take_back(user: User, movie_id: int) -> bool:
     """Let the person have no rating of the film; returns whether they had one."""
     old = Rating.objects.select_for_update().filter(user=user, movie_id=movie_id).first()
     if old is None:

@@ -84,7 +84,7 @@ def write_ratings(user_id: None = None) -> str:
     return f"{write_pending(user_id)} written"
 
 
-def import_file(file_id):
+def import_file(file_id: str) -> str:
     """Go on with a file that somebody sent; a long one lets others have their turn now and then."""
     if importer.go_on(file_id, FILE_SLICE, worker_stop_event(), report.Teller()):
         async_task("ratings.tasks.import_file", file_id)
@@ -92,7 +92,7 @@ def import_file(file_id):
     return "done for now"
 
 
-def import_files():
+def import_files() -> str:
     """Go on with all files that are due, tell outcomes that could not be told, forget old ones."""
     for file in report.untold():
         report.tell(file)
@@ -103,7 +103,7 @@ def import_files():
     return f"{len(files)} at work"
 
 
-def build_recommendations():
+def build_recommendations() -> str:
     """Have the neighbours learned anew, once a night; as soon as there is a rating, the first time."""
     if not training_process.is_due():
         return "not due"
@@ -111,22 +111,22 @@ def build_recommendations():
     return "due"
 
 
-def build_apart(asked_by=""):
+def build_apart(asked_by: str = ""):
     """Learn the neighbours anew in a process of its own; `asked_by` a name of the back office, or the clock."""
     return training_process.build_apart(worker_stop_event(), asked_by)
 
 
-def ask_tmdb():
+def ask_tmdb() -> str:
     """Ask TMDb what it shows beside the films that people love, while the bot knows few people."""
     return f"{cold_start.ask_tmdb(SLICE, worker_stop_event())} asked"
 
 
-def fetch_best_known():
+def fetch_best_known() -> str:
     """Fetch the films that most people know, when somebody asks a bot for films that knows hardly any."""
     return f"{cold_start.fetch_best_known()} found"
 
 
-def fetch_wanted_films():
+def fetch_wanted_films() -> str:
     """Fetch films that recommendations lead to and that the table lacks; a long list goes on at once."""
     fetched, left = cold_start.fetch_wanted(SLICE, worker_stop_event())
     if fetched and left:

@@ -21,6 +21,7 @@ from users.models import SyncStatus, User
 
 if TYPE_CHECKING:
     from django.core.handlers.wsgi import WSGIRequest
+    from django.http import HttpRequest
     from django.http.response import HttpResponseRedirect
     from django.template.response import TemplateResponse
     from django.utils.safestring import SafeString
@@ -159,7 +160,7 @@ class UserAdmin(admin.ModelAdmin):
         return back(request, "admin:users_user_change")
 
     @admin.action(description=gettext_lazy("Forget: delete all that is known of them"), permissions=["forget"])
-    def forget(self, request, people):
+    def forget(self, request: HttpRequest, people):
         chosen = list(people.order_by().values_list("pk", flat=True)[:MOST_AT_ONCE])
         if "confirmed" not in request.POST:
             return show(
@@ -177,7 +178,7 @@ class UserAdmin(admin.ModelAdmin):
 
 
 @panel(10, "users.view_user", "config/states.html")
-def people_at_a_glance(request):
+def people_at_a_glance(request: HttpRequest):
     counts, counted_at = status_counts.states("people")
     url = reverse("admin:users_user_changelist")
     states = [

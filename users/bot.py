@@ -227,7 +227,7 @@ def begin_import(user: User) -> None:
 
 
 @bot.my_chat_member_handler(func=lambda change: change.chat.type == "private")
-def membership(change):
+def membership(change) -> None:
     """Remember who blocked the bot, so that nobody writes to them until they come back."""
     blocked = change.new_chat_member.status == "kicked"
     User.objects.filter(pk=change.from_user.id).update(blocked_at=int(time.time()) if blocked else None)
@@ -237,7 +237,7 @@ def membership(change):
 
 
 @bot.message_handler(func=lambda message: message.text.startswith("/") and is_unknown(message))
-def unknown_command(message):
+def unknown_command(message: Message) -> None:
     bot.send_message(
         message.chat.id,
         _("I do not know this command. /help lists those I do."),
@@ -257,12 +257,12 @@ def is_unknown(message: Message) -> bool:
     content_types=[kind for kind in content_type_media if kind not in ("text", "document")],
     func=lambda message: message.chat.type == "private" and not message.via_bot,
 )
-def no_text(message):
+def no_text(message: Message) -> None:
     bot.send_message(message.chat.id, _("I understand titles of films, not this. Send me a title, or see /help."))
 
 
 @bot.callback_query_handler(lambda query: prefix_of(query) not in prefixes)
-def unknown_button(query: CallbackQuery):
+def unknown_button(query: CallbackQuery) -> None:
     raise Refusal(_("This button is out of date."))
 
 

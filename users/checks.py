@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.checks import Error, Warning, register
@@ -17,7 +17,7 @@ LOOKED_AT = 1000  # of the newest sessions: a key that is missing is missing for
 
 
 @register()
-def session_keys_are_long(app_configs: None, **kwargs) -> list[Warning]:
+def session_keys_are_long(app_configs: None, **kwargs: Any) -> list[Warning]:
     """SESSION_ENCRYPTION_KEYS cannot be guessed."""
     if all(len(key) >= SHORTEST for key in settings.SESSION_ENCRYPTION_KEYS):
         return []
@@ -27,7 +27,7 @@ def session_keys_are_long(app_configs: None, **kwargs) -> list[Warning]:
 
 
 @register("services", deploy=True)
-def sessions_can_be_decrypted(app_configs, **kwargs):
+def sessions_can_be_decrypted(app_configs: Any, **kwargs: Any):
     """Stored TMDb sessions can be decrypted."""
     lost, looked_at = unreadable(LOOKED_AT)
     if not lost:

@@ -106,7 +106,7 @@ def reads(cipher: Fernet | MultiFernet, sealed: str) -> bool:
     return True
 
 
-def unreadable(most):
+def unreadable(most: int):
     """(how many of the newest stored sessions cannot be decrypted, how many were looked at); `most` of each table."""
     cipher = MultiFernet(session_keys())
     found = [

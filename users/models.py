@@ -1,5 +1,7 @@
 """People of the bot and their link with TMDb."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import time
@@ -146,11 +148,11 @@ class User(models.Model):
         ]
         indexes = [models.Index(fields=["sync_status", "last_sync_at"], name="users_by_sync_status")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return str(self.telegram_user_id)
 
     @property
-    def connected(self):
+    def connected(self) -> bool:
         return bool(self.tmdb_session_id)
 
     @property
@@ -158,14 +160,14 @@ class User(models.Model):
         """The TMDb session in clear. Raises SessionUnreadable; never show or log it."""
         return decrypted(self.tmdb_session_id)
 
-    def connect(self, account_id, session_id):
+    def connect(self, account_id, session_id) -> None:
         """Keep the TMDb account and its session, and queue the first import."""
         self.tmdb_account_id = account_id
         self.tmdb_session_id = encrypted(session_id)
         self.sync_status, self.sync_error = SyncStatus.QUEUED, ""
         self.save(update_fields=["tmdb_account_id", "tmdb_session_id", "sync_status", "sync_error"])
 
-    def disconnect(self):
+    def disconnect(self) -> None:
         """Forget the TMDb account; the ratings stay."""
         self.tmdb_account_id, self.tmdb_session_id = None, ""
         self.sync_status, self.sync_error = SyncStatus.NOT_CONNECTED, ""
@@ -195,7 +197,7 @@ class RequestToken(models.Model):
         db_table_comment = "Links with TMDb that people have begun"
         indexes = [models.Index(fields=["expires_at"], name="request_tokens_by_expires_at")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.user_id} · {self.expires_at}"
 
 
@@ -211,5 +213,5 @@ class OldSession(models.Model):
         db_table_comment = "TMDb sessions to be ended"
         indexes = [models.Index(fields=["next_try_at"], name="old_sessions_by_next_try")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"session {self.pk}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.core.cache import cache
@@ -33,7 +33,7 @@ def _keys(request: HttpRequest | WSGIRequest, username: str) -> tuple[str, str]:
 
 
 @receiver(user_login_failed)
-def count_failure(credentials: dict[str, str], request: WSGIRequest | None = None, **signal) -> None:
+def count_failure(credentials: dict[str, str], request: WSGIRequest | None = None, **signal: Any) -> None:
     if request is not None:
         for key in _keys(request, credentials.get("username") or ""):
             cache.add(key, 0, WITHIN)
@@ -41,6 +41,6 @@ def count_failure(credentials: dict[str, str], request: WSGIRequest | None = Non
 
 
 @receiver(user_logged_in)
-def forget_failures(request: HttpRequest | WSGIRequest, user: User, **signal) -> None:
+def forget_failures(request: HttpRequest | WSGIRequest, user: User, **signal: Any) -> None:
     if request is not None:
         cache.delete(_keys(request, user.get_username())[0])

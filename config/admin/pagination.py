@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
@@ -67,11 +67,13 @@ class BigTableList(ChangeList):
         return self.get_query_string({f"{key}__{direction}": list(self.result_list)[-1].pk}, ["p"])
 
 
-def big_table_list(self: UserAdmin | ImportAdmin | MovieAdmin, request: WSGIRequest, **options) -> type[BigTableList]:
+def big_table_list(
+    self: UserAdmin | ImportAdmin | MovieAdmin, request: WSGIRequest, **options: Any
+) -> type[BigTableList]:
     """A ModelAdmin's `get_changelist`."""
     return BigTableList
 
 
-def expected(rows):
+def expected(rows) -> int:
     """How many rows PostgreSQL's planner expects."""
     return int(json.loads(rows.values("pk").explain(format="json"))[0]["Plan"]["Plan Rows"])

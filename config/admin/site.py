@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -28,6 +28,7 @@ from config.admin import login_throttle
 
 if TYPE_CHECKING:
     from django.core.handlers.wsgi import WSGIRequest
+    from django.http import HttpRequest
     from django.http.response import HttpResponseRedirect
     from django.urls.resolvers import URLPattern, URLResolver
     from django.utils.safestring import SafeString
@@ -63,7 +64,7 @@ def page(route: str, name: str, permission: str) -> Callable:
 
     def register(view):
         @wraps(view)
-        def guarded(request, **values):
+        def guarded(request: HttpRequest, **values: Any):
             if not request.user.has_perm(permission):
                 raise PermissionDenied
             return view(request, **values)
@@ -74,7 +75,7 @@ def page(route: str, name: str, permission: str) -> Callable:
     return register
 
 
-def show(request: WSGIRequest, template: str, title: str, status: int = 200, **context) -> TemplateResponse:
+def show(request: WSGIRequest, template: str, title: str, status: int = 200, **context: Any) -> TemplateResponse:
     """A page of ours inside the admin."""
     context = {**admin.site.each_context(request), "title": title, **context}
     return TemplateResponse(request, template, context, status=status)
@@ -106,7 +107,7 @@ class BackOffice(admin.AdminSite):
         """The front page's panels alone, for the script that keeps them fresh."""
         return TemplateResponse(request, "config/figures.html", self.glance(request))
 
-    def glance(self, request):
+    def glance(self, request: HttpRequest):
         """What this person may see, as it is now."""
         shown = [
             {"template": template, **figures(request)}
@@ -160,7 +161,7 @@ def size(number: int) -> str:
 # --- Lists and their actions
 
 
-def nobody(*anything) -> bool:
+def nobody(*anything: Any) -> bool:
     """No permission for anyone: what comes from TMDb and Telegram is not edited here."""
     return False
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from django.core.handlers.wsgi import WSGIRequest
     from django.db.models.query import QuerySet
+    from django.http import HttpRequest
     from django.template.response import TemplateResponse
     from django.utils.safestring import SafeString
 
@@ -99,7 +100,7 @@ class ScheduleAdmin(queue_admin.ScheduleAdmin):
             return fixed
         return (*fixed, "name", "func", "hook", "args", "kwargs", "cluster", "intended_date_kwarg")
 
-    def get_form(self, request, obj=None, **kwargs):
+    def get_form(self, request: HttpRequest, obj=None, **kwargs: Any):
         form = super().get_form(request, obj, **kwargs)
         if "next_run" in form.base_fields:  # Django labels the pair, but neither of the two
             for part, label in zip(form.base_fields["next_run"].widget.widgets, (_("Date"), _("Time")), strict=True):

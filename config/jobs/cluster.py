@@ -6,12 +6,15 @@ whenever one dies by a signal, all that are left begin afresh with new queues. T
 lost; the tables hold what they rang for.
 """
 
+from __future__ import annotations
+
 import gc
 import logging
 import multiprocessing
 import os
 import threading
 import time
+from typing import Any
 
 from django.db import Error, close_old_connections
 from django.utils.module_loading import autodiscover_modules
@@ -42,7 +45,7 @@ class Sentinel(cluster.Sentinel):
             self.strike()
         return super().status()
 
-    def strike(self):
+    def strike(self) -> None:
         """Begin what the clock says is due, so that what a killed process had at hand is taken up within a minute.
 
         Leases come free after 30 seconds, posters after 45.
@@ -61,13 +64,13 @@ class Sentinel(cluster.Sentinel):
         else:
             scheduler(broker=self.broker)
 
-    def reincarnate(self, process):
+    def reincarnate(self, process) -> None:
         if (process.exitcode or 0) < 0:
             log.critical("%s was killed (signal %s): all begin afresh", process.name, -process.exitcode)
             self.give_up()
         super().reincarnate(process)
 
-    def give_up(self):
+    def give_up(self) -> None:
         """Have the jobs at hand end at their next good moment, then end without ceremony."""
         # in a thread: it would wait for ever for one who was killed while waiting for this very event
         threading.Thread(target=self.stop_event.set, daemon=True).start()
@@ -81,14 +84,14 @@ class Sentinel(cluster.Sentinel):
 class Cluster(cluster.Cluster):
     """The process that an operator starts and stops: it has a sentinel, and another whenever one ends by itself."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.told_to_stop = False
         super().__init__()
 
-    def sig_handler(self, signum, frame):
+    def sig_handler(self, signum, frame) -> None:
         self.told_to_stop = True  # `watch` sees to it: a handler may come upon a sentinel that is only being made
 
-    def run(self):
+    def run(self) -> None:
         """Start, and go on until told to stop, whatever befalls the processes below."""
         pause = 1
         while not self.told_to_stop:
@@ -112,7 +115,7 @@ class Cluster(cluster.Cluster):
         log.info("the cluster %s begins", Conf.CLUSTER_NAME)
         return self.pid
 
-    def watch(self):
+    def watch(self) -> None:
         """Return when the sentinel has ended: told to by us, or by itself. One that hangs is killed."""
         while self.sentinel.is_alive():
             if self.told_to_stop:
@@ -124,7 +127,7 @@ class Cluster(cluster.Cluster):
             else:
                 time.sleep(LOOK)
 
-    def rest(self, seconds):
+    def rest(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while not self.told_to_stop and time.monotonic() < until:
             time.sleep(LOOK)
@@ -133,7 +136,7 @@ class Cluster(cluster.Cluster):
 _seen = multiprocessing.RawValue("d", 0.0)  # time.monotonic() of the sentinel's latest round, for both sides to see
 
 
-def _guard(*args):
+def _guard(*args: Any) -> None:
     """The sentinel's process. Its workers end with it: they would hold their jobs."""
     end_with_parent()
     os.register_at_fork(after_in_child=end_with_parent)

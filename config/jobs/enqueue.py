@@ -32,7 +32,7 @@ def cluster_names() -> list[str]:
     return [settings.Q_CLUSTER["name"], *(settings.Q_CLUSTER["ALT_CLUSTERS"] if settings.Q_CLUSTERS else ())]
 
 
-def async_task(func: str, *args, **options) -> str:
+def async_task(func: str, *args: Any, **options: Any) -> str:
     """Have a cluster run the function at this dotted path soon, as django-q2's async_task does."""
     return tasks.async_task(func, *args, cluster=cluster_for(func), **options)
 
@@ -62,15 +62,15 @@ def propagate_correlation_id() -> None:
     post_execute_in_worker.connect(clear_correlation_id)
 
 
-def store_correlation_id(task: dict[str, Any], **signal) -> None:
+def store_correlation_id(task: dict[str, Any], **signal: Any) -> None:
     task["cause"] = logs.current_correlation_id() or f"t{task['id'][:12]}"
 
 
-def restore_correlation_id(task, **signal):
+def restore_correlation_id(task, **signal: Any) -> None:
     logs.set_correlation_id(task.get("cause", ""))
 
 
-def clear_correlation_id(task, **signal):
+def clear_correlation_id(task, **signal: Any) -> None:
     logs.set_correlation_id("")
     if isinstance(task.get("result"), str):  # what failed is kept with its traceback, for months
         task["result"] = logs.redact(task["result"])

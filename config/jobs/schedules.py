@@ -6,6 +6,7 @@ Every task here finds by itself what is to be done, may run twice, late or besid
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
@@ -32,7 +33,7 @@ SCHEDULES = {
 }
 
 
-def sync_schedules(**signal) -> None:
+def sync_schedules(**signal: Any) -> None:
     """Make django-q2's schedules those of CLOCK; what is listed keeps its next run, what is not goes."""
     from django_q.models import Schedule
 
@@ -44,7 +45,7 @@ def sync_schedules(**signal) -> None:
         Schedule.objects.update_or_create(name=name, defaults=row | {"cluster": cluster_for(func)})
 
 
-def run_twice_a_minute(cluster):
+def run_twice_a_minute(cluster) -> None:
     """Have what this cluster does every minute, django-q2's shortest time, be due every half minute."""
     from django_q.models import Schedule
 

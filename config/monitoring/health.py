@@ -35,7 +35,7 @@ def check():
     return ready, {"ready": ready, **findings}
 
 
-def _status_of(question):
+def _status_of(question) -> str:
     try:
         question()
     except Exception as error:  # whatever the database's or Redis' client raises; its text may hold an address
@@ -43,7 +43,7 @@ def _status_of(question):
     return "ok"
 
 
-def _query_database():
+def _query_database() -> None:
     if not connection.settings_dict["OPTIONS"].get("pool"):
         Heartbeat.objects.exists()  # without its tables a database is no use either
         return

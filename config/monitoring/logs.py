@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import wraps
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def with_correlation_id(func: Callable) -> Callable:
     mine = current_correlation_id()
 
     @wraps(func)
-    def run(*args, **kwargs):
+    def run(*args: Any, **kwargs: Any):
         with correlation_id(mine):
             return func(*args, **kwargs)
 
@@ -53,7 +53,7 @@ def current_correlation_id() -> str:
     return _correlation_id.get()
 
 
-def set_correlation_id(cause):
+def set_correlation_id(cause) -> None:
     """Have every line from now on carry the id: for a worker, which does one job after another."""
     _correlation_id.set(cause)
 
@@ -102,7 +102,7 @@ def install_redaction() -> None:
         logging.captureWarnings(True)
 
 
-def make_redacted_record(*args, **kwargs) -> logging.LogRecord:
+def make_redacted_record(*args: Any, **kwargs: Any) -> logging.LogRecord:
     record = logging.LogRecord(*args, **kwargs)
     try:
         message = record.getMessage()
@@ -115,14 +115,14 @@ def make_redacted_record(*args, **kwargs) -> logging.LogRecord:
     return record
 
 
-def redacting_excepthook(kind, error, trace):
+def redacting_excepthook(kind, error: Exception, trace) -> None:
     if logs_json() and issubclass(kind, Exception):
         log.critical("the process ends by an error", exc_info=(kind, error, trace))
         return
     sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
 
 
-def redacting_thread_excepthook(args):
+def redacting_thread_excepthook(args) -> None:
     if args.exc_type is not SystemExit:
         name = args.thread.name if args.thread else "?"
         if logs_json():
@@ -168,7 +168,7 @@ def formatter(kind: str) -> RedactingFormatter:
     return RedactingFormatter("{asctime} {levelname} {name}: {message}", style="{")
 
 
-def format_error(error):
+def format_error(error: Exception):
     """What an error says, without secrets and without its last stop; its kind where it says nothing."""
     return redact(" ".join(str(error).split())).rstrip(".") or type(error).__name__
 
@@ -186,18 +186,18 @@ def logs_json() -> bool:
 class LoggingStream:
     """A stream whose every text becomes a line of the log."""
 
-    def __init__(self, name, level):
+    def __init__(self, name: str, level) -> None:
         self.log, self.level = logging.getLogger(name), level
 
-    def write(self, text):
+    def write(self, text: str) -> None:
         if text.strip():
             self.log.log(self.level, "%s", text.strip())
 
-    def flush(self):
+    def flush(self) -> None:
         pass
 
 
-def logging_streams(name):
+def logging_streams(name: str):
     """Where a command that runs for long, whose log a program may read, says what it says (BaseCommand's options)."""
     if not logs_json():
         return {}

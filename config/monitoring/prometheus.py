@@ -1,5 +1,7 @@
 """What /metrics says, in Prometheus' text format."""
 
+from __future__ import annotations
+
 import time
 
 from django.apps import apps
@@ -35,7 +37,7 @@ class Collector:
     def collect(self):
         totals = dict(MetricCount.objects.filter(minute=ALL_TIME).values_list("name", "number"))
 
-        def total(name):
+        def total(name: str):
             return totals.get(f"total:{name}", 0)
 
         for metric, (what, label, values, name) in COUNTERS.items():

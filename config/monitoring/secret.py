@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from typing import Any
 
 
 class Secret(str):
@@ -17,14 +18,14 @@ class Secret(str):
     def __repr__(self) -> str:
         return "'***'"
 
-    def format(self, *args, **kwargs) -> Secret:
+    def format(self, *args: Any, **kwargs: Any) -> Secret:
         return Secret(super().format(*args, **kwargs))
 
 
 class RedisCredentials:
     """User and password for Redis (redis-py asks its `credential_provider` for them): no address holds them then."""
 
-    def __init__(self, username, password):
+    def __init__(self, username, password) -> None:
         self.username, self.password = username, Secret(password)
 
     def get_credentials(self):

@@ -1,8 +1,11 @@
 """Files of ratings in the chat: /export sends one, a document is imported."""
 
+from __future__ import annotations
+
 import re
 from datetime import UTC, datetime
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -23,11 +26,14 @@ from ratings.files.importer import LARGEST, TooManyFiles, receive, replace_kept,
 from ratings.files.report import TROUBLE
 from users.models import User
 
+if TYPE_CHECKING:
+    from telebot.types import CallbackQuery, Message
+
 CSV_NAME = re.compile(r".*\.(csv|tsv|txt)", re.IGNORECASE | re.DOTALL)
 
 
 @command("export", gettext_lazy("my ratings as a file"))
-def send_export(message):
+def send_export(message: Message) -> None:
     if not only_in_private(message):
         return
     content, count = export(message.from_user.id)
@@ -43,7 +49,7 @@ def send_export(message):
 
 
 @bot.message_handler(content_types=["document"], func=lambda message: message.chat.type == "private")
-def take_file(message):
+def take_file(message: Message) -> None:
     document = message.document
     text = (document.mime_type or "").startswith("text/") or CSV_NAME.fullmatch(document.file_name or "")
     if not text:
@@ -63,7 +69,7 @@ def take_file(message):
 
 
 @button("file")
-def take_kept_ratings(query):
+def take_kept_ratings(query: CallbackQuery) -> None:
     """Import the file once more, this time over the ratings that were kept."""
     (number,) = read_button(query, r"file:(\d{1,18})")
     file = replace_kept(int(number), query.from_user.id)

@@ -17,7 +17,7 @@ from ratings.insights.stats import stats_of
 from ratings.insights.stats_image import in_words, picture
 
 if TYPE_CHECKING:
-    from telebot.types import CallbackQuery
+    from telebot.types import CallbackQuery, Message
 
 # --- What they have rated
 
@@ -29,13 +29,13 @@ ORDERS = {
 
 
 @command("rated", gettext_lazy("films you have rated"))
-def rated(message):
+def rated(message: Message) -> None:
     if only_in_private(message):
         bot.send_message(message.chat.id, **rated_page(message.from_user.id, "new", 0))
 
 
 @button("rated")
-def turn_rated(query: CallbackQuery):
+def turn_rated(query: CallbackQuery) -> None:
     order, page = read_button(query, rf"rated:({'|'.join(ORDERS)}):(\d{{1,5}})")
     if query.message is None or query.message.chat.type != "private":
         raise Refusal(_("This button is out of date."))
@@ -43,7 +43,7 @@ def turn_rated(query: CallbackQuery):
     answer(query)
 
 
-def rated_page(user_id, order, page):
+def rated_page(user_id: int, order, page):
     """Text and keyboard of one page of the films a person has rated; the last one where there are no longer so many."""
     films = Movie.objects.rated_by(user_id)
     total = films.count()
@@ -69,7 +69,7 @@ def rated_page(user_id, order, page):
 
 
 @command("stats", gettext_lazy("my films in figures"))
-def send_stats(message):
+def send_stats(message: Message) -> None:
     if not only_in_private(message):
         return
     stats = stats_of(message.from_user.id)

@@ -20,11 +20,13 @@ from users.models import User
 if TYPE_CHECKING:
     from telebot.types import CallbackQuery, Message
 
+    from movies.models import Movie
+
 # --- The buttons of a card
 
 
 @button("rate")
-def rate_by_button(query: CallbackQuery):
+def rate_by_button(query: CallbackQuery) -> None:
     """One tap rates. The same tap again asks, in the place of the buttons, whether to take the rating back.
 
     A card in a group is everybody's: it rates for whoever taps, says so to them alone, and shows nobody's rating.
@@ -40,7 +42,7 @@ def rate_by_button(query: CallbackQuery):
     show_rating(query.message, movie)
 
 
-def ask_to_take_back(query, movie):
+def ask_to_take_back(query: CallbackQuery, movie: Movie) -> None:
     asked = query.message and query.message.chat.type == "private"
     if asked and ask_on_card(
         query.message,
@@ -54,7 +56,7 @@ def ask_to_take_back(query, movie):
 
 
 @button("unrate")
-def take_back_by_button(query):
+def take_back_by_button(query: CallbackQuery) -> None:
     (movie_id,) = read_button(query, r"unrate:(\d{1,10})")
     movie = film(query, movie_id)
     taken = take_back(User.objects.met(query.from_user), movie.pk)
@@ -64,21 +66,21 @@ def take_back_by_button(query):
 
 
 @button("keep")
-def keep(query):
+def keep(query: CallbackQuery) -> None:
     (movie_id,) = read_button(query, r"keep:(\d{1,10})")
     movie = film(query, movie_id)
     answer(query)
     show_rating(query.message, movie)
 
 
-def film(query, movie_id):
+def film(query: CallbackQuery, movie_id: int):
     try:
         return get_movie(int(movie_id), query.from_user.id)
     except TMDbError as error:
         raise Refusal(excuse(error)) from error
 
 
-def facts(movie):
+def facts(movie: Movie):
     return {"title": name(movie, 60), "rating": points(movie.mine)}
 
 
@@ -102,7 +104,7 @@ def rate_by_command(message: Message) -> None:
         message.chat.type == "private" and not message.text.startswith("/") and rates_by_reply(message)
     ),
 )
-def rate_by_reply(message):
+def rate_by_reply(message: Message) -> None:
     """A number in reply to a card, which then shows it."""
     rate_in_words(message, movie_on_card(message.reply_to_message), message.text, card=message.reply_to_message)
 
@@ -126,5 +128,5 @@ def rate_in_words(message: Message, movie_id: int, value_text: str, card: None =
     reply(message, _("“%(title)s”: your rating is %(rating)s.") % {k: escape(v) for k, v in facts(movie).items()})
 
 
-def reply(message, text):
+def reply(message: Message, text: str) -> None:
     bot.send_message(message.chat.id, text, reply_parameters=in_reply(message))

@@ -33,7 +33,9 @@ from ratings.recommendations.recommender import FIRST, PAGE, Wishes, first_films
 from users.models import User
 
 if TYPE_CHECKING:
-    from telebot.types import CallbackQuery
+    from telebot.types import CallbackQuery, Message
+
+    from movies.models import Movie
 
 STATE = r"(\d):(any|old|\d{4}):(any|short|middle|long)"  # page, decade and length, in every button of a list
 LAST_PAGE = 9
@@ -45,7 +47,7 @@ LONGEST = 70  # of a title, so that ten of them with their reasons stay within a
 
 
 @command("recommend", gettext_lazy("films to see next"))
-def send_recommendations(message):
+def send_recommendations(message: Message) -> None:
     if not only_in_private(message):
         return
     bot.send_message(message.chat.id, **recommendations(message.from_user.id))
@@ -55,7 +57,7 @@ def send_recommendations(message):
         async_task("ratings.tasks.fetch_best_known")
 
 
-def recommendations(user_id, page=0, decade="any", length="any", undo=None):
+def recommendations(user_id: int, page: int = 0, decade: str = "any", length: str = "any", undo=None):
     """Text and keyboard of one page; `undo` is the film that was just called not interesting."""
     filtered = (decade, length) != ("any", "any")
     if not filtered and not undo and not Rating.objects.filter(user_id=user_id).exists():
@@ -88,7 +90,7 @@ def recommendations(user_id, page=0, decade="any", length="any", undo=None):
     return {"text": text.strip(), "reply_markup": keyboard(*filter(None, rows))}
 
 
-def last_page(user_id, page, wished):
+def last_page(user_id: int, page, wished):
     """(its number, its films, whether there are more) of a page, of the last one where the list does not go so far."""
     suggestions, more = recommend(user_id, page, wished)
     while page and not suggestions:
@@ -97,7 +99,7 @@ def last_page(user_id, page, wished):
     return page, suggestions, more
 
 
-def heading(user_id, decade, length, lines):
+def heading(user_id: int, decade, length: int, lines) -> str:
     if not lines:
         if (decade, length) == ("any", "any") and may_help(user_id):
             return _("I am asking TMDb what goes with the films you love. Please send /recommend again in a minute.")
@@ -110,7 +112,7 @@ def heading(user_id, decade, length, lines):
     return _("Films for you (%(wishes)s):") % {"wishes": ", ".join(chosen)}
 
 
-def line(number, suggestion):
+def line(number: int, suggestion):
     because = suggestion.because
     if because and because.mine:
         reason = _("because you rated “%(title)s” %(rating)s") % {
@@ -122,7 +124,7 @@ def line(number, suggestion):
     return facts(number, suggestion.movie) | {"reason": reason}
 
 
-def facts(number, movie):
+def facts(number: int, movie: Movie):
     return {
         "number": number,
         "movie": movie,
@@ -133,25 +135,25 @@ def facts(number, movie):
 
 
 @button("recommend")
-def turn_recommendations(query: CallbackQuery):
+def turn_recommendations(query: CallbackQuery) -> None:
     page, decade, length = read_button(query, rf"recommend:{STATE}")
     show(query, int(page), decade, length)
     rated = Rating.objects.filter(user_id=query.from_user.id).exists()
     answer(query, None if rated else _("Rate a film first: press its number."))
 
 
-def show(query, page, decade, length, undo=None):
+def show(query: CallbackQuery, page, decade, length: int, undo=None) -> None:
     """Put a page in the place of the list, the last one where it no longer goes so far."""
     replace(private_message(query), recommendations(query.from_user.id, page, decade, length, undo))
 
 
-def replace(message, contents):
+def replace(message: Message, contents) -> None:
     """Put a list in the place of another, into a new message where the old one can no longer be changed."""
     if not edit(message, **contents):
         bot.send_message(message.chat.id, **contents)
 
 
-def private_message(query):
+def private_message(query: CallbackQuery):
     if query.message is None or query.message.chat.type != "private":
         raise Refusal(_("This button is out of date."))
     return query.message
@@ -160,14 +162,14 @@ def private_message(query):
 # --- Wishes
 
 
-def wishes(decade, length):
+def wishes(decade, length: int):
     years = {"any": None, "old": (1800, OLD - 1)}.get(decade)
     if decade.isdigit():
         years = (int(decade), int(decade) + 9)
     return Wishes(years, LENGTHS[length])
 
 
-def decade_title(decade):
+def decade_title(decade) -> str:
     if decade == "any":
         return _("Any decade")
     if decade == "old":
@@ -175,7 +177,7 @@ def decade_title(decade):
     return _("%(decade)ss") % {"decade": decade}
 
 
-def length_title(length):
+def length_title(length: int):
     return {
         "any": _("Any length"),
         "short": _("up to %(minutes)d min") % {"minutes": SHORT},
@@ -185,7 +187,7 @@ def length_title(length):
 
 
 @button("wish")
-def choose(query: CallbackQuery):
+def choose(query: CallbackQuery) -> None:
     """The decades or lengths to choose from, in the place of the list's buttons."""
     what, page, decade, length = read_button(query, rf"wish:(decade|length):{STATE}")
     message = private_message(query)
@@ -208,7 +210,7 @@ def choose(query: CallbackQuery):
 
 
 @button("pick")
-def open_card(query):
+def open_card(query: CallbackQuery) -> None:
     """The card of a film on the list, where it can be called not interesting too."""
     (movie_id,) = read_button(query, r"pick:(\d{1,10})")
     movie = opened(query, movie_id)
@@ -216,7 +218,7 @@ def open_card(query):
     answer(query)
 
 
-def opened(query, movie_id):
+def opened(query: CallbackQuery, movie_id: int):
     """A film with all that its card shows."""
     private_message(query)
     try:
@@ -225,7 +227,7 @@ def opened(query, movie_id):
         raise Refusal(excuse(error)) from error
 
 
-def opinion(movie, dull):
+def opinion(movie: Movie, dull):
     """The row below a card's own buttons."""
     if dull:
         return [(_("Undo: not interesting"), f"uncarddull:{movie.pk}")]
@@ -233,7 +235,7 @@ def opinion(movie, dull):
 
 
 @button("carddull")
-def call_not_interesting_on_card(query):
+def call_not_interesting_on_card(query: CallbackQuery) -> None:
     (movie_id,) = read_button(query, r"carddull:(\d{1,10})")
     movie = known_film(query, movie_id)
     refuse(User.objects.met(query.from_user), movie.pk)
@@ -242,7 +244,7 @@ def call_not_interesting_on_card(query):
 
 
 @button("uncarddull")
-def take_it_back_on_card(query):
+def take_it_back_on_card(query: CallbackQuery) -> None:
     (movie_id,) = read_button(query, r"uncarddull:(\d{1,10})")
     movie = known_film(query, movie_id)
     allow(query.from_user.id, movie.pk)
@@ -251,7 +253,7 @@ def take_it_back_on_card(query):
 
 
 @button("seen")
-def seen(query):
+def seen(query: CallbackQuery) -> None:
     """The film's card, where they rate it: the next list then knows."""
     (movie_id,) = read_button(query, r"seen:(\d{1,10})")
     send_card(query.message.chat.id, opened(query, movie_id))
@@ -259,7 +261,7 @@ def seen(query):
 
 
 @button("dull")
-def call_not_interesting(query: CallbackQuery):
+def call_not_interesting(query: CallbackQuery) -> None:
     movie_id, page, decade, length = read_button(query, rf"dull:(\d{{1,10}}):{STATE}")
     movie = known_film(query, movie_id)
     refuse(User.objects.met(query.from_user), movie.pk)
@@ -268,7 +270,7 @@ def call_not_interesting(query: CallbackQuery):
 
 
 @button("undull")
-def take_not_interesting_back(query: CallbackQuery):
+def take_not_interesting_back(query: CallbackQuery) -> None:
     movie_id, page, decade, length = read_button(query, rf"undull:(\d{{1,10}}):{STATE}")
     movie = known_film(query, movie_id)
     allow(query.from_user.id, movie.pk)
@@ -276,7 +278,7 @@ def take_not_interesting_back(query: CallbackQuery):
     answer(query, _("“%(title)s” may be recommended again.") % {"title": name(movie, 60)})
 
 
-def known_film(query, movie_id):
+def known_film(query: CallbackQuery, movie_id: int):
     private_message(query)
     try:
         return get_movie(int(movie_id), query.from_user.id)
@@ -285,7 +287,7 @@ def known_film(query, movie_id):
 
 
 @button("dulls")
-def show_not_interesting(query):
+def show_not_interesting(query: CallbackQuery) -> None:
     """The films called not interesting, each with a button to take that back."""
     page, movie_id = read_button(query, r"dulls:(\d{1,3})(?::(\d{1,10}))?")
     message = private_message(query)
@@ -316,7 +318,7 @@ def show_not_interesting(query):
 # --- Without ratings
 
 
-def films_to_rate_first(user_id, page=0):
+def films_to_rate_first(user_id: int, page: int = 0):
     """Well-known films that are unlike each other, for a person of whom we know nothing."""
     movies, more = first_films(user_id, page)
     while page and not movies:
@@ -343,7 +345,7 @@ def films_to_rate_first(user_id, page=0):
 
 
 @button("firsts")
-def turn_first_films(query):
+def turn_first_films(query: CallbackQuery) -> None:
     (page,) = read_button(query, r"firsts:(\d)")
     replace(private_message(query), films_to_rate_first(query.from_user.id, int(page)))
     answer(query)

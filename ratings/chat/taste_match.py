@@ -32,13 +32,13 @@ from ratings.insights.taste_match import LIFE, TooFew, agreement, end_link, link
 from users.models import User
 
 if TYPE_CHECKING:
-    from telebot.types import CallbackQuery
+    from telebot.types import CallbackQuery, Message
 
 DAY = 86_400  # seconds
 
 
 @command("match", gettext_lazy("compare tastes with a friend"))
-def send_link(message):
+def send_link(message: Message) -> None:
     """The person's link: to send it to somebody is their consent."""
     if not only_in_private(message):
         return
@@ -52,7 +52,7 @@ def send_link(message):
 
 
 @button("matchend")
-def stop_link(query: CallbackQuery):
+def stop_link(query: CallbackQuery) -> None:
     (token,) = read_button(query, r"matchend:([\w-]{10,40})")
     if end_link(query.from_user.id, token):
         text = _("This link has ended already; the newer one works.")
@@ -65,7 +65,7 @@ def stop_link(query: CallbackQuery):
 
 
 @link("match")
-def open_link(message, token):
+def open_link(message: Message, token: str):
     """Somebody has opened a link: they are asked whether they want it too."""
     owner = owner_of(token)
     if owner is None:
@@ -83,13 +83,13 @@ def open_link(message, token):
 
 
 @button("nomatch")
-def refuse_match(query):
+def refuse_match(query: CallbackQuery) -> None:
     edit(query.message, _("Nothing has been compared."))
     answer(query)
 
 
 @button("match")
-def compare(query):
+def compare(query: CallbackQuery) -> None:
     """Both have consented: the figure for both."""
     (token,) = read_button(query, r"match:([\w-]{10,40})")
     owner = owner_of(token)
@@ -111,7 +111,7 @@ def found_out(visitor, owner):
         return few
 
 
-def tell_owner(owner, visitor, found):
+def tell_owner(owner, visitor, found) -> None:
     """The figure for the owner of the link: once a day for each visitor, however often they press, unless it changes.
 
     What has been told is kept under a name that nobody's id can be read from, since /forget does not find it.
@@ -127,7 +127,7 @@ def tell_owner(owner, visitor, found):
             cache.delete(told)  # they have left, or hear it another time
 
 
-def in_words(found):
+def in_words(found) -> str:
     if isinstance(found, TooFew):
         return ngettext(
             "You two have rated %(count)d film in common: too few for a figure.",

@@ -30,7 +30,7 @@ COLUMNS = [
 LETTERBOXD_MOST = 1_000_000  # bytes of a file that Letterboxd takes
 
 
-def export(user_id):
+def export(user_id: int):
     """(the CSV as bytes, how many ratings), newest first; UTF-8 with the mark by which Excel knows it."""
     ratings = Rating.objects.filter(user_id=user_id).select_related("movie").order_by("-rated_at", "movie_id")
     text = io.StringIO(newline="")

@@ -8,6 +8,7 @@ does not say when is taken for older. The person hears which ratings were kept, 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ class TooManyFiles(Exception):
     """The person has sent more files than we take in at a time."""
 
 
-def receive(user, telegram_file_id, message_id=None):
+def receive(user: User, telegram_file_id, message_id: int | None = None):
     """Put a file on the list of what is to be imported. Raises TooManyFiles."""
     if user.file_imports.filter(finished_at=None).count() >= MOST_WAITING:
         raise TooManyFiles
@@ -57,7 +58,7 @@ def receive(user, telegram_file_id, message_id=None):
     )
 
 
-def replace_kept(file_id, user_id):
+def replace_kept(file_id: str, user_id: int):
     """Import a finished file once more, its ratings counting this time; None where it is not there any more."""
     again = {"replace": True, "rows_done": 0, "outcome": {}, "names": {}, "finished_at": None, "told_at": None}
     finished = FileImport.objects.filter(pk=file_id, user_id=user_id, error="").exclude(finished_at=None)
@@ -71,14 +72,14 @@ def waiting():
     return FileImport.objects.filter(finished_at=None, next_try_at__lte=int(time.time()))
 
 
-def forget_old():
+def forget_old() -> None:
     FileImport.objects.filter(finished_at__lt=int(time.time()) - KEPT_FOR).delete()
 
 
 # --- One file
 
 
-def go_on(file_id, seconds, stop, watch=lambda file: None):
+def go_on(file_id: str, seconds: float, stop: threading.Event, watch=lambda file: None) -> bool:
     """Import a file, for so many seconds at most; True where there is more to do at once.
 
     `stop` is an Event that ends the work early; `watch(file)` is called as it gets on and when it is finished. Another
@@ -120,11 +121,11 @@ def go_on(file_id, seconds, stop, watch=lambda file: None):
         return False
 
 
-def finish(file, error=""):
+def finish(file, error: str = "") -> None:
     FileImport.objects.filter(pk=file.pk).update(finished_at=int(time.time()), error=error)
 
 
-def postpone(file):
+def postpone(file) -> None:
     """Try again later, ever more seldom; after a day or so it is given up."""
     if file.attempts >= TRIES:
         finish(file, "away")
@@ -211,7 +212,7 @@ class Merge:
         pending = self.pending.get(film)
         return pending.base if pending and pending.rating is None else None
 
-    def set(self, film, row, at_tmdb):
+    def set(self, film, row, at_tmdb) -> None:
         same = row.value == at_tmdb
         self.held[film] = self.changed[film] = Rating(
             user_id=self.file.user_id,
@@ -235,6 +236,6 @@ def earlier(one, other, whole_days):
     return one // DAY < other // DAY if whole_days else one < other
 
 
-def ring(file):
+def ring(file) -> None:
     """Have a worker look at the file soon; the clock would in a minute."""
     transaction.on_commit(lambda: async_task("ratings.tasks.import_file", file.pk))

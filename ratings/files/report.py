@@ -81,10 +81,10 @@ def points(rating):
 class Teller:
     """Shows a file's import in its message: progress now and then, the outcome at once."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.told_at = 0.0
 
-    def __call__(self, file):
+    def __call__(self, file) -> None:
         if file.finished_at:
             tell(file)
         elif time.monotonic() - self.told_at >= EDITS_APART:
@@ -99,7 +99,7 @@ def untold():
     return FileImport.objects.filter(told_at=None, finished_at__gt=now - TOLD_WITHIN, user__blocked_at=None)
 
 
-def tell(file):
+def tell(file) -> None:
     """Bring the file's message up to date; an outcome that could not be told stays untold in the table."""
     user = User.objects.filter(pk=file.user_id, blocked_at=None).first()
     if user is None:
@@ -121,7 +121,7 @@ def tell(file):
         FileImport.objects.filter(pk=file.pk, finished_at=file.finished_at).update(told_at=int(time.time()))
 
 
-def show(file, text, markup):
+def show(file, text: str, markup) -> None:
     """Edit the message, or send one where there is none to edit any more and the work is done."""
     send = partial(bot.send_message, file.user_id, text, reply_markup=markup)
     if not file.message_id:

@@ -55,7 +55,7 @@ class Stats:
         return decade, mean, films
 
 
-def stats_of(user_id):
+def stats_of(user_id: int):
     """The Stats of a person; one query."""
     films = Movie.objects.rated_by(user_id).values_list(
         "mine", "year", "vote_average", "vote_count", "runtime", "title"

@@ -6,8 +6,12 @@ import secrets
 import time
 from dataclasses import dataclass
 from math import sqrt
+from typing import TYPE_CHECKING
 
 from ratings.models import MatchLink, Rating
+
+if TYPE_CHECKING:
+    from users.models import User
 
 LIFE = 7 * 86_400  # seconds for which a link works
 ENOUGH = 5  # films in common below which a figure would say nothing
@@ -34,7 +38,7 @@ class Agreement:
     differ: int | None
 
 
-def link_of(user):
+def link_of(user: User):
     """The token by which others may compare tastes with this person; an old link stops working."""
     link, _new = MatchLink.objects.update_or_create(
         user=user, defaults={"token": secrets.token_urlsafe(16), "made_at": int(time.time())}
@@ -42,13 +46,13 @@ def link_of(user):
     return link.token
 
 
-def owner_of(token):
+def owner_of(token: str):
     """The id of the person whose link this is; None where it is no longer good."""
     link = MatchLink.objects.filter(token=token, made_at__gt=int(time.time()) - LIFE).first()
     return link and link.user_id
 
 
-def end_link(user_id, token):
+def end_link(user_id: int, token: str):
     """Let nobody compare tastes with this person by this link any more; whether another one of theirs still works."""
     MatchLink.objects.filter(user_id=user_id, token=token).delete()
     return MatchLink.objects.filter(user_id=user_id).exists()

@@ -7,6 +7,7 @@ The workers ask, never while a person waits; what TMDb says of a film is kept fo
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import Any
 
@@ -33,7 +34,7 @@ BEST_PAGES = 3  # of TMDb's list of them: sixty films
 IN_VAIN = 3  # films in a row that TMDb would not speak of: it is away
 
 
-def ask_tmdb(seconds, stop):
+def ask_tmdb(seconds: float, stop: threading.Event):
     """Ask TMDb for the films beside those that people love, the most loved first; returns for how many it answered.
 
     A film that it fails at waits an hour, and keeps no other from being asked for.
@@ -67,19 +68,19 @@ def note_answer(movie_id: int) -> None:
     TMDbAsked.objects.update_or_create(pk=movie_id, defaults={"asked_at": int(time.time()), "next_try_at": 0})
 
 
-def put_off(movie_id):
+def put_off(movie_id: int) -> None:
     """Ask for this film later; what TMDb said of it before stays."""
     TMDbAsked.objects.update_or_create(pk=movie_id, defaults={"next_try_at": int(time.time()) + LATER})
 
 
-def are_few():
+def are_few() -> bool:
     """Whether what TMDb says still counts: while we learn from few people."""
     build = Build.objects.current()
     people = build.everybody if build else User.objects.count()
     return people < TMDB_UNTIL
 
 
-def loved_films(most=500):
+def loved_films(most: int = 500):
     """Ids of the films that most people love among those TMDb has not been asked for lately."""
     counted = loved_and_unasked().values("movie_id").annotate(people=Count("user_id")).order_by("-people", "movie_id")
     return list(counted.values_list("movie_id", flat=True)[:most])
@@ -95,7 +96,7 @@ def asked_lately():
     return TMDbAsked.objects.filter(Q(asked_at__gt=now - KEPT) | Q(next_try_at__gt=now))
 
 
-def may_help(user_id):
+def may_help(user_id: int):
     """Whether TMDb could say more for this person: they love films that it has not been asked about."""
     return are_few() and loved_and_unasked().filter(user_id=user_id).exists()
 
@@ -127,7 +128,7 @@ def knows_hardly_any():
     return known < FIRST_OF and not asked_lately().filter(pk=BEST_KNOWN).exists()
 
 
-def fetch_best_known():
+def fetch_best_known() -> int:
     """Bring the films that most people know into a table that holds hardly any; returns how many TMDb named."""
     with lock("ratings.fetch_best_known") as free:
         if not free or not knows_hardly_any():
@@ -147,7 +148,7 @@ def fetch_best_known():
     return len(found)
 
 
-def fetch_wanted(seconds, stop):
+def fetch_wanted(seconds: float, stop: threading.Event):
     """Fetch films that recommendations lead to and that we lack, with posters to follow; how many came, and are due."""
     fetched = 0
     deadline = time.monotonic() + seconds

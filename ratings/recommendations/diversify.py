@@ -13,7 +13,7 @@ NUMERAL = re.compile(r"\d+|i{1,3}|iv|vi{0,3}|ix|x|part|episode|chapter|vol|volum
 WORD = re.compile(r"\w+")
 
 
-def varied(films, pairs, count, most=MOST_OF_A_SERIES):
+def varied(films, pairs, count: int, most=MOST_OF_A_SERIES):
     """The first `count` films, no more than `most` of those that close pairs join; never fewer for want of others."""
     group = {film: film for film in films}
 

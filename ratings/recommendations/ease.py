@@ -17,6 +17,8 @@ Two things are added, both from the order in which a person rated, both worth mo
 How much order means is measured first (`order_strength`, 0..1): where times are missing or arbitrary, both switch off.
 """
 
+from __future__ import annotations
+
 import ctypes
 from array import array
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +70,7 @@ class Ratings:
         shape = (len(starts) - 1, len(self.films))
         return sparse.csr_matrix((self.weights, self.columns, starts.astype(kind)), shape=shape, copy=False)
 
-    def stretches(self, length):
+    def stretches(self, length: int):
         """Starts of rows of about `length` consecutive ratings; equal times stay together, cuts differ by person."""
         person = np.repeat(np.arange(self.people, dtype=np.int32), np.diff(self.starts))
         offset = (np.arange(self.people) * GOLDEN % 1 * length).astype(np.int32)
@@ -76,7 +78,7 @@ class Ratings:
         cuts = np.flatnonzero((np.diff(part) != 0) | (np.diff(person) != 0)) + 1
         return np.concatenate(([0], cuts, [len(self.columns)]))
 
-    def at_least(self, count):
+    def at_least(self, count: int):
         """Without the films that fewer than `count` people rated."""
         rated = np.bincount(self.columns, minlength=len(self.films))
         keep = rated >= count
@@ -84,7 +86,7 @@ class Ratings:
             return self
         return self.of_films(keep)
 
-    def forget(self):
+    def forget(self) -> None:
         """Give the memory of the ratings back; the films stay."""
         self.columns, self.weights, self.later = self.columns[:0], self.weights[:0], self.later[:0]
 
@@ -132,7 +134,7 @@ def read(chunks):
     return Ratings(films.astype(np.int64), np.concatenate(([0], np.cumsum(lengths))), columns, weights, later)
 
 
-def _add(columns, end, found):
+def _add(columns, end, found) -> None:
     people, films, ratings, times, counts = (column[:end] for column in columns)
     starts = np.concatenate(([0], np.flatnonzero(people[1:] != people[:-1]) + 1))
     length = np.diff(np.append(starts, end))
@@ -147,7 +149,7 @@ def _add(columns, end, found):
         column.frombytes(values.astype(column.typecode).tobytes())
 
 
-def order_strength(ratings, pairs=6000, near=3, seed=0):
+def order_strength(ratings, pairs: int = 6000, near: int = 3, seed: int = 0):
     """0..1: how much more alike are two films that a person rated one after another than two films far apart.
 
     Alike: the cosine of the films' columns without that person, so that chance gives a ratio of 1 whatever the data.
@@ -309,13 +311,13 @@ class Neighbours:
 def build(
     ratings,
     *,
-    regularisation=300.0,
-    per_film=50,
-    most=200,
-    nearest=10,
-    dense_limit=30_000,
+    regularisation: float = 300.0,
+    per_film: int = 50,
+    most: int = 200,
+    nearest: int = 10,
+    dense_limit: int = 30_000,
     order=None,
-    workers=2,
+    workers: int = 2,
     tell=lambda words: None,
 ):
     """Neighbours of `ratings`: about `per_film` a film, `most` at most, the `nearest` most alike in any case.
@@ -351,7 +353,7 @@ def build(
     return Neighbours(ratings, order, per_film, most, nearest, head, inverse, late, regularisation)
 
 
-def give_back():
+def give_back() -> None:
     """Have what was freed go back to the system, which the C library would keep for later; glibc only."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
@@ -365,8 +367,8 @@ def _gram(matrices, size, workers, tell):
     return out
 
 
-def _add_products(out, matrix, share, workers, tell):
-    def add(start):
+def _add_products(out, matrix, share, workers, tell) -> None:
+    def add(start) -> None:
         part = (turned[start : start + BLOCK] @ matrix).toarray()
         part *= share
         out[first + start : first + start + BLOCK] += part
@@ -378,7 +380,7 @@ def _add_products(out, matrix, share, workers, tell):
             list(pool.map(add, range(0, turned.shape[0], BLOCK)))
 
 
-def _invert(matrix):
+def _invert(matrix) -> None:
     """Inverse of a symmetric positive definite float32 matrix, in its own memory (Gauss-Jordan, by blocks).
 
     LAPACK's Cholesky of the whole is quicker by a third, but that of OpenBLAS 0.3.30 writes past its buffers from some

@@ -1,5 +1,7 @@
 """Recommendations from files, to be judged from outside: the build and the code that /recommend uses, nothing else."""
 
+from __future__ import annotations
+
 import csv
 import time
 from contextlib import suppress
@@ -119,12 +121,12 @@ def rating_of(row, order, where):
     raise BadFile(f"{where}: want user,item,rating 1-10,rated_at, got {','.join(row)[:80]}")
 
 
-def whole(text):
+def whole(text: str) -> int:
     """The integer that a text holds, also as programs write it that count in floats: 603.0."""
     return int(text.removesuffix(".0"))
 
 
-def add(rows, people, films):
+def add(rows, people, films) -> None:
     """Insert ratings, and the people and films that are new; the last rating of a film counts."""
     new_people = {row[0] for row in rows} - people
     new_films = {row[1] for row in rows} - films

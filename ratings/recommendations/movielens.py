@@ -4,6 +4,8 @@ GroupLens' archives (grouplens.org/datasets/movielens) hold ratings.csv (userId,
 by person) and links.csv (movieId,imdbId,tmdbId). Their licence allows research, not commercial use.
 """
 
+from __future__ import annotations
+
 import csv
 import io
 import zipfile
@@ -47,7 +49,7 @@ def first_unreadable(lines):
     return start
 
 
-def named(lines, before, place):
+def named(lines, before, place) -> str:
     """Number and text of the line that is `place`-th, from 0, of those that are not empty."""
     written = ((number, line) for number, line in enumerate(lines, before + 1) if line.strip())
     number, line = next(islice(written, place, None))
@@ -61,7 +63,7 @@ class ArchiveError(Exception):
 class Archive:
     """A folder or zip file with ratings.csv and links.csv; `people`, `ratings`, `unknown` are counted while read."""
 
-    def __init__(self, path):
+    def __init__(self, path) -> None:
         """Look into the archive. Raises ArchiveError."""
         self.path = Path(path).absolute()
         self.people = self.ratings = 0
@@ -144,13 +146,13 @@ class Archive:
         table[list(ids)] = list(ids.values())
         return table
 
-    def _header(self, file, name, columns):
+    def _header(self, file, name: str, columns) -> None:
         found = [column.strip().strip('"').lower() for column in file.readline(1000).split(",")]
         if found[: len(columns)] != columns:
             raise ArchiveError(f"{name} does not begin with {','.join(columns)}: this is no MovieLens file")
 
     @contextmanager
-    def _open(self, name):
+    def _open(self, name: str):
         """The file as text. Raises ArchiveError for whatever cannot be opened or read."""
         try:
             if self.path.is_dir():

@@ -95,7 +95,7 @@ class Viewer:
     tmdb: float  # weight of TMDb's first neighbour; 0: they do not count
 
     @classmethod
-    def of(cls, user_id):
+    def of(cls, user_id: int):
         build = next(iter(CURRENT.rows()), None)
         rows = fetched(
             "SELECT movie_id, CAST(normalized_rating AS double precision), rated_at"
@@ -116,7 +116,7 @@ class Viewer:
         )
 
 
-def recommend(user_id, page=0, wishes=ANYTHING):
+def recommend(user_id: int, page: int = 0, wishes=ANYTHING):
     """(Suggestions of one page counted from 0, whether there are more); none for a page past the last."""
     viewer = Viewer.of(user_id)
     films = ranked(viewer, (page + 1) * PAGE + 1, wishes)
@@ -125,7 +125,7 @@ def recommend(user_id, page=0, wishes=ANYTHING):
     return [Suggestion(movies[film], movies.get(one.because)) for film, one in shown.items() if film in movies], more
 
 
-def in_list(user_id, films):
+def in_list(user_id: int, films):
     """{film: Movie, with what a list shows of it and `mine`} of up to 2 * PAGE films."""
     if not films:
         return {}
@@ -133,7 +133,7 @@ def in_list(user_id, films):
     return {movie.pk: movie for movie in LISTED.rows(viewer=user_id, **dict(zip(SLOTS, ids, strict=True)))}
 
 
-def ranked(viewer, count, wishes=ANYTHING):
+def ranked(viewer, count: int, wishes=ANYTHING):
     """The `count` best films for a person, best first, each page of them varied, as {film: Candidate}."""
     found = candidates(viewer, count + SPARE, wishes)
     films = list(found)
@@ -156,7 +156,7 @@ class Candidate(NamedTuple):
     title: str
 
 
-def candidates(viewer, count, wishes=ANYTHING):
+def candidates(viewer, count: int, wishes=ANYTHING):
     """{film: Candidate} of the `count` best that the person has neither rated nor refused, all of them in `movies`.
 
     First the films that something speaks for, then well-voted ones, last those that more speaks against.
@@ -201,7 +201,7 @@ def added_up(voices):
     return scores
 
 
-def best_of(scores, count, wishes):
+def best_of(scores, count: int, wishes):
     """{film: its original title} of the `count` with the highest scores that are in `movies` and fit, best first."""
     chosen = {}
     for part in by_score(scores, 2 * count):
@@ -253,7 +253,7 @@ def neighbours_of(build, films):
     return {film: found[film] for film in films if film in found}
 
 
-def fetched(sql, parameters):
+def fetched(sql: str, parameters):
     """All rows of a query; plain SQL, since here making Django's costs more than answering it."""
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
@@ -292,7 +292,7 @@ def close_pairs(build, titles):
 # --- Without any rating, and from film to film
 
 
-def first_films(user_id, page=0):
+def first_films(user_id: int, page: int = 0):
     """(Five well-known films to rate first, as unlike each other as can be, so that the answers tell tastes apart,
     whether there are more pages)."""
     viewer = Viewer.of(user_id)
@@ -303,7 +303,7 @@ def first_films(user_id, page=0):
     chosen = []
     while left and len(chosen) < FIRST * (page + 1):
 
-        def alike(movie):
+        def alike(movie: Movie):
             here = chosen[len(chosen) // FIRST * FIRST :]
             same_time = sum(
                 0.01 for other in here if movie.year and other.year and movie.year // 10 == other.year // 10

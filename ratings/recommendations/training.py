@@ -4,6 +4,8 @@ Runs in a process of its own (manage.py build_recommendations), the only one tha
 build's number and is seen by nobody until one update finishes the build; ended at any moment, it has changed nothing.
 """
 
+from __future__ import annotations
+
 import threading
 import time
 from collections import Counter
@@ -45,7 +47,9 @@ class Stopped(Exception):
     """The build was told to stop; the table is as it was."""
 
 
-def build(archive=None, force=False, tell=lambda words: None, stop=None, asked_by=""):
+def build(
+    archive=None, force: bool = False, tell=lambda words: None, stop: threading.Event | None = None, asked_by: str = ""
+):
     """Learn anew and let the result serve; the finished Build, or None where too little has changed.
 
     `archive`: a ratings.recommendations.movielens.Archive to learn from besides, None for none; `tell` hears what is
@@ -64,7 +68,7 @@ def build(archive=None, force=False, tell=lambda words: None, stop=None, asked_b
         sweep(keep=[current] if current else [])
         run = Build.objects.create(started_at=int(time.time()), archive=path, asked_by=asked_by)
 
-        def step(words):
+        def step(words: str) -> None:
             if stop.is_set():
                 raise Stopped
             Build.objects.filter(pk=run.pk).update(progress=words)
@@ -86,14 +90,14 @@ def build(archive=None, force=False, tell=lambda words: None, stop=None, asked_b
     return run
 
 
-def reason(error):
+def reason(error: Exception):
     """What the list of builds says of an error: words only where they are our own."""
     if isinstance(error, Stopped):
         return STOPPED
     return str(error) if isinstance(error, (ArchiveError, ArithmeticError)) else type(error).__name__
 
 
-def learn(run, archive, step):
+def learn(run, archive, step) -> None:
     """Write the rows of one build and fill its figures in."""
     step("reading the ratings")
     everything = ease.read(chain(archive_ratings(run, archive), own_ratings(run)))
@@ -122,7 +126,7 @@ def learn(run, archive, step):
     step("switching over")
 
 
-def batched(items, count):
+def batched(items, count: int):
     """Lists of `count` items, the last one shorter; itertools has it from Python 3.12 on."""
     items = iter(items)
     while part := list(islice(items, count)):
@@ -156,7 +160,7 @@ def own_ratings(run):
         yield people, films, values, times, weight
 
 
-def write(run, films):
+def write(run, films) -> None:
     """Add (film, neighbours, weights, how many are the most alike) of some films to those of the build."""
     columns = "build_id, movie_id, films, weights, nearest"
     rows = [
@@ -192,7 +196,7 @@ def popular(ratings):
     return EVERYBODY, np.array(films, int), np.array(weights, float), 0
 
 
-def want_films(led_to):
+def want_films(led_to) -> None:
     """Let the worker's list be the films that the rows lead to, {film: from how many}, and that `movies` lacks."""
     for part in batched(sorted(led_to), AT_ONCE):
         known = set(Movie.objects.filter(pk__in=part).values_list("pk", flat=True))
@@ -208,7 +212,7 @@ def want_films(led_to):
         WantedFilm.objects.filter(pk__in=part).delete()
 
 
-def sweep(keep):
+def sweep(keep) -> None:
     """Delete rows of other builds than these, a part at a time, and all but the latest 50 builds.
 
     A build that was at work is taken for dead. The build before the present one stays until the next, so that nobody
@@ -227,6 +231,6 @@ def sweep(keep):
                 rows.filter(movie_id__lte=last).delete()
 
 
-def first_build_after(number):
+def first_build_after(number: int):
     row = Neighbours.objects.filter(build_id__gt=number).order_by("build_id").values_list("build_id").first()
     return row and row[0]

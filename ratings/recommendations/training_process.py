@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 
 from django.conf import settings
@@ -40,7 +41,7 @@ def at_work() -> None:
     return Build.objects.running().order_by("-pk").first() if is_locked(LEASE) else None
 
 
-def build_apart(stop, asked_by=""):
+def build_apart(stop: threading.Event, asked_by: str = ""):
     """Run build_recommendations as a process; returns its last line. When told to stop, it stops that process too.
 
     `asked_by`: a name of the back office; it then builds however little has changed. Raises CalledProcessError where

@@ -338,7 +338,7 @@ class Importer:
         self.finished += 1
         self.teller.poke(run.pk, last=True)
 
-    def cancel(self, run):
+    def cancel(self, run) -> None:
         """The import is not wanted any more. Who is queued again, for another account, is found by the next look."""
         now = int(time.time())
         Import.objects.running().filter(pk=run.pk).update(finished_at=now, told_at=now, error=_("no longer wanted"))
@@ -408,7 +408,7 @@ class Importer:
         self.asked.add(film)
         return Job("film", film, lambda tmdb: fetch_movie(film, tmdb))
 
-    def probe(self, now):
+    def probe(self, now) -> None:
         """Nothing has succeeded lately: ask for a sign of life, and end the slice when there is none."""
         self.silent_since = self.silent_since or now
         if self.probing or now < self.probe_at:
@@ -419,11 +419,11 @@ class Importer:
             return
         self.send_probe()
 
-    def send_probe(self):
+    def send_probe(self) -> None:
         self.probing = True
         self.send(Job("probe", None, lambda tmdb: tmdb.check_key()))
 
-    def ask(self):
+    def ask(self) -> None:
         """A thread: question in, answer or error out."""
         tmdb = TMDb()
         tmdb.attempts = 1  # the loop tries again, and no thread waits for that
@@ -461,7 +461,7 @@ class Importer:
             job.person.out.discard(job.key)
             self.account_or_page_came(job, answer)
 
-    def key_refused(self, job, error):
+    def key_refused(self, job, error: Exception) -> None:
         """The operator's affair: nothing is asked until the next sweep, and nobody's import has failed."""
         self.closing = True
         if cache.add("import:key-refused", True, 3600):
@@ -499,7 +499,7 @@ class Importer:
         if job.person:
             job.person.out.add(job.key)
 
-    def session_refused(self, job, error):
+    def session_refused(self, job, error: Exception) -> None:
         person = job.person
         user = User.objects.filter(pk=person.run.user_id).first()
         if user and user.connected and user.tmdb_session_id != job.sealed:
@@ -569,7 +569,7 @@ class Importer:
         since = person.run.trouble_since
         return bool(since and time.time() - since > PAGE_PATIENCE and self.last_success > job.failing_since)
 
-    def do_without_page(self, job, person):
+    def do_without_page(self, job, person) -> None:
         self.later = [entry for entry in self.later if entry[2] is not job]
         heapq.heapify(self.later)
         person.out.discard(job.key)
@@ -592,7 +592,7 @@ class Importer:
             keep(run, ["trouble_since", "trouble"])
             self.teller.poke(run.pk)
 
-    def trouble_for_all(self, why):
+    def trouble_for_all(self, why) -> None:
         for person in self.people.values():
             self.trouble(person, why)
 

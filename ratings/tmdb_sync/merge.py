@@ -123,13 +123,13 @@ def take_over(run, rating, row, now):
     return seen_anew(run, row.movie.id, row.rating, now)
 
 
-def report_override(run, row, mine):
+def report_override(run, row, mine) -> None:
     """TMDb's value displaces what the person did here: rated, or (None) took back."""
     old = None if mine is None else plain(mine)
     run.note("overridden", row.movie.id, title=row.movie.title, old=old, new=plain(row.rating))
 
 
-def plain(rating):
+def plain(rating) -> str:
     """7, 7.5, 10"""
     return f"{rating.normalize():f}"
 

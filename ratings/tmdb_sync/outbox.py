@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import F
@@ -119,7 +119,7 @@ def written(write: PendingWrite) -> None:
         waiting.update(base=write.rating)
 
 
-def give_up(write, error):
+def give_up(write, error: Exception) -> None:
     """TMDb will never take it: say so once, and leave the rating as it is here."""
     log.warning("rating of film %s: TMDb refuses it for good: %s", write.movie_id, error)
     if PendingWrite.objects.filter(pk=write.pk, rating=write.rating).delete()[0]:
@@ -134,7 +134,7 @@ def session_is_over(user_id: int, error: SessionUnreadable, sentence: str) -> No
         tell(User.objects.get(pk=user_id), sentence)
 
 
-def tell(user: User, sentence: str, **values) -> None:
+def tell(user: User, sentence: str, **values: Any) -> None:
     """Write to a person in their language, unless they have blocked us; who has is remembered."""
     if user.blocked_at:
         return

@@ -48,7 +48,7 @@ class Teller(threading.Thread):
         self.inbox.put(None)
         self.join(GOODBYE + 2)
 
-    def run(self):
+    def run(self) -> None:
         try:
             while not self.closing:
                 self.take_in()
@@ -60,7 +60,7 @@ class Teller(threading.Thread):
         finally:
             connection.close()
 
-    def take_in(self):
+    def take_in(self) -> None:
         now = time.monotonic()
         try:
             pokes = [self.inbox.get(timeout=max(0.0, min(self.due.values(), default=now + 1) - now))]
@@ -79,7 +79,7 @@ class Teller(threading.Thread):
             else:
                 self.due.setdefault(run_id, max(now, self.told.get(run_id, now - EDITS_APART) + EDITS_APART))
 
-    def tell_due(self, only=None):
+    def tell_due(self, only=None) -> None:
         now = time.monotonic()
         for run_id in [run_id for run_id, when in self.due.items() if when <= now]:
             if only is not None and run_id not in only:
@@ -130,7 +130,7 @@ def tell(run_id):
     return 0
 
 
-def show(run, text):
+def show(run, text: str):
     """Edit the message, or send one. Returns its id. Raises ApiException, TelegramUnavailable."""
     if run.message_id:
         try:
@@ -146,7 +146,7 @@ def show(run, text):
     return bot.send_message(run.user_id, text).message_id
 
 
-def words(run):
+def words(run) -> str:
     """The text of the message, in the person's language."""
     template = "running" if not run.finished_at else "failed" if run.error else "finished"
     with translation.override(run.user.language):
@@ -166,5 +166,5 @@ def lists(run):
     return named
 
 
-def short(title):
+def short(title: str):
     return title if len(title) <= 80 else title[:79] + "…"

@@ -41,7 +41,7 @@ class Page:
     total: int
 
 
-def read_page(reply, number):
+def read_page(reply, number: int):
     """A Page from an answer of /account/{id}/rated/movies. Raises Malformed."""
     results, pages, total = (reply.get(name) for name in ("results", "total_pages", "total_results"))
     if not isinstance(results, list) or not _count(pages) or not _count(total):
@@ -163,7 +163,7 @@ class Crawl:
             state["moved"] = True
         return first
 
-    def page_missing(self, number):
+    def page_missing(self, number: int) -> None:
         """Do without a page that TMDb does not give."""
         self.state["missing"].append(number)
 

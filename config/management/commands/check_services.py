@@ -1,6 +1,13 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from django.core.checks import ERROR, Warning
 from django.core.checks.registry import registry
 from django.core.management.base import BaseCommand, CommandError
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
 
 FATAL = ("config.E002", "config.E003")  # no token, or one that Telegram does not know
 
@@ -9,11 +16,11 @@ class Command(BaseCommand):
     help = "Ask Telegram, TMDb and our own services whether every setting is right; says what is wrong and what to do."
     requires_system_checks = []
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--quiet", action="store_true", help="say only what is wrong")
         parser.add_argument("--lenient", action="store_true", help="fail only where the bot cannot run at all")
 
-    def handle(self, quiet=False, lenient=False, **options):
+    def handle(self, quiet: bool = False, lenient: bool = False, **options: Any) -> None:
         """Each check tagged "services" in turn; its docstring is what it says when all is well."""
         failed = unknown = fatal = 0
         for check in sorted(registry.get_checks(include_deployment_checks=True), key=lambda check: check.__module__):

@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import Any
+
 from django.core.management.base import BaseCommand, CommandError
 from telebot.apihelper import ApiException, ApiTelegramException
 
@@ -8,7 +12,7 @@ from config.bot.router import bot
 class Command(BaseCommand):
     help = "Have Telegram keep updates for `runbot` instead of sending them to a webhook."
 
-    def handle(self, **options):
+    def handle(self, **options: Any) -> None:
         try:
             url = bot.get_webhook_info().url
             bot.delete_webhook()

@@ -1,7 +1,10 @@
+from __future__ import annotations
+
 import contextlib
 import re
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import environ
 from django.apps import apps
@@ -17,6 +20,9 @@ from django.db.migrations.recorder import MigrationRecorder
 from config.monitoring.logs import format_error
 from config.monitoring.secret import Secret
 
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
 BATCH = 5000  # rows held in memory
 # What `migrate` itself writes into a new database; the source's rows take their place, under their own ids.
 MADE_BY_MIGRATE = (
@@ -31,13 +37,13 @@ MADE_BY_MIGRATE = (
 class Command(BaseCommand):
     help = "Carry an installation from SQLite over to a new PostgreSQL database; nothing of ours may run meanwhile."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--from", dest="source", required=True, help="sqlite:////srv/kinoteka/data/kinoteka.sqlite3"
         )
         parser.add_argument("--to", dest="target", required=True, help="postgres://kinoteka@db.example:5432/kinoteka")
 
-    def handle(self, source, target, **options):
+    def handle(self, source, target, **options: Any) -> None:
         source = self.open("source", source, "sqlite")
         target = self.open("default", target, "postgresql")  # as `migrate` and its migrations know only that one
         tables = [model for model in apps.get_models(include_auto_created=True) if model._meta.managed]
@@ -73,7 +79,7 @@ class Command(BaseCommand):
         total = sum(there for _name, _here, there in counts)
         self.stdout.write(f"{total} rows of {len(counts)} tables are in PostgreSQL. Set DATABASE_URL to it and start.")
 
-    def open(self, alias, url, vendor):
+    def open(self, alias, url: str, vendor):
         """A connection to the database at the address, under this alias from now on."""
         side = "source" if vendor == "sqlite" else "target"
         try:
@@ -103,12 +109,12 @@ class Command(BaseCommand):
             raise CommandError(f"The {side} cannot be opened: {format_error(error)}.") from None
         return connections[alias]
 
-    def refuse_unlike_source(self, source):
+    def refuse_unlike_source(self, source) -> None:
         executor = MigrationExecutor(source)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             raise CommandError("The source is of another version: run `manage.py migrate` on it first.")
 
-    def refuse_full_target(self, target, tables):
+    def refuse_full_target(self, target, tables) -> None:
         """Look before anything is done to it: it may be in use, by an older version or by another program."""
         there = set(target.introspection.table_names())
         there = [model for model in tables if model._meta.db_table in there]
@@ -156,7 +162,7 @@ def copy(model, source, target):
     return written
 
 
-def first_unreadable(number, model, source):
+def first_unreadable(number: int, model, source):
     """The first row from this one on that cannot be read; rows are numbered as SQLite keeps them."""
     with source.cursor() as cursor, contextlib.suppress(DatabaseError, ValueError):
         cursor.execute(f"{in_order('*', model, source)} LIMIT {BATCH} OFFSET {number}")
@@ -165,7 +171,7 @@ def first_unreadable(number, model, source):
     return number
 
 
-def key_of(number, model, source):
+def key_of(number: int, model, source):
     """Which row that is, for people: ", row id 603"."""
     keys = [field.column for field in model._meta.pk_fields]
     with source.cursor() as cursor:
@@ -174,7 +180,7 @@ def key_of(number, model, source):
     return ", row " + ", ".join(f"{key} {value}" for key, value in zip(keys, row, strict=True))
 
 
-def in_order(columns, model, source):
+def in_order(columns, model, source) -> str:
     return f"SELECT {columns} FROM {source.ops.quote_name(model._meta.db_table)} NOT INDEXED"  # noqa: S608
 
 
@@ -182,7 +188,7 @@ def refusal(model, at, why):
     return CommandError(f"Nothing was moved, as PostgreSQL cannot take {model._meta.db_table}{at}: {why.rstrip('.')}.")
 
 
-def generated(field):
+def generated(field) -> bool:
     return isinstance(field, models.GeneratedField | models.CompositePrimaryKey)
 
 

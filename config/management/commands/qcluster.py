@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import Any
+
 from django.core.management.base import BaseCommand
 
 from config.database import require_migrations
@@ -8,9 +12,9 @@ from config.monitoring.logs import logging_streams
 class Command(BaseCommand):
     help = "Do the jobs that wait in the cluster Q_CLUSTER_NAME, until SIGTERM or Ctrl-C."
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__(**{**logging_streams(__name__), **options})
 
-    def handle(self, **options):
+    def handle(self, **options: Any) -> None:
         require_migrations()
         Cluster().run()

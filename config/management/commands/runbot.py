@@ -1,6 +1,9 @@
+from __future__ import annotations
+
 import logging
 import signal
 import threading
+from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -20,10 +23,10 @@ log = logging.getLogger(__name__)
 class Command(BaseCommand):
     help = "Take updates from Telegram and answer them, until SIGTERM or Ctrl-C."
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__(**{**logging_streams(__name__), **options})
 
-    def handle(self, *args, **options):
+    def handle(self, *args: Any, **options: Any) -> None:
         if not settings.TELEGRAM_BOT_TOKEN:
             raise CommandError("TELEGRAM_BOT_TOKEN is missing: make a bot with @BotFather and put its token into .env.")
         if settings.TELEGRAM_WEBHOOK_URL:
@@ -43,7 +46,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         self.stdout.write("The bot has stopped; every update is handled or will come again.")
 
-    def introduce(self, stop):
+    def introduce(self, stop: threading.Event) -> None:
         """Publish the menu as soon as Telegram answers; the chat works without it."""
         while not stop.is_set():
             try:

@@ -1,3 +1,6 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -9,11 +12,14 @@ from config.bot.client import TelegramUnavailable
 from config.bot.polling import KINDS
 from config.bot.router import bot, publish_menu
 
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
 
 class Command(BaseCommand):
     help = "Have Telegram send updates to TELEGRAM_WEBHOOK_URL from now on, and publish the menu."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--max-connections",
             type=int,
@@ -21,7 +27,7 @@ class Command(BaseCommand):
             help="deliveries side by side, 1-100: threads times web processes (default: BOT_THREADS)",
         )
 
-    def handle(self, max_connections, **options):
+    def handle(self, max_connections, **options: Any) -> None:
         url, secret = settings.TELEGRAM_WEBHOOK_URL, settings.TELEGRAM_WEBHOOK_SECRET
         if not url:
             raise CommandError("TELEGRAM_WEBHOOK_URL is missing: set it to the https address of the web server.")
@@ -38,7 +44,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Telegram now sends updates to {url}, at most {max_connections} side by side.")
 
 
-def served(url):
+def served(url: str):
     """The address with the path at which the web server takes updates; a proxy may serve that under a prefix."""
     path = reverse("webhook")
     try:

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import contextlib
 import functools
 import os
@@ -8,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -17,6 +20,9 @@ from telebot.apihelper import ApiException
 
 from config.bot.client import TelegramUnavailable
 from config.jobs.parent_death import end_with_parent
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
 
 STOP = 4  # seconds that the processes have to finish; then they are killed
 SLOWEST_RESTART = 60  # seconds
@@ -29,11 +35,11 @@ class Child:
     kernel sends that signal.
     """
 
-    def __init__(self, name, command, **variables):
+    def __init__(self, name: str, command, **variables: Any) -> None:
         self.name, self.command, self.variables, self.delay = name, command, variables, 1
         self.begin()
 
-    def begin(self):
+    def begin(self) -> None:
         self.since = time.monotonic()
         environment = {**os.environ, **self.variables}
         self.process = subprocess.Popen(  # noqa: S603 our own commands
@@ -45,14 +51,14 @@ class Child:
         )
 
     @property
-    def running(self):
+    def running(self) -> bool:
         return self.process.poll() is None
 
-    def terminate(self):
+    def terminate(self) -> None:
         if self.running:
             self.process.terminate()
 
-    def kill(self):
+    def kill(self) -> None:
         """Leave nothing of it behind, its own children included."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
@@ -63,10 +69,10 @@ class Command(BaseCommand):
     help = "Everything on this machine: migrations, web, worker, bot and, without a token, the sandbox."
     requires_system_checks = ["__all__"]
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=8000, help="of the web server (default: 8000)")
 
-    def handle(self, port, **options):
+    def handle(self, port, **options: Any) -> None:
         stop = threading.Event()
         for sign in (signal.SIGINT, signal.SIGTERM):
             signal.signal(sign, lambda *_: stop.set())
@@ -99,7 +105,7 @@ class Command(BaseCommand):
             self.stop_all(children)
         self.stdout.write("Stopped.")
 
-    def refuse_taken_port(self, port, remedy):
+    def refuse_taken_port(self, port, remedy) -> None:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -107,13 +113,13 @@ class Command(BaseCommand):
             except OSError:
                 raise CommandError(f"Port {port} is taken by another program: choose {remedy}.") from None
 
-    def wait_for_port(self, port, child, stop):
+    def wait_for_port(self, port, child, stop: threading.Event) -> None:
         while child.running and not stop.is_set():
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
                 return
             time.sleep(0.1)
 
-    def welcome(self, port):
+    def welcome(self, port) -> None:
         lines = ["", "Kinoteka is running."]
         if settings.SANDBOX:
             lines.append(f"  Chat    {settings.SANDBOX_URL}/   (Telegram and TMDb are stand-ins on this machine)")
@@ -123,7 +129,7 @@ class Command(BaseCommand):
         lines.append("  Ctrl-C stops everything.")
         self.stdout.write("\n".join([*lines, ""]))
 
-    def chat(self):
+    def chat(self) -> str:
         """Where the bot is to be found."""
         from config.bot.router import bot
 
@@ -147,7 +153,7 @@ class Command(BaseCommand):
             return f"admin / {password}" if settings.DEBUG else f"admin, with the password in {path}"
         return "log in as the administrator you made (manage.py changepassword NAME sets a new password)"
 
-    def supervise(self, children, stop):
+    def supervise(self, children, stop: threading.Event) -> None:
         """Until Ctrl-C: start again whatever ends by itself, after a growing pause."""
         while not stop.wait(0.5):
             for child in children:
@@ -159,7 +165,7 @@ class Command(BaseCommand):
                 child.kill()
                 child.begin()
 
-    def stop_all(self, children):
+    def stop_all(self, children) -> None:
         """The sandbox last, so that the bot can still confirm what it has handled."""
         ours = [child for child in children if child.name != "sandbox"]
         for child in ours:

@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 import time
+from typing import Any
 
 from django.core.management.base import BaseCommand
 from django.db import OperationalError, connection
@@ -13,7 +16,7 @@ class Command(BaseCommand):
     help = "End as soon as the database answers, however long that takes; `migrate` after it would give up at once."
     requires_system_checks = []
 
-    def handle(self, **options):
+    def handle(self, **options: Any) -> None:
         spoken = None
         while True:
             try:

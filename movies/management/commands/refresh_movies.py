@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -19,7 +19,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--limit", type=int, metavar="N", help="so many instead of an hour's share")
 
-    def handle(self, limit: int | None, **options) -> None:
+    def handle(self, limit: int | None, **options: Any) -> None:
         total = len(refresh.due_films(limit))
         progress = Progress(self.stdout, total)
         run = refresh.Refresh(stop_on_signals(), report=lambda run: progress.show(run.done))

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -18,7 +18,7 @@ class Command(BaseCommand):
         which.add_argument("--all", action="store_true", help="every poster, those in Telegram too")
         which.add_argument("--movie", type=int, nargs="+", metavar="ID", help="the posters of these films")
 
-    def handle(self, movie: list[int] | None, **options) -> None:
+    def handle(self, movie: list[int] | None, **options: Any) -> None:
         films = Movie.objects.all()
         if movie:
             films = films.filter(pk__in=movie)

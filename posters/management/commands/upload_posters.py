@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -18,7 +18,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--limit", type=int, metavar="N", help="no more than so many")
 
-    def handle(self, limit: int, **options) -> None:
+    def handle(self, limit: int, **options: Any) -> None:
         stop = stop_on_signals()
         if swept := storage.sweep():
             self.stdout.write(f"{swept} stray files deleted.")

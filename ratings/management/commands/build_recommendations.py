@@ -1,10 +1,16 @@
+from __future__ import annotations
+
 import time
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from config.progress import format_duration, stop_on_signals
 from ratings.models import Build
 from ratings.recommendations import training_process
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
 
 LICENCE = (
     "Learning from a MovieLens archive besides. Its licence (README in the archive) allows research and no commercial "
@@ -15,7 +21,7 @@ LICENCE = (
 class Command(BaseCommand):
     help = "Learn from everybody's ratings which films go together, for /recommend; the old table serves until the end."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         archive = parser.add_mutually_exclusive_group()
         archive.add_argument(
             "--movielens",
@@ -32,7 +38,9 @@ class Command(BaseCommand):
             help="who is to stand in the list of builds",
         )
 
-    def handle(self, movielens=None, without_movielens=False, force=False, asked_by="", **options):
+    def handle(
+        self, movielens=None, without_movielens: bool = False, force: bool = False, asked_by: str = "", **options: Any
+    ) -> None:
         if movielens is not None and not movielens.strip():
             raise CommandError("--movielens wants a path; to learn from no archive any more, say --without-movielens.")
         from ratings.recommendations.movielens import ArchiveError
@@ -77,7 +85,7 @@ class Command(BaseCommand):
             Build.objects.create(started_at=int(time.time()), archive=path, asked_by=asked_by, error=str(error))
             raise
 
-    def tell(self, words):
+    def tell(self, words: str) -> None:
         """A line for each step; on a terminal the last line changes in place."""
         if self.stdout.isatty():
             self.stdout.write(f"\r{words}\x1b[K", ending="")

@@ -1,10 +1,16 @@
+from __future__ import annotations
+
 from statistics import median, quantiles
+from typing import TYPE_CHECKING, Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
 from ratings.recommendations import evaluation
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
 
 
 class Command(BaseCommand):
@@ -13,11 +19,11 @@ class Command(BaseCommand):
         "and write the 20 films recommended to each person: of profiles.csv where there is one, else of train.csv."
     )
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("folder", metavar="DIR")
         parser.add_argument("--output", required=True, metavar="recs.csv", help="user,item,rank")
 
-    def handle(self, folder, output, **options):
+    def handle(self, folder, output, **options: Any) -> None:
         self.said = ""
         if not connection.introspection.table_names():
             call_command("migrate", verbosity=0)  # as empty as a database can be
@@ -34,7 +40,7 @@ class Command(BaseCommand):
         late = quantiles(took, n=20, method="inclusive")[-1] if len(took) > 1 else took[0]
         self.stdout.write(f"{len(took)} people; {median(took):.1f} ms each in the middle, {late:.1f} ms for 95 of 100.")
 
-    def tell(self, words):
+    def tell(self, words: str) -> None:
         if (step := words.partition(":")[0]) != self.said:
             self.said = step
             self.stdout.write(words)

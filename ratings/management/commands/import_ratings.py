@@ -1,7 +1,10 @@
+from __future__ import annotations
+
 import signal
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Sum
@@ -9,6 +12,9 @@ from django.db.models import Sum
 from ratings.models import Import
 from ratings.tmdb_sync.engine import KEY_REFUSED, begin, import_queued
 from users.models import SyncStatus, User
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
 
 SLICE = 60  # seconds of work between two looks at who is done
 BAR = 30  # characters
@@ -18,12 +24,12 @@ LINES_APART = 10  # seconds between two lines of progress in a log
 class Command(BaseCommand):
     help = "Import ratings from TMDb, in the foreground: of one person, of all, or of those who are queued."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         who = parser.add_mutually_exclusive_group()
         who.add_argument("--user", type=int, metavar="ID", help="the person with this Telegram id")
         who.add_argument("--all", action="store_true", help="everybody with a linked TMDb account")
 
-    def handle(self, user=None, all=False, **options):
+    def handle(self, user: User | None = None, all: bool = False, **options: Any) -> None:
         self.stop = threading.Event()
         before = [(sign, signal.signal(sign, self.interrupt)) for sign in (signal.SIGINT, signal.SIGTERM)]
         self.shown, self.shown_at = "", 0.0
@@ -36,12 +42,12 @@ class Command(BaseCommand):
                 signal.signal(sign, handler)
         self.report(waited_for)
 
-    def interrupt(self, sign, frame):
+    def interrupt(self, sign: int, frame) -> None:
         if self.stop.is_set():
             sys.exit(130)
         self.stop.set()
 
-    def queue(self, user_id, everybody):
+    def queue(self, user_id: int, everybody):
         """Queue who is asked for. Returns the ids of those to wait for."""
         people = User.objects.connected()
         if user_id is not None:
@@ -56,7 +62,7 @@ class Command(BaseCommand):
         Import.objects.running().filter(user__in=waited_for).update(next_try_at=0, trouble="")
         return waited_for
 
-    def work(self, waited_for):
+    def work(self, waited_for) -> None:
         while not self.stop.is_set():
             left = User.objects.awaiting_import().filter(pk__in=waited_for)
             if not left.exists():
@@ -67,7 +73,7 @@ class Command(BaseCommand):
             self.show(waited_for)
             self.stop.wait(0.2)
 
-    def show(self, waited_for):
+    def show(self, waited_for) -> None:
         """The present state: a bar on a terminal, now and then a line in a log."""
         runs = Import.objects.running().filter(user__in=waited_for)
         sums = runs.aggregate(*map(Sum, ("total_results", "ratings_done", "films_total", "films_done")))
@@ -85,7 +91,7 @@ class Command(BaseCommand):
             self.stdout.write(line)
         self.shown = line
 
-    def report(self, waited_for):
+    def report(self, waited_for) -> None:
         """A line for each person; an error if somebody's import failed or was left."""
         if self.stdout.isatty():
             self.stdout.write("")

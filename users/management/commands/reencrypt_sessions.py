@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.core.management.base import BaseCommand, CommandError
 
 from config.progress import Progress, stop_on_signals
@@ -12,7 +14,7 @@ class Command(BaseCommand):
         "the older keys may go. What cannot be decrypted stays as it is."
     )
 
-    def handle(self, **options) -> None:
+    def handle(self, **options: Any) -> None:
         progress = Progress(self.stdout, key_rotation.count())
         run = key_rotation.Run(stop_on_signals(), report=lambda run: progress.show(run.looked_at))
         key_rotation.reencrypt(run)
