@@ -1,12 +1,10 @@
-"""django-q2's cluster, so that it outlives the sudden death of any of its processes.
+"""django-q2's cluster, made to survive the sudden death of any of its processes.
 
-A process that is killed alone (by the kernel for want of memory, by a crash in C) may take a lock of the queues between
-them with it: an idle worker waits for work with the lock in its hands, and without it no other gets any, for ever. So
-whenever one dies by a signal, all that are left begin afresh with new queues. The bells that were in the old ones are
-lost; the tables hold what they rang for.
+An idle worker waits for a task while it holds the lock of the queue. Where it is killed alone (by the kernel, out of
+memory, or by a crash in C) no other worker ever gets a task: https://github.com/django-q2/django-q2/issues/23. So
+whenever a process dies by a signal, the whole cluster starts again with new queues. Jobs in the old queues are lost;
+that is harmless, as the tables hold the work and a job only wakes a worker.
 """
-
-from __future__ import annotations
 
 import gc
 import logging
@@ -14,7 +12,11 @@ import multiprocessing
 import os
 import threading
 import time
-from typing import Any
+from importlib import import_module
+from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
+from types import FrameType
+from uuid import UUID
 
 from django.db import Error, close_old_connections
 from django.utils.module_loading import autodiscover_modules
@@ -22,127 +24,132 @@ from django_q import cluster
 from django_q.conf import Conf
 from django_q.scheduler import scheduler
 
+from config.jobs.enqueue import set_worker_stop_event
 from config.jobs.parent_death import end_with_parent
 from config.jobs.schedules import run_twice_a_minute
 
 log = logging.getLogger(__name__)
 
-STRIKE = 15  # seconds between two looks at the clock; django-q2's own are half a minute apart
-FINISH = 15  # seconds that jobs at hand have to end when all begin afresh; they are told to
-SILENCE = 60  # seconds without a round of the sentinel after which it hangs
-LOOK = 0.25  # seconds between two looks after the sentinel
-LONGEST_PAUSE = 30  # seconds between two beginnings, where one after the other fails
+SCHEDULER_INTERVAL_SECONDS = 15  # django-q2's own is 30
+DRAIN_TIMEOUT_SECONDS = 15  # for running jobs, when the cluster starts again
+SENTINEL_TIMEOUT_SECONDS = 60  # without a round of the sentinel: it hangs
+POLL_INTERVAL_SECONDS = 0.25
+MAX_RESTART_DELAY_SECONDS = 30  # where one start after the other fails
+
+_last_round = multiprocessing.RawValue("d", 0.0)  # time.monotonic() of the sentinel's latest; both processes see it
 
 
 class Sentinel(cluster.Sentinel):
-    """Guards the workers, the monitor and the pusher; ends, and they with it, when one of them was killed."""
+    """Supervises the workers, the monitor and the pusher; exits, and they with it, when one of them was killed."""
 
-    struck = None  # when it last looked at the clock, or began
+    scheduler_ran_at: float | None = None  # time.monotonic()
 
-    def status(self):
-        _seen.value = time.monotonic()  # asked for in every round
+    def status(self) -> str:
+        _last_round.value = time.monotonic()  # django-q2 asks for the status in every round
         if self.start_event.is_set() and not self.stop_event.is_set():
-            self.strike()
-        return super().status()
+            self.run_scheduler()
+        return str(super().status())
 
-    def strike(self) -> None:
-        """Begin what the clock says is due, so that what a killed process had at hand is taken up within a minute.
+    def run_scheduler(self) -> None:
+        """Enqueue the schedules that are due, so that what a killed process was doing goes on within a minute.
 
-        Leases come free after 30 seconds, posters after 45.
+        Leases are free after 30 seconds, posters after 45.
         """
         now = time.monotonic()
-        if self.struck is None:
-            self.struck = now
-        if now < self.struck + STRIKE:
+        if self.scheduler_ran_at is None:
+            self.scheduler_ran_at = now
+        if now < self.scheduler_ran_at + SCHEDULER_INTERVAL_SECONDS:
             return
-        self.struck = now
+        self.scheduler_ran_at = now
         close_old_connections()
         try:
             run_twice_a_minute(Conf.CLUSTER_NAME)
         except Error as error:
-            log.warning("the clock could not be read: %s", error)
+            log.warning("the schedules could not be read: %s", error)
         else:
             scheduler(broker=self.broker)
 
-    def reincarnate(self, process) -> None:
+    def reincarnate(self, process: BaseProcess) -> None:
         if (process.exitcode or 0) < 0:
-            log.critical("%s was killed (signal %s): all begin afresh", process.name, -process.exitcode)
-            self.give_up()
+            log.critical("%s was killed (signal %s): the cluster restarts", process.name, -(process.exitcode or 0))
+            self.abort()
         super().reincarnate(process)
 
-    def give_up(self) -> None:
-        """Have the jobs at hand end at their next good moment, then end without ceremony."""
-        # in a thread: it would wait for ever for one who was killed while waiting for this very event
+    def abort(self) -> None:
+        """Have running jobs stop where they can, then exit at once; the cluster starts another sentinel."""
+        # In a thread: set() never returns where the killed process was waiting for this very event.
         threading.Thread(target=self.stop_event.set, daemon=True).start()
-        deadline = time.monotonic() + FINISH
+        deadline = time.monotonic() + DRAIN_TIMEOUT_SECONDS
         while any(_is_busy(worker) for worker in self.pool) and time.monotonic() < deadline:
-            _seen.value = time.monotonic()
+            _last_round.value = time.monotonic()
             time.sleep(0.1)
         os._exit(1)
 
 
 class Cluster(cluster.Cluster):
-    """The process that an operator starts and stops: it has a sentinel, and another whenever one ends by itself."""
+    """The process that an operator starts and stops: it starts a sentinel, and another whenever one exits by itself."""
 
     def __init__(self) -> None:
-        self.told_to_stop = False
+        self.stop_requested = False
         super().__init__()
 
-    def sig_handler(self, signum, frame) -> None:
-        self.told_to_stop = True  # `watch` sees to it: a handler may come upon a sentinel that is only being made
+    def sig_handler(self, signum: int, frame: FrameType | None) -> None:
+        # supervise() stops it: in a handler that deadlocks, https://github.com/django-q2/django-q2/issues/346
+        self.stop_requested = True
 
     def run(self) -> None:
-        """Start, and go on until told to stop, whatever befalls the processes below."""
-        pause = 1
-        while not self.told_to_stop:
-            began = time.monotonic()
+        """Run until SIGTERM or Ctrl-C, whatever becomes of the processes below."""
+        delay = 1
+        while not self.stop_requested:
+            started_at = time.monotonic()
             self.start()
-            self.watch()
-            if not self.told_to_stop:
-                pause = 1 if time.monotonic() > began + LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
-                log.critical("the sentinel has ended (status %s); another begins", self.sentinel.exitcode)
-                self.rest(pause)
+            self.supervise()
+            if not self.stop_requested:
+                lived = time.monotonic() - started_at
+                delay = 1 if lived > MAX_RESTART_DELAY_SECONDS else min(2 * delay, MAX_RESTART_DELAY_SECONDS)
+                log.critical("the sentinel has exited (status %s); another starts", self.sentinel.exitcode)
+                self.sleep(delay)
 
-    def start(self):
+    def start(self) -> int:
         autodiscover_modules("tasks")  # loaded once, for all workers
+        import_module("config.jobs.tasks")
         gc.freeze()  # a collection in a child would write to every object, and so copy what the processes share
         self.stop_event, self.start_event = multiprocessing.Event(), multiprocessing.Event()
-        _seen.value = time.monotonic()
+        _last_round.value = time.monotonic()
         self.sentinel = cluster.get_mp_context().Process(
-            target=_guard, args=(self.stop_event, self.start_event, self.cluster_id)
+            target=_run_sentinel, args=(self.stop_event, self.start_event, self.cluster_id)
         )
         self.sentinel.start()
-        log.info("the cluster %s begins", Conf.CLUSTER_NAME)
-        return self.pid
+        log.info("the cluster %s starts", Conf.CLUSTER_NAME)
+        return int(self.pid)
 
-    def watch(self) -> None:
-        """Return when the sentinel has ended: told to by us, or by itself. One that hangs is killed."""
+    def supervise(self) -> None:
+        """Return when the sentinel has exited: stopped by us, or by itself. One that hangs is killed."""
         while self.sentinel.is_alive():
-            if self.told_to_stop:
+            if self.stop_requested:
                 self.stop()
-            elif time.monotonic() > _seen.value + SILENCE:
+            elif time.monotonic() > _last_round.value + SENTINEL_TIMEOUT_SECONDS:
                 log.critical("the sentinel hangs")
                 self.sentinel.kill()
                 self.sentinel.join()
             else:
-                time.sleep(LOOK)
+                time.sleep(POLL_INTERVAL_SECONDS)
 
-    def rest(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
-        while not self.told_to_stop and time.monotonic() < until:
-            time.sleep(LOOK)
+        while not self.stop_requested and time.monotonic() < until:
+            time.sleep(POLL_INTERVAL_SECONDS)
 
 
-_seen = multiprocessing.RawValue("d", 0.0)  # time.monotonic() of the sentinel's latest round, for both sides to see
-
-
-def _guard(*args: Any) -> None:
-    """The sentinel's process. Its workers end with it: they would hold their jobs."""
+def _run_sentinel(stop_event: Event, start_event: Event, cluster_id: UUID) -> None:
+    """The sentinel's process. Its workers, which have running jobs, end with it."""
     end_with_parent()
     os.register_at_fork(after_in_child=end_with_parent)
-    Sentinel(*args)
+    set_worker_stop_event(stop_event)
+    Sentinel(stop_event, start_event, cluster_id)
 
 
-def _is_busy(worker):
-    """Whether a worker has a job in hand; asked past the lock of its timer, which a dead one may hold."""
-    return worker.is_alive() and worker.timer.get_obj().value > 0
+def _is_busy(worker: BaseProcess) -> bool:
+    """Whether a worker is running a job; read past the lock of its timer, which a killed process may hold."""
+    timer = worker.timer  # type: ignore[attr-defined]  # set by django-q2's spawn_process
+    return worker.is_alive() and timer.get_obj().value > 0

@@ -1,25 +1,22 @@
-"""Where background jobs go, and what they ask of the django-q2 cluster they run in."""
+"""Enqueueing background jobs: to which django-q2 cluster they go, and the correlation id they carry."""
 
-from __future__ import annotations
-
-import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from multiprocessing.synchronize import Event as ProcessEvent
+from typing import Any
 
 from django.conf import settings
 from django_q import tasks
-from django_q.cluster import Sentinel
 from django_q.signals import post_execute_in_worker, pre_enqueue, pre_execute
 
 from config.monitoring import logs
 
-if TYPE_CHECKING:
-    pass
+CLUSTER_OF_APP = {"ratings": "imports", "posters": "posters"}  # with Q_CLUSTERS; all other apps: the first cluster
 
-CLUSTER_OF_APP = {"ratings": "imports", "posters": "posters"}  # by app; all other jobs are the first cluster's
+StopEvent = threading.Event | ProcessEvent
+_stop_event: StopEvent = threading.Event()
 
 
-def cluster_for(func: str) -> None:
+def cluster_for(func: str) -> str | None:
     """The cluster that a job is for, by its dotted path: with Q_CLUSTERS a long import never delays a poster.
 
     None where one cluster does everything.
@@ -33,44 +30,43 @@ def cluster_names() -> list[str]:
 
 
 def async_task(func: str, *args: Any, **options: Any) -> str:
-    """Have a cluster run the function at this dotted path soon, as django-q2's async_task does."""
-    return tasks.async_task(func, *args, cluster=cluster_for(func), **options)
+    """Have a cluster run the function at this dotted path soon; arguments, options and result are django-q2's."""
+    return str(tasks.async_task(func, *args, cluster=cluster_for(func), **options))
 
 
-def worker_stop_event() -> threading.Event:
-    """The event that is set when the cluster this task runs in is told to stop; one that never is, elsewhere.
+def worker_stop_event() -> StopEvent:
+    """The event that is set when this worker's cluster is told to stop; elsewhere one that never is.
 
-    django-q2 waits for the tasks at hand and tells them nothing, so a long one has to look. A worker is forked out of
-    its Sentinel's method, whose frames are still on the stack below ours: the one place where the event can be found.
+    django-q2 waits for running tasks and does not notify them, so a long one has to look at it.
     """
-    frame = sys._getframe()
-    while frame:
-        owner = frame.f_locals.get("self")
-        if isinstance(owner, Sentinel):
-            return owner.stop_event
-        frame = frame.f_back
-    return threading.Event()
+    return _stop_event
 
 
-# --- One id through an update, its jobs and their requests
+def set_worker_stop_event(event: ProcessEvent) -> None:
+    """Set it for this process and the workers that it forks."""
+    global _stop_event
+    _stop_event = event
+
+
+# --- One id through an update, its jobs and their requests; a task is django-q2's dictionary
 
 
 def propagate_correlation_id() -> None:
-    """Have a job's log lines carry the id of what asked for it."""
+    """Have a job's log lines carry the id of what enqueued it."""
     pre_enqueue.connect(store_correlation_id)
     pre_execute.connect(restore_correlation_id)
     post_execute_in_worker.connect(clear_correlation_id)
 
 
 def store_correlation_id(task: dict[str, Any], **signal: Any) -> None:
-    task["cause"] = logs.current_correlation_id() or f"t{task['id'][:12]}"
+    task["correlation_id"] = logs.current_correlation_id() or f"t{task['id'][:12]}"
 
 
-def restore_correlation_id(task, **signal: Any) -> None:
-    logs.set_correlation_id(task.get("cause", ""))
+def restore_correlation_id(task: dict[str, Any], **signal: Any) -> None:
+    logs.set_correlation_id(task.get("correlation_id", ""))
 
 
-def clear_correlation_id(task, **signal: Any) -> None:
+def clear_correlation_id(task: dict[str, Any], **signal: Any) -> None:
     logs.set_correlation_id("")
-    if isinstance(task.get("result"), str):  # what failed is kept with its traceback, for months
+    if isinstance(task.get("result"), str):  # of a failed task: its traceback, which django-q2 stores
         task["result"] = logs.redact(task["result"])

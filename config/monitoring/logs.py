@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # What the work at hand began with: u7 an update, r1f… a browser's request, t1f… a job of the clock
-_correlation_id = ContextVar("cause", default="")
+_correlation_id = ContextVar("correlation_id", default="")
 
 
 @contextmanager
