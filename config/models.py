@@ -105,18 +105,3 @@ class MetricCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.minute}"
-
-
-class Figure(models.Model):
-    """A figure that takes too long to count while somebody waits: the last count and when it was made."""
-
-    name = models.CharField(max_length=50, primary_key=True)
-    value = models.JSONField(db_comment="what was counted")
-    taken_at = models.FloatField(db_comment="UNIX time")
-
-    class Meta:
-        db_table = "figures"
-        db_table_comment = "Figures of the back office's front page"
-
-    def __str__(self):
-        return self.name

@@ -21,7 +21,7 @@ from config.admin.site import NOTHING, ago, back, moment, nobody, page, panel, s
 from config.bot.client import TelegramUnavailable, patience
 from config.bot.router import LANGUAGES
 from config.jobs.enqueue import async_task
-from config.monitoring import status_counts
+from config.monitoring.metrics import count_by_status
 from movies.cards import buttons, caption
 from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus, folded_text
 
@@ -275,7 +275,7 @@ def keys(movie: Movie) -> list[Any]:
 
 @panel(20, "movies.view_movie", "config/states.html")
 def films_at_a_glance(request: HttpRequest):
-    counts, counted_at = status_counts.states("films")
+    counts, counted_at = count_by_status(Movie, "poster_status")
     url = reverse(LIST)
     states = [
         {

@@ -15,7 +15,7 @@ from config.admin.charts import bar
 from config.admin.pagination import BigTablePaginator, big_table_list
 from config.admin.site import NOTHING, back, moment, nobody, panel, show, when, word
 from config.jobs.enqueue import async_task
-from config.monitoring import status_counts
+from config.monitoring.metrics import count_by_status
 from users import disconnect
 from users.models import SyncStatus, User
 
@@ -179,7 +179,7 @@ class UserAdmin(admin.ModelAdmin):
 
 @panel(10, "users.view_user", "config/states.html")
 def people_at_a_glance(request: HttpRequest):
-    counts, counted_at = status_counts.states("people")
+    counts, counted_at = count_by_status(User, "sync_status")
     url = reverse("admin:users_user_changelist")
     states = [
         {

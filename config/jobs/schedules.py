@@ -1,9 +1,7 @@
-"""What runs how often: the whole clock. `migrate` writes it into django-q2's table.
+"""Which job runs how often. `migrate` writes the schedules into django-q2's table.
 
-Every task here finds by itself what is to be done, may run twice, late or beside itself, and returns a short result.
+Every job finds by itself what is to be done, tolerates running twice, late or concurrently, and returns a short result.
 """
-
-from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
@@ -13,28 +11,27 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
-HALF_MINUTE_SECONDS = 30  # seconds
+HALF_MINUTE_SECONDS = 30
 SCHEDULES = {
-    # name: (function, minutes between two runs); what is done every minute is done twice: see bring_forward()
+    # name: (function, minutes between two runs); see run_twice_a_minute() for 1
     _("import ratings"): ("ratings.tasks.import_ratings", 1),
     _("queue daily imports"): ("ratings.tasks.queue_daily_imports", 10),
-    _("write ratings"): ("ratings.tasks.write_ratings", 1),
+    _("push ratings to TMDb"): ("ratings.tasks.write_ratings", 1),
     _("import files"): ("ratings.tasks.import_files", 1),
     _("build recommendations"): ("ratings.tasks.build_recommendations", 30),
-    _("ask TMDb for neighbours"): ("ratings.tasks.ask_tmdb", 1440),  # and whenever somebody asks for recommendations
-    _("fetch wanted films"): ("ratings.tasks.fetch_wanted_films", 5),
+    _("fetch TMDb recommendations"): ("ratings.tasks.ask_tmdb", 1440),  # and when a user asks for recommendations
+    _("fetch missing movies"): ("ratings.tasks.fetch_wanted_films", 5),
     _("download posters"): ("posters.tasks.download_posters", 1),
     _("upload posters"): ("posters.tasks.upload_posters", 1),
-    _("refresh films"): ("movies.tasks.refresh_movies", 60),
+    _("refresh movies"): ("movies.tasks.refresh_movies", 60),
     _("check answers"): ("movies.tasks.check_answers", 1),
-    _("go on with updates"): ("config.jobs.tasks.go_on_with_updates", 1),
-    _("count figures"): ("config.jobs.tasks.count_figures", 1),
-    _("end old sessions"): ("users.tasks.end_sessions", 5),
+    _("recover updates"): ("config.jobs.tasks.recover_updates", 1),
+    _("revoke sessions"): ("users.tasks.end_sessions", 5),
 }
 
 
 def sync_schedules(**signal: Any) -> None:
-    """Make django-q2's schedules those of CLOCK; what is listed keeps its next run, what is not goes."""
+    """Make django-q2's schedules those of SCHEDULES: what is in both keeps its next run, what is only there goes."""
     from django_q.models import Schedule
 
     from config.jobs.enqueue import cluster_for
@@ -45,12 +42,12 @@ def sync_schedules(**signal: Any) -> None:
         Schedule.objects.update_or_create(name=name, defaults=row | {"cluster": cluster_for(func)})
 
 
-def run_twice_a_minute(cluster) -> None:
-    """Have what this cluster does every minute, django-q2's shortest time, be due every half minute."""
+def run_twice_a_minute(cluster: str) -> None:
+    """Have what this cluster does every minute, django-q2's shortest interval, be due every half minute."""
     from django_q.models import Schedule
 
-    mine = Q(cluster=cluster)
+    of_cluster = Q(cluster=cluster)
     if cluster == settings.Q_CLUSTER["name"]:
-        mine |= Q(cluster=None)
+        of_cluster |= Q(cluster=None)
     soon = timezone.now() + timedelta(seconds=HALF_MINUTE_SECONDS)
-    Schedule.objects.filter(mine, name__in=SCHEDULES, minutes=1, next_run__gt=soon).update(next_run=soon)
+    Schedule.objects.filter(of_cluster, name__in=SCHEDULES, minutes=1, next_run__gt=soon).update(next_run=soon)

@@ -1,19 +1,8 @@
-"""Jobs of the house itself; see config.jobs.schedules for how often."""
-
-from __future__ import annotations
+"""Jobs of config itself; config.jobs.schedules says how often they run."""
 
 from config.bot import webhook
-from config.monitoring import status_counts
 
 
-def count_figures() -> str:
-    """Count what the front page shows and takes too long to be counted there."""
-    large = [name for name in status_counts.STATES if not status_counts.is_small(name)]
-    for name in large:
-        status_counts.take(name)
-    return f"{len(large)} counted"
-
-
-def go_on_with_updates():
-    """Handle what web processes that died have left of the updates they had taken in."""
+def recover_updates() -> str:
+    """Handle the updates that web processes had accepted before they died."""
     return webhook.sweep()

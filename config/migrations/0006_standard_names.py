@@ -2,11 +2,12 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Tables of rate limits and metrics under their usual names; counted figures move to the cache."""
+    """Tables of rate limits and metrics under their usual names; counts by status move to the cache."""
 
     dependencies = [("config", "0005_updates")]
 
     operations = [
+        migrations.DeleteModel(name="Figure"),
         migrations.RenameModel(old_name="Turn", new_name="RateLimit"),
         migrations.AlterModelTable(name="RateLimit", table="rate_limits"),
         migrations.AlterField(

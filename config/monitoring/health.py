@@ -1,58 +1,70 @@
-"""Whether the system is well, for programs: what /readyz says."""
-
-from __future__ import annotations
+"""Readiness: whether the database, the queue and every component work, for /readyz and /metrics."""
 
 import logging
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypedDict
 
 from django.conf import settings
 from django.db import DatabaseError, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Max
 from django_q.brokers import get_broker
 
 from config.jobs.enqueue import cluster_names
 from config.jobs.schedules import SCHEDULES
 from config.models import Heartbeat
-from config.monitoring import heartbeats
+from config.monitoring.heartbeats import cluster_of_worker
 
 log = logging.getLogger(__name__)
 
-STALE_AFTER_SECONDS = 90  # seconds without a sign of life that are too many of the bot, or of all workers together
+STALE_AFTER_SECONDS = 90  # without a heartbeat of the bot, or of all workers together
 
 
-# --- /readyz
+class HeartbeatAge(TypedDict):
+    age_seconds: int | None  # None: no heartbeat at all
+    stale: bool
 
 
-def check():
-    """(whether all is well, what was found): database, queue, and how long ago each part gave a sign of life."""
+class Readiness(TypedDict):
+    """The body of /readyz."""
+
+    ready: bool
+    database: str  # "ok" or what is wrong
+    queue: str
+    heartbeats: dict[str, HeartbeatAge]  # by component; empty where the database does not answer
+
+
+def check() -> Readiness:
+    """Query the database and the queue, and look up when each component last sent a heartbeat."""
     database = _status_of(_query_database)
-    in_database = database != "ok" and not settings.REDIS_URL  # where the queue is: no need to wait for it once more
-    findings = {"database": database, "queue": database if in_database else _status_of(queue_depths)}
-    findings["signs"] = check_heartbeats() if findings["database"] == "ok" else {}
-    late = [kind for kind, sign in findings["signs"].items() if sign["late"]]
-    ready = findings["database"] == findings["queue"] == "ok" and not late
-    return ready, {"ready": ready, **findings}
+    queue_is_away = database != "ok" and not settings.REDIS_URL  # it is in the database: no need to wait once more
+    queue = database if queue_is_away else _status_of(queue_depths)
+    heartbeats = check_heartbeats() if database == "ok" else {}
+    stale = any(heartbeat["stale"] for heartbeat in heartbeats.values())
+    ready = database == queue == "ok" and not stale
+    return {"ready": ready, "database": database, "queue": queue, "heartbeats": heartbeats}
 
 
-def _status_of(question) -> str:
+def _status_of(query: Callable[[], object]) -> str:
     try:
-        question()
-    except Exception as error:  # whatever the database's or Redis' client raises; its text may hold an address
+        query()
+    except Exception as error:  # of the database's or Redis' client; its text may hold an address
         return f"away ({type(error).__name__})"
     return "ok"
 
 
 def _query_database() -> None:
     if not connection.settings_dict["OPTIONS"].get("pool"):
-        Heartbeat.objects.exists()  # without its tables a database is no use either
+        Heartbeat.objects.exists()  # a database without our tables is of no use either
         return
-    with _direct(connection) as direct, direct.cursor() as cursor:
+    with _without_pool(connection) as direct, direct.cursor() as cursor:
         cursor.execute(f"SELECT 1 FROM {Heartbeat._meta.db_table} LIMIT 1")  # noqa: S608
 
 
 @contextmanager
-def _direct(pooled):
+def _without_pool(pooled: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper]:
     """A connection past the pool, which would wait for a server that is away."""
     direct = pooled.copy()
     direct.settings_dict["OPTIONS"].pop("pool")
@@ -62,32 +74,31 @@ def _direct(pooled):
         direct.close()
 
 
-def check_heartbeats():
+def check_heartbeats() -> dict[str, HeartbeatAge]:
+    """The age of the latest heartbeat of each component that has to run. Raises DatabaseError."""
     seen = dict(Heartbeat.objects.values_list("kind").annotate(Max("seen_at")))
     seen |= {f"worker {cluster}": at for cluster, at in workers_last_seen().items()}
-    longest = {
-        "worker": STALE_AFTER_SECONDS,
-        "schedule": 60 * min(minutes for _func, minutes in SCHEDULES.values()) + 2 * STALE_AFTER_SECONDS,
-    }
+    shortest = 60 * min(minutes for _func, minutes in SCHEDULES.values())
+    max_ages = {"worker": STALE_AFTER_SECONDS, "schedule": shortest + 2 * STALE_AFTER_SECONDS}
     if not settings.TELEGRAM_WEBHOOK_URL:
-        longest["bot"] = STALE_AFTER_SECONDS
-    if settings.Q_CLUSTERS:  # what one leaves undone no other does
-        longest |= {f"worker {cluster}": STALE_AFTER_SECONDS for cluster in cluster_names()}
+        max_ages["bot"] = STALE_AFTER_SECONDS
+    if settings.Q_CLUSTERS:  # no cluster does another's jobs
+        max_ages |= {f"worker {cluster}": STALE_AFTER_SECONDS for cluster in cluster_names()}
     now = time.time()
     return {
-        kind: {
-            "seconds_ago": round(now - seen[kind]) if kind in seen else None,
-            "late": kind not in seen or now - seen[kind] > seconds,
+        component: {
+            "age_seconds": round(now - seen[component]) if component in seen else None,
+            "stale": component not in seen or now - seen[component] > max_age,
         }
-        for kind, seconds in longest.items()
+        for component, max_age in max_ages.items()
     }
 
 
-def workers_last_seen():
-    """{cluster: UNIX time of the last sign of life of any of its workers}; one without any is not in it."""
+def workers_last_seen() -> dict[str, float]:
+    """{cluster: UNIX time of the latest heartbeat of any of its workers}, without clusters that have none."""
     seen = {}
     for name, at in Heartbeat.objects.filter(kind="worker").order_by("seen_at").values_list("name", "seen_at"):
-        seen[heartbeats.cluster_of_worker(name)] = at
+        seen[cluster_of_worker(name)] = at
     return seen
 
 
@@ -97,7 +108,7 @@ def queue_depths() -> dict[str, int]:
 
 
 def queue_depths_if_known() -> dict[str, int]:
-    """The same, empty where Redis is away: what else there is to see does not depend on it. Raises DatabaseError."""
+    """The same, empty where Redis is away: all other metrics are known without it. Raises DatabaseError."""
     try:
         return queue_depths()
     except DatabaseError:

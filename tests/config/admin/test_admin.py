@@ -8,6 +8,7 @@ from io import BytesIO
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.cache import caches
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -17,9 +18,8 @@ from PIL import Image
 
 from config.admin import pagination
 from config.jobs.schedules import sync_schedules
-from config.jobs.tasks import count_figures
 from config.models import Heartbeat
-from config.monitoring import metrics, status_counts
+from config.monitoring import metrics
 from movies.cards import caption
 from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus, searchable
 from movies.tasks import refresh_movies
@@ -408,7 +408,7 @@ def test_silence_is_shown(operator):
         assert late[_("bot"), "here"]
         assert not late[_("worker"), "here 1"]
         assert late[_("schedule"), _("upload posters")]
-        assert late[_("schedule"), _("refresh films")]  # never
+        assert late[_("schedule"), _("refresh movies")]  # never
 
 
 def test_a_cluster_of_which_nothing_is_heard_has_a_line_of_its_own(operator, settings):
@@ -427,15 +427,19 @@ def test_the_figures_come_alone_for_the_script_that_keeps_them_fresh(operator, m
     assert 'id="films"' in page.text
 
 
-def test_figures_of_large_tables_are_counted_by_a_job(operator, film, monkeypatch):
-    monkeypatch.setattr(status_counts, "QUICK", 2)
+def test_large_tables_are_counted_once_a_minute(operator, film, monkeypatch):
+    monkeypatch.setattr(metrics, "EXACT_COUNT_LIMIT", 2)
+    caches["local"].clear()
     for number in range(1, 5):
         film(number, f"Film {number}")
-    assert count_figures() == "1 counted"
+    assert panel(operator, "films")["total"] == 4
     film(5, "Film 5")
     assert panel(operator, "films")["total"] == 4  # as last counted
-    count_figures()
-    assert panel(operator, "films")["total"] == 5
+    now = time.time() + metrics.STATUS_COUNTS_TTL_SECONDS + 1
+    with monkeypatch.context() as later:
+        later.setattr(time, "time", lambda: now)
+        assert panel(operator, "films")["total"] == 5
+    caches["local"].clear()
 
 
 def test_a_page_asks_the_same_number_of_queries_however_much_there_is(operator, anna, film):

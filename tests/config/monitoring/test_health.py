@@ -44,7 +44,7 @@ def metrics_of(text):
 def test_ready_is_who_has_database_queue_and_fresh_signs_of_life(client):
     answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json()["signs"]["worker"] == {"seconds_ago": None, "late": True}
+    assert answer.json()["heartbeats"]["worker"] == {"age_seconds": None, "stale": True}
     give_signs()
     answer = client.get("/readyz")
     assert answer.status_code == 200, answer.json()
@@ -52,7 +52,11 @@ def test_ready_is_who_has_database_queue_and_fresh_signs_of_life(client):
     give_signs(age=3600)
     answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert {kind for kind, sign in answer.json()["signs"].items() if sign["late"]} == {"bot", "worker", "schedule"}
+    assert {kind for kind, heartbeat in answer.json()["heartbeats"].items() if heartbeat["stale"]} == {
+        "bot",
+        "worker",
+        "schedule",
+    }
 
 
 def test_with_a_webhook_nobody_waits_for_a_polling_bot(client, settings):
@@ -72,14 +76,14 @@ def test_a_cluster_that_is_gone_is_named_however_well_the_others_do(client, sett
     imports = Heartbeat.objects.create(kind="worker", name="elsewhere imports 3", seen_at=now - 3600)
     answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert [kind for kind, sign in answer.json()["signs"].items() if sign["late"]] == ["worker imports"]
+    assert [kind for kind, heartbeat in answer.json()["heartbeats"].items() if heartbeat["stale"]] == ["worker imports"]
     imports.delete()  # as the other clusters of its machine do a minute later
     answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json()["signs"]["worker imports"] == {"seconds_ago": None, "late": True}
+    assert answer.json()["heartbeats"]["worker imports"] == {"age_seconds": None, "stale": True}
     found = metrics_of(client.get("/metrics", headers={"Authorization": "Bearer a-token"}).content.decode())
-    silent = {name[1] for name, value in found.items() if name[0] == "kinoteka_silent" and value}
-    assert silent == {"worker imports"}
+    down = {name[1] for name, value in found.items() if name[0] == "kinoteka_component_up" and not value}
+    assert down == {"worker imports"}
     Heartbeat.objects.create(kind="worker", name="here imports 4", seen_at=now)
     assert client.get("/readyz").status_code == 200
 
@@ -126,7 +130,7 @@ def test_metrics_without_redis_lack_the_depth_of_the_queue_alone(serve):
     assert answer.status_code == 200
     names = {name for name, *_labels in metrics_of(answer.text)}
     assert "kinoteka_queue_depth" not in names
-    assert {"kinoteka_cards_total", "kinoteka_films", "kinoteka_updates_open", "kinoteka_silent"} <= names
+    assert {"kinoteka_cards_total", "kinoteka_movies", "kinoteka_updates_pending", "kinoteka_component_up"} <= names
 
 
 def test_the_back_office_is_there_while_redis_is_away(serve, client):
@@ -217,17 +221,23 @@ def test_metrics_tell_of_all_processes_together(client, settings, sandbox, handl
         return metrics_of(client.get("/metrics", headers={"Authorization": "Bearer a-token"}).content.decode())
 
     found = scrape()
-    assert found["kinoteka_update_seconds_count",] == 4
-    assert found["kinoteka_update_seconds_bucket", "+Inf"] == 4
-    assert found["kinoteka_update_seconds_bucket", "0.25"] <= found["kinoteka_update_seconds_bucket", "0.5"]
+    assert found["kinoteka_update_duration_seconds_count",] == 4
+    assert found["kinoteka_update_duration_seconds_bucket", "+Inf"] == 4
+    assert (
+        found["kinoteka_update_duration_seconds_bucket", "0.25"]
+        <= found["kinoteka_update_duration_seconds_bucket", "0.5"]
+    )
     assert sum(value for name, value in found.items() if name[0] == "kinoteka_cards_total") == 2
-    assert found["kinoteka_requests_total", "telegram"] >= 3
-    assert found["kinoteka_requests_total", "tmdb"] >= 1
-    assert found["kinoteka_films", "0"] + found["kinoteka_films", "2"] == Movie.objects.count()
-    assert found["kinoteka_people", "1"] == 1
+    assert found["kinoteka_http_requests_total", "other", "telegram"] >= 3
+    assert found["kinoteka_http_requests_total", "other", "tmdb"] >= 1
+    assert found["kinoteka_movies", "0"] + found["kinoteka_movies", "2"] == Movie.objects.count()
+    assert found["kinoteka_users", "1"] == 1
     assert found["kinoteka_queue_depth", "kinoteka"] >= 0
-    assert found["kinoteka_updates_open",] == 1
-    assert scrape()["kinoteka_requests_total", "telegram"] == found["kinoteka_requests_total", "telegram"]
+    assert found["kinoteka_updates_pending",] == 1
+    assert (
+        scrape()["kinoteka_http_requests_total", "other", "telegram"]
+        == found["kinoteka_http_requests_total", "other", "telegram"]
+    )
 
 
 def test_a_count_never_falls_when_old_minutes_are_forgotten(client, settings, monkeypatch):
@@ -239,7 +249,7 @@ def test_a_count_never_falls_when_old_minutes_are_forgotten(client, settings, mo
     metrics.increment("telegram.requests", 2)
     metrics.flush()
     found = metrics_of(client.get("/metrics", headers={"Authorization": "Bearer a-token"}).content.decode())
-    assert found["kinoteka_requests_total", "telegram"] == 9
+    assert found["kinoteka_http_requests_total", "other", "telegram"] == 9
 
 
 def test_one_id_goes_through_update_job_and_request(sandbox, start):

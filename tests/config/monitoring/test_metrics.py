@@ -115,17 +115,17 @@ def test_a_schedule_says_when_it_ran_and_how_it_ended():
     token = "5e55105e55105e55105e55105e55105e55105e55"
     heartbeats.on_schedule_finished(task={"group": "upload posters", "success": True, "result": "3 uploaded"})
     heartbeats.on_schedule_finished(
-        task={"group": "refresh films", "success": False, "result": f"Traceback\nError: {token}"}
+        task={"group": "refresh movies", "success": False, "result": f"Traceback\nError: {token}"}
     )
     metrics.flush()
     said = dict(Heartbeat.objects.filter(kind="schedule").values_list("name", "doing"))
-    assert said == {"upload posters": "3 uploaded", "refresh films": "failed: Error: ***"}
+    assert said == {"upload posters": "3 uploaded", "refresh movies": "failed: Error: ***"}
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_real_cluster_and_its_schedules_give_signs_of_life(start):
     cluster = start("qcluster", METRICS_FLUSH_SECONDS="0.2", Q_WORKERS="1")
-    async_task("users.tasks.end_sessions", group="end old sessions")
+    async_task("users.tasks.end_sessions", group="revoke sessions")
     kinds = wait_until(
         lambda: {"worker", "schedule"} <= set(Heartbeat.objects.values_list("kind", flat=True)),
         explain=lambda: cluster.output,
