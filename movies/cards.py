@@ -20,7 +20,8 @@ from telebot import types
 from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot import client
-from config.bot.router import bot, deep_link, edit, edit_buttons, keyboard
+from config.bot.replies import deep_link, edit, edit_buttons, keyboard
+from config.bot.router import bot
 from config.bot.validation import cleaned
 from config.monitoring import metrics
 from movies.models import PosterStatus

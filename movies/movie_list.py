@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.template.loader import render_to_string
 
-from config.bot.router import keyboard
+from config.bot.replies import keyboard
 from movies.cards import name, points, shortened
 
 if TYPE_CHECKING:
-    from config.bot.router import Keyboard
+    from config.bot.replies import Keyboard
     from movies.models import Movie
 
 PAGE = 8  # films on a page

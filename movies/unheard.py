@@ -17,7 +17,7 @@ from django.utils import translation
 from telebot import apihelper
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config.bot.client import TelegramUnavailable, patience
+from config.bot.client import TelegramUnavailable, max_retry_wait
 from config.models import Update
 from movies.cards import is_wrong_file, send_card
 from movies.models import Movie
@@ -40,7 +40,7 @@ def check_answers():
     again = 0
     for asked, photo in enumerate(new[:MOST]):
         try:
-            with patience(0):
+            with max_retry_wait(0):
                 apihelper.get_file(settings.TELEGRAM_BOT_TOKEN, photo)
         except ApiTelegramException as error:
             if error.error_code == 429:

@@ -21,7 +21,7 @@ from django.db import InterfaceError, OperationalError, connection, connections,
 from django.db.models import F, Min
 from telebot.apihelper import ApiException, ApiHTTPException, ApiTelegramException
 
-from config.bot.client import TelegramUnavailable, patience, retry_after
+from config.bot.client import TelegramUnavailable, max_retry_wait, retry_after
 from config.bot.router import bot
 from config.jobs import rate_limiter
 from config.monitoring import metrics
@@ -470,7 +470,7 @@ def _serve_all(run: Run, channels: list[int]) -> None:
 def _greet() -> None:
     """Raise Stopped where Telegram does not answer at all, before a poster is risked on it; notice another bot."""
     try:
-        with patience(0):
+        with max_retry_wait(0):
             me = bot.get_me()
     except ApiTelegramException as error:
         if error.error_code in (401, 404):
@@ -587,7 +587,7 @@ def _upload(movie: Movie, channel):
         storage.remove(movie.local_path)
         return "postponed"
     try:
-        with patience(0):
+        with max_retry_wait(0):
             message = bot.send_photo(
                 channel,
                 (f"{movie.pk}.jpg", content),

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import BigIntegerField, F, Q, Value
 from django.db.models.functions import Mod
 
-from config.bot.router import take_away
+from config.bot.replies import delete_message
 from config.jobs.enqueue import async_task, worker_stop_event
 from config.jobs.locks import ALREADY_RUNNING
 from ratings.files import importer, report
@@ -56,7 +56,7 @@ def show_in(user_id: int, message_id: int | None) -> None:
         else:
             needless = message_id  # all was over, and told, or the link ended, before this message came
     if needless and message_id and old != message_id:
-        take_away(user_id, needless)
+        delete_message(user_id, needless)
 
 
 def queue_daily_imports() -> str:

@@ -21,7 +21,7 @@ from tests.helpers.waiting import ROOT, wait_until
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts processes of ours: such tests run serially, in a step of their own, with all cores to themselves.
+    """Mark what starts processes of ours: such tests run serially, in a step of their own.
 
     Whatever starts one takes the fixture `environment`, or a server of its own.
     """
@@ -75,7 +75,7 @@ def sandbox(settings, monkeypatch, transactional_db):
         settings.TMDB_WEB_URL = sandbox.tmdb_web_url
         settings.TMDB_API_KEY = sandbox.tmdb_key
         monkeypatch.setattr(bot, "token", sandbox.telegram_token)
-        client.install()
+        client.patch_telebot()
         yield sandbox
 
 
@@ -191,8 +191,8 @@ def leases_run_out():
 @pytest.fixture
 def handle(sandbox):
     """handle(): let the bot answer, in this process, all that people have sent so far."""
+    from config.bot.dispatch import handle_update
     from config.bot.polling import get_updates
-    from config.bot.router import handle_update
 
     def all_updates():
         offset = None

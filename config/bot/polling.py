@@ -12,7 +12,7 @@ from telebot import apihelper
 from telebot.apihelper import ApiTelegramException
 
 from config.bot import flood_control
-from config.bot.router import handle_update
+from config.bot.dispatch import handle_update
 from config.monitoring import heartbeats
 
 log = logging.getLogger(__name__)

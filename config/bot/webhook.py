@@ -27,8 +27,8 @@ from django.db import (
 )
 
 from config.bot import client, flood_control
+from config.bot.dispatch import handle_update
 from config.bot.polling import chat_of
-from config.bot.router import handle_update
 from config.database import now_sql
 from config.models import Update
 

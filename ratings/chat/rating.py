@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from telebot.util import extract_arguments
 
-from config.bot.router import Refusal, answer, bot, button, command, in_reply, read_button
+from config.bot.replies import answer, reply_to
+from config.bot.router import UserError, bot, button, command, parse_callback_data
 from movies.cards import ask_on_card, excuse, movie_on_card, name, points, rates_by_reply, send_card, show_rating
 from movies.catalogue import Query, get_movie
 from movies.tmdb import TMDbError
@@ -31,7 +32,7 @@ def rate_by_button(query: CallbackQuery) -> None:
 
     A card in a group is everybody's: it rates for whoever taps, says so to them alone, and shows nobody's rating.
     """
-    movie_id, value = read_button(query, r"rate:(\d{1,10}):(10|[1-9])")
+    movie_id, value = parse_callback_data(query, r"rate:(\d{1,10}):(10|[1-9])")
     movie, value = film(query, movie_id), Decimal(value)
     if movie.mine == value:
         ask_to_take_back(query, movie)
@@ -57,7 +58,7 @@ def ask_to_take_back(query: CallbackQuery, movie: Movie) -> None:
 
 @button("unrate")
 def take_back_by_button(query: CallbackQuery) -> None:
-    (movie_id,) = read_button(query, r"unrate:(\d{1,10})")
+    (movie_id,) = parse_callback_data(query, r"unrate:(\d{1,10})")
     movie = film(query, movie_id)
     taken = take_back(User.objects.met(query.from_user), movie.pk)
     movie.mine = None
@@ -67,7 +68,7 @@ def take_back_by_button(query: CallbackQuery) -> None:
 
 @button("keep")
 def keep(query: CallbackQuery) -> None:
-    (movie_id,) = read_button(query, r"keep:(\d{1,10})")
+    (movie_id,) = parse_callback_data(query, r"keep:(\d{1,10})")
     movie = film(query, movie_id)
     answer(query)
     show_rating(query.message, movie)
@@ -77,7 +78,7 @@ def film(query: CallbackQuery, movie_id: int):
     try:
         return get_movie(int(movie_id), query.from_user.id)
     except TMDbError as error:
-        raise Refusal(excuse(error)) from error
+        raise UserError(excuse(error)) from error
 
 
 def facts(movie: Movie):
@@ -129,4 +130,4 @@ def rate_in_words(message: Message, movie_id: int, value_text: str, card: None =
 
 
 def reply(message: Message, text: str) -> None:
-    bot.send_message(message.chat.id, text, reply_parameters=in_reply(message))
+    bot.send_message(message.chat.id, text, reply_parameters=reply_to(message))

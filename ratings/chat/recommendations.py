@@ -10,18 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 from django_q.tasks import async_task
 
-from config.bot.router import (
-    Refusal,
-    answer,
-    bot,
-    button,
-    command,
-    edit,
-    edit_buttons,
-    keyboard,
-    only_in_private,
-    read_button,
-)
+from config.bot.replies import answer, edit, edit_buttons, keyboard, require_private_chat
+from config.bot.router import UserError, bot, button, command, parse_callback_data
 from movies.cards import buttons, excuse, name, points, running_time, send_card
 from movies.catalogue import get_movie, with_details
 from movies.movie_list import film_list, page_of
@@ -48,7 +38,7 @@ LONGEST = 70  # of a title, so that ten of them with their reasons stay within a
 
 @command("recommend", gettext_lazy("films to see next"))
 def send_recommendations(message: Message) -> None:
-    if not only_in_private(message):
+    if not require_private_chat(message):
         return
     bot.send_message(message.chat.id, **recommendations(message.from_user.id))
     if may_help(message.from_user.id):
@@ -136,7 +126,7 @@ def facts(number: int, movie: Movie):
 
 @button("recommend")
 def turn_recommendations(query: CallbackQuery) -> None:
-    page, decade, length = read_button(query, rf"recommend:{STATE}")
+    page, decade, length = parse_callback_data(query, rf"recommend:{STATE}")
     show(query, int(page), decade, length)
     rated = Rating.objects.filter(user_id=query.from_user.id).exists()
     answer(query, None if rated else _("Rate a film first: press its number."))
@@ -155,7 +145,7 @@ def replace(message: Message, contents) -> None:
 
 def private_message(query: CallbackQuery):
     if query.message is None or query.message.chat.type != "private":
-        raise Refusal(_("This button is out of date."))
+        raise UserError(_("This button is out of date."))
     return query.message
 
 
@@ -189,7 +179,7 @@ def length_title(length: int):
 @button("wish")
 def choose(query: CallbackQuery) -> None:
     """The decades or lengths to choose from, in the place of the list's buttons."""
-    what, page, decade, length = read_button(query, rf"wish:(decade|length):{STATE}")
+    what, page, decade, length = parse_callback_data(query, rf"wish:(decade|length):{STATE}")
     message = private_message(query)
     if what == "decade":
         newest = date.today().year // 10 * 10
@@ -212,7 +202,7 @@ def choose(query: CallbackQuery) -> None:
 @button("pick")
 def open_card(query: CallbackQuery) -> None:
     """The card of a film on the list, where it can be called not interesting too."""
-    (movie_id,) = read_button(query, r"pick:(\d{1,10})")
+    (movie_id,) = parse_callback_data(query, r"pick:(\d{1,10})")
     movie = opened(query, movie_id)
     send_card(query.message.chat.id, movie, rows=[opinion(movie, dull=False)])
     answer(query)
@@ -224,7 +214,7 @@ def opened(query: CallbackQuery, movie_id: int):
     try:
         return with_details(get_movie(int(movie_id), query.from_user.id), query.from_user.id)
     except TMDbError as error:
-        raise Refusal(excuse(error)) from error
+        raise UserError(excuse(error)) from error
 
 
 def opinion(movie: Movie, dull):
@@ -236,7 +226,7 @@ def opinion(movie: Movie, dull):
 
 @button("carddull")
 def call_not_interesting_on_card(query: CallbackQuery) -> None:
-    (movie_id,) = read_button(query, r"carddull:(\d{1,10})")
+    (movie_id,) = parse_callback_data(query, r"carddull:(\d{1,10})")
     movie = known_film(query, movie_id)
     refuse(User.objects.met(query.from_user), movie.pk)
     seen = edit_buttons(query.message, keyboard(*buttons(movie), opinion(movie, dull=True)))
@@ -245,7 +235,7 @@ def call_not_interesting_on_card(query: CallbackQuery) -> None:
 
 @button("uncarddull")
 def take_it_back_on_card(query: CallbackQuery) -> None:
-    (movie_id,) = read_button(query, r"uncarddull:(\d{1,10})")
+    (movie_id,) = parse_callback_data(query, r"uncarddull:(\d{1,10})")
     movie = known_film(query, movie_id)
     allow(query.from_user.id, movie.pk)
     seen = edit_buttons(query.message, keyboard(*buttons(movie), opinion(movie, dull=False)))
@@ -255,14 +245,14 @@ def take_it_back_on_card(query: CallbackQuery) -> None:
 @button("seen")
 def seen(query: CallbackQuery) -> None:
     """The film's card, where they rate it: the next list then knows."""
-    (movie_id,) = read_button(query, r"seen:(\d{1,10})")
+    (movie_id,) = parse_callback_data(query, r"seen:(\d{1,10})")
     send_card(query.message.chat.id, opened(query, movie_id))
     answer(query, _("How did you like it? Rate it on the card."))
 
 
 @button("dull")
 def call_not_interesting(query: CallbackQuery) -> None:
-    movie_id, page, decade, length = read_button(query, rf"dull:(\d{{1,10}}):{STATE}")
+    movie_id, page, decade, length = parse_callback_data(query, rf"dull:(\d{{1,10}}):{STATE}")
     movie = known_film(query, movie_id)
     refuse(User.objects.met(query.from_user), movie.pk)
     show(query, int(page), decade, length, undo=movie)
@@ -271,7 +261,7 @@ def call_not_interesting(query: CallbackQuery) -> None:
 
 @button("undull")
 def take_not_interesting_back(query: CallbackQuery) -> None:
-    movie_id, page, decade, length = read_button(query, rf"undull:(\d{{1,10}}):{STATE}")
+    movie_id, page, decade, length = parse_callback_data(query, rf"undull:(\d{{1,10}}):{STATE}")
     movie = known_film(query, movie_id)
     allow(query.from_user.id, movie.pk)
     show(query, int(page), decade, length)
@@ -283,13 +273,13 @@ def known_film(query: CallbackQuery, movie_id: int):
     try:
         return get_movie(int(movie_id), query.from_user.id)
     except TMDbError as error:
-        raise Refusal(excuse(error)) from error
+        raise UserError(excuse(error)) from error
 
 
 @button("dulls")
 def show_not_interesting(query: CallbackQuery) -> None:
     """The films called not interesting, each with a button to take that back."""
-    page, movie_id = read_button(query, r"dulls:(\d{1,3})(?::(\d{1,10}))?")
+    page, movie_id = parse_callback_data(query, r"dulls:(\d{1,3})(?::(\d{1,10}))?")
     message = private_message(query)
     if movie_id:
         allow(query.from_user.id, int(movie_id))
@@ -346,6 +336,6 @@ def films_to_rate_first(user_id: int, page: int = 0):
 
 @button("firsts")
 def turn_first_films(query: CallbackQuery) -> None:
-    (page,) = read_button(query, r"firsts:(\d)")
+    (page,) = parse_callback_data(query, r"firsts:(\d)")
     replace(private_message(query), films_to_rate_first(query.from_user.id, int(page)))
     answer(query)

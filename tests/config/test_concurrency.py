@@ -200,7 +200,9 @@ def test_schedules_run_once_however_many_clusters_there_are(sandbox, start):
     long_ago = timezone.now() - timedelta(hours=5)
     Schedule.objects.update(next_run=long_ago, schedule_type=Schedule.HOURLY, minutes=None)
     clusters = [start("qcluster", Q_WORKERS="1") for _cluster in range(3)]
-    wait_until(lambda: set(SCHEDULES) <= set(Task.objects.values_list("group", flat=True)), 90, lambda: clusters[0].output)
+    wait_until(
+        lambda: set(SCHEDULES) <= set(Task.objects.values_list("group", flat=True)), 90, lambda: clusters[0].output
+    )
     time.sleep(3)  # for one that would come a second time
     runs = Counter(Task.objects.filter(group__in=SCHEDULES).values_list("group", flat=True))
     assert set(runs.values()) == {1}, runs
