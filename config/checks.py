@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import Error, Warning, register
+from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from telebot.apihelper import ApiException, ApiTelegramException
@@ -16,7 +16,7 @@ from config.monitoring.logs import format_error
 
 
 @register()
-def settings_are_whole(app_configs: None, **kwargs: Any) -> list[Any]:
+def settings_are_whole(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """The settings fit together."""
     problems = []
     if not settings.TELEGRAM_BOT_TOKEN:

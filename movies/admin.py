@@ -27,7 +27,7 @@ from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus, folded_tex
 
 if TYPE_CHECKING:
     from django.core.handlers.wsgi import WSGIRequest
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
     from django.template.response import TemplateResponse
     from django.utils.safestring import SafeString
 
@@ -217,14 +217,14 @@ class MovieAdmin(admin.ModelAdmin):
     # --- Actions
 
     @admin.action(description=gettext_lazy("Queue the poster again"), permissions=["act"])
-    def requeue_posters(self, request: WSGIRequest, films: MovieQuerySet) -> None:
+    def requeue_posters(self, request: WSGIRequest, films: MovieQuerySet) -> HttpResponse:
         count = films.order_by().requeue_posters()
         async_task("posters.tasks.download_posters")
         self.message_user(request, ngettext("%d poster queued.", "%d posters queued.", count) % count)
         return back(request, "admin:movies_movie_change")
 
     @admin.action(description=gettext_lazy("Read the metadata again"), permissions=["act"])
-    def read_again(self, request: HttpRequest, films):
+    def read_again(self, request: HttpRequest, films: MovieQuerySet) -> HttpResponse:
         count = films.order_by().reread_details()
         async_task("movies.tasks.refresh_movies")
         self.message_user(
@@ -233,13 +233,13 @@ class MovieAdmin(admin.ModelAdmin):
         return back(request, "admin:movies_movie_change")
 
     @admin.action(description=gettext_lazy("Set the poster aside"), permissions=["act"])
-    def set_aside(self, request: WSGIRequest, films: MovieQuerySet) -> None:
+    def set_aside(self, request: WSGIRequest, films: MovieQuerySet) -> HttpResponse:
         count = films.order_by().set_posters_aside(f"set aside by {request.user.get_username()}")
         self.message_user(request, ngettext("%d poster set aside.", "%d posters set aside.", count) % count)
         return back(request, "admin:movies_movie_change")
 
     @admin.action(description=gettext_lazy("Revive the poster"), permissions=["act"])
-    def revive(self, request: WSGIRequest, films: MovieQuerySet) -> None:
+    def revive(self, request: WSGIRequest, films: MovieQuerySet) -> HttpResponse:
         count = films.order_by().poster_failed().requeue_posters()
         async_task("posters.tasks.download_posters")
         self.message_user(request, ngettext("%d poster revived.", "%d posters revived.", count) % count)

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from telebot.types import InlineKeyboardButton, Message, ReplyParameters
 
     from movies.models import Movie
-    from movies.tmdb import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -203,12 +202,12 @@ def show_rating(message: Message, movie: Movie):
     return edit(message, caption(movie), keyboard(*buttons(movie)))
 
 
-def ask_on_card(message: Message, *rows: Any):
+def ask_on_card(message: Message, *rows: Any) -> bool:
     """Put a question in the place of the card's buttons. False where it cannot be done."""
     return edit_buttons(message, keyboard(*rows))
 
 
-def movie_on_card(message: None) -> None:
+def movie_on_card(message: Message | None) -> int | None:
     """The TMDb id of the film whose card the message is, by its buttons; None for any other message."""
     if message is None or not message.reply_markup or not message.from_user or message.from_user.id != bot.user.id:
         return None
@@ -222,7 +221,7 @@ def rates_by_reply(message: Message) -> bool:
     return bool(NUMBER.fullmatch(message.text.strip())) and movie_on_card(message.reply_to_message) is not None
 
 
-def excuse(error: Unavailable | NotFound) -> str:
+def excuse(error: TMDbError) -> str:
     """What to tell a person where TMDb gave us no film."""
     if isinstance(error, NotFound):
         return _("TMDb has no film with this id.")

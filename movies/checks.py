@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import Error, Warning, register
+from django.core.checks import CheckMessage, Error, Warning, register
 
 from movies.tmdb import KeyRefused, TMDb, TMDbError
 
@@ -13,7 +13,7 @@ WHERE = "Take an API key or read access token from themoviedb.org, Settings, API
 
 
 @register()
-def tmdb_key_is_set(app_configs: None, **kwargs: Any) -> list[Any]:
+def tmdb_key_is_set(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """TMDB_API_KEY is set."""
     if settings.TMDB_API_KEY:
         return []

@@ -94,7 +94,7 @@ class TMDb:
         """Details of a film: /movie/{id}."""
         return self._get(f"/movie/{int(movie_id)}", language=language or settings.TMDB_LANGUAGE)
 
-    def search(self, query: str, year: int | None = None, page: int = 1, language: None = None) -> dict[str, Any]:
+    def search(self, query: str, year: int | None = None, page: int = 1, language: str | None = None) -> dict[str, Any]:
         """A page of films by title: /search/movie."""
         return self._get(
             "/search/movie",
@@ -266,7 +266,7 @@ class TMDb:
             trouble = Unavailable(f"{path}: {type(error).__name__}")
         raise trouble  # out here, where the original, which names the whole address and the key, is no part of it
 
-    def _error(self, status: int, data: dict[str, Any], path: str, wait: None, with_session: bool) -> TMDbError:
+    def _error(self, status: int, data: dict[str, Any], path: str, wait: str | None, with_session: bool) -> TMDbError:
         code = data.get("status_code")
         what = f"{path}: {status}" + (f" code {code}" if isinstance(code, int) else "")
         if path == "/authentication/session/new" and (code in (17, 41)):
@@ -283,7 +283,7 @@ class TMDb:
             return Refused(what)
         return self._unavailable(what, wait, slow_down=status == 429)
 
-    def _unavailable(self, what: str, wait: None, slow_down: bool = False) -> Unavailable:
+    def _unavailable(self, what: str, wait: str | None, slow_down: bool = False) -> Unavailable:
         error = Unavailable(what)
         error.retry_after = seconds_until(wait)
         if slow_down:
@@ -299,7 +299,7 @@ def _said(reply: dict[str, Any], name: str, pattern: str) -> Secret:
     return Secret(value)
 
 
-def seconds_until(retry_after: None) -> None:
+def seconds_until(retry_after: str | None) -> float | None:
     """Seconds to wait for a Retry-After of seconds or a date, at most LONGEST_WAIT; None where there is none."""
     if not retry_after:
         return None

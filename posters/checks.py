@@ -7,7 +7,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.core.checks import Error, Warning, register
+from django.core.checks import CheckMessage, Error, Warning, register
 from telebot import apihelper
 from telebot.apihelper import ApiException, ApiTelegramException
 
@@ -23,7 +23,7 @@ CHANNEL = (
 
 
 @register()
-def posters_have_a_way(app_configs: None, **kwargs: Any) -> list[Any | Warning]:
+def posters_have_a_way(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """There is a channel for posters, and POSTER_DIR can be written."""
     problems = []
     if not settings.TELEGRAM_POSTER_CHANNELS:
@@ -50,7 +50,7 @@ def posters_have_a_way(app_configs: None, **kwargs: Any) -> list[Any | Warning]:
 
 
 @register("services", deploy=True)
-def poster_dir_takes_files(app_configs: None, **kwargs: Any) -> list[Any | Error]:
+def poster_dir_takes_files(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """POSTER_DIR takes files."""
     try:
         settings.POSTER_DIR.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def poster_dir_takes_files(app_configs: None, **kwargs: Any) -> list[Any | Error
 
 
 @register("services", deploy=True)
-def the_bot_may_post_in_the_channels(app_configs: None, **kwargs: Any) -> list[Any | Error]:
+def the_bot_may_post_in_the_channels(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """The bot may post in each channel."""
     if not settings.TELEGRAM_POSTER_CHANNELS:
         return [Error("TELEGRAM_POSTER_CHANNELS is empty.", hint=CHANNEL, id="posters.E002")]

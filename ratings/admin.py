@@ -397,16 +397,16 @@ class BuildAdmin(admin.ModelAdmin):
         return own_and_archive(build.ratings, build.archive_ratings)
 
 
-def own_and_archive(own: int, archive: int) -> int:
+def own_and_archive(own: int, archive: int) -> int | str:
     return _("%(own)d + %(archive)d of an archive") % {"own": own, "archive": archive} if archive else own
 
 
-def failed(alive: None) -> Q:
+def failed(alive: Build | None) -> Q:
     """What holds of builds of which nothing came, killed ones among them; `alive` is the one at work, or None."""
     return ~Q(error="") | Q(finished_at=None) & ~Q(pk=alive.pk if alive else None)
 
 
-def is_dead(build):
+def is_dead(build: Build) -> bool:
     """Whether it was killed, and nobody has written that down yet."""
     return build.finished_at is None and not build.error and build != training_process.at_work()
 

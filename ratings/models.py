@@ -300,7 +300,7 @@ class BuildQuerySet(models.QuerySet):
         """Those that serve or have served, the latest first."""
         return self.filter(finished_at__isnull=False).order_by("-pk")
 
-    def current(self) -> None:
+    def current(self) -> Build | None:
         """The build whose neighbours serve; None before the first."""
         return self.finished().first()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
@@ -29,14 +29,14 @@ def points_in(text: str) -> Decimal | None:
 @transaction.atomic
 def rate(user: User, movie_id: int, value: Decimal | int) -> None:
     """Let the person's rating of the film be `value`, whatever it was; TMDb hears of it if they want that."""
-    mine = {"user": user, "movie_id": movie_id}
+    mine: dict[str, Any] = {"user": user, "movie_id": movie_id}
     old = Rating.objects.select_for_update().filter(**mine).first()
     same = old is not None and old.value == value
     new = Rating(
         **mine,
         manual_rating=value,
         normalized_rating=normalize(value),
-        rated_at=old.rated_at if same else int(time.time()),
+        rated_at=old.rated_at if old and same else int(time.time()),
         source=Source.MANUAL,
     )
     new.tmdb_rating = old.tmdb_rating if old else base_of_taken_back(mine)
@@ -61,13 +61,13 @@ def take_back(user: User, movie_id: int) -> bool:
     return True
 
 
-def base_of_taken_back(mine: dict[str, User | int]) -> None:
+def base_of_taken_back(mine: dict[str, Any]) -> Decimal | None:
     """What TMDb still holds of a rating that was taken back here a moment ago; None where it holds none."""
     waiting = PendingWrite.objects.filter(**mine).first()
-    return waiting and waiting.base
+    return waiting.base if waiting else None
 
 
-def tell_tmdb(user: User, movie_id: int, value: Decimal | int, base: None) -> None:
+def tell_tmdb(user: User, movie_id: int, value: Decimal | int | None, base: Decimal | None) -> None:
     """Have the end state written to TMDb, in the place of what still waits to be written; ring the worker's bell."""
     if not (user.connected and user.writes_ratings):
         PendingWrite.objects.filter(user=user, movie_id=movie_id).delete()

@@ -79,7 +79,7 @@ def queue_daily_imports() -> str:
     return f"{queued} queued"
 
 
-def write_ratings(user_id: None = None) -> str:
+def write_ratings(user_id: int | None = None) -> str:
     """Write to TMDb what was rated here, by this person or by everybody."""
     return f"{write_pending(user_id)} written"
 

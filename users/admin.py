@@ -21,7 +21,7 @@ from users.models import SyncStatus, User
 
 if TYPE_CHECKING:
     from django.core.handlers.wsgi import WSGIRequest
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
     from django.http.response import HttpResponseRedirect
     from django.template.response import TemplateResponse
     from django.utils.safestring import SafeString
@@ -146,7 +146,7 @@ class UserAdmin(admin.ModelAdmin):
         return back(request, "admin:users_user_change")
 
     @admin.action(description=gettext_lazy("End the session with TMDb"), permissions=["act"])
-    def end_session(self, request: WSGIRequest, people: UserQuerySet) -> None:
+    def end_session(self, request: WSGIRequest, people: UserQuerySet) -> HttpResponse:
         linked = list(people.order_by().connected().values_list("pk", flat=True)[:MOST_AT_ONCE])
         ended = sum([disconnect.disconnect(person) for person in linked])
         self.message_user(request, ngettext("%d session ended.", "%d sessions ended.", ended) % ended)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.core.checks import Error, Warning, register
+from django.core.checks import CheckMessage, Error, Warning, register
 
 from users.key_rotation import unreadable
 
@@ -17,7 +17,7 @@ LOOKED_AT = 1000  # of the newest sessions: a key that is missing is missing for
 
 
 @register()
-def session_keys_are_long(app_configs: None, **kwargs: Any) -> list[Warning]:
+def session_keys_are_long(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """SESSION_ENCRYPTION_KEYS cannot be guessed."""
     if all(len(key) >= SHORTEST for key in settings.SESSION_ENCRYPTION_KEYS):
         return []

@@ -56,7 +56,7 @@ class BigTablePaginator(Paginator):
 class BigTableList(ChangeList):
     """A ModelAdmin's list with a way past its last page."""
 
-    def further(self) -> None:
+    def further(self) -> str | None:
         """The query that begins behind the last row, where there are more rows than pages; None elsewhere."""
         order = self.queryset.query.order_by[:1]
         key = self.opts.pk.name

@@ -120,7 +120,7 @@ class BackOffice(admin.AdminSite):
 # --- How things are said
 
 
-def moment(seconds: float | int | None) -> datetime.datetime | None:
+def moment(seconds: float | int | None) -> datetime | None:
     """A UNIX time as the admin shows times, in the viewer's zone; None where there is none."""
     return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
@@ -131,7 +131,7 @@ def when(seconds: int | None) -> SafeString | str:
     return format_html('<time datetime="{}">{}</time>', at.isoformat(), clock(at)) if at else NOTHING
 
 
-def clock(at: datetime.datetime) -> str:
+def clock(at: datetime) -> str:
     return formats.date_format(timezone.localtime(at), "j E Y, H:i")
 
 

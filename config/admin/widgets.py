@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from django.core.handlers.wsgi import WSGIRequest
     from django.db.models.query import QuerySet
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
     from django.template.response import TemplateResponse
     from django.utils.safestring import SafeString
 
@@ -108,7 +108,7 @@ class ScheduleAdmin(queue_admin.ScheduleAdmin):
         return form
 
     @admin.action(description=gettext_lazy("Run now"), permissions=["act"])
-    def run_now(self, request: WSGIRequest, schedules: QuerySet) -> None:
+    def run_now(self, request: WSGIRequest, schedules: QuerySet) -> HttpResponse:
         count = schedules.update(next_run=timezone.now())
         self.message_user(request, ngettext("%d job is due now.", "%d jobs are due now.", count) % count)
         return back(request, "admin:django_q_schedule_change")

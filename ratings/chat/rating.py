@@ -110,7 +110,7 @@ def rate_by_reply(message: Message) -> None:
     rate_in_words(message, movie_on_card(message.reply_to_message), message.text, card=message.reply_to_message)
 
 
-def rate_in_words(message: Message, movie_id: int, value_text: str, card: None = None) -> None:
+def rate_in_words(message: Message, movie_id: int, value_text: str | None, card: Message | None = None) -> None:
     value = points_in(value_text)
     if value is None:
         reply(message, _("A rating is a number from 0.5 to 10 in half points: 7 or 7.5."))

@@ -32,11 +32,11 @@ def is_due():
     return max(current.started_at, current.checked_at) < since and unfinished(since) < TRIES
 
 
-def unfinished(since):
+def unfinished(since: float) -> int:
     return Build.objects.filter(finished_at=None, started_at__gte=since).count()
 
 
-def at_work() -> None:
+def at_work() -> Build | None:
     """The build that a process is at; None where nobody builds: one that has not ended then was killed."""
     return Build.objects.running().order_by("-pk").first() if is_locked(LEASE) else None
 

@@ -17,7 +17,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from users.models import UserQuerySet
 
 log = logging.getLogger(__name__)
+
+Watch = Callable[[Iterable["Person"]], None]
 
 LEASE = "ratings.import"
 THREADS = 16  # of the 20 connections TMDb takes from one address; the rest is for the chat and the posters
@@ -118,7 +120,7 @@ class Person:
         return self.run.crawled and not self.lacking and not self.out
 
 
-def import_queued(seconds: int, stop: threading.Event | None = None, watch: None = None) -> int:
+def import_queued(seconds: float, stop: threading.Event | None = None, watch: Watch | None = None) -> int | None:
     """Import everybody who is queued, for so many seconds at most. Returns the number of people finished.
 
     None: another process is at it. `stop` is an Event that ends the slice early; `watch(people)` is called now and
@@ -139,7 +141,7 @@ def queued_now() -> UserQuerySet:
 class Importer:
     """One slice of work, in one process."""
 
-    def __init__(self, seconds: int, stop: threading.Event, watch: None) -> None:
+    def __init__(self, seconds: float, stop: threading.Event, watch: Watch | None) -> None:
         self.deadline = time.monotonic() + seconds
         self.stop, self.watch = stop, watch
         self.people = {}

@@ -41,7 +41,7 @@ CLOSED = gettext_noop(
 KEEPS = gettext_noop("TMDb does not let me take your rating of “%(title)s” back there. Here it is gone.")
 
 
-def write_pending(user_id: None = None) -> int:
+def write_pending(user_id: int | None = None) -> int:
     """Write what waits for TMDb, of one person or of all; returns how much TMDb has taken.
 
     Nobody else writes the same person's ratings meanwhile, and none is written while an import reads them: it would

@@ -110,7 +110,8 @@ def measure(fill):
     print(f"{FILMS:,} films, {PEOPLE:,} people, {ratings:,} ratings; filled in {time.monotonic() - began:.0f} s")
     began = time.monotonic()
     count_by_status(Movie, "poster_status"), count_by_status(User, "sync_status")
-    print(f"counting both tables by status: {(time.monotonic() - began) * 1000:.0f} ms, once a minute in each process\n")
+    milliseconds = (time.monotonic() - began) * 1000
+    print(f"counting both tables by status: {milliseconds:.0f} ms, once a minute in each process\n")
 
     client = Client()
     operator, _new = get_user_model().objects.get_or_create(username="bench", is_staff=True, is_superuser=True)

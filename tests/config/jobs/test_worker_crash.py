@@ -100,7 +100,10 @@ def test_the_scheduler_runs_every_15_seconds_and_what_runs_by_the_minute_is_due_
 
 
 def test_a_sentinel_that_hangs_is_replaced(environment):
-    program = "import django; django.setup(); from config.jobs import cluster; cluster.SENTINEL_TIMEOUT_SECONDS = 3; cluster.Cluster().run()"
+    program = (
+        "import django; django.setup(); from config.jobs import cluster;"
+        "cluster.SENTINEL_TIMEOUT_SECONDS = 3; cluster.Cluster().run()"
+    )
     running = Process(["-c", program], {**environment, "DJANGO_SETTINGS_MODULE": "config.settings", "Q_WORKERS": "2"})
     try:
         serves(running)
