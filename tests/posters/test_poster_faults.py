@@ -282,10 +282,10 @@ import resource
 import django
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 django.setup()
-from posters import files
+from posters import storage
 try:
-    files.keep(1, bytes(400_000))
-except files.DiskTrouble as error:
+    storage.keep(1, bytes(400_000))
+except storage.DiskTrouble as error:
     print(error)
 """
 
@@ -668,7 +668,7 @@ def test_a_cluster_goes_on_by_itself_with_what_another_had_at_hand_when_it_was_k
     dead = start("qcluster", Q_WORKERS="1", POSTER_DIR=str(poster_dir))
     wait_until(lambda: hanging.seen, 60, lambda: dead.output)
     alive = start("qcluster", Q_WORKERS="1", POSTER_DIR=str(poster_dir))
-    alive.wait_for_line("the cluster kinoteka begins")
+    alive.wait_for_line("the cluster kinoteka starts")
     dead.kill()
     sandbox.faults.clear()
     # within a minute, and what a machine under load adds
@@ -696,8 +696,8 @@ import django
 django.setup()
 from django.db import connections
 from movies.tmdb import TMDb, Unavailable
-from posters import files, pictures, pipeline, tasks
-modules = {module.__file__ for module in (files, pictures, pipeline, tasks)}
+from posters import images, pipeline, storage, tasks
+modules = {module.__file__ for module in (images, pipeline, storage, tasks)}
 left = int(sys.argv[2])
 
 def trace(frame, event, arg):
