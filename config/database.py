@@ -1,12 +1,13 @@
 """Where the processes' common state lives: the database, and Redis where REDIS_URL is set."""
 
+import os
 import time
 from functools import cache
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.management.base import CommandError
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, connections
 
 from config.models import Heartbeat
 
@@ -24,6 +25,23 @@ def require_migrations() -> None:
         connection.close()
     if Heartbeat._meta.db_table not in tables:
         raise CommandError("The database at DATABASE_URL has no tables yet. Run `manage.py migrate` first.")
+
+
+def give_password_to_libpq() -> None:
+    """Move the password of DATABASE_URL to PGPASSWORD, where PostgreSQL's library reads it.
+
+    psycopg would write it into a connection string, which stands in variables that a report of an error shows.
+    """
+    database = connections.settings["default"]
+    if password := database.get("PASSWORD"):
+        os.environ["PGPASSWORD"], database["PASSWORD"] = str(password), ""
+
+
+def switch_pool_off() -> None:
+    """Have each process open its own connection: no pool survives the fork of a worker."""
+    database = connections.settings["default"]
+    if database["OPTIONS"].pop("pool", None):
+        database["CONN_MAX_AGE"] = 60
 
 
 def now_sql() -> str:

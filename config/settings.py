@@ -1,18 +1,17 @@
 """Every setting of Kinoteka, read from the environment (or `.env`) here and nowhere else.
 
-Names and meanings are listed in README.md. An empty variable counts as unset.
+docs/SETTINGS.md lists names and meanings. An empty variable counts as unset. A wrong value raises ImproperlyConfigured
+with one line that names the variable. Nothing is done here but to read, and to make up a missing development key.
 """
-
-from __future__ import annotations
 
 import logging
 import math
 import os
 import secrets
-import sys
 import urllib.request
 import warnings
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -28,90 +27,90 @@ DATA_DIR = BASE_DIR / "data"
 
 environ.Env.read_env(os.environ.get("ENV_FILE", str(BASE_DIR / ".env")))
 
+Number = TypeVar("Number", int, float)
 
-def text(name: str, default: str = ""):
-    # as it stands: django-environ would take "$ecret" for the value of another variable
+
+def text(name: str, default: str = "") -> str:
+    # not by django-environ, which would take "$ecret" for the value of another variable
     return os.environ.get(name, "") or default
 
 
-def secret(name: str, default: str = ""):
+def secret(name: str, default: str = "") -> Secret:
     return Secret(text(name, default))
 
 
-def number(name: str, default, least: int = 0):
+def number(name: str, default: Number, minimum: int = 0) -> Number:
     value = text(name)
     try:
         found = type(default)(value) if value else default
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be a number, not {value!r}.") from None
-    if not (math.isfinite(found) and found >= least):  # a limit of nan holds nothing and nobody
-        raise ImproperlyConfigured(f"{name} must be a number of {least} or more, not {value!r}.")
+    if not (math.isfinite(found) and found >= minimum):  # a limit of nan limits nothing
+        raise ImproperlyConfigured(f"{name} must be a number of {minimum} or more, not {value!r}.")
     return found
 
 
 SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
-def switch(name: str, default):
+def switch(name: str, default: bool) -> bool:
     value = text(name).strip().lower()
     if value and value not in SWITCHES:
         raise ImproperlyConfigured(f"{name} must be 1 or 0, not {value!r}.")
     return SWITCHES[value] if value else default
 
 
-def names(name: str):
+def names(name: str) -> list[str]:
     return [part.strip() for part in text(name).split(",") if part.strip()]
 
 
-def key_of_this_installation():
-    """The secret key of a development installation: made once, kept in data/, readable by the owner only."""
+def development_key() -> Secret:
+    """The secret key of an installation without one: made up once and saved in data/, readable by its owner only."""
     path = DATA_DIR / "secret_key"
     try:
-        DATA_DIR.mkdir(exist_ok=True)
         with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(secrets.token_urlsafe(50))
     except FileExistsError:
         pass
+    except OSError as error:
+        raise ImproperlyConfigured(f"SECRET_KEY is missing, and {path} cannot be made: {error.strerror}.") from None
     return Secret(path.read_text())
 
 
-def database(url: str):
-    """Django's settings of the database at an address. Its password is left to PostgreSQL's own library, so that it
-    stands in no variable that a report of an error could show. Raises ImproperlyConfigured."""
+def database(url: str) -> dict[str, Any]:
+    """Django's settings of the database at this address."""
     try:
         with warnings.catch_warnings(action="ignore"):  # of an unknown scheme, with the password in it; see below
             found = environ.Env.db_url_config(url)
     except ValueError:
         found = {}
-    whole = found.get("NAME") or "service" in found.get("OPTIONS", {})  # PostgreSQL would take the user's name
-    if found.get("ENGINE") not in ("django.db.backends.sqlite3", "django.db.backends.postgresql") or not whole:
+    complete = found.get("NAME") or "service" in found.get("OPTIONS", {})  # PostgreSQL would take the user's name
+    if found.get("ENGINE") not in ("django.db.backends.sqlite3", "django.db.backends.postgresql") or not complete:
         raise ImproperlyConfigured("DATABASE_URL must be sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME.")
-    if found.get("PASSWORD"):
-        os.environ["PGPASSWORD"], found["PASSWORD"] = found["PASSWORD"], ""
-    return found
+    return {**found, "PASSWORD": Secret(found.get("PASSWORD") or "")}
 
 
-def password_in(url: str):
+def password_in(url: str) -> str:
     try:
         return unquote(urlsplit(url).password or "")
     except ValueError:
         return ""
 
 
-REDIS_WANTED = "REDIS_URL must be redis://USER:PASSWORD@HOST:PORT/NUMBER."
+REDIS_URL_FORM = "REDIS_URL must be redis://USER:PASSWORD@HOST:PORT/NUMBER."
 
 
-def redis_door(url: str):
-    """(the address of Redis without a password, RedisCredentials or None). Raises ImproperlyConfigured."""
+def redis_address(url: str) -> tuple[str, RedisCredentials | None]:
+    """The address of Redis without its password, and the credentials."""
     try:
         parts = urlsplit(url)
-        number = parts.path.strip("/")  # of the database; what is none would be taken for 0
+        number = parts.path.strip("/")  # of the database; redis-py takes what is none for 0
         by_network = parts.scheme in ("redis", "rediss") and parts.hostname and (parts.port or True)
-        whole = (by_network and (number.isdigit() or not number)) or (parts.scheme == "unix" and parts.path)
+        complete = (by_network and (number.isdigit() or not number)) or (parts.scheme == "unix" and parts.path)
     except ValueError:
-        whole = False
-    if not whole:
-        raise ImproperlyConfigured(REDIS_WANTED)
+        complete = False
+    if not complete:
+        raise ImproperlyConfigured(REDIS_URL_FORM)
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     if not parts.password:
         return address, None
@@ -125,7 +124,7 @@ SECRET_KEY = secret("SECRET_KEY")
 if not SECRET_KEY:
     if not DEBUG:
         raise ImproperlyConfigured("SECRET_KEY is missing: with DEBUG off, set it to a long random text.")
-    SECRET_KEY = key_of_this_installation()
+    SECRET_KEY = development_key()
 ALLOWED_HOSTS = names("ALLOWED_HOSTS") or (["*"] if DEBUG else [])
 CSRF_TRUSTED_ORIGINS = names("CSRF_TRUSTED_ORIGINS")
 
@@ -205,19 +204,12 @@ SESSION_COOKIE_AGE = 7 * 24 * 3600
 
 # --- Database
 
-PGPASSWORD = secret("PGPASSWORD")  # the operator's, for another database than DATABASE_URL's: see move_data
+PGPASSWORD = secret("PGPASSWORD")  # the operator's, for another database than DATABASE_URL's: migrate_to_postgres
 DATABASES = {"default": database(secret("DATABASE_URL", f"sqlite:///{DATA_DIR / 'kinoteka.sqlite3'}"))}
 SQLITE = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = not SQLITE
 if SQLITE:
-    folder = Path(DATABASES["default"]["NAME"]).parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImproperlyConfigured(
-            f"DATABASE_URL must lead to a folder that can be written, and {folder} cannot be made: {error.strerror}."
-        ) from None
     # Measured with django-q2: Django's defaults give 17 tasks/s, locked databases and lost results; these 141 and more.
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 20,
@@ -226,14 +218,14 @@ if SQLITE:
     }
 else:
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
-    # A connection for each thread, kept for a minute, is the cheapest while PostgreSQL has enough of them. A pool lets
-    # the many threads of a bot or web process share a few (config.bot.client gives them back while it waits). qcluster
-    # never has one: it forks its workers, and no pool survives that; each worker holds one connection anyway.
-    if (DATABASE_POOL := number("DATABASE_POOL", 0)) and "qcluster" not in sys.argv:
+    # A connection for each thread, open for a minute, is the cheapest while PostgreSQL has enough of them. A pool lets
+    # the many threads of a bot or web process share a few (config.bot.client returns them while it waits). The command
+    # qcluster switches it off: it forks its workers, and no pool survives that; each worker has one connection anyway.
+    if DATABASE_POOL := number("DATABASE_POOL", 0):
         DATABASES["default"]["CONN_MAX_AGE"] = 0
         DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": DATABASE_POOL, "timeout": 5}
 
-# --- Redis: unset, the queue, the cache and the limits live in the database
+# --- Redis: unset, the queue, the cache and the limits are in the database
 
 REDIS_URL = secret("REDIS_URL")
 REDIS_ADDRESS, REDIS_OPTIONS = "", {}
@@ -242,16 +234,13 @@ if REDIS_URL:
         from redis import ConnectionPool
     except ImportError:
         raise ImproperlyConfigured("REDIS_URL is set, but the package redis is not installed.") from None
-    REDIS_ADDRESS, credentials = redis_door(REDIS_URL)
-    # seconds: a Redis that hangs is one that is away
+    REDIS_ADDRESS, credentials = redis_address(REDIS_URL)
+    # seconds: a Redis that hangs is as good as away
     REDIS_OPTIONS = {"socket_connect_timeout": 5, "socket_timeout": 10, "credential_provider": credentials}
     try:
         connections = ConnectionPool.from_url(REDIS_ADDRESS, **REDIS_OPTIONS)
     except (TypeError, ValueError):  # of an option after its question mark
-        raise ImproperlyConfigured(REDIS_WANTED) from None
-else:
-    # As if it were not installed: telebot would load it, 8 MB and a tenth of a second of every process, for nothing.
-    sys.modules.setdefault("redis", None)  # type: ignore[arg-type]
+        raise ImproperlyConfigured(REDIS_URL_FORM) from None
 CACHES = {
     "default": (
         {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_ADDRESS, "OPTIONS": REDIS_OPTIONS}
@@ -268,12 +257,12 @@ Q_CLUSTERS = switch("Q_CLUSTERS", False)
 Q_CLUSTER = {
     "name": "kinoteka",
     "ALT_CLUSTERS": {"imports": {}, "posters": {}},  # Q_CLUSTER_NAME says which one a process is, Q_WORKERS how large
-    "workers": number("Q_WORKERS", 4, least=1),
+    "workers": number("Q_WORKERS", 4, minimum=1),
     "timeout": 300,
     # Counted from prefetch, not from the start of the work: so more than four times the timeout …
     "retry": 1260,
     # … and no deeper a queue in memory than there are workers.
-    "queue_limit": number("Q_WORKERS", 4, least=1),
+    "queue_limit": number("Q_WORKERS", 4, minimum=1),
     "catch_up": False,
     "save_limit": 50,
     # A worker gives back what its jobs' threads and connections have taken by beginning anew: a fork, no loading.
@@ -311,7 +300,7 @@ TELEGRAM_POSTER_CHANNELS = [
 TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE = number("TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE", 20.0)
 TELEGRAM_WEBHOOK_URL = text("TELEGRAM_WEBHOOK_URL")
 TELEGRAM_WEBHOOK_SECRET = secret("TELEGRAM_WEBHOOK_SECRET")
-BOT_THREADS = number("BOT_THREADS", 32, least=1)
+BOT_THREADS = number("BOT_THREADS", 32, minimum=1)
 FLOOD_UPDATES_PER_SECOND = number("FLOOD_UPDATES_PER_SECOND", 5.0)  # of a person who waits for no answer; 0: no limit
 
 TMDB_API_KEY = secret("TMDB_API_KEY", "5a0db0c5000000000000000000007a57" if SANDBOX else "")
@@ -324,7 +313,7 @@ TMDB_REQUESTS_PER_SECOND = number("TMDB_REQUESTS_PER_SECOND", 35.0)
 
 METRICS_FLUSH_SECONDS = number(
     "METRICS_FLUSH_SECONDS", 5.0
-)  # seconds between two writings of signs of life and counts; 0: never
+)  # between two writings of heartbeats and counters; 0: never
 
 POSTER_DIR = Path(text("POSTER_DIR", str(DATA_DIR / "posters")))
 THUMBNAIL_DIR = Path(text("THUMBNAIL_DIR", str(DATA_DIR / "thumbnails")))  # of the admin; may be deleted at any time
@@ -340,12 +329,11 @@ logs.register_secrets(
     [
         *(SECRET_KEY, TELEGRAM_BOT_TOKEN, TELEGRAM_WEBHOOK_SECRET, TMDB_API_KEY, METRICS_TOKEN),
         *SESSION_ENCRYPTION_KEYS,
-        *(PGPASSWORD, os.environ.get("PGPASSWORD", "")),
+        *(PGPASSWORD, DATABASES["default"]["PASSWORD"]),
         *(password_in(address) for address in (REDIS_URL, *PROXIES.values())),
     ]
 )
-DEFAULT_EXCEPTION_REPORTER = "config.monitoring.error_reports.Reporter"
-DEFAULT_EXCEPTION_REPORTER_FILTER = "config.monitoring.error_reports.Filter"
+DEFAULT_EXCEPTION_REPORTER = "config.monitoring.error_reports.RedactingReporter"
 
 # --- Logs
 
@@ -375,7 +363,3 @@ LOGGING = {
         "urllib3": {"level": "WARNING"},
     },
 }
-
-# A bot and its workers have no pages to explain an error on, and with DEBUG Django would keep every query they make.
-if {"runbot", "qcluster"} & set(sys.argv):
-    DEBUG = False

@@ -1,65 +1,64 @@
 """Logs without secrets, for a terminal or as JSON lines; one id through an update, its jobs and their requests."""
 
-from __future__ import annotations
-
 import json
 import logging
 import re
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import wraps
 from html import escape
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote, quote_plus
-
-if TYPE_CHECKING:
-    from config.monitoring.secret import Secret
 
 log = logging.getLogger(__name__)
 
-# What the work at hand began with: u7 an update, r1f… a browser's request, t1f… a job of the clock
-_correlation_id = ContextVar("correlation_id", default="")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# What the current work began with: u7 an update, r1f… a browser's request, t1f… a scheduled job; "": unknown
+_correlation_id: ContextVar[str] = ContextVar("correlation_id", default="")
 
 
 @contextmanager
-def correlation_id(cause: str) -> Iterator[None]:
+def correlation_id(id: str) -> Iterator[None]:
     """Have every line that is logged in this block carry the id."""
-    token = _correlation_id.set(cause)
+    token = _correlation_id.set(id)
     try:
         yield
     finally:
         _correlation_id.reset(token)
 
 
-def with_correlation_id(func: Callable) -> Callable:
-    """The function for another thread, its lines under the id of this one."""
-    mine = current_correlation_id()
+def with_correlation_id(func: Callable[P, R]) -> Callable[P, R]:
+    """The function for another thread, where its lines carry the id of this one."""
+    id = current_correlation_id()
 
     @wraps(func)
-    def run(*args: Any, **kwargs: Any):
-        with correlation_id(mine):
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        with correlation_id(id):
             return func(*args, **kwargs)
 
     return run
 
 
 def current_correlation_id() -> str:
-    """The id of what the work at hand began with; empty where nobody said."""
+    """The id of what the current work began with; "" where none was set."""
     return _correlation_id.get()
 
 
-def set_correlation_id(cause) -> None:
+def set_correlation_id(id: str) -> None:
     """Have every line from now on carry the id: for a worker, which does one job after another."""
-    _correlation_id.set(cause)
+    _correlation_id.set(id)
 
 
 # Bot tokens (in addresses too), TMDb's read tokens, sessions and request tokens (40 hex digits), named parameters,
-# what a header of authorization holds, who calls at an address and their password.
+# what an Authorization header holds, user and password in an address.
 SECRET_RE = re.compile(
     r"\b\d{5,}:[A-Za-z0-9_-]{16,}"
     r"|\beyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]+)*"
@@ -68,12 +67,12 @@ SECRET_RE = re.compile(
     r"|(?<=[Bb]earer )[\w.~+/=-]{8,}"
     r"|(?<=://)[^\s/@'\"]*:[^\s/'\"]+(?=@)"
 )
-MIN_SECRET_LENGTH = 6  # characters; what is shorter would blot out half of a log, and guards nothing
-_known_secrets_re: re.Pattern | None = None
+MIN_SECRET_LENGTH = 6  # characters; a shorter one would redact half of a log, and protects nothing
+_known_secrets_re: re.Pattern[str] | None = None
 
 
-def register_secrets(secrets: list[Secret | str]) -> None:
-    """Mask these texts from now on, however they are written: as they are, in addresses, in HTML, in JSON."""
+def register_secrets(secrets: Iterable[str]) -> None:
+    """Redact these texts from now on, however they are written: as they are, in addresses, in HTML, in JSON."""
     global _known_secrets_re
     spellings = set()
     for secret in secrets:
@@ -86,14 +85,14 @@ def register_secrets(secrets: list[Secret | str]) -> None:
 
 
 def redact(text: str) -> str:
-    """The text with everything taken out that is a known secret, or looks like a token, a session or a password."""
+    """Replace by stars what is a known secret, or looks like a token, a session or a password."""
     if _known_secrets_re:
         text = _known_secrets_re.sub("***", text)
     return SECRET_RE.sub("***", text)
 
 
 def install_redaction() -> None:
-    """Have every record of a log masked as it is made, whoever handles it; what ends a process or a thread, too."""
+    """Redact every log record as it is made, for all handlers, and the error that ends a process or a thread."""
     if logging.getLogRecordFactory() is not make_redacted_record:
         logging.setLogRecordFactory(make_redacted_record)
     sys.excepthook = redacting_excepthook
@@ -106,7 +105,7 @@ def make_redacted_record(*args: Any, **kwargs: Any) -> logging.LogRecord:
     record = logging.LogRecord(*args, **kwargs)
     try:
         message = record.getMessage()
-    except Exception:  # logging itself tells what is wrong with it
+    except Exception:  # logging itself reports what is wrong with it
         return record
     if (clean := redact(message)) != message:
         record.msg, record.args = clean, None
@@ -115,25 +114,25 @@ def make_redacted_record(*args: Any, **kwargs: Any) -> logging.LogRecord:
     return record
 
 
-def redacting_excepthook(kind, error: Exception, trace) -> None:
+def redacting_excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if logs_json() and issubclass(kind, Exception):
         log.critical("the process ends by an error", exc_info=(kind, error, trace))
         return
     sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
 
 
-def redacting_thread_excepthook(args) -> None:
+def redacting_thread_excepthook(args: threading.ExceptHookArgs) -> None:
     if args.exc_type is not SystemExit:
         name = args.thread.name if args.thread else "?"
         if logs_json():
-            log.critical("the thread %s ends by an error", name, exc_info=args[:3])
+            log.critical("the thread %s ends by an error", name, exc_info=args.exc_value)
             return
         lines = traceback.format_exception(args.exc_type, args.exc_value, args.exc_traceback)
         sys.stderr.write(redact(f"Exception in thread {name}:\n{''.join(lines)}"))
 
 
 class RedactingFormatter(logging.Formatter):
-    """The whole line masked at the last moment, its traceback included, since exceptions carry addresses."""
+    """The whole line redacted at the last moment, its traceback included, since exceptions carry addresses."""
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
@@ -144,10 +143,10 @@ class RedactingFormatter(logging.Formatter):
 
 
 class JSONFormatter(RedactingFormatter):
-    """The same as a JSON object a line: time, level, logger, message, id, exception."""
+    """A JSON object a line: time, level, logger, message, process, id, exception."""
 
-    def format(self, record):
-        line = {
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, str | int | None] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
@@ -162,31 +161,31 @@ class JSONFormatter(RedactingFormatter):
 
 
 def formatter(kind: str) -> RedactingFormatter:
-    """How a line of the log is written: "text" for people, "json" for programs."""
+    """The formatter for a LOG_FORMAT: "text" or "json"."""
     if kind == "json":
         return JSONFormatter()
     return RedactingFormatter("{asctime} {levelname} {name}: {message}", style="{")
 
 
-def format_error(error: Exception):
-    """What an error says, without secrets and without its last stop; its kind where it says nothing."""
+def format_error(error: BaseException) -> str:
+    """An error's message in one line, without secrets and its full stop; the name of its class where it has none."""
     return redact(" ".join(str(error).split())).rstrip(".") or type(error).__name__
 
 
-# --- What a command says, where programs read it
+# --- The output of commands, where programs read it
 
 
 def logs_json() -> bool:
     """Whether every line of this process has to be a JSON object."""
     from django.conf import settings
 
-    return settings.LOG_FORMAT == "json"
+    return bool(settings.LOG_FORMAT == "json")
 
 
 class LoggingStream:
-    """A stream whose every text becomes a line of the log."""
+    """A stream that writes every text as a line of the log."""
 
-    def __init__(self, name: str, level) -> None:
+    def __init__(self, name: str, level: int) -> None:
         self.log, self.level = logging.getLogger(name), level
 
     def write(self, text: str) -> None:
@@ -197,8 +196,8 @@ class LoggingStream:
         pass
 
 
-def logging_streams(name: str):
-    """Where a command that runs for long, whose log a program may read, says what it says (BaseCommand's options)."""
+def logging_streams(name: str) -> dict[str, Any]:
+    """BaseCommand's options for a command that runs for long: with LOG_FORMAT=json its output goes to the log."""
     if not logs_json():
         return {}
     return {"stdout": LoggingStream(name, logging.INFO), "stderr": LoggingStream(name, logging.ERROR), "no_color": True}

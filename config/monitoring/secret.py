@@ -1,6 +1,4 @@
-"""Secrets that do not show, wherever the variables around an error are printed."""
-
-from __future__ import annotations
+"""Secrets that do not show where the variables around an error are printed."""
 
 import hmac
 from typing import Any
@@ -9,8 +7,8 @@ from typing import Any
 class Secret(str):
     """A text to be used and never shown: its repr is stars, so that no report of the variables of frames holds it.
 
-    What `format` makes of one is as secret. What slices, joins and f-strings make of it is plain text again, to be
-    wrapped anew where it is kept.
+    What `format` makes of one is a Secret, too. Slices, joins and f-strings make plain text, to be wrapped again where
+    it is stored.
     """
 
     __slots__ = ()
@@ -18,20 +16,20 @@ class Secret(str):
     def __repr__(self) -> str:
         return "'***'"
 
-    def format(self, *args: Any, **kwargs: Any) -> Secret:
+    def format(self, *args: Any, **kwargs: Any) -> "Secret":
         return Secret(super().format(*args, **kwargs))
 
 
 class RedisCredentials:
-    """User and password for Redis (redis-py asks its `credential_provider` for them): no address holds them then."""
+    """User and password for Redis, as redis-py's `credential_provider`: so no address holds them."""
 
-    def __init__(self, username, password) -> None:
+    def __init__(self, username: str, password: str) -> None:
         self.username, self.password = username, Secret(password)
 
-    def get_credentials(self):
+    def get_credentials(self) -> tuple[str, str] | tuple[str]:
         return (self.username, self.password) if self.username else (self.password,)
 
 
 def check_token(given: str, secret: str, scheme: str = "") -> bool:
-    """Whether what a request's header says is this secret; none set: no."""
+    """Whether a request's header holds this secret, in constant time; never where none is set."""
     return bool(secret) and hmac.compare_digest(given.encode(), f"{scheme}{secret}".encode())

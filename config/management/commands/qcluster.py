@@ -1,10 +1,9 @@
-from __future__ import annotations
-
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from config.database import require_migrations
+from config.database import require_migrations, switch_pool_off
 from config.jobs.cluster import Cluster
 from config.monitoring.logs import logging_streams
 
@@ -16,5 +15,7 @@ class Command(BaseCommand):
         super().__init__(**{**logging_streams(__name__), **options})
 
     def handle(self, **options: Any) -> None:
+        settings.DEBUG = False  # with it Django would store every query
+        switch_pool_off()
         require_migrations()
         Cluster().run()

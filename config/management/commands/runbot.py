@@ -34,6 +34,7 @@ class Command(BaseCommand):
                 "TELEGRAM_WEBHOOK_URL is set, so updates come to the web server and polling would get none: "
                 "unset it and run `manage.py delete_webhook` to poll."
             )
+        settings.DEBUG = False  # with it Django would store every query
         require_migrations()
         stop = threading.Event()
         for sign in (signal.SIGTERM, signal.SIGINT):
