@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Sum
 
+from config.progress import Progress
 from ratings.models import Import
 from ratings.tmdb_sync.engine import KEY_REFUSED, begin, import_queued
 from users.models import SyncStatus, User
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
 SLICE = 60  # seconds of work between two looks at who is done
-BAR = 30  # characters
-LINES_APART = 10  # seconds between two lines of progress in a log
 
 
 class Command(BaseCommand):
@@ -32,7 +31,7 @@ class Command(BaseCommand):
     def handle(self, user: User | None = None, all: bool = False, **options: Any) -> None:
         self.stop = threading.Event()
         before = [(sign, signal.signal(sign, self.interrupt)) for sign in (signal.SIGINT, signal.SIGTERM)]
-        self.shown, self.shown_at = "", 0.0
+        self.progress = Progress(self.stdout)
         try:
             waited_for = self.queue(user, all)
             self.since = time.time()
@@ -82,14 +81,7 @@ class Command(BaseCommand):
         line = f"{len(waited_for) - left}/{len(waited_for)} people · {done}/{total} ratings · {asked}/{films} films"
         if runs.exclude(trouble_since=None).exists():
             line += " · TMDb does not answer, waiting"
-        if self.stdout.isatty():
-            filled = BAR * (done + asked) // max(total + films, 1)
-            self.stdout.write(f"\r[{'#' * filled}{'.' * (BAR - filled)}] {line}\x1b[K", ending="")
-            self.stdout.flush()
-        elif line != self.shown and time.time() > self.shown_at + LINES_APART:
-            self.shown_at = time.time()
-            self.stdout.write(line)
-        self.shown = line
+        self.progress.write(line, (done + asked) / max(total + films, 1))
 
     def report(self, waited_for) -> None:
         """A line for each person; an error if somebody's import failed or was left."""
