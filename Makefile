@@ -19,7 +19,7 @@ $(VENV)/.installed: requirements.lock
 	@touch $@
 
 run: install  ## everything on this machine; with no token, on the sandbox
-	@$(PY) manage.py start $(if $(PORT),--port $(PORT))
+	@$(PY) manage.py runall $(if $(PORT),--port $(PORT))
 
 # Tests that start real processes meet in time: they run one after another, in a step of their own.
 test: export DATABASE_URL=

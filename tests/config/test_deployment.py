@@ -44,14 +44,14 @@ def test_migrations_wait_for_a_database_that_starts_later(start):
     """All that needs the tables would stay down for good otherwise: nothing tries a failed requirement again."""
     with socket.create_server(("127.0.0.1", 0)) as door:  # takes the port, and nobody answers there
         port = door.getsockname()[1]
-    waiting = start("wait_for_database", DATABASE_URL=f"postgres://kinoteka@127.0.0.1:{port}/kinoteka")
+    waiting = start("wait_for_db", DATABASE_URL=f"postgres://kinoteka@127.0.0.1:{port}/kinoteka")
     waiting.wait_for_line("The database at DATABASE_URL is waited for")
     assert waiting.process.poll() is None
     assert waiting.terminate() != 0
-    ready = start("wait_for_database")
+    ready = start("wait_for_db")
     assert ready.process.wait(60) == 0
     unit = (ROOT / "deploy" / "systemd" / "kinoteka-migrate.service").read_text()
-    assert unit.index("manage.py wait_for_database") < unit.index("manage.py migrate")
+    assert unit.index("manage.py wait_for_db") < unit.index("manage.py migrate")
 
 
 def test_the_operators_command_has_what_the_units_have():

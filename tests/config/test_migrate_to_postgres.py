@@ -98,12 +98,12 @@ def test_everything_is_carried_over_counted_and_works_on(start, tmp_path, empty_
     before = sums(start, sqlite)
     assert before["user_movie_ratings"][0] == str(sum(len(range(n, 600, 3)) for n in range(1, 31)))
 
-    move = run(start, "move_data", "--from", sqlite, "--to", empty_postgres, DATABASE_URL=sqlite)
+    move = run(start, "migrate_to_postgres", "--from", sqlite, "--to", empty_postgres, DATABASE_URL=sqlite)
     wait_until(lambda: "are in PostgreSQL" in move.output)
     assert any(line.split() == ["movies", "12000", "→", "12000"] for line in move.lines), move.output
     assert sums(start, empty_postgres) == before
 
-    again = start("move_data", "--from", sqlite, "--to", empty_postgres)
+    again = start("migrate_to_postgres", "--from", sqlite, "--to", empty_postgres)
     assert again.wait() != 0
     assert "The target is not empty" in again.output
     assert "Traceback" not in again.output
@@ -126,7 +126,7 @@ assert User.objects.get(pk=7_000_000_001).session_id == "5e55" * 10
     ],
 )
 def test_a_move_that_cannot_be_made_is_said_in_one_sentence(start, source, target, words):
-    move = start("move_data", "--from", source, "--to", target)
+    move = start("migrate_to_postgres", "--from", source, "--to", target)
     assert move.wait() != 0
     assert words in move.output
     assert "Traceback" not in move.output
@@ -147,7 +147,7 @@ def small(start, tmp_path):
 
 def refused(start, source, target, **variables):
     """The one sentence with which a move is refused."""
-    move = start("move_data", "--from", source, "--to", target, **variables)
+    move = start("migrate_to_postgres", "--from", source, "--to", target, **variables)
     assert move.wait() != 0
     assert "Traceback" not in move.output
     return move.lines[-1]
@@ -207,7 +207,7 @@ def test_the_password_given_for_the_move_is_not_that_of_the_settings(start, smal
         target = server.url.replace(server.user, "mover")
         settings = {"DATABASE_URL": target.replace("mover@", "mover:wrong@")}
         assert "The target cannot be opened" in refused(start, source, target, **settings)
-        run(start, "move_data", "--from", source, "--to", target, **settings, PGPASSWORD="right")
+        run(start, "migrate_to_postgres", "--from", source, "--to", target, **settings, PGPASSWORD="right")
 
 
 def test_a_source_of_another_version_is_refused(start, tmp_path, empty_postgres):
@@ -215,6 +215,6 @@ def test_a_source_of_another_version_is_refused(start, tmp_path, empty_postgres)
     run(start, "migrate", "--verbosity", "0", DATABASE_URL=sqlite)
     with contextlib.closing(sqlite3.connect(tmp_path / "old.sqlite3", isolation_level=None)) as old:
         old.execute("DELETE FROM django_migrations WHERE app = 'config' AND name > '0003'")
-    move = start("move_data", "--from", sqlite, "--to", empty_postgres)
+    move = start("migrate_to_postgres", "--from", sqlite, "--to", empty_postgres)
     assert move.wait() != 0
     assert "another version" in move.output

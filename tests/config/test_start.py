@@ -1,4 +1,4 @@
-"""`manage.py start`, as a newcomer meets it."""
+"""`manage.py runall`, as a newcomer meets it."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def processes_of(mark):
 def test_one_command_starts_everything_and_ctrl_c_leaves_nothing_behind(start, newcomer):
     port, mark = free_port(), f"KINOTEKA_TEST_MARK=start-{os.getpid()}-{time.monotonic_ns()}"
     name, value = mark.split("=")
-    everything = start("start", "--port", str(port), **newcomer, **{name: value})
+    everything = start("runall", "--port", str(port), **newcomer, **{name: value})
     everything.wait_for_line("Kinoteka is running", 60)
     chat = re.search(r"Chat\s+(\S+)", everything.output)[1]
     admin = re.search(r"Admin\s+(\S+)\s+(\S+) / (\S+)", everything.output)
@@ -82,7 +82,7 @@ def test_one_command_starts_everything_and_ctrl_c_leaves_nothing_behind(start, n
 
 def test_a_start_that_is_killed_leaves_nothing_behind(start, newcomer):
     name, value = "KINOTEKA_TEST_MARK", f"killed-{os.getpid()}-{time.monotonic_ns()}"
-    everything = start("start", "--port", str(free_port()), **newcomer, **{name: value})
+    everything = start("runall", "--port", str(free_port()), **newcomer, **{name: value})
     everything.wait_for_line("Kinoteka is running", 60)
     everything.terminate(signal.SIGKILL)
     wait_until(lambda: not processes_of(f"{name}={value}"), 60, lambda: str(processes_of(f"{name}={value}")))
@@ -92,14 +92,14 @@ def test_a_taken_port_is_said_in_one_sentence(start, newcomer):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        everything = start("start", "--port", str(taken.getsockname()[1]), **newcomer)
+        everything = start("runall", "--port", str(taken.getsockname()[1]), **newcomer)
         assert everything.wait() != 0
     assert "is taken by another program" in everything.output
     assert "Traceback" not in everything.output
 
 
 def test_a_wrong_token_stops_the_start_and_says_what_to_do(start, sandbox):
-    everything = start("start", "--port", str(free_port()), TELEGRAM_BOT_TOKEN="1234567:not-a-token-of-any-bot")
+    everything = start("runall", "--port", str(free_port()), TELEGRAM_BOT_TOKEN="1234567:not-a-token-of-any-bot")
     assert everything.wait() != 0
     assert "@BotFather" in everything.output
     assert "Traceback" not in everything.output

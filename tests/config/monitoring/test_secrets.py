@@ -195,8 +195,8 @@ def test_no_command_that_fails_shows_a_secret(start, marked, tmp_path):
     dead |= {"TELEGRAM_WEBHOOK_URL": "https://kinoteka.example/"}
     text = reports_of(start, f"report_commands(*{COMMANDS!r})", {**marked, **dead}, enough=8)
     assert_clean(text, "the reports of commands")
-    ends = [start(*command, **{**marked, **dead}) for command in (["start", "--port", "1"], ["import_ratings"])]
-    ends += [start("move_data", "--from", f"sqlite:///{tmp_path}/none", "--to", DEAD_DATABASE, **marked)]
+    ends = [start(*command, **{**marked, **dead}) for command in (["runall", "--port", "1"], ["import_ratings"])]
+    ends += [start("migrate_to_postgres", "--from", f"sqlite:///{tmp_path}/none", "--to", DEAD_DATABASE, **marked)]
     runs = [start(command, **{**marked, **dead, "TELEGRAM_WEBHOOK_URL": ""}) for command in ("runbot", "qcluster")]
     for process in ends:
         assert process.wait(60) != 0
@@ -211,16 +211,16 @@ def test_no_command_that_fails_shows_a_secret(start, marked, tmp_path):
 def test_a_password_in_an_argument_is_warned_of_and_not_repeated(start, tmp_path):
     (tmp_path / "kino.sqlite3").touch()
     source = f"sqlite:///{tmp_path}/kino.sqlite3"
-    process = start("move_data", "--from", source, "--to", DEAD_DATABASE)
+    process = start("migrate_to_postgres", "--from", source, "--to", DEAD_DATABASE)
     assert process.wait() == 1
     assert "PGPASSWORD" in process.output
     assert "cannot be opened" in process.output
-    assert_clean(process.output, ["move_data"])
+    assert_clean(process.output, ["migrate_to_postgres"])
 
 
 def test_with_debug_off_the_first_password_is_not_printed(start, marked):
     everything = start(
-        "start", "--port", str(free_port()), **{**marked, "DEBUG": "0", "TELEGRAM_API_URL": f"http://{NOBODY}"}
+        "runall", "--port", str(free_port()), **{**marked, "DEBUG": "0", "TELEGRAM_API_URL": f"http://{NOBODY}"}
     )
     everything.wait_for_line("Kinoteka is running", 60)
     assert "/admin/" in everything.output

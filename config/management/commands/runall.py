@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import contextlib
 import functools
 import os
@@ -10,22 +8,20 @@ import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from telebot.apihelper import ApiException
 
 from config.bot.client import TelegramUnavailable
 from config.jobs.parent_death import end_with_parent
+from config.progress import stop_on_signals
 
-if TYPE_CHECKING:
-    from django.core.management.base import CommandParser
-
-STOP = 4  # seconds that the processes have to finish; then they are killed
-SLOWEST_RESTART = 60  # seconds
+STOP_TIMEOUT_SECONDS = 4  # for processes to finish; then they are killed
+MAX_RESTART_DELAY_SECONDS = 60
 
 
 class Child:
@@ -35,17 +31,17 @@ class Child:
     kernel sends that signal.
     """
 
-    def __init__(self, name: str, command, **variables: Any) -> None:
-        self.name, self.command, self.variables, self.delay = name, command, variables, 1
-        self.begin()
+    def __init__(self, name: str, command: list[str], **variables: str) -> None:
+        self.name, self.command, self.variables = name, command, variables
+        self.restart_delay = 1.0
+        self.start()
 
-    def begin(self) -> None:
-        self.since = time.monotonic()
-        environment = {**os.environ, **self.variables}
+    def start(self) -> None:
+        self.started_at = time.monotonic()
         self.process = subprocess.Popen(  # noqa: S603 our own commands
             self.command,
             cwd=settings.BASE_DIR,
-            env=environment,
+            env={**os.environ, **self.variables},
             start_new_session=True,
             preexec_fn=functools.partial(end_with_parent, signal.SIGTERM),
         )
@@ -59,7 +55,7 @@ class Child:
             self.process.terminate()
 
     def kill(self) -> None:
-        """Leave nothing of it behind, its own children included."""
+        """Kill the process and its own children."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -72,13 +68,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=8000, help="of the web server (default: 8000)")
 
-    def handle(self, port, **options: Any) -> None:
-        stop = threading.Event()
-        for sign in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(sign, lambda *_: stop.set())
+    def handle(self, port: int, **options: Any) -> None:
+        stop = stop_on_signals()
         self.refuse_taken_port(port, "another --port, or PORT=8001 make run")
         call_command("migrate", verbosity=0)
-        children = []
+        children: list[Child] = []
         try:
             if settings.SANDBOX:
                 self.refuse_taken_port(settings.SANDBOX_PORT, "another SANDBOX_PORT")
@@ -105,7 +99,7 @@ class Command(BaseCommand):
             self.stop_all(children)
         self.stdout.write("Stopped.")
 
-    def refuse_taken_port(self, port, remedy) -> None:
+    def refuse_taken_port(self, port: int, remedy: str) -> None:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -113,16 +107,16 @@ class Command(BaseCommand):
             except OSError:
                 raise CommandError(f"Port {port} is taken by another program: choose {remedy}.") from None
 
-    def wait_for_port(self, port, child, stop: threading.Event) -> None:
+    def wait_for_port(self, port: int, child: Child, stop: threading.Event) -> None:
         while child.running and not stop.is_set():
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
                 return
             time.sleep(0.1)
 
-    def welcome(self, port) -> None:
+    def welcome(self, port: int) -> None:
         lines = ["", "Kinoteka is running."]
         if settings.SANDBOX:
-            lines.append(f"  Chat    {settings.SANDBOX_URL}/   (Telegram and TMDb are stand-ins on this machine)")
+            lines.append(f"  Chat    {settings.SANDBOX_URL}/   (Telegram and TMDb are fake servers on this machine)")
         else:
             lines.append(f"  Chat    {self.chat()}")
         lines.append(f"  Admin   http://127.0.0.1:{port}/admin/   {self.login()}")
@@ -130,7 +124,7 @@ class Command(BaseCommand):
         self.stdout.write("\n".join([*lines, ""]))
 
     def chat(self) -> str:
-        """Where the bot is to be found."""
+        """The address of the bot's chat."""
         from config.bot.router import bot
 
         try:
@@ -138,8 +132,8 @@ class Command(BaseCommand):
         except (ApiException, TelegramUnavailable):
             return "your bot at Telegram, which does not answer just now"
 
-    def login(self):
-        """How to log in: a first administrator is made where there is none, with a password kept in data/."""
+    def login(self) -> str:
+        """How to log in to the admin. Makes a first administrator where there is none, its password saved in data/."""
         users, path = get_user_model().objects, settings.DATA_DIR / "admin_password"
         if not users.filter(is_superuser=True).exists():
             password = secrets.token_urlsafe(9)
@@ -153,24 +147,24 @@ class Command(BaseCommand):
             return f"admin / {password}" if settings.DEBUG else f"admin, with the password in {path}"
         return "log in as the administrator you made (manage.py changepassword NAME sets a new password)"
 
-    def supervise(self, children, stop: threading.Event) -> None:
-        """Until Ctrl-C: start again whatever ends by itself, after a growing pause."""
+    def supervise(self, children: list[Child], stop: threading.Event) -> None:
+        """Until Ctrl-C: start again whatever ends by itself, after a growing delay."""
         while not stop.wait(0.5):
             for child in children:
-                if child.running or time.monotonic() < child.since + child.delay:
+                if child.running or time.monotonic() < child.started_at + child.restart_delay:
                     continue
-                lived = time.monotonic() - child.since
-                child.delay = 1 if lived > SLOWEST_RESTART else min(child.delay * 2, SLOWEST_RESTART)
+                long_lived = time.monotonic() - child.started_at > MAX_RESTART_DELAY_SECONDS
+                child.restart_delay = 1.0 if long_lived else min(child.restart_delay * 2, MAX_RESTART_DELAY_SECONDS)
                 self.stderr.write(f"{child.name} ended (status {child.process.returncode}); starting it again.")
                 child.kill()
-                child.begin()
+                child.start()
 
-    def stop_all(self, children) -> None:
+    def stop_all(self, children: list[Child]) -> None:
         """The sandbox last, so that the bot can still confirm what it has handled."""
         ours = [child for child in children if child.name != "sandbox"]
         for child in ours:
             child.terminate()
-        deadline = time.monotonic() + STOP
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
         while any(child.running for child in ours) and time.monotonic() < deadline:
             time.sleep(0.05)
         for child in children:

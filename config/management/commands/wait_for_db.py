@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import time
 from typing import Any
 
@@ -8,8 +6,8 @@ from django.db import OperationalError, connection
 
 from config.monitoring.logs import format_error
 
-PAUSE = 2  # seconds between two tries
-SPEAK = 30  # seconds between two lines about it
+RETRY_DELAY_SECONDS = 2
+LOG_INTERVAL_SECONDS = 30
 
 
 class Command(BaseCommand):
@@ -17,13 +15,13 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def handle(self, **options: Any) -> None:
-        spoken = None
+        logged_at: float | None = None
         while True:
             try:
                 connection.ensure_connection()
                 return
             except OperationalError as error:
-                if spoken is None or time.monotonic() > spoken + SPEAK:
-                    spoken = time.monotonic()
+                if logged_at is None or time.monotonic() > logged_at + LOG_INTERVAL_SECONDS:
+                    logged_at = time.monotonic()
                     self.stderr.write(f"The database at DATABASE_URL is waited for: {format_error(error)}.")
-                time.sleep(PAUSE)
+                time.sleep(RETRY_DELAY_SECONDS)
