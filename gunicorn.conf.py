@@ -1,9 +1,8 @@
-"""The web server for more than a newcomer's machine: `gunicorn` reads this by itself; its own options go before."""
-
-from __future__ import annotations
+"""Settings of gunicorn, which reads them by itself; options on its command line take precedence."""
 
 import logging
 import os
+from typing import IO
 
 from gunicorn.glogging import Logger
 
@@ -13,19 +12,21 @@ from config.monitoring.logs import formatter
 wsgi_app = "config.wsgi:application"
 bind = "127.0.0.1:8000"
 worker_class = "gthread"
-threads = settings.BOT_THREADS + 8  # an admin or a health check finds a thread even while updates take all theirs
-keepalive = 75  # seconds; Telegram and proxies use a connection again
-graceful_timeout = 30  # seconds that SIGTERM leaves to updates at hand
+threads = settings.BOT_THREADS + 8  # an admin or a health check gets a thread even while updates have all theirs
+keepalive = 75  # seconds; Telegram and proxies reuse a connection
+graceful_timeout = 30  # seconds that SIGTERM leaves to updates in progress
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 the heartbeat's file, never on a disk
 control_socket_disable = True
 logconfig_dict = settings.LOGGING
-logging.captureWarnings(settings.LOG_FORMAT == "json")  # or they stand between the lines as they are
+logging.captureWarnings(settings.LOG_FORMAT == "json")  # or they would be lines that are no JSON
 
 
 class logger_class(Logger):
-    """Gunicorn's, its lines written as all others are, without one for each request that it would write to nowhere."""
+    """Gunicorn's logger with our format, and without the access log, which it would format and then discard."""
 
-    def _set_handler(self, log, output, fmt, stream=None) -> None:
+    def _set_handler(
+        self, log: logging.Logger, output: str | None, fmt: logging.Formatter, stream: IO[str] | None = None
+    ) -> None:
         super()._set_handler(log, output, formatter(settings.LOG_FORMAT), stream)
 
     access_log_enabled = property(lambda self: False)

@@ -1,6 +1,4 @@
-"""What is missing or wrong in the settings, told at start-up; and, by check_services, what the services say."""
-
-from __future__ import annotations
+"""What is missing or wrong in the settings, reported at start-up; and, by check_services, in the services."""
 
 from typing import Any
 
@@ -18,7 +16,7 @@ from config.monitoring.logs import format_error
 @register()
 def settings_are_whole(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """The settings fit together."""
-    problems = []
+    problems: list[CheckMessage] = []
     if not settings.TELEGRAM_BOT_TOKEN:
         problems.append(
             Warning(
@@ -47,7 +45,7 @@ def settings_are_whole(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register("services", deploy=True)
-def database_answers(app_configs: Any, **kwargs: Any):
+def database_answers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """The database answers, and has all its tables."""
     try:
         executor = MigrationExecutor(connection)
@@ -63,7 +61,7 @@ def database_answers(app_configs: Any, **kwargs: Any):
 
 
 @register("services", deploy=True)
-def telegram_knows_the_bot(app_configs: Any, **kwargs: Any):
+def telegram_knows_the_bot(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Telegram knows the bot."""
     if not settings.TELEGRAM_BOT_TOKEN:
         return [
@@ -93,7 +91,7 @@ def telegram_knows_the_bot(app_configs: Any, **kwargs: Any):
 
 
 @register("services", deploy=True)
-def redis_answers(app_configs: Any, **kwargs: Any):
+def redis_answers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Redis answers, or is not needed."""
     if not settings.REDIS_URL:
         return []

@@ -1,14 +1,10 @@
 """Columns that read the same whichever program wrote them."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import models
-
-if TYPE_CHECKING:
-    from django.db.backends.sqlite3.base import DatabaseWrapper
-    from django.db.models.expressions import Col
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.expressions import Expression
 
 
 class PlainTextField(models.TextField):
@@ -18,7 +14,8 @@ class PlainTextField(models.TextField):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"null": True, "blank": True, "default": "", "db_default": ""} | kwargs)
+        defaults: dict[str, Any] = {"null": True, "blank": True, "default": "", "db_default": ""}
+        super().__init__(*args, **defaults | kwargs)
 
-    def from_db_value(self, value: str, expression: Col, connection: DatabaseWrapper) -> str:
+    def from_db_value(self, value: str | None, expression: Expression, connection: BaseDatabaseWrapper) -> str:
         return "" if value is None else value

@@ -254,7 +254,7 @@ CACHES = {
 
 # Imports, posters and the rest in clusters of their own; see config.jobs.enqueue
 Q_CLUSTERS = switch("Q_CLUSTERS", False)
-Q_CLUSTER = {
+Q_CLUSTER: dict[str, Any] = {
     "name": "kinoteka",
     "ALT_CLUSTERS": {"imports": {}, "posters": {}},  # Q_CLUSTER_NAME says which one a process is, Q_WORKERS how large
     "workers": number("Q_WORKERS", 4, minimum=1),

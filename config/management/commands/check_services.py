@@ -1,13 +1,8 @@
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.checks import ERROR, Warning
 from django.core.checks.registry import registry
-from django.core.management.base import BaseCommand, CommandError
-
-if TYPE_CHECKING:
-    from django.core.management.base import CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 FATAL = ("config.E002", "config.E003")  # no token, or one that Telegram does not know
 
@@ -21,15 +16,16 @@ class Command(BaseCommand):
         parser.add_argument("--lenient", action="store_true", help="fail only where the bot cannot run at all")
 
     def handle(self, quiet: bool = False, lenient: bool = False, **options: Any) -> None:
-        """Each check tagged "services" in turn; its docstring is what it says when all is well."""
+        """Run each check tagged "services"; its docstring is printed when it finds no problem."""
         failed = unknown = fatal = 0
         for check in sorted(registry.get_checks(include_deployment_checks=True), key=lambda check: check.__module__):
             if "services" not in check.tags:
                 continue
+            meaning = (check.__doc__ or "").strip()
             try:
                 problems = check(app_configs=None, databases=None)
             except Exception as error:  # nothing that a service answers may end the start
-                problems = [Warning(f"“{check.__doc__.strip()}” could not be checked: {type(error).__name__}.")]
+                problems = [Warning(f"“{meaning}” could not be checked: {type(error).__name__}.")]
             for problem in problems:
                 serious = problem.level >= ERROR
                 failed += serious
@@ -39,7 +35,7 @@ class Command(BaseCommand):
                 verdict = "wrong  " if serious else "unknown"
                 self.stderr.write(style(f"{verdict} {problem.msg} {problem.hint or ''}".rstrip()))
             if not problems and not quiet:
-                self.stdout.write(f"ok      {check.__doc__.strip()}")
+                self.stdout.write(f"ok      {meaning}")
         if lenient and not fatal:
             return
         if unknown and not failed:

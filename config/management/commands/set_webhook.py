@@ -1,19 +1,14 @@
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import reverse
 from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot.client import TelegramUnavailable
 from config.bot.polling import KINDS
 from config.bot.router import bot, publish_commands
-
-if TYPE_CHECKING:
-    from django.core.management.base import CommandParser
 
 
 class Command(BaseCommand):
@@ -27,13 +22,13 @@ class Command(BaseCommand):
             help="deliveries side by side, 1-100: threads times web processes (default: BOT_THREADS)",
         )
 
-    def handle(self, max_connections, **options: Any) -> None:
+    def handle(self, max_connections: int, **options: Any) -> None:
         url, secret = settings.TELEGRAM_WEBHOOK_URL, settings.TELEGRAM_WEBHOOK_SECRET
         if not url:
             raise CommandError("TELEGRAM_WEBHOOK_URL is missing: set it to the https address of the web server.")
         if not secret:
             raise CommandError("TELEGRAM_WEBHOOK_SECRET is missing: set it to 1-256 letters, digits, _ and -.")
-        url = served(url)
+        url = webhook_address(url)
         try:
             bot.set_webhook(url, max_connections=max_connections, allowed_updates=KINDS, secret_token=secret)
             publish_commands()
@@ -44,8 +39,8 @@ class Command(BaseCommand):
         self.stdout.write(f"Telegram now sends updates to {url}, at most {max_connections} side by side.")
 
 
-def served(url: str):
-    """The address with the path at which the web server takes updates; a proxy may serve that under a prefix."""
+def webhook_address(url: str) -> str:
+    """The address with the webhook's path, before which a proxy may have a prefix. Raises CommandError."""
     path = reverse("webhook")
     try:
         parts = urlsplit(url)
