@@ -177,7 +177,7 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 STATIC_URL = "static/"
-WHITENOISE_USE_FINDERS = True  # served from where they lie, so that nobody has to collect them
+WHITENOISE_USE_FINDERS = True  # served from their folders: no collectstatic is needed
 
 LANGUAGE_CODE = "ru"
 LANGUAGES = [("ru", _("Russian")), ("en", _("English"))]
@@ -265,7 +265,7 @@ Q_CLUSTER: dict[str, Any] = {
     "queue_limit": number("Q_WORKERS", 4, minimum=1),
     "catch_up": False,
     "save_limit": 50,
-    # A worker gives back what its jobs' threads and connections have taken by beginning anew: a fork, no loading.
+    # A recycled worker returns the memory and connections that its jobs took; another is forked, nothing is loaded.
     "recycle": 20,
     "ack_failures": True,
     "max_attempts": 1,
@@ -318,7 +318,7 @@ METRICS_FLUSH_SECONDS = number(
 POSTER_DIR = Path(text("POSTER_DIR", str(DATA_DIR / "posters")))
 THUMBNAIL_DIR = Path(text("THUMBNAIL_DIR", str(DATA_DIR / "thumbnails")))  # of the admin; may be deleted at any time
 
-METRICS_TOKEN = secret("METRICS_TOKEN")  # who sends it as a bearer token sees /metrics; unset: nobody
+METRICS_TOKEN = secret("METRICS_TOKEN")  # bearer token for /metrics; unset: /metrics is disabled
 
 # HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as the standard library reads them (a lower-case name wins).
 PROXIES = {name: Secret(address) for name, address in urllib.request.getproxies_environment().items()}

@@ -52,6 +52,6 @@ def webhook_address(url: str) -> str:
         parts = parts._replace(path=parts.path + "/")
     if not parts.path.endswith(path):
         raise CommandError(
-            f"TELEGRAM_WEBHOOK_URL leads to {parts.path}, where nobody takes updates: its path must end in {path}."
+            f"TELEGRAM_WEBHOOK_URL leads to {parts.path}, where no webhook is: its path must end in {path}."
         )
     return parts.geturl()

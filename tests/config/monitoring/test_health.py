@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NEVER_LISTENING = "postgres://kinoteka@127.0.0.1:9/kinoteka"
 
 
-def give_signs(age=0):
+def record_heartbeats(age=0):
     at = time.time() - age
     rows = [("bot", "here"), ("worker", "here kinoteka 1"), ("schedule", next(iter(SCHEDULES)))]
     Heartbeat.objects.all().delete()
@@ -41,15 +41,15 @@ def metrics_of(text):
     }
 
 
-def test_ready_is_who_has_database_queue_and_fresh_signs_of_life(client):
+def test_ready_means_database_queue_and_fresh_heartbeats(client):
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["heartbeats"]["worker"] == {"age_seconds": None, "stale": True}
-    give_signs()
+    record_heartbeats()
     answer = client.get("/readyz")
     assert answer.status_code == 200, answer.json()
     assert (answer.json()["database"], answer.json()["queue"]) == ("ok", "ok")
-    give_signs(age=3600)
+    record_heartbeats(age=3600)
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert {kind for kind, heartbeat in answer.json()["heartbeats"].items() if heartbeat["stale"]} == {
@@ -59,16 +59,16 @@ def test_ready_is_who_has_database_queue_and_fresh_signs_of_life(client):
     }
 
 
-def test_with_a_webhook_nobody_waits_for_a_polling_bot(client, settings):
+def test_with_a_webhook_no_heartbeat_of_a_polling_bot_is_needed(client, settings):
     settings.TELEGRAM_WEBHOOK_URL = "https://kinoteka.example"
-    give_signs()
+    record_heartbeats()
     Heartbeat.objects.filter(kind="bot").delete()
     assert client.get("/readyz").status_code == 200
 
 
 def test_a_cluster_that_is_gone_is_named_however_well_the_others_do(client, settings):
     settings.METRICS_TOKEN = "a-token"
-    give_signs()
+    record_heartbeats()
     assert client.get("/readyz").status_code == 200, "one cluster does everything"
     settings.Q_CLUSTERS = True
     now = time.time()
@@ -123,7 +123,7 @@ def serve(environment):
 
 
 def test_metrics_without_redis_lack_the_depth_of_the_queue_alone(serve):
-    give_signs()
+    record_heartbeats()
     bearer = {"Authorization": "Bearer a-token"}
     url = serve(METRICS_TOKEN="a-token", REDIS_URL="redis://127.0.0.1:9/0")
     answer = requests.get(f"{url}/metrics", headers=bearer, timeout=30)
@@ -151,7 +151,7 @@ def test_metrics_without_the_database_are_not_there_and_say_why(serve):
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no pool")
-def test_with_a_pool_nobody_waits_long_for_a_database_that_is_away(serve):
+def test_with_a_pool_readyz_does_not_wait_long_for_a_database_that_is_away(serve):
     address = {"DATABASE_URL": NEVER_LISTENING, "DATABASE_POOL": "2", "REDIS_URL": ""}
     secret = {"X-Telegram-Bot-Api-Secret-Token": "a-secret"}
     url = serve(**address, TELEGRAM_WEBHOOK_URL="https://kinoteka.example", TELEGRAM_WEBHOOK_SECRET="a-secret")
@@ -164,7 +164,7 @@ def test_with_a_pool_nobody_waits_long_for_a_database_that_is_away(serve):
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no pool")
 def test_with_a_pool_a_database_that_is_there_is_ready(serve):
-    give_signs()
+    record_heartbeats()
     assert requests.get(f"{serve(DATABASE_POOL='2')}/readyz", timeout=30).status_code == 200
 
 

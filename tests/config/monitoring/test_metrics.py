@@ -1,4 +1,4 @@
-"""Signs of life and counts: every process adds up, the database holds the sum, no call pays for it."""
+"""Heartbeats and counters: every process adds up, the database holds the sum, no call waits for it."""
 
 import time
 
@@ -54,7 +54,7 @@ def test_what_could_not_be_written_is_written_later(monkeypatch):
     assert Heartbeat.objects.get(kind="bot").doing == "polls"
 
 
-def test_requests_and_refusals_at_both_doors_are_counted(sandbox):
+def test_requests_and_refusals_of_both_services_are_counted(sandbox):
     busy = {"Retry-After": "1"}
     sandbox.faults.add("/3/movie/604", response=Response.json({"status_code": 25}, status=429, **busy))
     TMDb(patient=False).movie(603)
@@ -123,7 +123,7 @@ def test_a_schedule_says_when_it_ran_and_how_it_ended():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_real_cluster_and_its_schedules_give_signs_of_life(start):
+def test_a_real_cluster_and_its_schedules_record_heartbeats_of_life(start):
     cluster = start("qcluster", METRICS_FLUSH_SECONDS="0.2", Q_WORKERS="1")
     async_task("users.tasks.end_sessions", group="revoke sessions")
     kinds = wait_until(
@@ -134,7 +134,7 @@ def test_a_real_cluster_and_its_schedules_give_signs_of_life(start):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_real_bot_gives_signs_of_life(start, sandbox):
+def test_a_real_bot_records_heartbeats(start, sandbox):
     process = start("runbot", METRICS_FLUSH_SECONDS="0.2")
     sandbox.telegram.person("Анна").send("/help")
     wait_until(lambda: Heartbeat.objects.filter(kind="bot").exists(), explain=lambda: process.output)
