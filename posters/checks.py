@@ -1,10 +1,8 @@
-"""Whether posters can be kept on the disk and put into their channels."""
-
-from __future__ import annotations
+"""Django checks: whether posters can be stored on the disk and uploaded to their channels."""
 
 import os
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
@@ -14,23 +12,20 @@ from telebot.apihelper import ApiException, ApiTelegramException
 from config.bot.client import TelegramUnavailable, max_retry_wait
 from config.bot.router import bot
 
-if TYPE_CHECKING:
-    from django.core.checks.messages import Error, Warning
-
-CHANNEL = (
+CHANNEL_HINT = (
     "Make a private channel, make the bot an administrator who may post there, and put the channel's id into .env."
 )
 
 
 @register()
-def posters_have_a_way(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+def check_poster_settings(app_configs: Any, **options: Any) -> list[CheckMessage]:
     """There is a channel for posters, and POSTER_DIR can be written."""
-    problems = []
+    problems: list[CheckMessage] = []
     if not settings.TELEGRAM_POSTER_CHANNELS:
         problems.append(
             Warning(
                 "TELEGRAM_POSTER_CHANNELS is empty: posters stay on the disk, and cards upload them each for itself.",
-                hint=CHANNEL,
+                hint=CHANNEL_HINT,
                 id="posters.W001",
             )
         )
@@ -50,7 +45,7 @@ def posters_have_a_way(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register("services", deploy=True)
-def poster_dir_takes_files(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+def check_poster_dir(app_configs: Any, **options: Any) -> list[CheckMessage]:
     """POSTER_DIR takes files."""
     try:
         settings.POSTER_DIR.mkdir(parents=True, exist_ok=True)
@@ -63,31 +58,31 @@ def poster_dir_takes_files(app_configs: Any, **kwargs: Any) -> list[CheckMessage
 
 
 @register("services", deploy=True)
-def the_bot_may_post_in_the_channels(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+def check_channels(app_configs: Any, **options: Any) -> list[CheckMessage]:
     """The bot may post in each channel."""
     if not settings.TELEGRAM_POSTER_CHANNELS:
-        return [Error("TELEGRAM_POSTER_CHANNELS is empty.", hint=CHANNEL, id="posters.E002")]
+        return [Error("TELEGRAM_POSTER_CHANNELS is empty.", hint=CHANNEL_HINT, id="posters.E002")]
     if not settings.TELEGRAM_BOT_TOKEN:
-        return []  # said elsewhere
-    problems = []
+        return []  # another check reports it
+    problems: list[CheckMessage] = []
     try:
         with max_retry_wait(0):
             me = bot.get_me().id
             for channel in settings.TELEGRAM_POSTER_CHANNELS:
-                if why := trouble_with(channel, me):
-                    problems.append(Error(f"Channel {channel}: {why}.", hint=CHANNEL, id="posters.E003"))
+                if why := channel_problem(channel, me):
+                    problems.append(Error(f"Channel {channel}: {why}.", hint=CHANNEL_HINT, id="posters.E003"))
     except (ApiException, TelegramUnavailable) as error:
         why = f"Whether the bot may post in its channels is not known: {type(error).__name__}."
         problems.append(Warning(why, hint="Ask again when Telegram answers.", id="posters.W002"))
     return problems
 
 
-def trouble_with(channel: int, bot_id: int) -> str:
-    """Why the bot cannot post there, or nothing; no message is sent to find out."""
+def channel_problem(channel_id: int | str, bot_id: int) -> str:
+    """Why the bot cannot post there, empty where it can; no message is sent to find out."""
     try:
-        # as they come: pyTelegramBotAPI's types want fields that a Bot API server of today may not send
-        chat = apihelper.get_chat(bot.token, channel)
-        member = apihelper.get_chat_member(bot.token, channel, bot_id)
+        # raw answers: pyTelegramBotAPI's types want fields that a Bot API server of today may not send
+        chat = apihelper.get_chat(bot.token, channel_id)
+        member = apihelper.get_chat_member(bot.token, channel_id, bot_id)
     except ApiTelegramException as error:
         if error.error_code in (400, 403):
             return f"Telegram says “{error.description}”"

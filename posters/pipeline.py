@@ -1,77 +1,70 @@
-"""TMDb → disk → channel → file_id. The table `movies` is the queue; a claim is a conditional update.
+"""TMDb → disk → channel → file_id: the workers that download posters and upload them.
 
-A claim counts an attempt before it is made and moves the film's next try LEASE seconds ahead, so that nobody else takes
-it, and a worker that dies keeps nothing: the film is due again by itself. How each fault ends is listed in
-docs/POSTERS.md.
+The table `movies` is the queue: `poster_status` names the next step. A claim is a conditional update that counts an
+attempt before it is made and moves the movie's next try CLAIM_TTL_SECONDS ahead, so that no other worker takes it and
+the claims of a worker that dies expire by themselves. Results are written only where the row is still as it was
+claimed. docs/POSTERS.md lists what each fault leads to.
 """
 
-from __future__ import annotations
-
 import logging
+import re
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, connections, transaction
 from django.db.models import F, Min
 from telebot.apihelper import ApiException, ApiHTTPException, ApiTelegramException
+from telebot.types import PhotoSize
 
 from config.bot.client import TelegramUnavailable, max_retry_wait, retry_after
 from config.bot.router import bot
 from config.jobs import rate_limiter
 from config.monitoring import metrics
 from config.monitoring.logs import with_correlation_id
-from movies.models import FROM_THE_START, SET_ASIDE, Movie, PosterNeed, PosterStatus
+from movies.models import FROM_THE_START, SET_ASIDE, Movie, MovieQuerySet, PosterNeed, PosterStatus
 from movies.tmdb import CONNECTIONS, NotFound, Oversized, TMDb, Unavailable
 from posters import storage
-from posters.images import BadPicture, photo_from
-from posters.models import KnownBot
-from posters.storage import DiskTrouble
+from posters.bot_change import handle_bot_change, token_is_of_another_bot
+from posters.images import InvalidImage, to_telegram_jpeg
+from posters.run import Result, Run
+from posters.storage import DiskError
 
-if TYPE_CHECKING:
-    from concurrent.futures._base import Future
-
-    from movies.models import MovieQuerySet
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-LEASE = 45  # seconds that a claim holds unless renewed; longer than any upload
-RENEW = 10  # seconds between two renewals of what is at hand
-LOOK = 1  # seconds between two looks whether what others have at hand is free
-DELAYS = [60, 300, 1800, 7200, 28_800, 86_400, 86_400]  # seconds after the first, second … failed attempt
-MOST_ATTEMPTS = len(DELAYS) + 1
-MOST_UNANSWERED = 2  # a poster goes up once more where an answer was lost, not twice
-AT_HAND = 3 * CONNECTIONS  # films claimed for download at a time, so that no connection waits for the database
-BREATH = 0.02  # seconds in which finished downloads gather, to be written down together
-LANES = 2  # uploads under way to one channel at a time, so that a slow network costs no turn
-PAUSE = 10  # seconds for which a run stands still after a trouble that may pass
-MANY_IN_A_ROW = 8  # failures of different posters, one after another, that make it the server's fault
+CLAIM_TTL_SECONDS = 45  # longer than any upload; the claims of a dead worker expire by themselves
+CLAIM_RENEWAL_SECONDS = 10
+POLL_INTERVAL_SECONDS = 1  # between two looks whether the claims of other workers have expired
+RETRY_DELAYS_SECONDS = [60, 300, 1800, 7200, 28_800, 86_400, 86_400]  # after the first, second … failed attempt
+MAX_ATTEMPTS = len(RETRY_DELAYS_SECONDS) + 1
+MAX_UNCONFIRMED_UPLOADS = 2  # a poster is uploaded once more where an answer was lost, not twice
+MAX_CLAIMED_DOWNLOADS = 3 * CONNECTIONS  # at a time, so that no connection waits for the database
+BATCH_WINDOW_SECONDS = 0.02  # downloads that finish within it are saved in one transaction
+UPLOADS_PER_CHANNEL = 2  # concurrent ones, so that a slow network costs no slot of the rate limit
+PAUSE_SECONDS = 10  # after an error that may pass
+MAX_CONSECUTIVE_FAILURES = 8  # of different posters; from then on the server is at fault
 
-MESSAGES_PER_SECOND = 29  # over all channels; Telegram allows 30 (Bots FAQ: broadcasting)
-HAIR = 0.98  # of the allowed rate: twenty messages and what the network adds to them still take over a minute
-LATE = 0.05  # seconds by which a late upload lets the next one follow sooner
-UPLOAD_TIMEOUT = 30  # seconds
+MAX_MESSAGES_PER_SECOND = 29  # over all channels; Telegram allows 30 (Bots FAQ: broadcasting)
+RATE_SAFETY_FACTOR = 0.98  # of the allowed rate: 20 messages plus network jitter still span more than a minute
+BURST_TOLERANCE_SECONDS = 0.05  # by which a late upload lets the next one follow sooner
+UPLOAD_TIMEOUT_SECONDS = 30
 
-# What a worker needs to know of a film
-FIELDS = [
-    "poster_path",
-    "poster_status",
-    "poster_attempts",
-    "poster_unanswered",
-    "poster_error",
-    "telegram_file_id",
-    "local_path",
-    "title",
-    "original_title",
-    "year",
-]
-# The end of some downloads in one statement; the films whose rows were still as they were claimed come back
-DOWNLOADED = """
+# The columns of a claimed movie that a worker reads
+CLAIMED_FIELDS = (
+    "poster_path", "poster_status", "poster_attempts", "poster_unanswered", "poster_error",
+    "telegram_file_id", "local_path", "title", "original_title", "year",
+)  # fmt: skip
+# Saves finished downloads in one statement; returns the movies whose rows were still as they were claimed
+SAVE_DOWNLOADS_SQL = """
     WITH fetched(id, poster_path, attempts, path) AS (VALUES {rows})
     UPDATE movies SET poster_status = 1, local_path = fetched.path, poster_attempts = 0, poster_next_try_at = %s,
         poster_error = ''
@@ -80,115 +73,45 @@ DOWNLOADED = """
         AND movies.poster_attempts = fetched.attempts
     RETURNING movies.id
 """
-FETCHED = "(CAST(%s AS integer), CAST(%s AS text), CAST(%s AS integer), CAST(%s AS text))"
+DOWNLOAD_VALUES_SQL = "(CAST(%s AS integer), CAST(%s AS text), CAST(%s AS integer), CAST(%s AS text))"
 
-# What Telegram says when a channel, not a photo, is what is wrong (400; every 403 says so)
-CHANNEL_TROUBLE = (
-    "chat not found",
-    "chat_id is empty",
-    "chat_write_forbidden",
-    "chat_admin_required",
-    "channel_private",
-    "need administrator rights",
-    "not enough rights",
-    "have no rights",
-    "not a member",
-    "was kicked",
-    "was upgraded",
-    "was deactivated",
-    "was deleted",
+# Telegram's error messages that mean that a channel, not a photo, is at fault (400; every 403 means so)
+CHANNEL_ERROR = re.compile(
+    "chat not found|chat_id is empty|chat_write_forbidden|chat_admin_required|channel_private|need administrator rights"
+    "|not enough rights|have no rights|not a member|was kicked|was upgraded|was deactivated|was deleted",
+    re.IGNORECASE,
 )
+WRONG_TOKEN = "Telegram does not know TELEGRAM_BOT_TOKEN: take the token that @BotFather shows."  # noqa: S105
 
 
-class Stopped(Exception):
-    """No more can be done now, through no fault of a poster; the text says why."""
-
-
-@dataclass
-class Run:
-    """One sweep: when it has to end and what came of it."""
-
-    limit: int | None = None  # films to begin at most
-    seconds: float | None = None  # after which nothing new is begun
-    stop: threading.Event = field(default_factory=threading.Event)
-    report: object = None  # called after each film with this Run
-    done: int = 0
-    gone: int = 0  # TMDb has no such image
-    failed: int = 0  # the poster's fault: tried again later, or set aside
-    postponed: int = 0  # not the poster's fault: due again at once
-    troubles: list = field(default_factory=list)  # why something stood still
-
-    def __post_init__(self) -> None:
-        self.begun = 0
-        self.deadline = None if self.seconds is None else time.monotonic() + self.seconds
-        self.lock = threading.Lock()
-
-    @property
-    def left(self) -> float:
-        """Seconds until nothing new may begin."""
-        return float("inf") if self.deadline is None else self.deadline - time.monotonic()
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing new may begin."""
-        return self.stop.is_set() or self.left <= 0 or (self.limit is not None and self.begun >= self.limit)
-
-    def begin(self, most: int) -> int:
-        """How many of `most` films may be begun now; they count as begun."""
-        with self.lock:
-            allowed = 0 if self.over else most if self.limit is None else min(most, self.limit - self.begun)
-            self.begun += allowed
-            return allowed
-
-    def give_back(self, unused: int) -> None:
-        with self.lock:
-            self.begun -= unused
-
-    def count(self, outcome: str) -> None:
-        """Count one film as "done", "gone", "failed" or "postponed", and tell who watches."""
-        with self.lock:
-            setattr(self, outcome, getattr(self, outcome) + 1)
-            if self.report:
-                self.report(self)
-
-    def trouble(self, why: str) -> None:
-        """Keep, and log once, why something stands still."""
-        with self.lock:
-            if why not in self.troubles:
-                self.troubles.append(why)
-                log.warning("%s", why)
-
-    def sleep(self, seconds: float):
-        """Sleep, unless the run would be over by then. False where it is over."""
-        return seconds < self.left and not self.stop.wait(seconds)
-
-    def __str__(self) -> str:
-        words = f"{self.done} done, {self.gone} without an image, {self.failed} failed, {self.postponed} postponed"
-        return "; ".join([words, *self.troubles])
+class PipelinePaused(Exception):
+    """Telegram takes no uploads at present, through no fault of a poster; the text says why."""
 
 
 # --- Claims
 
 
-def _claim(due: MovieQuerySet, most: int, choose: Callable | None = None, **more: Any) -> list[Movie]:
-    """Take up to `most` of the films due, most needed first, each for one attempt that is counted before it is made.
+def _claim(
+    due: MovieQuerySet, limit: int, choose: Callable[[list[Movie]], list[Movie]] | None = None, **columns: Any
+) -> list[Movie]:
+    """Claim up to `limit` due movies, most urgent first, for one attempt each; sets `columns` as well.
 
-    `choose` may leave some of them to others. A film that another worker has in hand is passed over.
+    `choose` may leave out some of them. Rows that another worker is claiming are skipped.
     """
     with transaction.atomic():
-        movies = due.only(*FIELDS).select_for_update(skip_locked=True).most_needed(most)
+        movies = due.only(*CLAIMED_FIELDS).select_for_update(skip_locked=True).most_needed(limit)
         if choose:
             movies = choose(movies)
-        lease = int(time.time()) + LEASE
+        expires_at = int(time.time()) + CLAIM_TTL_SECONDS
         claimed = Movie.objects.filter(pk__in=[movie.pk for movie in movies])
-        claimed.update(poster_attempts=F("poster_attempts") + 1, poster_next_try_at=lease, **more)
+        claimed.update(poster_attempts=F("poster_attempts") + 1, poster_next_try_at=expires_at, **columns)
     for movie in movies:
         movie.poster_attempts += 1
     return movies
 
 
-def _held(movie: Movie) -> MovieQuerySet:
-    """The film's row as long as it is as we claimed it: not requeued, not claimed anew, not given another poster."""
+def _still_claimed(movie: Movie) -> MovieQuerySet:
+    """The movie's row while it is as we claimed it: not requeued, not claimed again, not given another poster."""
     return Movie.objects.filter(
         pk=movie.pk,
         poster_status=movie.poster_status,
@@ -197,65 +120,72 @@ def _held(movie: Movie) -> MovieQuerySet:
     )
 
 
-def _outlived(run: Run, status: PosterStatus) -> bool:
-    """Sleep until the claim that a killed worker left on a film of this status ends; False where there is none.
+def _wait_for_stale_claims(run: Run, status: PosterStatus) -> bool:
+    """Sleep until another worker's claim on a movie of this status expires; False where there is none.
 
-    Who has a step to itself (locks.lock) knows that a claim which is none of its own is nobody's any more; of two
-    commands beside each other, the one that ends first sees the other's.
+    A job that holds the step's lock knows that such a claim is of a killed worker; of two commands that run
+    concurrently, the one that ends first sees the other's.
     """
-    ends = None
+    expires_at = None
     try:
         while not run.over:
-            if ends and ends <= time.time():
+            if expires_at and expires_at <= time.time():
                 return True
-            ends = Movie.objects.claimed(status, LEASE).aggregate(first=Min("poster_next_try_at"))["first"]
-            if not ends or not run.sleep(LOOK):
+            claimed = Movie.objects.claimed(status, CLAIM_TTL_SECONDS)
+            expires_at = claimed.aggregate(first=Min("poster_next_try_at"))["first"]
+            if not expires_at or not run.sleep(POLL_INTERVAL_SECONDS):
                 break
     except (OperationalError, InterfaceError) as error:
-        log.warning("the database is away: %s; the clock will come to what others left", error)
+        log.warning("the database is away: %s; the scheduler will find what other workers left", error)
         connection.close()
     return False
 
 
-def _renew(movies) -> None:
-    """Go on holding films that are still at hand."""
+def _renew_claims(movies: Iterable[Movie]) -> None:
     for movie in movies:
-        _held(movie).update(poster_next_try_at=int(time.time()) + LEASE)
+        _still_claimed(movie).update(poster_next_try_at=int(time.time()) + CLAIM_TTL_SECONDS)
 
 
-def _release(movie: Movie, **more: Any) -> None:
+def _release(movie: Movie, **columns: Any) -> None:
     """It was not the poster's fault: the attempt does not count, and the poster is due at once."""
-    _held(movie).update(poster_attempts=F("poster_attempts") - 1, poster_next_try_at=int(time.time()), **more)
+    now = int(time.time())
+    _still_claimed(movie).update(poster_attempts=F("poster_attempts") - 1, poster_next_try_at=now, **columns)
 
 
-def _postpone(movie: Movie, why: str, **more: Any) -> None:
-    """The poster's fault: a growing delay, and after MOST_ATTEMPTS it is set aside with the reason."""
-    if movie.poster_attempts >= MOST_ATTEMPTS:
-        _set_aside(movie, why)
+@transaction.atomic
+def _release_all(movies: Iterable[Movie]) -> None:
+    for movie in movies:
+        _release(movie)
+
+
+def _retry_later(movie: Movie, why: str, **columns: Any) -> None:
+    """The poster's fault: a growing delay, and after MAX_ATTEMPTS a permanent failure with the reason."""
+    if movie.poster_attempts >= MAX_ATTEMPTS:
+        _fail_permanently(movie, why)
         return
-    delay = DELAYS[movie.poster_attempts - 1]
-    log.warning("film %s: %s; again in %s s", movie.pk, why, delay)
+    delay = RETRY_DELAYS_SECONDS[movie.poster_attempts - 1]
+    log.warning("movie %s: %s; again in %s s", movie.pk, why, delay)
     metrics.count_failure("posters", why)
-    _held(movie).update(poster_next_try_at=int(time.time()) + delay, poster_error=why, **more)
+    _still_claimed(movie).update(poster_next_try_at=int(time.time()) + delay, poster_error=why, **columns)
 
 
-def _set_aside(movie: Movie, why: str) -> None:
-    """Nothing more is tried until requeue_posters(); nothing is left on the disk meanwhile."""
+def _fail_permanently(movie: Movie, why: str) -> None:
+    """Nothing more is tried until requeue_posters(), and no file stays on the disk."""
     metrics.count_failure("posters", why)
-    log.error("film %s: %s; set aside (manage.py requeue_posters --movie %s)", movie.pk, why, movie.pk)
-    aside = {
+    log.error("movie %s: %s; failed permanently (manage.py requeue_posters --movie %s)", movie.pk, why, movie.pk)
+    columns = {
         "poster_status": PosterStatus.WAITING,
-        "poster_need": PosterNeed.SOMEDAY,  # the last of all in the index, where no claim has to pass over it
+        "poster_need": PosterNeed.SOMEDAY,  # at the end of the index, where no claim has to skip it
         "poster_next_try_at": SET_ASIDE,
         "poster_error": why,
         "local_path": "",
     }
-    if _held(movie).update(**aside):
+    if _still_claimed(movie).update(**columns):
         storage.remove(movie.local_path)
 
 
-def _stubbornly(save: Callable) -> list[str] | None:
-    """Save what cannot be had again, though the database be locked or restarting; raises after a minute of trying."""
+def _retry_db(save: Callable[[], T]) -> T:
+    """Save what cannot be had again while the database is locked or restarting. Raises DatabaseError after a minute."""
     for delay in (0.2, 0.5, 1, 2, 4, 8, 15, 15, 15):
         try:
             return save()
@@ -269,415 +199,402 @@ def _stubbornly(save: Callable) -> list[str] | None:
 # --- Download
 
 
-def download_posters(run: Run) -> Run:
-    """Fetch waiting posters to the disk, most needed first, side by side, until none is due or the run is over.
+Download = tuple[Movie, Future[str]]  # a finished one: the path of the file, or an exception
 
-    Raises no fault of a poster, of TMDb or of the disk: the run tells of them. The database's go through.
+
+def download_posters(run: Run) -> Run:
+    """Download waiting posters concurrently, most urgent first, until none is due or the run is over.
+
+    Faults of a poster, of TMDb and of the disk become the run's counts and errors. Raises DatabaseError.
     """
-    tmdb = TMDb(patient=False)  # nothing is waited out here: the table brings every poster back
+    tmdb = TMDb(patient=False)  # no waiting here: the table brings every poster back
     tmdb.timeout = (5, 15)
-    at_hand, doubtful, renewed, fruit = {}, [], time.monotonic(), 0
-    with ThreadPoolExecutor(CONNECTIONS - 4, "download") as pool:  # the rest is for the chat's cards
+    in_progress: dict[Future[str], Movie] = {}
+    unattributed: dict[Movie, str] = {}  # failed requests: why; posters or TMDb may be at fault
+    renewed_at, done_at_last_pause, error = time.monotonic(), 0, ""
+    with ThreadPoolExecutor(CONNECTIONS - 4, "download") as pool:  # the other connections are for cards in the chat
         try:
-            trouble = ""
             while True:
-                if not trouble and len(at_hand) <= AT_HAND - CONNECTIONS:
-                    for movie in _claim_downloads(run, AT_HAND - len(at_hand), alone=not at_hand):
-                        at_hand[pool.submit(with_correlation_id(_fetch), tmdb, movie)] = movie
-                if not at_hand:
-                    if not (trouble or doubtful) and _outlived(run, PosterStatus.WAITING):
+                if not error and len(in_progress) <= MAX_CLAIMED_DOWNLOADS - CONNECTIONS:
+                    for movie in _claim_downloads(run, MAX_CLAIMED_DOWNLOADS - len(in_progress), not in_progress):
+                        in_progress[pool.submit(with_correlation_id(_download), tmdb, movie)] = movie
+                if not in_progress:
+                    if not (error or unattributed) and _wait_for_stale_claims(run, PosterStatus.WAITING):
                         continue
-                    if not trouble or run.done == fruit or not run.sleep(PAUSE):
+                    if not error or run.done == done_at_last_pause or not run.sleep(PAUSE_SECONDS):
                         break
-                    trouble, fruit = "", run.done
+                    error, done_at_last_pause = "", run.done
                     continue
-                wait(at_hand, timeout=1, return_when=FIRST_COMPLETED)
-                finished, waiting = wait(at_hand, timeout=BREATH)
-                if trouble or run.stop.is_set():
-                    waiting = [future for future in waiting if future.cancel()]
-                    _stubbornly(lambda waiting=waiting: _release_all([at_hand[future] for future in waiting]))
-                    for future in waiting:
-                        del at_hand[future]
-                    run.give_back(len(waiting))
+                wait(in_progress, timeout=1, return_when=FIRST_COMPLETED)
+                finished, pending = wait(in_progress, timeout=BATCH_WINDOW_SECONDS)
+                if error or run.stop.is_set():
+                    cancelled = [in_progress.pop(future) for future in pending if future.cancel()]
+                    _retry_db(partial(_release_all, cancelled))
+                    run.unreserve(len(cancelled))
                 if finished:
-                    outcomes = [(at_hand.pop(future), future) for future in finished]
-                    trouble = _settle_downloads(run, outcomes, doubtful, trouble)
-                if time.monotonic() > renewed + RENEW:
-                    _renew(at_hand.values())
-                    renewed = time.monotonic()
+                    downloads = [(in_progress.pop(future), future) for future in finished]
+                    error = _record_downloads(run, downloads, unattributed, error)
+                if time.monotonic() > renewed_at + CLAIM_RENEWAL_SECONDS:
+                    _renew_claims(in_progress.values())
+                    renewed_at = time.monotonic()
         finally:
             pool.shutdown(cancel_futures=True)
-    own = run.done > 0 and not trouble
-    if doubtful and not own:
-        run.trouble(f"TMDb's images cannot be had now ({doubtful[-1][1]})")
-    _judge(run, doubtful, own)
+    posters_at_fault = run.done > 0 and not error
+    if unattributed and not posters_at_fault:
+        run.add_error(f"TMDb's images cannot be had now ({list(unattributed.values())[-1]})")
+    _attribute_failures(run, unattributed, posters_at_fault)
     return run
 
 
-def _claim_downloads(run: Run, most: int, alone: bool) -> list[Any | Movie]:
-    """Up to `most` films to begin; one that twice ended its worker without a word is taken alone, the last of all."""
+def _claim_downloads(run: Run, limit: int, idle: bool) -> list[Movie]:
+    """Claim up to `limit` movies; one that ended its worker twice is claimed only where idle, alone and last."""
 
-    def choose(due):
-        """Not those that ended their worker without a word; where there are no others, one of them."""
-        silent = [movie for movie in due if movie.poster_attempts >= 2 and not movie.poster_error]
-        return [movie for movie in due if movie not in silent] or silent[: int(alone)]
+    def choose(due: list[Movie]) -> list[Movie]:
+        crashed = [movie for movie in due if movie.poster_attempts >= 2 and not movie.poster_error]
+        return [movie for movie in due if movie not in crashed] or crashed[: int(idle)]
 
     due = Movie.objects.awaiting_download()
     if not due.most_needed(1):
         return []  # SQLite is not locked only to find that there is nothing to do
-    room = run.begin(most)
-    claimed = _claim(due, room, choose) if room else []
-    for movie in [movie for movie in claimed if movie.poster_attempts > MOST_ATTEMPTS]:
-        _set_aside(movie, movie.poster_error or "its download ended the worker, time and again")
+    reserved = run.reserve(limit)
+    claimed = _claim(due, reserved, choose) if reserved else []
+    for movie in [movie for movie in claimed if movie.poster_attempts > MAX_ATTEMPTS]:
+        _fail_permanently(movie, movie.poster_error or "its download ended the worker, time and again")
         claimed.remove(movie)
         run.count("failed")
-    run.give_back(room - len(claimed))
+    run.unreserve(reserved - len(claimed))
     return claimed
 
 
-def _fetch(tmdb, movie: Movie):
-    """The path of the poster's file, checked. Raises TMDbError, BadPicture, DiskTrouble."""
-    return storage.keep(movie.pk, photo_from(tmdb.image(movie.poster_path)))
+def _download(tmdb: TMDb, movie: Movie) -> str:
+    """Download, verify and store one poster; its path. Raises TMDbError, InvalidImage, DiskError."""
+    return storage.save(movie.pk, to_telegram_jpeg(tmdb.image(movie.poster_path)))
 
 
-def _settle_downloads(run: Run, outcomes: list[tuple[Movie, Future]], doubtful: list[Any], trouble: str) -> str:
-    """Write down, in one transaction, what came of some downloads. Returns the trouble that stops them all, if any."""
-    for movie, future in outcomes:
-        error = future.exception()
-        if isinstance(error, DiskTrouble):
-            trouble = trouble or str(error)
-        elif isinstance(error, Unavailable) and not isinstance(error, Oversized):
-            doubtful.append((movie, str(error)))
-            if len(doubtful) >= MANY_IN_A_ROW or error.retry_after:
-                trouble = trouble or f"TMDb's images cannot be had now ({error})"
-    doubted = {movie.pk for movie, _ in doubtful}
-    counts = _stubbornly(lambda: _save_downloads([pair for pair in outcomes if pair[0].pk not in doubted]))
-    for outcome in counts:
-        run.count(outcome)
-    if trouble:
-        run.trouble(trouble)
-    if trouble or "done" in counts:
-        _judge(run, doubtful, own=not trouble)
-    return trouble
+def _record_downloads(run: Run, downloads: list[Download], unattributed: dict[Movie, str], error: str) -> str:
+    """Save, in one transaction, what became of finished downloads. Returns the error that stops all others, if any."""
+    for movie, future in downloads:
+        cause = future.exception()
+        if isinstance(cause, DiskError):
+            error = error or str(cause)
+        elif isinstance(cause, Unavailable) and not isinstance(cause, Oversized):
+            unattributed[movie] = str(cause)
+            if len(unattributed) >= MAX_CONSECUTIVE_FAILURES or cause.retry_after:
+                error = error or f"TMDb's images cannot be had now ({cause})"
+    results = _retry_db(partial(_save_downloads, [pair for pair in downloads if pair[0] not in unattributed]))
+    for result in results:
+        run.count(result)
+    if error:
+        run.add_error(error)
+    if error or "done" in results:
+        _attribute_failures(run, unattributed, posters_at_fault=not error)
+    return error
 
 
 @transaction.atomic
-def _save_downloads(outcomes: list[Any | tuple[Movie, Future]]) -> list[Any | str]:
-    fetched = {movie: future.result() for movie, future in outcomes if not future.exception()}
-    if fetched:
-        _save_fetched(fetched)
-    failed = [_save_failure(movie, future.exception()) for movie, future in outcomes if future.exception()]
-    return ["done"] * len(fetched) + failed
+def _save_downloads(downloads: list[Download]) -> list[Result]:
+    failures = {movie: error for movie, future in downloads if (error := future.exception())}
+    paths = {movie: future.result() for movie, future in downloads if movie not in failures}
+    if paths:
+        _save_paths(paths)
+    done: list[Result] = ["done"] * len(paths)
+    return done + [_save_failure(movie, error) for movie, error in failures.items()]
 
 
-def _save_fetched(fetched: dict[Movie, str]) -> None:
-    """These films' posters lie at these paths."""
-    values = []
-    for movie, path in fetched.items():
+def _save_paths(paths: dict[Movie, str]) -> None:
+    values: list[str | int] = []
+    for movie, path in paths.items():
         values += [movie.pk, movie.poster_path, movie.poster_attempts, path]
     with connection.cursor() as cursor:
-        rows = ", ".join([FETCHED] * len(fetched))
-        cursor.execute(DOWNLOADED.format(rows=rows), [*values, int(time.time())])
+        rows = ", ".join([DOWNLOAD_VALUES_SQL] * len(paths))
+        cursor.execute(SAVE_DOWNLOADS_SQL.format(rows=rows), [*values, int(time.time())])
         saved = {movie_id for (movie_id,) in cursor.fetchall()}
-    for movie, path in fetched.items():
+    for movie, path in paths.items():
         if movie.pk not in saved:
-            storage.remove(path)  # the card's own upload was first, or the film has another poster now
+            storage.remove(path)  # the card's own upload was first, or the movie has another poster now
 
 
-def _save_failure(movie: Movie, error: BadPicture | Oversized | NotFound | DiskTrouble) -> str:
+def _save_failure(movie: Movie, error: BaseException) -> Result:
     if isinstance(error, NotFound):
-        _give_up(movie, f"TMDb has no such image ({error})")
-        return "gone"
-    if isinstance(error, DiskTrouble):
+        why = f"TMDb has no such image ({error})"
+        log.warning("movie %s: %s", movie.pk, why)
+        metrics.count_failure("posters", why)
+        # an older poster in Telegram continues to serve; a refresh that brings another path queues the movie again
+        status = PosterStatus.TELEGRAM if movie.telegram_file_id else PosterStatus.NONE
+        _still_claimed(movie).update(poster_status=status, poster_attempts=0, poster_next_try_at=0, poster_error=why)
+        return "not_found"
+    if isinstance(error, DiskError):
         _release(movie)
         return "postponed"
-    if not isinstance(error, BadPicture | Oversized):
-        log.error("film %s: its poster cannot be taken", movie.pk, exc_info=error)
-    _postpone(movie, str(error) or type(error).__name__)
+    if not isinstance(error, InvalidImage | Oversized):
+        log.error("movie %s: its poster cannot be taken", movie.pk, exc_info=error)
+    _retry_later(movie, str(error) or type(error).__name__)
     return "failed"
 
 
-def _judge(run: Run, doubtful: list[tuple[Movie, str] | Any], own: bool) -> None:
-    """Say of requests that got no image whose fault that was: the posters' where others came through, else TMDb's."""
-    for movie, why in doubtful:
-        _stubbornly(lambda movie=movie, why=why: _postpone(movie, why) if own else _release(movie))
-        run.count("failed" if own else "postponed")
-    doubtful.clear()
-
-
-@transaction.atomic
-def _release_all(movies: list[Any | Movie]) -> None:
-    for movie in movies:
-        _release(movie)
-
-
-def _give_up(movie: Movie, why: str) -> None:
-    """There is no such image; an older poster goes on serving. A refresh that brings another path begins anew."""
-    log.warning("film %s: %s", movie.pk, why)
-    metrics.count_failure("posters", why)
-    status = PosterStatus.TELEGRAM if movie.telegram_file_id else PosterStatus.NONE
-    _held(movie).update(poster_status=status, poster_attempts=0, poster_next_try_at=0, poster_error=why)
+def _attribute_failures(run: Run, unattributed: dict[Movie, str], posters_at_fault: bool) -> None:
+    """Save failed requests as the posters' fault where other requests succeeded, else as TMDb's."""
+    for movie, reason in unattributed.items():
+        _retry_db(partial(_retry_later, movie, reason) if posters_at_fault else partial(_release, movie))
+        run.count("failed" if posters_at_fault else "postponed")
+    unattributed.clear()
 
 
 # --- Upload
 
 
-def upload_posters(run: Run) -> Run:
-    """Put posters from the disk into their channels, most needed first, until none is due or the run is over.
+class UploadStatus(Enum):
+    """What an upload came to, and so what _record_upload writes."""
 
-    A film's channel is its id modulo their number. All channels work side by side, each at its own pace. Raises no
-    fault of a poster, a channel or Telegram: the run tells of them.
+    UPLOADED = "uploaded"
+    INVALID = "invalid"  # Telegram refuses this photo: retried with growing delays
+    FAILED = "failed"  # nothing more is tried
+    FILE_MISSING = "file missing"  # missing or damaged: downloaded again
+    RATE_LIMITED = "rate limited"  # 429: the channel waits
+    UNAVAILABLE = "unavailable"  # the channel, or Telegram, takes no poster now
+    UNCONFIRMED = "unconfirmed"  # no answer: it may be in the channel
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one upload."""
+
+    status: UploadStatus
+    reason: str = ""
+    photo: PhotoSize | None = None  # of UPLOADED: the largest size that Telegram made
+    retry_after_seconds: int = 0  # of RATE_LIMITED
+
+
+@dataclass
+class ChannelState:
+    """One channel in one run; its upload workers share it."""
+
+    id: int | str
+    index: int
+    count: int  # of channels
+    done: int = 0
+    done_at_last_pause: int = 0
+    closed: bool = False
+    in_progress: dict[int, Movie] = field(default_factory=dict)  # by the worker's number
+
+    @property
+    def rate_limit(self) -> str:
+        return f"channel:{self.id}"
+
+    def due(self) -> MovieQuerySet:
+        return Movie.objects.awaiting_upload().of_channel(self.index, self.count)
+
+
+def upload_posters(run: Run) -> Run:
+    """Upload posters from the disk to their channels, most urgent first, until none is due or the run is over.
+
+    A movie's channel is its id modulo the number of channels. Channels are served concurrently, each at its own rate.
+    Faults of a poster, a channel and Telegram become the run's counts and errors.
     """
     channels = settings.TELEGRAM_POSTER_CHANNELS
     due = Movie.objects.awaiting_upload().most_needed(1)
-    if not (due or _is_other_token() or _outlived(run, PosterStatus.LOCAL)):
+    if not (due or token_is_of_another_bot(bot.token) or _wait_for_stale_claims(run, PosterStatus.LOCAL)):
         return run
     if not channels:
-        run.trouble("TELEGRAM_POSTER_CHANNELS is empty: make a private channel, let the bot post there, set its id.")
+        run.add_error("TELEGRAM_POSTER_CHANNELS is empty: make a private channel, let the bot post there, set its id.")
         return run
     try:
-        _greet()
-    except Stopped as error:
-        run.trouble(str(error))
+        _check_telegram()
+    except PipelinePaused as error:
+        run.add_error(str(error))
         return run
-    _serve_all(run, channels)
-    while not run.troubles and _outlived(run, PosterStatus.LOCAL):
-        _serve_all(run, channels)
+    _run_upload_workers(run, channels)
+    while not run.errors and _wait_for_stale_claims(run, PosterStatus.LOCAL):
+        _run_upload_workers(run, channels)
     return run
 
 
-def _serve_all(run: Run, channels: list[int]) -> None:
-    """Serve all channels side by side until none has anything due."""
-    at_hand = {}  # lane: the film that is on its way
+def _run_upload_workers(run: Run, channel_ids: list[int | str]) -> None:
+    """Serve all channels concurrently until none has anything due."""
+    channels = [ChannelState(id, index, len(channel_ids)) for index, id in enumerate(channel_ids)]
     threads = [
         threading.Thread(
-            target=with_correlation_id(_serve), args=(run, channel, lane, at_hand), name=f"upload-{number}-{lane}"
+            target=with_correlation_id(_upload_worker),
+            args=(run, channel, worker),
+            name=f"upload-{channel.index}-{worker}",
         )
-        for number, channel in enumerate(_Channel(id, number, len(channels)) for number, id in enumerate(channels))
-        for lane in range(LANES)
+        for channel in channels
+        for worker in range(UPLOADS_PER_CHANNEL)
     ]
     for thread in threads:
         thread.start()
     while alive := [thread for thread in threads if thread.is_alive()]:
-        alive[0].join(RENEW)
+        alive[0].join(CLAIM_RENEWAL_SECONDS)
         if alive[0].is_alive():
             try:
-                _renew(list(at_hand.values()))
+                for channel in channels:
+                    _renew_claims(list(channel.in_progress.values()))
             except (OperationalError, InterfaceError):
-                connection.close()  # the claims hold for a while without us
+                connection.close()  # the claims hold for a while without renewal
 
 
-def _greet() -> None:
-    """Raise Stopped where Telegram does not answer at all, before a poster is risked on it; notice another bot."""
+def _check_telegram() -> None:
+    """Call getMe before a poster is risked, and handle a change of the bot. Raises PipelinePaused."""
     try:
         with max_retry_wait(0):
             me = bot.get_me()
     except ApiTelegramException as error:
         if error.error_code in (401, 404):
-            why = "Telegram does not know TELEGRAM_BOT_TOKEN: take the token that @BotFather shows."
-            raise Stopped(why) from None
-        raise Stopped(f"Telegram is not well ({error.description})") from None
+            raise PipelinePaused(WRONG_TOKEN) from None
+        raise PipelinePaused(f"Telegram is not well ({error.description})") from None
     except TelegramUnavailable as error:
-        raise Stopped(f"Telegram cannot be reached ({error})") from None
+        raise PipelinePaused(f"Telegram cannot be reached ({error})") from None
     except (ApiException, KeyError, TypeError, ValueError):
-        raise Stopped("Telegram's answers cannot be read") from None
-    notice_new_bot(me.id)
+        raise PipelinePaused("Telegram's answers cannot be read") from None
+    handle_bot_change(me.id)
 
 
-def _is_other_token() -> bool:
-    """Whether the token seems to be of another bot than the known one: it begins with the bot's id."""
-    known = KnownBot.objects.first()
-    return known is not None and not bot.token.startswith(f"{known.bot_id}:")
-
-
-@dataclass
-class _Channel:
-    """One channel in one run; its lanes share it."""
-
-    id: int | str
-    number: int
-    of: int
-    done: int = 0
-    fruit: int = 0  # what had been done when it last stood still
-    closed: bool = False
-
-    @property
-    def turn(self) -> str:
-        return f"channel:{self.id}"
-
-    def due(self):
-        return Movie.objects.awaiting_upload().of_channel(self.number, self.of)
-
-
-def _serve(run, channel, lane, at_hand) -> None:
-    """Keep a channel busy at its pace, together with its other lanes; a thread of its own."""
-    per_second = settings.TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE / 60 * HAIR
+def _upload_worker(run: Run, channel: ChannelState, worker: int) -> None:
+    """Upload a channel's posters at its rate, together with the channel's other workers; runs in its own thread."""
+    per_second = settings.TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE / 60 * RATE_SAFETY_FACTOR
     try:
         while not (run.over or channel.closed):
-            if wait_ := rate_limiter.try_acquire(channel.turn, per_second, LATE):
-                if not channel.due().most_needed(1) or not run.sleep(wait_):
+            if wait_seconds := rate_limiter.try_acquire(channel.rate_limit, per_second, BURST_TOLERANCE_SECONDS):
+                if not channel.due().most_needed(1) or not run.sleep(wait_seconds):
                     return
                 continue
             if per_second > 0:
-                rate_limiter.acquire("telegram", MESSAGES_PER_SECOND)
-            if not run.begin(1):
+                rate_limiter.acquire("telegram", MAX_MESSAGES_PER_SECOND)
+            if not run.reserve(1):
                 return
             claimed = _claim(channel.due(), 1, poster_unanswered=F("poster_unanswered") + 1)
             if not claimed:
-                run.give_back(1)
+                run.unreserve(1)
                 return
             try:
-                at_hand[channel.id, lane] = claimed[0]
-                outcome = _upload(claimed[0], channel.id)
-            except Stopped as error:
-                _stand_still(run, channel, str(error))
-                continue
+                channel.in_progress[worker] = movie = claimed[0]
+                outcome = _upload(movie, channel.id)
+                result = _record_upload(movie, channel, outcome)
             finally:
-                del at_hand[channel.id, lane]
-            if outcome:
-                run.count(outcome)
-                channel.done += outcome == "done"
+                del channel.in_progress[worker]
+            if result:
+                run.count(result)
             else:
-                run.give_back(1)
-    except Stopped as error:
+                run.unreserve(1)
+            channel.done += result == "done"
+            if outcome.status in (UploadStatus.UNAVAILABLE, UploadStatus.UNCONFIRMED):
+                _pause_channel(run, channel, outcome.reason)
+    except PipelinePaused as error:
         channel.closed = True
-        run.trouble(str(error))
+        run.add_error(str(error))
     except (OperationalError, InterfaceError) as error:
-        run.trouble(f"the database is away ({error})")
+        run.add_error(f"the database is away ({error})")
     except Exception:
         log.exception("channel %s: uploads stopped", channel.id)
-        run.trouble(f"channel {channel.id}: uploads stopped, see the log")
+        run.add_error(f"channel {channel.id}: uploads stopped, see the log")
     finally:
         connections.close_all()
 
 
-def _stand_still(run, channel, why) -> None:
-    """Leave the channel alone for a while; for good, in this run, where nothing came of the last while.
+def _pause_channel(run: Run, channel: ChannelState, why: str) -> None:
+    """Pause uploads to the channel; close it for this run where nothing was uploaded since the last pause.
 
-    Raises Stopped where Telegram does not answer afterwards.
+    Raises PipelinePaused where Telegram does not answer after the pause.
     """
-    run.count("postponed")
-    run.trouble(why)
-    if channel.done == channel.fruit:
+    run.add_error(why)
+    if channel.done == channel.done_at_last_pause:
         channel.closed = True
         return
-    channel.fruit = channel.done
-    rate_limiter.block_for(channel.turn, PAUSE)
-    if run.sleep(PAUSE):
-        _greet()
+    channel.done_at_last_pause = channel.done
+    rate_limiter.block_for(channel.rate_limit, PAUSE_SECONDS)
+    if run.sleep(PAUSE_SECONDS):
+        _check_telegram()
 
 
-def _upload(movie: Movie, channel):
-    """Send a claimed film's poster: "done", "failed", "postponed", or None where Telegram was asked too often.
-
-    Raises Stopped where the channel, or Telegram, takes no poster now.
-    """
-    known = movie.poster_unanswered  # without this one, which the claim has counted
-    if known >= MOST_UNANSWERED:
-        _set_aside(movie, f"{known} uploads got no answer: look for it in channel {channel} before sending it again")
-        return "failed"
-    if movie.poster_attempts > MOST_ATTEMPTS:
-        _set_aside(movie, movie.poster_error or "its upload ended the worker, time and again")
-        return "failed"
-    answered = {"poster_unanswered": known}
+def _upload(movie: Movie, channel_id: int | str) -> Outcome:
+    """Send a claimed movie's poster; writes nothing down."""
+    unconfirmed = movie.poster_unanswered  # without this upload, which only the claim in the table has counted
+    if unconfirmed >= MAX_UNCONFIRMED_UPLOADS:
+        why = f"{unconfirmed} uploads got no answer: look for it in channel {channel_id} before sending it again"
+        return Outcome(UploadStatus.FAILED, why)
+    if movie.poster_attempts > MAX_ATTEMPTS:
+        return Outcome(UploadStatus.FAILED, movie.poster_error or "its upload ended the worker, time and again")
     content = storage.read(movie.local_path)
     if content is None:
-        log.warning("film %s: its file is missing or damaged; it is downloaded again", movie.pk)
-        _held(movie).update(**FROM_THE_START | answered)
-        storage.remove(movie.local_path)
-        return "postponed"
+        return Outcome(UploadStatus.FILE_MISSING, "its file is missing or damaged; it is downloaded again")
     try:
         with max_retry_wait(0):
             message = bot.send_photo(
-                channel,
+                channel_id,
                 (f"{movie.pk}.jpg", content),
                 caption=f"{escape(str(movie)[:200])}\n<code>{movie.pk}</code>",
                 disable_notification=True,
-                timeout=UPLOAD_TIMEOUT,
+                timeout=UPLOAD_TIMEOUT_SECONDS,
             )
-        largest = max(message.photo, key=lambda size: size.width * size.height)
+        return Outcome(UploadStatus.UPLOADED, photo=max(message.photo or (), key=lambda size: size.width * size.height))
     except ApiTelegramException as error:
-        return _refused(movie, channel, error, answered)
+        return _outcome_of_refusal(channel_id, error)
     except ApiHTTPException as error:
         status = error.result.status_code
         if status == 413:
-            _postpone(movie, "Telegram refuses it: too large", **answered)
-            return "failed"
+            return Outcome(UploadStatus.INVALID, "Telegram refuses it: too large")
         if status < 500:
-            _release(movie, **answered)
-            raise Stopped(f"something before Telegram refuses uploads (HTTP {status})") from None
-        return _lost(movie, channel, f"HTTP {status}")
+            return Outcome(UploadStatus.UNAVAILABLE, f"something before Telegram refuses uploads (HTTP {status})")
+        return _outcome_without_answer(movie, channel_id, f"HTTP {status}")
     except TelegramUnavailable as error:
         if not error.sent:
-            _release(movie, **answered)
-            raise Stopped(f"Telegram cannot be reached ({error})") from None
-        return _lost(movie, channel, str(error))
+            return Outcome(UploadStatus.UNAVAILABLE, f"Telegram cannot be reached ({error})")
+        return _outcome_without_answer(movie, channel_id, str(error))
     except (ApiException, AttributeError, KeyError, TypeError, ValueError):
-        return _lost(movie, channel, "an answer that cannot be read")
-    if not _stubbornly(lambda: movie.poster_uploaded(largest.file_id, largest.width, largest.height)):
-        log.info("film %s: its photo in channel %s is not needed any more", movie.pk, channel)
-    storage.remove(movie.local_path)
-    return "done"
+        return _outcome_without_answer(movie, channel_id, "an answer that cannot be read")
 
 
-def _refused(movie: Movie, channel, error: Exception, answered) -> str | None:
-    """Telegram said no: to this photo, to this channel for now, or to us."""
-    code, words = error.error_code, error.description
+def _outcome_of_refusal(channel_id: int | str, error: ApiTelegramException) -> Outcome:
+    """Telegram refused this photo, this channel, or the bot."""
+    code, description = error.error_code, error.description
     if code == 429:
-        seconds = retry_after(error.result.content)
-        log.warning("channel %s: %s", channel, words)
-        rate_limiter.block_for(f"channel:{channel}", seconds)
-        _release(movie, **answered)
-        return None
-    if code == 401 or code == 404:
-        _release(movie, **answered)
-        raise Stopped("Telegram does not know TELEGRAM_BOT_TOKEN: take the token that @BotFather shows.")
-    if code == 403 or any(sign in words.lower() for sign in CHANNEL_TROUBLE):
-        _release(movie, **answered)
-        raise Stopped(
-            f"channel {channel} takes no posters ({words}): make the bot an administrator who may post there."
-        )
-    if code == 400 or code == 413:
-        _postpone(movie, f"Telegram refuses it: {words}", **answered)
+        return Outcome(UploadStatus.RATE_LIMITED, description, retry_after_seconds=retry_after(error.result.content))
+    if code in (401, 404):
+        return Outcome(UploadStatus.UNAVAILABLE, WRONG_TOKEN)
+    if code == 403 or CHANNEL_ERROR.search(description):
+        why = f"channel {channel_id} takes no posters ({description}): let the bot, as an administrator, post there."
+        return Outcome(UploadStatus.UNAVAILABLE, why)
+    if code in (400, 413):
+        return Outcome(UploadStatus.INVALID, f"Telegram refuses it: {description}")
+    return Outcome(UploadStatus.UNAVAILABLE, f"Telegram is not well ({description})")
+
+
+def _outcome_without_answer(movie: Movie, channel_id: int | str, why: str) -> Outcome:
+    """The photo may be in the channel or not: it is sent once more, not twice."""
+    if movie.poster_unanswered + 1 >= MAX_UNCONFIRMED_UPLOADS:
+        why = f"no answer to two uploads ({why}): look for it in channel {channel_id} before sending it again"
+        return Outcome(UploadStatus.FAILED, why)
+    why = f"no answer to the upload ({why}); it may be in channel {channel_id} already"
+    return Outcome(UploadStatus.UNCONFIRMED, why)
+
+
+def _record_upload(movie: Movie, channel: ChannelState, outcome: Outcome) -> Result | None:
+    """Write down what became of an upload; None where it counts as not started."""
+    answered = {"poster_unanswered": movie.poster_unanswered}  # takes back what the claim has counted
+    if photo := outcome.photo:
+        if not _retry_db(partial(movie.poster_uploaded, photo.file_id, photo.width, photo.height)):
+            log.info("movie %s: its photo in channel %s is not needed any more", movie.pk, channel.id)
+        storage.remove(movie.local_path)
+        return "done"
+    if outcome.status is UploadStatus.FAILED:
+        _fail_permanently(movie, outcome.reason)
         return "failed"
+    if outcome.status is UploadStatus.INVALID:
+        _retry_later(movie, outcome.reason, **answered)
+        return "failed"
+    if outcome.status is UploadStatus.FILE_MISSING:
+        log.warning("movie %s: %s", movie.pk, outcome.reason)
+        _still_claimed(movie).update(**FROM_THE_START | answered)
+        storage.remove(movie.local_path)
+        return "postponed"
+    if outcome.status is UploadStatus.UNCONFIRMED:
+        delay = RETRY_DELAYS_SECONDS[0]
+        log.warning("movie %s: %s; once more in %s s", movie.pk, outcome.reason, delay)
+        columns = {"poster_next_try_at": int(time.time()) + delay, "poster_error": outcome.reason}
+        _still_claimed(movie).update(poster_attempts=F("poster_attempts") - 1, **columns)
+        return "postponed"
+    if outcome.status is UploadStatus.RATE_LIMITED:
+        log.warning("channel %s: %s", channel.id, outcome.reason)
+        rate_limiter.block_for(channel.rate_limit, outcome.retry_after_seconds)
     _release(movie, **answered)
-    raise Stopped(f"Telegram is not well ({words})")
-
-
-def _lost(movie: Movie, channel, why) -> str:
-    """It may be in the channel, or may not: once more, not twice. A photo that nobody knows of may stay there."""
-    if movie.poster_unanswered + 1 >= MOST_UNANSWERED:
-        _set_aside(movie, f"no answer to two uploads ({why}): look for it in channel {channel} before sending it again")
-        return "failed"
-    why = f"no answer to the upload ({why}); it may be in channel {channel} already"
-    log.warning("film %s: %s; once more in %s s", movie.pk, why, DELAYS[0])
-    _held(movie).update(
-        poster_attempts=F("poster_attempts") - 1, poster_next_try_at=int(time.time()) + DELAYS[0], poster_error=why
-    )
-    raise Stopped(why)
-
-
-# --- Another bot
-
-
-def notice_new_bot(bot_id: int) -> int:
-    """Have every poster sent again if the bot is another than the one whose file_ids the films hold.
-
-    A file_id serves one bot only (Bot API: Sending files). Films that somebody has rated go before the others. Returns
-    how many films were queued.
-    """
-    known, new = KnownBot.objects.get_or_create(pk=1, defaults={"bot_id": bot_id})
-    if new or known.bot_id == bot_id:
-        return 0
-    with transaction.atomic():
-        if not KnownBot.objects.filter(pk=1, bot_id=known.bot_id).update(bot_id=bot_id):
-            return 0  # another process has just seen to it
-        useless = Movie.objects.filter(telegram_file_id__gt="")
-        forgotten = {"telegram_file_id": "", "width": None, "height": None}
-        rated = useless.filter(pk__in=Movie.objects.filter(ratings__isnull=False).values("pk"))
-        rated.filter(poster_need__lt=PosterNeed.IMPORT).update(poster_need=PosterNeed.IMPORT)
-        useless.exclude(poster_path__gt="").update(poster_status=PosterStatus.NONE, **forgotten)
-        queued = useless.exclude(poster_status=PosterStatus.TELEGRAM).update(**forgotten)
-        queued += useless.update(**FROM_THE_START | forgotten)
-    log.warning("bot %s is another than %s: %s posters go to the channels again", bot_id, known.bot_id, queued)
-    return queued
+    return None if outcome.status is UploadStatus.RATE_LIMITED else "postponed"

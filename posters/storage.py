@@ -1,33 +1,36 @@
-"""The posters that lie in POSTER_DIR between download and upload."""
+"""The posters in POSTER_DIR between download and upload.
 
-from __future__ import annotations
+Files are named `<movie id>-<eight hex digits>.jpg`, and with a leading dot and `.part` while they are written; no other
+file in the directory is ever touched. The column `local_path` is not trusted: other programs write it, too.
+"""
 
 import os
 import re
 import secrets
 import shutil
 import time
-from typing import Any
+from pathlib import Path
 
 from django.conf import settings
 
 from movies.models import Movie, PosterStatus
-from posters.images import is_whole
+from posters.images import is_complete_jpeg
 
-OURS = re.compile(r"\.?(\d{1,10})-[0-9a-f]{8}\.(?:jpg|part)")  # nothing else in the directory is ever touched
-SETTLES_WITHIN = 300  # seconds between a file's writing and its film's row saying so, at the very most
-SPARE = 256 * 2**20  # bytes left free on the disk, which often is the database's too; less on a small one
-
-
-class DiskTrouble(Exception):
-    """POSTER_DIR cannot be written now: full, read-only, not ours. No poster's fault; the text says what to do."""
+FILENAME_RE = re.compile(r"\.?(\d{1,10})-[0-9a-f]{8}\.(?:jpg|part)")
+MAX_UNRECORDED_SECONDS = 300  # between the writing of a file and the update of its movie's row
+MIN_FREE_BYTES = 256 * 2**20  # on the disk, which often is the database's too; less on a small one
+BATCH_SIZE = 500  # files looked up in one query
 
 
-def keep(movie_id: int, content) -> str:
-    """Write a poster under a name of its own and return its path. Raises DiskTrouble.
+class DiskError(Exception):
+    """POSTER_DIR cannot be written: full, read-only, not ours. No poster's fault; the text says what to do."""
 
-    The name comes from the film's id alone, never from outside. There is no fsync: what a power loss leaves of a file
-    is seen when it is read, and downloaded again.
+
+def save(movie_id: int, content: bytes) -> str:
+    """Write a poster to a new file and return its path. Raises DiskError.
+
+    The name comes from the movie's id alone, never from outside. There is no fsync: a file that a power loss has cut is
+    noticed when it is read, and downloaded again.
     """
     folder = settings.POSTER_DIR.absolute()
     name = f"{int(movie_id)}-{secrets.token_hex(4)}"
@@ -35,7 +38,7 @@ def keep(movie_id: int, content) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         disk = shutil.disk_usage(folder)
-        if disk.free < min(SPARE, disk.total // 50) + len(content):
+        if disk.free < min(MIN_FREE_BYTES, disk.total // 50) + len(content):
             raise OSError("the disk is full")
         try:
             part.write_bytes(content)
@@ -45,76 +48,74 @@ def keep(movie_id: int, content) -> str:
             raise
     except OSError as error:
         why = error.strerror or str(error)
-        raise DiskTrouble(f"POSTER_DIR ({folder}) cannot be written: {why}. Make room or mend its rights.") from None
+        raise DiskError(f"POSTER_DIR ({folder}) cannot be written: {why}. Make room or mend its rights.") from None
     return str(path)
 
 
-def read(local_path):
-    """The bytes of a film's file; None where it is missing, damaged or not in POSTER_DIR at all."""
-    path = _inside(local_path)
+def read(local_path: str) -> bytes | None:
+    """The content of a movie's file; None where it is missing, damaged or not in POSTER_DIR."""
+    path = _path_in_poster_dir(local_path)
     try:
         content = path.read_bytes() if path else b""
     except OSError:
         return None
-    return content if is_whole(content) else None
+    return content if is_complete_jpeg(content) else None
 
 
 def remove(local_path: str) -> None:
-    """Delete a film's file; that it is gone already is no error."""
-    path = _inside(local_path)
+    """Delete a movie's file, if there is one."""
+    path = _path_in_poster_dir(local_path)
     try:
         if path:
             path.unlink(missing_ok=True)
     except OSError:
-        pass  # the sweep will try again
+        pass  # delete_unused_files will try again
 
 
-def _inside(local_path: str) -> None:
-    """The path, if it names something in POSTER_DIR: other programs write the column, too."""
+def _path_in_poster_dir(local_path: str) -> Path | None:
     if not local_path or "\0" in local_path:
         return None
-    folder = settings.POSTER_DIR.resolve()
+    folder: Path = settings.POSTER_DIR.resolve()
     path = (folder / local_path).resolve()
     return path if path.is_relative_to(folder) and path != folder else None
 
 
-def sweep() -> int:
-    """Delete files of ours that no film needs; returns how many.
+def delete_unused_files() -> int:
+    """Delete the pipeline's files that no movie needs; returns how many.
 
-    A file is needed while its film is on local disk with this very path; one just written may belong to a download
-    whose row does not say so yet, which a claim on the film tells.
+    A file is needed while its movie is on local disk with this very path. A new one may belong to a download whose row
+    does not say so yet: then there is a claim on the movie.
     """
-    removed, chunk = 0, []
+    deleted, batch = 0, []
     try:
         with os.scandir(settings.POSTER_DIR.absolute()) as entries:
             for entry in entries:
-                if match := OURS.fullmatch(entry.name):
-                    chunk.append((int(match[1]), entry.path))
-                if len(chunk) == 500:
-                    removed += _sweep(chunk)
-                    chunk = []
+                if match := FILENAME_RE.fullmatch(entry.name):
+                    batch.append((int(match[1]), entry.path))
+                if len(batch) == BATCH_SIZE:
+                    deleted += _delete_unused(batch)
+                    batch = []
     except OSError:
-        pass  # no directory yet, or a sick disk: the download says so
-    return removed + _sweep(chunk)
+        pass  # no directory yet, or a broken disk: the download reports it
+    return deleted + _delete_unused(batch)
 
 
-def _sweep(files: list[Any | tuple[int, str]]) -> int:
+def _delete_unused(files: list[tuple[int, str]]) -> int:
+    """Delete those of the files, given as (movie id, path), that are not needed; returns how many."""
     now = time.time()
-    rows = Movie.objects.filter(pk__in={movie_id for movie_id, path in files}).values_list(
-        "pk", "poster_status", "local_path", "poster_next_try_at"
-    )
-    films = {pk: rest for pk, *rest in rows}
-    removed = 0
+    ids = {movie_id for movie_id, _path in files}
+    movies = Movie.objects.only("poster_status", "local_path", "poster_next_try_at").in_bulk(ids)
+    deleted = 0
     for movie_id, path in files:
-        status, local_path, next_try_at = films.get(movie_id, (PosterStatus.NONE, "", 0))
-        if status == PosterStatus.LOCAL and os.path.basename(local_path) == os.path.basename(path):
+        movie = movies.get(movie_id, Movie(poster_status=PosterStatus.NONE))
+        if movie.poster_status == PosterStatus.LOCAL and os.path.basename(movie.local_path) == os.path.basename(path):
             continue
         try:
-            claimed = status == PosterStatus.WAITING and next_try_at > now
-            if claimed and now - os.stat(path).st_mtime < SETTLES_WITHIN:
+            claimed = movie.poster_status == PosterStatus.WAITING and movie.poster_next_try_at > now
+            if claimed and now - os.stat(path).st_mtime < MAX_UNRECORDED_SECONDS:
                 continue
             os.unlink(path)
-            removed += 1
+            deleted += 1
         except OSError:
-            continue  # gone meanwhile
-    return removed
+            continue  # deleted by another process
+    return deleted

@@ -1,68 +1,66 @@
-"""The pipeline's jobs: each finds by itself what waits, may run twice, late or beside itself, and ends in good time."""
-
-from __future__ import annotations
+"""The pipeline's jobs. Each finds due posters by itself, may run twice, late or concurrently, and is bounded."""
 
 import logging
 import time
-from typing import TYPE_CHECKING
 
 from config.jobs import locks, rate_limiter
 from config.jobs.enqueue import async_task, worker_stop_event
 from movies.models import Movie
 from posters import pipeline, storage
-
-if TYPE_CHECKING:
-    from movies.models import MovieQuerySet
-    from posters.pipeline import Run
+from posters.run import Run
 
 log = logging.getLogger(__name__)
 
-SECONDS = 200  # after which a job begins nothing new; Q_CLUSTER's timeout is 300
-BETWEEN_BELLS = 10  # seconds
+MAX_RUN_SECONDS = 200  # after which a job starts nothing new; Q_CLUSTER's timeout is 300
+DEBOUNCE_SECONDS = 10
 
 
-def download_posters(limit: None = None) -> str:
-    """Fetch posters that wait for download; rings for the uploads as soon as the first are there."""
-    rang = time.monotonic() - BETWEEN_BELLS
+def download_posters(limit: int | None = None) -> str:
+    """Download waiting posters; enqueues the uploads as soon as the first are on the disk."""
+    enqueued_at = time.monotonic() - DEBOUNCE_SECONDS
 
-    def ring_for_uploads(run) -> None:
-        nonlocal rang
-        if run.done and time.monotonic() >= rang + BETWEEN_BELLS:
-            rang = time.monotonic()
-            ring("upload_posters")
+    def enqueue_uploads(run: Run) -> None:
+        nonlocal enqueued_at
+        if run.done and time.monotonic() >= enqueued_at + DEBOUNCE_SECONDS:
+            enqueued_at = time.monotonic()
+            enqueue_debounced("upload_posters")
 
     with locks.lock("posters.download") as free:
         if not free:
             return locks.ALREADY_RUNNING
-        run = pipeline.Run(limit, SECONDS, worker_stop_event(), ring_for_uploads)
-        pipeline.download_posters(run)
+        run = pipeline.download_posters(Run(limit, MAX_RUN_SECONDS, worker_stop_event(), enqueue_uploads))
     if run.done:
-        ring("upload_posters", at_once=True)
-    return _told("downloads", run, Movie.objects.awaiting_download(), limit)
-
-
-def upload_posters(limit: None = None) -> str:
-    """Put posters from the disk into the channels, and delete files that no film needs any more."""
-    with locks.lock("posters.upload") as free:
-        if not free:
-            return locks.ALREADY_RUNNING
-        swept = storage.sweep()
-        run = pipeline.upload_posters(pipeline.Run(limit, SECONDS, worker_stop_event()))
-    if swept:
-        log.info("%s stray files deleted from POSTER_DIR", swept)
-    return _told("uploads", run, Movie.objects.awaiting_upload(), limit)
-
-
-def _told(what: str, run: Run, due: MovieQuerySet, limit: None) -> str:
-    """Log the counts; where time alone ended the run, ring for the next at once rather than at the next tick."""
-    if run.begun or run.troubles:
-        log.info("poster %s: %s", what, run)
-    if limit is None and not run.troubles and run.left <= 0 and due.most_needed(1):
-        ring("upload_posters" if what == "uploads" else "download_posters", at_once=True)
+        enqueue("upload_posters")
+    if _is_unfinished(run) and Movie.objects.awaiting_download().most_needed(1):
+        enqueue("download_posters")
     return str(run)
 
 
-def ring(task: str, at_once: bool = False) -> None:
-    """Have a job of ours run soon; without `at_once` not more often than every ten seconds over all processes."""
-    if at_once or not rate_limiter.try_acquire(f"bell:{task}", 1 / BETWEEN_BELLS):
-        async_task(f"posters.tasks.{task}", save=False)
+def upload_posters(limit: int | None = None) -> str:
+    """Upload posters from the disk to the channels, and delete files that no movie needs."""
+    with locks.lock("posters.upload") as free:
+        if not free:
+            return locks.ALREADY_RUNNING
+        if deleted := storage.delete_unused_files():
+            log.info("%s unused files deleted from POSTER_DIR", deleted)
+        run = pipeline.upload_posters(Run(limit, MAX_RUN_SECONDS, worker_stop_event()))
+    if _is_unfinished(run) and Movie.objects.awaiting_upload().most_needed(1):
+        enqueue("upload_posters")
+    return str(run)
+
+
+def _is_unfinished(run: Run) -> bool:
+    """Whether time alone ended the run; then the next one starts at once rather than at the next scheduler tick."""
+    if run.started or run.errors:
+        log.info("posters: %s", run)
+    return run.limit is None and not run.errors and run.seconds_left <= 0
+
+
+def enqueue(task: str) -> None:
+    async_task(f"posters.tasks.{task}", save=False)
+
+
+def enqueue_debounced(task: str) -> None:
+    """Enqueue the task at most every DEBOUNCE_SECONDS over all processes."""
+    if not rate_limiter.try_acquire(f"enqueue:{task}", 1 / DEBOUNCE_SECONDS):
+        enqueue(task)

@@ -1,6 +1,4 @@
-"""Small pictures of posters for the back office: from the local file, else from Telegram, then kept on the disk."""
-
-from __future__ import annotations
+"""Thumbnails of posters for the admin: from the local file, else from Telegram, cached in THUMBNAIL_DIR."""
 
 import hashlib
 import logging
@@ -9,7 +7,7 @@ import threading
 import warnings
 from contextlib import suppress
 from io import BytesIO
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from django.conf import settings
 from PIL import Image
@@ -17,73 +15,73 @@ from telebot.apihelper import ApiException
 
 from config.bot.client import TelegramUnavailable, download, max_retry_wait
 from config.http_client import TooMuch
+from movies.models import Movie
 from posters import storage
-
-if TYPE_CHECKING:
-    from movies.models import Movie
+from posters.images import MAX_FILE_BYTES
 
 log = logging.getLogger(__name__)
 
-BOX = (400, 600)  # pixels; enough for the preview of a card
-LARGEST = 10 * 2**20  # bytes of a photo in Telegram (Bot API: sendPhoto)
-KEPT = 5_000  # pictures; some 30 KB each
-AT_ONCE = threading.BoundedSemaphore(4)  # a list asks for fifty; Telegram has the chat to serve first
+MAX_SIZE_PIXELS = (400, 600)  # enough for the preview of a card
+MAX_CACHED_FILES = 5_000  # some 30 KB each
+_telegram_slots = threading.BoundedSemaphore(4)  # a list asks for fifty; Telegram has the chat to serve first
 
 
-def thumbnail(movie: Movie):
-    """A JPEG of the film's poster, None where there is none to be had now."""
+def thumbnail(movie: Movie) -> bytes | None:
+    """A JPEG of the movie's poster, None where there is none at present."""
     source = movie.local_path or movie.telegram_file_id
     if not source:
         return None
     path = settings.THUMBNAIL_DIR / f"{hashlib.sha256(source.encode()).hexdigest()[:40]}.jpg"
     with suppress(OSError):
-        picture = path.read_bytes()
-        os.utime(path)  # what is looked at is kept longest
-        return picture
+        cached: bytes = path.read_bytes()
+        os.utime(path)  # the least recently used are deleted first
+        return cached
     content = storage.read(movie.local_path) if movie.local_path else None
     if content is None and movie.telegram_file_id:
-        content = from_telegram(movie)
-    picture = content and reduced(content)
-    if picture:
-        keep(path, picture)
-    return picture
+        content = download_photo(movie)
+    resized = resize(content) if content else None
+    if resized:
+        save_to_cache(path, resized)
+    return resized
 
 
-def from_telegram(movie: Movie):
-    with AT_ONCE, max_retry_wait(0):
+def download_photo(movie: Movie) -> bytes | None:
+    with _telegram_slots, max_retry_wait(0):
         try:
-            return download(movie.telegram_file_id, LARGEST)
+            content: bytes = download(movie.telegram_file_id, MAX_FILE_BYTES)
+            return content
         except (ApiException, TelegramUnavailable, TooMuch) as error:
-            log.info("film %s: no thumbnail: %s", movie.pk, type(error).__name__)
+            log.info("movie %s: no thumbnail: %s", movie.pk, type(error).__name__)
             return None
 
 
-def reduced(content):
-    """The picture within BOX; None for what is no picture."""
+def resize(content: bytes) -> bytes | None:
+    """The image as a JPEG within MAX_SIZE_PIXELS; None where the bytes are no image."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(BytesIO(content), formats=("JPEG", "PNG", "WEBP"))
-            picture.draft("RGB", BOX)
-            picture = picture.convert("RGB")
-        picture.thumbnail(BOX)
-    except Exception:  # Pillow has many ways to say that bytes are no picture
+            opened = Image.open(BytesIO(content), formats=("JPEG", "PNG", "WEBP"))
+            opened.draft("RGB", MAX_SIZE_PIXELS)
+            image = opened.convert("RGB")
+        image.thumbnail(MAX_SIZE_PIXELS)
+    except Exception:  # Pillow raises many types for bytes that are no image
         return None
     out = BytesIO()
-    picture.save(out, "JPEG", quality=80)
+    image.save(out, "JPEG", quality=80)
     return out.getvalue()
 
 
-def keep(path, picture) -> None:
-    """Write the picture for the next time; a full or sick disk only means that there is none."""
+def save_to_cache(path: Path, content: bytes) -> None:
+    """Cache a thumbnail and delete the oldest of too many; on a full or broken disk nothing is cached."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{threading.get_ident()}.part")
-        part.write_bytes(picture)
+        part.write_bytes(content)
         part.rename(path)
-        kept = list(os.scandir(path.parent))
-        if len(kept) > KEPT:
-            for entry in sorted(kept, key=lambda one: one.stat().st_mtime)[: len(kept) - KEPT * 9 // 10]:
+        cached = list(os.scandir(path.parent))
+        if len(cached) > MAX_CACHED_FILES:
+            oldest_first = sorted(cached, key=lambda entry: entry.stat().st_mtime)
+            for entry in oldest_first[: len(cached) - MAX_CACHED_FILES * 9 // 10]:
                 os.unlink(entry)
     except OSError as error:
-        log.info("thumbnails cannot be kept: %s", error.strerror)
+        log.info("thumbnails cannot be cached: %s", error.strerror)

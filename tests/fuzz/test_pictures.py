@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from posters.images import LARGEST_FILE, LONGEST_SIDES, MOST_PIXELS, BadPicture, photo_from
+from posters.images import MAX_FILE_BYTES, MAX_PIXELS, MAX_WIDTH_PLUS_HEIGHT_PIXELS, InvalidImage, to_telegram_jpeg
 from tests.fuzz.mutations import bounded, most_memory
 
 MOST_MEMORY = 600 * 2**20  # bytes that one picture may take more than any before it
@@ -81,13 +81,13 @@ def png(width, height, data=b"", depth=8, colour=2):
 def test_any_bytes_are_a_photo_for_telegram_or_a_bad_picture(content):
     before = most_memory()
     try:
-        photo = photo_from(content)
-    except BadPicture:
+        photo = to_telegram_jpeg(content)
+    except InvalidImage:
         return
     finally:
         assert most_memory() - before < MOST_MEMORY
     with Image.open(io.BytesIO(photo)) as picture:
         assert picture.format == "JPEG"
-        assert picture.width * picture.height <= MOST_PIXELS
-        assert sum(picture.size) <= LONGEST_SIDES
-        assert len(photo) <= LARGEST_FILE
+        assert picture.width * picture.height <= MAX_PIXELS
+        assert sum(picture.size) <= MAX_WIDTH_PLUS_HEIGHT_PIXELS
+        assert len(photo) <= MAX_FILE_BYTES

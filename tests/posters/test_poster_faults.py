@@ -24,6 +24,7 @@ from config.jobs.schedules import sync_schedules
 from movies.models import SET_ASIDE, Movie, PosterStatus
 from movies.tmdb import TMDb, Unavailable
 from posters import images, pipeline, storage, tasks
+from posters.run import Run
 from sandbox.http_server import Response
 from tests.conftest import ROOT, leases_run_out, wait_until
 from tests.helpers.posters import film, films, left_on_disk, sent, statuses
@@ -38,15 +39,15 @@ def matrix(sandbox):
 
 @pytest.fixture
 def no_pause(monkeypatch, poster_dir):
-    monkeypatch.setattr(pipeline, "PAUSE", 0.01)
+    monkeypatch.setattr(pipeline, "PAUSE_SECONDS", 0.01)
 
 
 def download(**options):
-    return pipeline.download_posters(pipeline.Run(**options))
+    return pipeline.download_posters(Run(**options))
 
 
 def upload(**options):
-    return pipeline.upload_posters(pipeline.Run(**options))
+    return pipeline.upload_posters(Run(**options))
 
 
 def let_time_pass():
@@ -114,13 +115,13 @@ def test_garbage_blocks_no_other_is_tried_again_later_and_then_set_aside(sandbox
     others = films(sandbox, 3)
     sandbox.tmdb.images[matrix.poster_path] = (content, "image/jpeg")
     delays = []
-    for _ in range(pipeline.MOST_ATTEMPTS):
+    for _ in range(pipeline.MAX_ATTEMPTS):
         let_time_pass()
         before = int(time.time())
         download()
         matrix.refresh_from_db()
         delays.append(matrix.poster_next_try_at - before)
-        assert download().begun == 0
+        assert download().started == 0
     assert Movie.objects.filter(poster_status=PosterStatus.LOCAL).count() == len(others)
     steps = [delay // 10 for delay in delays[:-1]]  # a second may pass between the two looks at the clock
     assert steps == sorted(steps)
@@ -152,18 +153,18 @@ def test_what_telegram_would_not_take_as_it_is_is_made_a_plain_jpeg(sandbox, mat
 
 def test_a_good_poster_is_stored_byte_for_byte():
     content = noise()
-    assert images.photo_from(content) == content
+    assert images.to_telegram_jpeg(content) == content
 
 
 def test_a_poster_that_tmdb_does_not_have_has_no_poster_and_says_why(sandbox, matrix):
     del sandbox.tmdb.films[603]
     run = download()
     matrix.refresh_from_db()
-    assert (run.gone, run.failed) == (1, 0)
+    assert (run.not_found, run.failed) == (1, 0)
     assert matrix.poster_status == PosterStatus.NONE
     assert matrix.poster_path
     assert "404" in matrix.poster_error
-    assert download().begun == 0
+    assert download().started == 0
 
 
 @pytest.mark.parametrize(
@@ -206,7 +207,7 @@ def test_a_poster_whose_answer_breaks_off_while_others_come_through_is_tried_aga
     sandbox.tmdb.fail(f"^/t/p/w500{matrix.poster_path}$", truncate=100, times=None)
     run = download()
     matrix.refresh_from_db()
-    assert (run.done, run.failed, run.troubles) == (3, 1, [])
+    assert (run.done, run.failed, run.errors) == (3, 1, [])
     assert matrix.poster_attempts == 1
     assert matrix.poster_next_try_at > time.time()
 
@@ -226,7 +227,7 @@ def test_an_image_server_that_is_down_is_no_posters_fault(sandbox, fault, caplog
     films(sandbox, 200)
     sandbox.tmdb.fail("^/t/p/", times=None, **fault)
     run = download()
-    assert len(run.troubles) == 1
+    assert len(run.errors) == 1
     assert caplog.text.count("TMDb's images cannot be had now") == 1
     assert len(sandbox.tmdb.requests_of("/t/p/*")) < 200  # stopped before half of them was tried
     assert not Movie.objects.exclude(poster_attempts=0, poster_status=PosterStatus.WAITING).exists()
@@ -270,7 +271,7 @@ def test_a_full_disk_stops_the_downloads_and_is_no_posters_fault(sandbox, monkey
     with monkeypatch.context() as patch:
         patch.setattr(storage.shutil, "disk_usage", lambda path: full)
         run = download()
-    assert "the disk is full" in run.troubles[0]
+    assert "the disk is full" in run.errors[0]
     assert caplog.text.count("cannot be written") == 1
     assert not Movie.objects.exclude(poster_attempts=0, poster_error="").exists()
     download()
@@ -284,8 +285,8 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 django.setup()
 from posters import storage
 try:
-    storage.keep(1, bytes(400_000))
-except storage.DiskTrouble as error:
+    storage.save(1, bytes(400_000))
+except storage.DiskError as error:
     print(error)
 """
 
@@ -300,7 +301,7 @@ def test_a_write_that_fails_half_way_leaves_nothing_behind(environment, poster_d
 def test_a_poster_dir_that_cannot_be_made_is_told_in_one_line(sandbox, settings, matrix, caplog):
     settings.POSTER_DIR = type(settings.POSTER_DIR)("/proc/kinoteka/posters")
     run = download()
-    assert "POSTER_DIR (/proc/kinoteka/posters) cannot be written" in run.troubles[0]
+    assert "POSTER_DIR (/proc/kinoteka/posters) cannot be written" in run.errors[0]
     matrix.refresh_from_db()
     assert (matrix.poster_status, matrix.poster_attempts) == (PosterStatus.WAITING, 0)
 
@@ -337,7 +338,7 @@ def test_the_sweep_deletes_strays_at_once_and_nothing_that_is_needed_or_not_ours
     kept = [needed.name, f".{under_way.pk}-0123abcd.part", "README", "13.jpg"]
     for name in strays + kept[1:]:
         (poster_dir / name).write_bytes(b"x")
-    assert storage.sweep() == len(strays)
+    assert storage.delete_unused_files() == len(strays)
     assert sorted(left_on_disk(poster_dir)) == sorted(kept)
 
 
@@ -348,7 +349,7 @@ def test_a_photo_that_telegram_refuses_blocks_no_other_and_is_set_aside(sandbox,
     others = films(sandbox, 3)
     download()
     refuse(sandbox, 603, 400, "Bad Request: IMAGE_PROCESS_FAILED")
-    for _ in range(pipeline.MOST_ATTEMPTS):
+    for _ in range(pipeline.MAX_ATTEMPTS):
         let_time_pass()
         upload()
     matrix.refresh_from_db()
@@ -392,12 +393,12 @@ def test_a_broken_channel_keeps_its_posters_waiting_and_holds_up_no_other_channe
     download()
     break_channel(sandbox, how)
     run = upload()
-    assert len(run.troubles) == 1
+    assert len(run.errors) == 1
     assert f"channel {telegram.poster_channel.id} takes no posters" in caplog.text
     assert statuses() == [PosterStatus.LOCAL, PosterStatus.TELEGRAM] * 5
     left = Movie.objects.filter(poster_status=PosterStatus.LOCAL)
     assert not left.exclude(poster_attempts=0, poster_unanswered=0, poster_error="").exists()
-    assert len([call for call in telegram.calls_of("sendPhoto") if call.status != 200]) <= pipeline.LANES
+    assert len([call for call in telegram.calls_of("sendPhoto") if call.status != 200]) <= pipeline.UPLOADS_PER_CHANNEL
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
@@ -417,7 +418,7 @@ def test_a_telegram_that_is_away_costs_no_poster_anything(sandbox, matrix):
     download()
     sandbox.telegram.fail("getMe", drop="before", times=None)
     for _ in range(12):
-        assert "Telegram cannot be reached" in upload().troubles[0]
+        assert "Telegram cannot be reached" in upload().errors[0]
     assert sandbox.telegram.calls_of("sendPhoto") == []
     sandbox.faults.clear()
     upload()
@@ -427,14 +428,14 @@ def test_a_telegram_that_is_away_costs_no_poster_anything(sandbox, matrix):
 def test_a_wrong_token_stops_the_uploads_and_says_so(sandbox, matrix, monkeypatch):
     download()
     monkeypatch.setattr(pipeline.bot, "token", "1:wrong")
-    assert "TELEGRAM_BOT_TOKEN" in upload().troubles[0]
+    assert "TELEGRAM_BOT_TOKEN" in upload().errors[0]
     assert sandbox.telegram.calls_of("sendPhoto") == []
 
 
 def test_no_channel_is_told_with_what_to_do(sandbox, matrix, settings):
     download()
     settings.TELEGRAM_POSTER_CHANNELS = []
-    assert "make a private channel" in upload().troubles[0]
+    assert "make a private channel" in upload().errors[0]
 
 
 LOST = {
@@ -448,15 +449,15 @@ LOST = {
 
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
 def test_a_poster_whose_answer_was_lost_goes_up_once_more(sandbox, matrix, fault, monkeypatch, poster_dir):
-    monkeypatch.setattr(pipeline, "UPLOAD_TIMEOUT", 0.3)
+    monkeypatch.setattr(pipeline, "UPLOAD_TIMEOUT_SECONDS", 0.3)
     download()
     sandbox.telegram.fail("sendPhoto", **fault)
     run = upload()
     matrix.refresh_from_db()
     assert (matrix.poster_status, matrix.poster_unanswered, matrix.poster_attempts) == (PosterStatus.LOCAL, 1, 0)
-    assert "may be in channel" in run.troubles[0]
-    assert upload().begun == 0
-    monkeypatch.setattr(pipeline, "UPLOAD_TIMEOUT", 30)
+    assert "may be in channel" in run.errors[0]
+    assert upload().started == 0
+    monkeypatch.setattr(pipeline, "UPLOAD_TIMEOUT_SECONDS", 30)
     let_time_pass()
     upload()
     assert statuses() == [PosterStatus.TELEGRAM]
@@ -472,7 +473,7 @@ def test_a_poster_whose_answer_is_lost_twice_is_set_aside_rather_than_sent_a_thi
     monkeypatch,
     poster_dir,
 ):
-    monkeypatch.setattr(pipeline, "UPLOAD_TIMEOUT", 0.3)
+    monkeypatch.setattr(pipeline, "UPLOAD_TIMEOUT_SECONDS", 0.3)
     films(sandbox, 2)
     download()
     lose(sandbox, matrix, fault)
@@ -563,8 +564,8 @@ def test_a_claim_holds_against_others_and_ends_with_its_worker(sandbox, matrix, 
     wait_until(lambda: sandbox.tmdb.requests_of("/t/p/*"), 30, lambda: process.output)
     matrix.refresh_from_db()
     assert matrix.poster_attempts == 1
-    assert 0 < matrix.poster_next_try_at - time.time() <= pipeline.LEASE
-    assert download(seconds=2).begun == 0
+    assert 0 < matrix.poster_next_try_at - time.time() <= pipeline.CLAIM_TTL_SECONDS
+    assert download(seconds=2).started == 0
     process.kill()
 
 
@@ -602,15 +603,16 @@ import os, signal
 import django
 django.setup()
 from posters import pipeline
-judge = pipeline.photo_from
+from posters.run import Run
+convert = pipeline.to_telegram_jpeg
 
 def crash(content):
     if content == b"poison":
         os.kill(os.getpid(), signal.SIGKILL)
-    return judge(content)
+    return convert(content)
 
-pipeline.photo_from = crash  # as a fault in a C library would
-pipeline.download_posters(pipeline.Run())
+pipeline.to_telegram_jpeg = crash  # as a fault in a C library would
+pipeline.download_posters(Run())
 """
 
 
@@ -655,7 +657,7 @@ def test_what_a_killed_worker_had_at_hand_is_waited_for_and_not_left_to_the_next
         due = {"poster_attempts": 1, "poster_next_try_at": now + seconds, "poster_error": why}
         Movie.objects.filter(pk=movie.pk).update(**due)
     monkeypatch.setattr(pipeline.time, "time", lambda: now + sum(slept))
-    monkeypatch.setattr(pipeline.Run, "sleep", lambda run, seconds: slept.append(seconds) or True)
+    monkeypatch.setattr(Run, "sleep", lambda run, seconds: slept.append(seconds) or True)
     task()
     assert sum(slept) == 40
     assert [Movie.objects.get(pk=movie.pk).poster_status - status for movie in (dead, failed)] == [1, 0]
@@ -744,7 +746,7 @@ def test_kill_9_at_any_line_loses_nothing_and_sends_nothing_twice_without_need(s
     assert lines > 20
     for line in random.Random(lines).sample(range(1, lines), min(lines - 1, int(os.environ.get("KILLS", 6)))):
         Movie.objects.all().requeue_posters()
-        storage.sweep()
+        storage.delete_unused_files()
         before = len(sandbox.telegram.photos)
         if task == "upload_posters":
             download()

@@ -14,6 +14,8 @@ from movies.catalogue import fetch_movie, save_movies
 from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus
 from movies.tmdb import TMDb
 from posters import checks, pipeline, tasks
+from posters.bot_change import handle_bot_change
+from posters.run import Run
 from ratings.models import Rating
 from tests.conftest import queued, wait_until
 from tests.helpers.posters import film, films, left_on_disk, sent, statuses
@@ -102,7 +104,7 @@ def test_all_channels_are_served_side_by_side_and_one_that_waits_holds_up_no_oth
     rate_limiter.block_for(f"channel:{second.id}", 3600)
     films(sandbox, 4)
     tasks.download_posters()
-    pipeline.upload_posters(pipeline.Run(seconds=5))
+    pipeline.upload_posters(Run(seconds=5))
     assert statuses() == [PosterStatus.TELEGRAM, PosterStatus.LOCAL] * 2
 
 
@@ -118,7 +120,7 @@ def test_a_disposable_limit_is_kept(sandbox):
 
 
 def test_what_somebody_asked_for_goes_first_then_running_imports_then_the_rest(sandbox, monkeypatch):
-    monkeypatch.setattr(pipeline, "LANES", 1)
+    monkeypatch.setattr(pipeline, "UPLOADS_PER_CHANNEL", 1)
     old = films(sandbox, 30)
     film(sandbox, 603, poster_need=PosterNeed.IMPORT)
     film(sandbox, 550).poster_wanted()
@@ -150,7 +152,9 @@ def test_twenty_one_messages_of_a_channel_never_fall_into_one_minute(monkeypatch
     clock, moments, dice = [1_700_000_000.0], [], random.Random(4)
     monkeypatch.setattr(rate_limiter.time, "time", lambda: clock[0])
     while len(moments) < 200:
-        wait = rate_limiter.try_acquire("channel:1", 20 / 60 * pipeline.HAIR, pipeline.LATE)
+        wait = rate_limiter.try_acquire(
+            "channel:1", 20 / 60 * pipeline.RATE_SAFETY_FACTOR, pipeline.BURST_TOLERANCE_SECONDS
+        )
         if not wait:
             moments.append(clock[0])
         clock[0] += wait + dice.uniform(0, 0.04)
@@ -188,14 +192,14 @@ def test_a_refusal_for_speed_stops_that_channel_for_so_long_and_is_no_fault_of_t
 
 
 def test_a_longer_refusal_than_a_job_may_last_is_left_to_the_next_job(sandbox, matrix, monkeypatch):
-    monkeypatch.setattr(pipeline, "LANES", 1)  # another lane's turn may have begun just before: that one sends
+    monkeypatch.setattr(pipeline, "UPLOADS_PER_CHANNEL", 1)  # another worker may have taken a slot just before
     tasks.download_posters()
     sandbox.telegram.fail("sendPhoto", retry_after=1000)
-    run = pipeline.upload_posters(pipeline.Run(seconds=60))
+    run = pipeline.upload_posters(Run(seconds=60))
     matrix.refresh_from_db()
     assert (matrix.poster_status, matrix.poster_attempts, matrix.poster_unanswered) == (PosterStatus.LOCAL, 0, 0)
-    assert run.troubles == []
-    pipeline.upload_posters(pipeline.Run(seconds=60))
+    assert run.errors == []
+    pipeline.upload_posters(Run(seconds=60))
     assert len(sandbox.telegram.calls_of("sendPhoto")) == 1
 
 
@@ -237,19 +241,19 @@ def test_a_new_poster_that_does_not_exist_leaves_the_old_one_serving(sandbox, ma
 
 
 def test_another_bot_sends_every_poster_again_rated_films_first(sandbox, monkeypatch):
-    monkeypatch.setattr(pipeline, "LANES", 1)
+    monkeypatch.setattr(pipeline, "UPLOADS_PER_CHANNEL", 1)
     for number, movie in enumerate(films(sandbox, 3)):
         movie.poster_uploaded(f"id{number}", 500, 750)
     gone = film(sandbox, 550, poster_path="", poster_status=PosterStatus.TELEGRAM, telegram_file_id="x")
     anna = User.objects.create(pk=501)
     Rating.objects.create(user=anna, movie_id=1_000_002, tmdb_rating=8, normalized_rating=8, rated_at=1)
-    assert pipeline.notice_new_bot(1) == 0
-    assert pipeline.notice_new_bot(1) == 0
-    assert pipeline.notice_new_bot(2) == 3
-    assert pipeline.notice_new_bot(2) == 0
+    assert handle_bot_change(1) == 0
+    assert handle_bot_change(1) == 0
+    assert handle_bot_change(2) == 3
+    assert handle_bot_change(2) == 0
     gone.refresh_from_db()
     assert (gone.poster_status, gone.telegram_file_id) == (PosterStatus.NONE, "")
-    pipeline.notice_new_bot(sandbox.telegram.bot.id)
+    handle_bot_change(sandbox.telegram.bot.id)
     tasks.download_posters()
     tasks.upload_posters()
     assert sent(sandbox) == [1_000_002, 1_000_000, 1_000_001]
@@ -258,7 +262,7 @@ def test_another_bot_sends_every_poster_again_rated_films_first(sandbox, monkeyp
 def test_the_upload_notices_another_bot_even_when_it_has_nothing_to_do(sandbox, matrix):
     film(sandbox, 550).poster_uploaded("of the old bot", 500, 750)
     matrix.poster_uploaded("of the old bot, too", 500, 750)
-    pipeline.notice_new_bot(1)
+    handle_bot_change(1)
     for _ in range(3):
         tasks.download_posters()
         tasks.upload_posters()
@@ -269,7 +273,7 @@ def test_the_upload_notices_another_bot_even_when_it_has_nothing_to_do(sandbox, 
 
 def test_the_bot_that_starts_says_how_many_posters_go_again(sandbox, start):
     film(sandbox, 603).poster_uploaded("of the old bot", 500, 750)
-    pipeline.notice_new_bot(1)
+    handle_bot_change(1)
     process = start("runbot")
     process.wait_for_line("1 posters go to the channels again")
     assert statuses() == [PosterStatus.WAITING]
@@ -336,7 +340,7 @@ def test_the_commands_show_counts_and_end_with_a_status(sandbox, start):
     sandbox.tmdb.images[film(sandbox, 603).poster_path] = (b"<html>", "text/html")
     process = start("download_posters")
     assert process.wait() == 1
-    process.wait_for_line("film 603: no picture")
+    process.wait_for_line("movie 603: no picture")
 
 
 def test_sigterm_finishes_the_posters_at_hand_and_begins_no_others(sandbox, start):
@@ -358,7 +362,7 @@ def test_sigterm_finishes_the_posters_at_hand_and_begins_no_others(sandbox, star
 def test_the_worker_cluster_brings_posters_by_itself_and_stops_in_their_midst(sandbox, start):
     films(sandbox, 200)
     sandbox.telegram.latency = 0.05
-    tasks.ring("download_posters")
+    tasks.enqueue("download_posters")
     process = start("qcluster", Q_WORKERS="2")
     wait_until(lambda: len(sandbox.telegram.photos) > 5, 60, lambda: process.output)
     assert process.terminate() == 0
@@ -379,21 +383,21 @@ def test_the_claims_use_the_index(db):
 
 def test_check_services_says_in_a_sentence_why_a_channel_takes_no_posters(sandbox, settings):
     telegram = sandbox.telegram
-    assert checks.the_bot_may_post_in_the_channels(None) == []
+    assert checks.check_channels(None) == []
     telegram.set_member(telegram.poster_channel, telegram.bot, "administrator", can_post_messages=False)
-    assert "no right to post" in checks.the_bot_may_post_in_the_channels(None)[0].msg
+    assert "no right to post" in checks.check_channels(None)[0].msg
     telegram.set_member(telegram.poster_channel, telegram.bot, "kicked")
-    assert "kicked" in checks.the_bot_may_post_in_the_channels(None)[0].msg
+    assert "kicked" in checks.check_channels(None)[0].msg
     settings.TELEGRAM_POSTER_CHANNELS = [-100999]
-    assert "chat not found" in checks.the_bot_may_post_in_the_channels(None)[0].msg
+    assert "chat not found" in checks.check_channels(None)[0].msg
     settings.TELEGRAM_POSTER_CHANNELS = []
-    assert [problem.id for problem in checks.the_bot_may_post_in_the_channels(None)] == ["posters.E002"]
+    assert [problem.id for problem in checks.check_channels(None)] == ["posters.E002"]
     assert sandbox.telegram.photos == []
 
 
 def test_checks_say_that_posters_have_no_channel_and_no_place_on_the_disk(settings):
-    assert checks.posters_have_a_way(None) == checks.poster_dir_takes_files(None) == []
+    assert checks.check_poster_settings(None) == checks.check_poster_dir(None) == []
     settings.TELEGRAM_POSTER_CHANNELS = []
     settings.POSTER_DIR = Path("/proc/version/posters")
-    assert [problem.id for problem in checks.posters_have_a_way(None)] == ["posters.W001", "posters.W002"]
-    assert [problem.id for problem in checks.poster_dir_takes_files(None)] == ["posters.E001"]
+    assert [problem.id for problem in checks.check_poster_settings(None)] == ["posters.W001", "posters.W002"]
+    assert [problem.id for problem in checks.check_poster_dir(None)] == ["posters.E001"]

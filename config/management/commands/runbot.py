@@ -53,7 +53,7 @@ class Command(BaseCommand):
             try:
                 publish_commands()
                 log.info("the bot is @%s", bot.user.username)
-                import_string("posters.pipeline.notice_new_bot")(bot.user.id)
+                import_string("posters.bot_change.handle_bot_change")(bot.user.id)
                 connection.close()
                 return
             except ApiTelegramException as error:

@@ -1,22 +1,17 @@
-from __future__ import annotations
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.jobs import locks
+from config.jobs.enqueue import StopEvent
 from config.progress import Progress, stop_on_signals
 from movies.models import Movie
-from posters import pipeline
-
-if TYPE_CHECKING:
-    from threading import Event
-
-    from django.core.management.base import CommandParser
+from posters.pipeline import download_posters
+from posters.run import Run
 
 
 class Command(BaseCommand):
-    help = "Fetch the posters that wait for download, in the foreground. SIGTERM finishes those at hand."
+    help = "Download waiting posters, in the foreground. SIGTERM finishes those in progress."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--limit", type=int, metavar="N", help="no more than so many")
@@ -30,13 +25,13 @@ class Command(BaseCommand):
             self.stdout.write("Another worker is at it; waiting for it to end.")
             stop.wait(5)
 
-    def download(self, limit: int | None, stop: Event) -> None:
+    def download(self, limit: int | None, stop: StopEvent) -> None:
         waiting = Movie.objects.awaiting_download().count()
         progress = Progress(self.stdout, waiting if limit is None else min(limit, waiting))
-        run = pipeline.Run(limit, stop=stop, report=lambda run: progress.show(run.done + run.gone + run.failed))
-        pipeline.download_posters(run)
-        if run.done or run.gone or run.failed:
-            progress.show(run.done + run.gone + run.failed, last=True)
+        run = Run(limit, stop=stop, report=lambda run: progress.show(run.done + run.not_found + run.failed))
+        download_posters(run)
+        if run.done or run.not_found or run.failed:
+            progress.show(run.done + run.not_found + run.failed, last=True)
         self.stdout.write(f"Downloads: {run}.")
-        if run.failed or run.troubles:
+        if run.failed or run.errors:
             raise CommandError("Not all posters could be downloaded; what failed comes again by itself.")
