@@ -29,6 +29,7 @@ UNREACHABLE_ERRORS = (
 )
 
 KeyboardButton = types.InlineKeyboardButton | tuple[str, str]  # or (text, callback data or address)
+Editable = types.Message | types.InaccessibleMessage | None  # None: sent by inline mode; inaccessible: too old
 
 
 def is_unreachable(error: BaseException) -> bool:
@@ -72,9 +73,9 @@ def answer(query: types.CallbackQuery, text: str | None = None, alert: bool = Fa
             raise
 
 
-def edit(message: types.Message | None, text: str, reply_markup: types.InlineKeyboardMarkup | None = None) -> bool:
+def edit(message: Editable, text: str, reply_markup: types.InlineKeyboardMarkup | None = None) -> bool:
     """Change the bot's message in place, be it a text or a photo's caption; False where it can no longer be changed."""
-    if message is None or message.date == 0:  # sent by inline mode, or too old (Bot API: InaccessibleMessage)
+    if not isinstance(message, types.Message):
         return False
     chat_id, message_id = message.chat.id, message.message_id
     if message.photo:
@@ -86,9 +87,9 @@ def edit(message: types.Message | None, text: str, reply_markup: types.InlineKey
     )
 
 
-def edit_buttons(message: types.Message | None, markup: types.InlineKeyboardMarkup | None = None) -> bool:
+def edit_buttons(message: Editable, markup: types.InlineKeyboardMarkup | None = None) -> bool:
     """Change only the buttons of the bot's message; False where it can no longer be changed."""
-    if message is None or message.date == 0:
+    if not isinstance(message, types.Message):
         return False
     return try_edit(lambda: bot.edit_message_reply_markup(message.chat.id, message.message_id, reply_markup=markup))
 
