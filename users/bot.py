@@ -1,21 +1,22 @@
-"""/start, /help, /connect and /sync: who the person is to us and to TMDb."""
-
-from __future__ import annotations
+"""/start, /help, /settings, and a user's link with TMDb: /connect, /sync, /disconnect and /forget."""
 
 import re
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypedDict
 from urllib.parse import quote
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
+from telebot.types import CallbackQuery, ChatMemberUpdated, Message
 from telebot.util import content_type_media, extract_arguments
 
 from config.bot.replies import (
+    Keyboard,
     answer,
     deep_link,
     delete_message,
@@ -43,28 +44,31 @@ from movies.cards import excuse, send_card
 from movies.catalogue import get_movie, with_details
 from movies.tmdb import NotApproved, TMDb, TMDbError, TokenSpent, Unavailable
 from users import disconnect
-from users.models import SessionUnreadable, SyncStatus, User, decrypted, encrypted
+from users.models import SessionUnreadable, SyncStatus, User, decrypt, encrypt
 
-if TYPE_CHECKING:
-    from telebot.types import CallbackQuery, Message
+REQUEST_TOKEN_TTL_SECONDS = 3600  # TMDb: authentication/token/new
+MAX_REQUEST_TOKENS = 5  # of one user
 
-    from config.bot.replies import Keyboard
 
-TOKEN_LIFE = 3600  # seconds a request token can be approved in (TMDb: authentication/token/new)
-MOST_TOKENS = 5  # of one person
+class Page(TypedDict):
+    """What a message of the bot shows."""
+
+    text: str
+    reply_markup: Keyboard
 
 
 @command("start", gettext_lazy("what I can do"))
 def start(message: Message) -> None:
-    payload = (extract_arguments(message.text) or "").strip()
+    payload = (extract_arguments(message.text or "") or "").strip()
     if message.chat.type == "private":
-        if User.objects.met(message.from_user).blocked_at:  # they are back, and that update was lost
-            User.objects.filter(pk=message.from_user.id).update(blocked_at=None)
+        user = User.objects.get_or_create_from_telegram(message.from_user)
+        if user.blocked_at:  # they have unblocked the bot, and that update was lost
+            User.objects.filter(pk=user.pk).update(blocked_at=None)
         if payload == "tmdb":
             return finish_link(message)
         if found := re.fullmatch(r"movie_([0-9]{1,20})", payload):
-            return send_asked_card(message, int(found[1]))
-        prefix, _sign, rest = payload.partition("_")
+            return send_requested_card(user, int(found[1]))
+        prefix, _separator, rest = payload.partition("_")
         if prefix in deep_links:
             return deep_links[prefix](message, rest)
     return show_help(message)
@@ -75,12 +79,11 @@ def show_help(message: Message) -> None:
     bot.send_message(message.chat.id, render_to_string("users/help.html", {"commands": commands}).strip())
 
 
-def send_asked_card(message: Message, movie_id: int) -> None:
-    viewer = message.from_user.id
+def send_requested_card(user: User, movie_id: int) -> None:
     try:
-        send_card(message.chat.id, with_details(get_movie(movie_id, viewer), viewer))
+        send_card(user.pk, with_details(get_movie(movie_id, user.pk), user.pk))
     except TMDbError as error:
-        bot.send_message(message.chat.id, excuse(error))
+        bot.send_message(user.pk, excuse(error))
 
 
 # --- The link with TMDb
@@ -88,16 +91,16 @@ def send_asked_card(message: Message, movie_id: int) -> None:
 
 @command("connect", gettext_lazy("link a TMDb account"))
 def connect(message: Message) -> None:
-    """Send the address where the person lets us in, and a button to say so.
+    """Send the address where the user approves a request token, and a button to say that they have.
 
-    The token stays with us and in the person's own button; the address TMDb returns to carries none, since an address
-    with somebody's token would tie another person's chat to that account.
+    The token stays here and in the user's own button. The address that TMDb redirects to carries none: with it, a link
+    from an attacker would connect another user's chat to the attacker's account.
     """
     if not require_private_chat(message):
         return
-    user = User.objects.met(message.from_user)
-    broken = user.sync_status == SyncStatus.FAILED  # perhaps TMDb no longer lets us in
-    if user.connected and not broken and extract_arguments(message.text) != "again":
+    user = User.objects.get_or_create_from_telegram(message.from_user)
+    broken = user.sync_status == SyncStatus.FAILED  # perhaps TMDb has ended the session
+    if user.connected and not broken and extract_arguments(message.text or "") != "again":
         text = _("Your TMDb account is already linked. /sync imports your ratings again; /disconnect ends the link.")
         bot.send_message(message.chat.id, text)
         return
@@ -106,7 +109,7 @@ def connect(message: Message) -> None:
     except TMDbError:
         bot.send_message(message.chat.id, _("TMDb does not answer just now. Please try again in a few minutes."))
         return
-    remember_token(user, token)
+    store_request_token(user, token)
     back = deep_link("tmdb")
     bot.send_message(
         message.chat.id,
@@ -124,22 +127,22 @@ def connect(message: Message) -> None:
 
 @button("approved")
 def approved(query: CallbackQuery) -> None:
-    """The person says that they let us in at TMDb."""
-    token = Secret(query.data.partition(":")[2])
-    user = User.objects.met(query.from_user)
-    if token not in remembered_tokens(user):
+    """The user says that they have approved the request token at TMDb."""
+    token = Secret((query.data or "").partition(":")[2])
+    user = User.objects.get_or_create_from_telegram(query.from_user)
+    if token not in valid_request_tokens(user):
         if user.connected:
             answer(query, _("Your TMDb account is linked."))
         else:
             answer(query, _("This link is no longer good. Please send /connect again."), alert=True)
         return
     try:
-        link(user, token)
+        link_account(user, token)
     except NotApproved:
         answer(query, _("TMDb has not had your approval yet. Open it, press “Approve”, then “Done” here."), alert=True)
         return
     except TokenSpent:
-        forget_tokens(user)
+        delete_request_tokens(user)
         answer(query, _("This link was denied or is too old. Please send /connect again."), alert=True)
         return
     except TMDbError:
@@ -147,21 +150,21 @@ def approved(query: CallbackQuery) -> None:
         return
     answer(query, _("Linked!"))
     edit_buttons(query.message)
-    begin_import(user)
+    queue_import(user)
 
 
 def finish_link(message: Message) -> None:
-    """The person came back from TMDb by its redirect: /start tmdb."""
-    user = User.objects.met(message.from_user)
-    for token in reversed(remembered_tokens(user)):
+    """The user came back from TMDb by its redirect: /start tmdb."""
+    user = User.objects.get_or_create_from_telegram(message.from_user)
+    for token in reversed(valid_request_tokens(user)):
         try:
-            link(user, token)
+            link_account(user, token)
         except (NotApproved, TokenSpent):
             continue
         except TMDbError:
             bot.send_message(message.chat.id, _("TMDb does not answer just now. Please try again in a few minutes."))
             return
-        begin_import(user)
+        queue_import(user)
         return
     if user.connected:
         bot.send_message(message.chat.id, _("Your TMDb account is linked."))
@@ -169,38 +172,38 @@ def finish_link(message: Message) -> None:
         bot.send_message(message.chat.id, _("TMDb has not had your approval. Please send /connect again."))
 
 
-def link(user: User, token: Secret | str) -> None:
-    """Make the approved token the person's session; an older session is ended. Raises TMDbError."""
+def link_account(user: User, token: Secret) -> None:
+    """Exchange an approved request token for the user's session, and revoke an older one. Raises TMDbError."""
     session_id = TMDb(patient=False).new_session(token)
-    forget_tokens(user)
+    delete_request_tokens(user)
     try:
-        account_id = TMDb(patient=True).account(session_id)  # patient: the token is spent, there is no second try
+        account_id = TMDb(patient=True).account(session_id)  # with retries: the token is used up
     except TMDbError:
-        disconnect.discard(session_id)
+        disconnect.revoke_unused(session_id)
         raise Unavailable("/account") from None
-    old = disconnect.set_aside(user)
+    old = disconnect.queue_revocation(user)
     user.connect(account_id, session_id)
     user.pending_writes.update(attempts=0, next_try_at=0)  # ratings that the old session could not write
-    disconnect.end_now(old)
+    disconnect.revoke_now(old)
 
 
-def remember_token(user: User, token: Secret) -> None:
-    """Keep a request token for the person, so that nobody else's button or link can be made to use it."""
-    latest = list(user.request_tokens.order_by("-pk").values_list("pk", flat=True)[: MOST_TOKENS - 1])
+def store_request_token(user: User, token: Secret) -> None:
+    """Store a request token as the user's own: no other user's button or link can use it."""
+    latest = list(user.request_tokens.order_by("-pk").values_list("pk", flat=True)[: MAX_REQUEST_TOKENS - 1])
     user.request_tokens.exclude(pk__in=latest).delete()
-    user.request_tokens.create(token=encrypted(token), expires_at=int(time.time()) + TOKEN_LIFE)
+    user.request_tokens.create(token=encrypt(token), expires_at=int(time.time()) + REQUEST_TOKEN_TTL_SECONDS)
 
 
-def remembered_tokens(user: User) -> list[Any | Secret]:
-    """The request tokens of the last hour, the oldest first, but for those kept under a key that is gone."""
+def valid_request_tokens(user: User) -> list[Secret]:
+    """The request tokens of the last hour, oldest first, without those encrypted with a key that is gone."""
     tokens = []
-    for kept in user.request_tokens.good().order_by("pk"):
+    for stored in user.request_tokens.valid().order_by("pk"):
         with suppress(SessionUnreadable):
-            tokens.append(decrypted(kept.token))
+            tokens.append(decrypt(stored.token))
     return tokens
 
 
-def forget_tokens(user: User) -> None:
+def delete_request_tokens(user: User) -> None:
     user.request_tokens.all().delete()
 
 
@@ -211,34 +214,38 @@ def forget_tokens(user: User) -> None:
 def sync(message: Message) -> None:
     if not require_private_chat(message):
         return
-    user = User.objects.met(message.from_user)
+    user = User.objects.get_or_create_from_telegram(message.from_user)
     if not user.connected:
         bot.send_message(message.chat.id, _("No TMDb account is linked yet. Send /connect to link yours."))
         return
-    begin_import(user)
+    queue_import(user)
 
 
-def begin_import(user: User) -> None:
-    """Queue the import, say so in the message that will show its progress, and ring the worker's bell."""
+def queue_import(user: User) -> None:
+    """Queue an import, send the message that will show its progress, and wake a worker."""
     User.objects.filter(pk=user.pk).queue_import()
     progress = bot.send_message(user.pk, _("The import is queued…"))
-    transaction.on_commit(lambda: async_task("ratings.tasks.import_ratings", user.pk, progress.message_id))
+    transaction.on_commit(lambda: enqueue_import(user.pk, progress.message_id))
+
+
+def enqueue_import(user_id: int, message_id: int) -> None:
+    async_task("ratings.tasks.import_ratings", user_id, message_id)
 
 
 # --- Blocked and unblocked
 
 
 @bot.my_chat_member_handler(func=lambda change: change.chat.type == "private")
-def membership(change) -> None:
-    """Remember who blocked the bot, so that nobody writes to them until they come back."""
+def on_membership_change(change: ChatMemberUpdated) -> None:
+    """Store that a user has blocked the bot, so that nothing is sent to them until they unblock it."""
     blocked = change.new_chat_member.status == "kicked"
     User.objects.filter(pk=change.from_user.id).update(blocked_at=int(time.time()) if blocked else None)
 
 
-# --- What is not for us
+# --- Unknown commands, content and buttons
 
 
-@bot.message_handler(func=lambda message: message.text.startswith("/") and is_unknown(message))
+@bot.message_handler(func=lambda message: (message.text or "").startswith("/") and is_unknown(message))
 def unknown_command(message: Message) -> None:
     bot.send_message(
         message.chat.id,
@@ -248,18 +255,18 @@ def unknown_command(message: Message) -> None:
 
 
 def is_unknown(message: Message) -> bool:
-    """In private whatever begins like a command; in a group only what names this bot."""
+    """Any unknown command in a private chat; in a group only one that names this bot."""
     name = command_of(message)
     if message.chat.type == "private":
         return name not in commands
-    return name is not None and name not in commands and "@" in message.text.split(maxsplit=1)[0]
+    return name is not None and name not in commands and "@" in (message.text or "").split(maxsplit=1)[0]
 
 
 @bot.message_handler(
     content_types=[kind for kind in content_type_media if kind not in ("text", "document")],
     func=lambda message: message.chat.type == "private" and not message.via_bot,
 )
-def no_text(message: Message) -> None:
+def on_unsupported_content(message: Message) -> None:
     bot.send_message(message.chat.id, _("I understand titles of films, not this. Send me a title, or see /help."))
 
 
@@ -268,17 +275,16 @@ def unknown_button(query: CallbackQuery) -> None:
     raise UserError(_("This button is out of date."))
 
 
-# --- What of theirs is written to TMDb
+# --- Settings
 
 
 @command("settings", gettext_lazy("what I write to TMDb"))
 def show_settings(message: Message) -> None:
     if require_private_chat(message):
-        bot.send_message(message.chat.id, **settings_page(User.objects.met(message.from_user)))
+        bot.send_message(message.chat.id, **settings_page(User.objects.get_or_create_from_telegram(message.from_user)))
 
 
-def settings_page(user: User) -> dict[str, str | Keyboard]:
-    """Text and keyboard of /settings."""
+def settings_page(user: User) -> Page:
     if user.writes_ratings:
         text = _("Ratings you give here are written to your TMDb account too.")
         switch = (_("Keep them here only"), "writes:off")
@@ -287,41 +293,41 @@ def settings_page(user: User) -> dict[str, str | Keyboard]:
         switch = (_("Write them to TMDb too"), "writes:on")
     if not user.connected:
         text += "\n\n" + _("No TMDb account is linked yet: /connect links one.")
-    return {"text": text, "reply_markup": keyboard([switch])}
+    return Page(text=text, reply_markup=keyboard([switch]))
 
 
 @button("writes")
 def switch_writing(query: CallbackQuery) -> None:
-    (wish,) = parse_callback_data(query, "writes:(on|off)")
-    user = User.objects.met(query.from_user)
-    if wish == "off":
+    (switch,) = parse_callback_data(query, "writes:(on|off)")
+    user = User.objects.get_or_create_from_telegram(query.from_user)
+    if switch == "off":
         disconnect.stop_writing(user.pk)
     else:
-        disconnect.write_again(user.pk)
+        disconnect.resume_writing(user.pk)
     user.refresh_from_db(fields=["writes_ratings"])
     edit(query.message, **settings_page(user))
     answer(query)
 
 
-# --- Leaving
+# --- Disconnect and forget
 
 
-def messages_at_work(runs):
-    """The messages that show how far these imports are; whoever ends the imports takes them away."""
-    return list(runs.filter(finished_at=None, message_id__isnull=False).values_list("message_id", flat=True))
+def progress_message_ids(imports: QuerySet[Any]) -> list[int]:
+    """The messages that show the progress of unfinished imports (of ratings' Import or FileImport)."""
+    return list(imports.filter(finished_at=None, message_id__isnull=False).values_list("message_id", flat=True))
 
 
 @command("disconnect", gettext_lazy("end the link with TMDb"))
 def disconnect_command(message: Message) -> None:
     if not require_private_chat(message):
         return
-    user = User.objects.met(message.from_user)
+    user = User.objects.get_or_create_from_telegram(message.from_user)
     if not user.connected:
         bot.send_message(message.chat.id, _("No TMDb account is linked, so there is nothing to end."))
         return
-    needless = messages_at_work(user.imports)
+    obsolete = progress_message_ids(user.imports.all())
     ended = disconnect.disconnect(user.pk)
-    for message_id in needless:
+    for message_id in obsolete:
         delete_message(user.pk, message_id)
     if ended:
         text = _("The link with TMDb is over: the session has been ended there and deleted here.")
@@ -337,7 +343,7 @@ def disconnect_command(message: Message) -> None:
 def ask_to_forget(message: Message) -> None:
     if not require_private_chat(message):
         return
-    user = User.objects.filter(pk=message.from_user.id).first()
+    user = User.objects.filter(pk=message.chat.id).first()  # a private chat has its user's id
     count = user.ratings.count() if user else 0
     question = ngettext(
         "Shall I delete all I know of you? That is %(count)d rating, the link with TMDb and your settings.",
@@ -358,7 +364,7 @@ def forget(query: CallbackQuery) -> None:
     (decision,) = parse_callback_data(query, "forget:(yes|no)")
     if decision == "no":
         text = _("Nothing has been deleted.")
-    elif forget_everything(query.from_user.id):
+    elif delete_account(query.from_user.id):
         text = _("Done: I know nothing of you any more, and no session of yours is left at TMDb.")
     else:
         text = _(
@@ -370,11 +376,13 @@ def forget(query: CallbackQuery) -> None:
     answer(query)
 
 
-def forget_everything(user_id: int) -> bool:
-    """Forget the person, and take the messages of what was under way; returns as leaving.forget does."""
+def delete_account(user_id: int) -> bool:
+    """Delete the user and their progress messages; returns what disconnect.forget does."""
     user = User.objects.filter(pk=user_id).first()
-    needless = [*messages_at_work(user.imports), *messages_at_work(user.file_imports)] if user else []
+    obsolete = (
+        [*progress_message_ids(user.imports.all()), *progress_message_ids(user.file_imports.all())] if user else []
+    )
     ended = disconnect.forget(user_id)
-    for message_id in needless:
+    for message_id in obsolete:
         delete_message(user_id, message_id)
     return ended

@@ -1,10 +1,11 @@
-"""How a person's link with TMDb ends, how the person is forgotten, and the sessions TMDb has still to end."""
+"""/disconnect and /forget: a user's link with TMDb ends, the user is deleted, the TMDb session is revoked.
 
-from __future__ import annotations
+Here a link ends at once, whatever becomes of TMDb: its session moves to `sessions_to_revoke`, which names no user, and
+stays there until TMDb has ended it.
+"""
 
 import logging
 import time
-from typing import TYPE_CHECKING
 
 from django.contrib.admin.models import LogEntry
 from django.db import transaction
@@ -13,41 +14,39 @@ from django_q.models import Task
 
 from config.bot.webhook import forget_answers
 from config.models import Lease
+from config.monitoring.secret import Secret
 from movies.tmdb import TMDb, TMDbError
-from users.models import OldSession, SessionUnreadable, User, decrypted, encrypted
-
-if TYPE_CHECKING:
-    from config.monitoring.secret import Secret
+from users.models import SessionToRevoke, SessionUnreadable, User, decrypt, encrypt
 
 log = logging.getLogger(__name__)
 
-LONGEST_DELAY = 24 * 3600  # seconds between two tries to end a session
-CLAIM = 60  # seconds a try may take before another worker makes the next
+MAX_RETRY_DELAY_SECONDS = 24 * 3600  # between two attempts to revoke a session
+CLAIM_TTL_SECONDS = 60  # that an attempt may take before another worker makes the next
+BATCH_SIZE = 100  # sessions revoked in one job
 
 
 def disconnect(user_id: int) -> bool:
-    """Cut the person's link with TMDb; their ratings stay, what was still to be written to TMDb is dropped.
+    """End the user's link with TMDb; their ratings stay, those not yet written to TMDb are never written.
 
-    Here the link ends at once, whatever becomes of TMDb. Returns whether TMDb has ended the session too; where it has
-    not, `end_sessions` goes on asking.
+    Returns whether TMDb has ended the session, too; where it has not, `revoke_sessions` tries again.
     """
     with transaction.atomic():
         user = User.objects.select_for_update().filter(pk=user_id).first()
-        old = user and set_aside(user)
+        old = queue_revocation(user) if user else None
         if user:
             user.pending_writes.all().delete()
             user.disconnect()
-    return end_now(old)
+    return revoke_now(old)
 
 
 def forget(user_id: int) -> bool:
-    """Delete everything of the person, whichever table it stands in; returns as `disconnect` does.
+    """Delete everything about the user from every table; returns what `disconnect` does.
 
-    A job that is at work for them finds its row gone and stops; none of them ever makes a person's row.
+    A job that is working for the user finds the row gone and stops; no job ever creates a user.
     """
     with transaction.atomic():
         user = User.objects.select_for_update().filter(pk=user_id).first()
-        old = user and set_aside(user)
+        old = queue_revocation(user) if user else None
         if user:
             user.delete()
         forget_answers(user_id)
@@ -55,56 +54,56 @@ def forget(user_id: int) -> bool:
         Lease.objects.filter(name__endswith=f".{user_id}").delete()
     jobs = [job.pk for job in Task.objects.iterator() if str(user_id) in repr((job.args, job.kwargs, job.result))]
     Task.objects.filter(pk__in=jobs).delete()
-    return end_now(old)
+    return revoke_now(old)
 
 
 def stop_writing(user_id: int) -> None:
-    """Write no more ratings of the person to TMDb, those that wait included."""
+    """Write no more ratings of the user to TMDb, pending ones included."""
     with transaction.atomic():
         User.objects.filter(pk=user_id).update(writes_ratings=False)
         for user in User.objects.filter(pk=user_id):
             user.pending_writes.all().delete()
 
 
-def write_again(user_id: int) -> None:
-    """Write the ratings that the person makes from now on to TMDb."""
+def resume_writing(user_id: int) -> None:
+    """Write the ratings that the user makes from now on to TMDb."""
     User.objects.filter(pk=user_id).update(writes_ratings=True)
 
 
 # --- Sessions that TMDb has still to end
 
 
-def set_aside(user: User) -> OldSession | None:
-    """Keep the person's session, encrypted as it is, until TMDb has ended it; None where there is none."""
-    return OldSession.objects.create(session_id=user.tmdb_session_id) if user.connected else None
+def queue_revocation(user: User) -> SessionToRevoke | None:
+    """Store the user's session, encrypted as it is, until TMDb has ended it; None where there is none."""
+    return SessionToRevoke.objects.create(session_id=user.tmdb_session_id) if user.connected else None
 
 
-def discard(session_id: Secret) -> None:
-    """End a session that came to nothing."""
-    end_now(OldSession.objects.create(session_id=encrypted(session_id)))
+def revoke_unused(session_id: Secret) -> None:
+    """Revoke a new session that no user got."""
+    revoke_now(SessionToRevoke.objects.create(session_id=encrypt(session_id)))
 
 
-def end_now(old: OldSession | None) -> bool:
-    """End a session while the person waits: briefly. True where there is none."""
-    return old is None or end(old, TMDb(patient=False))
+def revoke_now(session: SessionToRevoke | None) -> bool:
+    """Try once to revoke a session while the user waits. True where TMDb has ended it, or there is none."""
+    return session is None or revoke(session, TMDb(patient=False))
 
 
-def end_sessions() -> str:
-    """End the sessions that are due; one that cannot be ended now waits longer, up to a day, but is never dropped."""
-    due = OldSession.objects.filter(next_try_at__lte=int(time.time())).order_by("next_try_at")[:100]
-    ended = sum(end(old, TMDb()) for old in due)
-    return f"{ended} ended"
+def revoke_sessions() -> str:
+    """Revoke the sessions that are due; one that cannot be revoked waits longer, up to a day, and is never dropped."""
+    due = SessionToRevoke.objects.filter(next_try_at__lte=int(time.time())).order_by("next_try_at")[:BATCH_SIZE]
+    revoked = sum(revoke(session, TMDb()) for session in due)
+    return f"{revoked} ended"
 
 
-def end(old: OldSession, tmdb: TMDb) -> bool:
-    """Have TMDb end one session; returns whether it is over. Whoever else tries at the same time does no harm."""
-    delay = min(CLAIM * 2**old.attempts, LONGEST_DELAY)
-    still_there = OldSession.objects.filter(pk=old.pk)
-    still_there.update(attempts=F("attempts") + 1, next_try_at=int(time.time()) + delay)
+def revoke(session: SessionToRevoke, tmdb: TMDb) -> bool:
+    """Have TMDb end one session; returns whether it has. A concurrent attempt does no harm."""
+    delay = min(CLAIM_TTL_SECONDS * 2**session.attempts, MAX_RETRY_DELAY_SECONDS)
+    row = SessionToRevoke.objects.filter(pk=session.pk)
+    row.update(attempts=F("attempts") + 1, next_try_at=int(time.time()) + delay)
     try:
-        tmdb.end_session(decrypted(old.session_id))
+        tmdb.end_session(decrypt(session.session_id))
     except (TMDbError, SessionUnreadable) as error:
-        log.warning("an old session is not ended yet: %s", error)
+        log.warning("a session cannot be revoked yet: %s", error)
         return False
-    still_there.delete()
+    row.delete()
     return True

@@ -1,6 +1,4 @@
-"""People of the bot and their link with TMDb."""
-
-from __future__ import annotations
+"""Users of the bot, their link with TMDb, and the encryption of their TMDb sessions."""
 
 import base64
 import hashlib
@@ -13,6 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+from telebot import types
 
 from config.fields import PlainTextField
 from config.monitoring.secret import Secret
@@ -30,21 +29,21 @@ class SessionUnreadable(Exception):
 
     REASON = (
         "The stored TMDb session cannot be decrypted: put the key it was encrypted with back into "
-        "SESSION_ENCRYPTION_KEYS and run reencrypt_sessions, or ask the person to /connect again."
+        "SESSION_ENCRYPTION_KEYS and run rotate_session_key, or ask the person to /connect again."
     )
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.REASON
 
 
-def session_keys():
+def session_keys() -> list[Fernet]:
     """The keys of stored TMDb sessions: the first encrypts, all decrypt.
 
     Each of SESSION_ENCRYPTION_KEYS is a Fernet key or any long text. The key derived from SECRET_KEY comes last,
     so that what was stored before the first explicit key stays readable.
     """
 
-    def fernet(key):
+    def fernet(key: str) -> Fernet:
         try:
             return Fernet(key)
         except ValueError:
@@ -54,48 +53,48 @@ def session_keys():
     return [fernet(key) for key in [*settings.SESSION_ENCRYPTION_KEYS, settings.SECRET_KEY]]
 
 
-def session_cipher():
-    """The cipher of stored TMDb sessions."""
+def session_cipher() -> MultiFernet:
     return MultiFernet(session_keys())
 
 
-def encrypted(secret):
+def encrypt(secret: str) -> str:
     """A session, or a request token, as it is stored."""
     return session_cipher().encrypt(secret.encode()).decode()
 
 
-def decrypted(stored):
+def decrypt(stored: str) -> Secret:
     """A stored session in clear. Raises SessionUnreadable; never show or log it."""
     with suppress(InvalidToken):
         return Secret(session_cipher().decrypt(stored.encode()).decode())
     raise SessionUnreadable
 
 
-class UserQuerySet(models.QuerySet):
-    def met(self, telegram_user):
-        """The person's row, made at the first meeting, with the language they read now."""
-        user, made = self.get_or_create(pk=telegram_user.id, defaults={"language": get_language()})
-        if not made and user.language != get_language():
+class UserQuerySet(models.QuerySet["User"]):
+    def get_or_create_from_telegram(self, sender: types.User | None) -> "User":
+        """The row of a message's sender, created when there is none, with the language they read now."""
+        assert sender is not None  # only posts of channels lack one, and no handler gets those
+        user, created = self.get_or_create(pk=sender.id, defaults={"language": get_language()})
+        if not created and user.language != get_language():
             user.language = get_language()
             user.save(update_fields=["language"])
         return user
 
-    def connected(self):
-        """People whose TMDb session we hold."""
+    def connected(self) -> "UserQuerySet":
+        """Users whose TMDb session we hold."""
         return self.filter(tmdb_session_id__gt="")
 
-    def awaiting_import(self):
+    def awaiting_import(self) -> "UserQuerySet":
         return self.filter(sync_status=SyncStatus.QUEUED)
 
-    def queue_import(self):
-        """Have the ratings imported again; who is already queued stays where they are. Returns how many are new."""
+    def queue_import(self) -> int:
+        """Queue an import of the ratings; users in the queue keep their place. Returns how many were added."""
         return (
             self.connected().exclude(sync_status=SyncStatus.QUEUED).update(sync_status=SyncStatus.QUEUED, sync_error="")
         )
 
 
 class User(models.Model):
-    """A person of the bot. They need no TMDb account to search and rate."""
+    """A user of the bot; no TMDb account is needed to search and rate."""
 
     telegram_user_id = models.BigIntegerField(
         verbose_name=_("Telegram id"), primary_key=True, db_comment="Telegram's user id; also the private chat's"
@@ -156,35 +155,35 @@ class User(models.Model):
         return bool(self.tmdb_session_id)
 
     @property
-    def session_id(self):
+    def session_id(self) -> Secret:
         """The TMDb session in clear. Raises SessionUnreadable; never show or log it."""
-        return decrypted(self.tmdb_session_id)
+        return decrypt(self.tmdb_session_id)
 
-    def connect(self, account_id, session_id) -> None:
-        """Keep the TMDb account and its session, and queue the first import."""
+    def connect(self, account_id: int, session_id: str) -> None:
+        """Store the TMDb account and its session, and queue the first import."""
         self.tmdb_account_id = account_id
-        self.tmdb_session_id = encrypted(session_id)
+        self.tmdb_session_id = encrypt(session_id)
         self.sync_status, self.sync_error = SyncStatus.QUEUED, ""
         self.save(update_fields=["tmdb_account_id", "tmdb_session_id", "sync_status", "sync_error"])
 
     def disconnect(self) -> None:
-        """Forget the TMDb account; the ratings stay."""
+        """Remove the TMDb account and its session; the ratings stay."""
         self.tmdb_account_id, self.tmdb_session_id = None, ""
         self.sync_status, self.sync_error = SyncStatus.NOT_CONNECTED, ""
         self.save(update_fields=["tmdb_account_id", "tmdb_session_id", "sync_status", "sync_error"])
 
 
-class RequestTokenQuerySet(models.QuerySet):
-    def good(self):
+class RequestTokenQuerySet(models.QuerySet["RequestToken"]):
+    def valid(self) -> "RequestTokenQuerySet":
         """Those that can still be approved."""
         return self.filter(expires_at__gt=int(time.time()))
 
-    def expired(self):
+    def expired(self) -> "RequestTokenQuerySet":
         return self.filter(expires_at__lte=int(time.time()))
 
 
 class RequestToken(models.Model):
-    """A link with TMDb that a person has begun; only their own button or return from TMDb may finish it."""
+    """A link with TMDb that a user has begun; only their own button or return from TMDb may finish it."""
 
     user = models.ForeignKey(User, models.CASCADE, related_name="request_tokens", db_column="telegram_user_id")
     token = models.TextField(db_comment="encrypted as the session in users")
@@ -201,17 +200,17 @@ class RequestToken(models.Model):
         return f"{self.user_id} · {self.expires_at}"
 
 
-class OldSession(models.Model):
-    """A TMDb session that nobody uses any more and that TMDb has still to end; it names no person."""
+class SessionToRevoke(models.Model):
+    """A TMDb session that no user has any more and that TMDb has still to end; it names no user."""
 
     session_id = models.TextField(db_comment="encrypted as in users")
     attempts = models.PositiveIntegerField(default=0, db_default=0, db_comment="counted before each")
     next_try_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds")
 
     class Meta:
-        db_table = "old_sessions"
+        db_table = "sessions_to_revoke"
         db_table_comment = "TMDb sessions to be ended"
-        indexes = [models.Index(fields=["next_try_at"], name="old_sessions_by_next_try")]
+        indexes = [models.Index(fields=["next_try_at"], name="sessions_to_revoke_by_next_try")]
 
     def __str__(self) -> str:
         return f"session {self.pk}"

@@ -1,14 +1,12 @@
-"""Jobs about people; see config.jobs.schedules for how often."""
-
-from __future__ import annotations
+"""Scheduled jobs about users; config.jobs.schedules says how often."""
 
 from config.jobs.locks import ALREADY_RUNNING, lock
 from users import disconnect
 from users.models import RequestToken
 
 
-def end_sessions() -> str:
-    """Have TMDb end the sessions that nobody uses any more; forget links that were begun and never finished."""
+def revoke_sessions() -> str:
+    """Revoke the TMDb sessions that no user has any more, and delete expired request tokens."""
     RequestToken.objects.expired().delete()
-    with lock("users.end_sessions") as free:
-        return disconnect.end_sessions() if free else ALREADY_RUNNING
+    with lock("users.revoke_sessions") as free:
+        return disconnect.revoke_sessions() if free else ALREADY_RUNNING

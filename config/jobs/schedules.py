@@ -26,7 +26,7 @@ SCHEDULES = {
     _("refresh movies"): ("movies.tasks.refresh_movies", 60),
     _("check answers"): ("movies.tasks.check_answers", 1),
     _("recover updates"): ("config.jobs.tasks.recover_updates", 1),
-    _("revoke sessions"): ("users.tasks.end_sessions", 5),
+    _("revoke sessions"): ("users.tasks.revoke_sessions", 5),
 }
 
 

@@ -55,7 +55,8 @@ def take_file(message: Message) -> None:
         return
     progress = bot.send_message(message.chat.id, _("Reading your file…"))
     try:
-        ring(receive(User.objects.met(message.from_user), document.file_id, progress.message_id))
+        user = User.objects.get_or_create_from_telegram(message.from_user)
+        ring(receive(user, document.file_id, progress.message_id))
     except TooManyFiles:
         edit(progress, _("I am still reading the files you sent before. Please send this one after them."))
 

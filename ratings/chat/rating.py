@@ -37,7 +37,7 @@ def rate_by_button(query: CallbackQuery) -> None:
     if movie.mine == value:
         ask_to_take_back(query, movie)
         return
-    rate(User.objects.met(query.from_user), movie.pk, value)
+    rate(User.objects.get_or_create_from_telegram(query.from_user), movie.pk, value)
     movie.mine = value
     answer(query, _("“%(title)s”: your rating is %(rating)s.") % facts(movie))
     show_rating(query.message, movie)
@@ -60,7 +60,7 @@ def ask_to_take_back(query: CallbackQuery, movie: Movie) -> None:
 def take_back_by_button(query: CallbackQuery) -> None:
     (movie_id,) = parse_callback_data(query, r"unrate:(\d{1,10})")
     movie = film(query, movie_id)
-    taken = take_back(User.objects.met(query.from_user), movie.pk)
+    taken = take_back(User.objects.get_or_create_from_telegram(query.from_user), movie.pk)
     movie.mine = None
     answer(query, _("Your rating has been taken back.") if taken else _("You have not rated this film."))
     show_rating(query.message, movie)
@@ -120,7 +120,7 @@ def rate_in_words(message: Message, movie_id: int, value_text: str | None, card:
     except TMDbError as error:
         reply(message, excuse(error))
         return
-    rate(User.objects.met(message.from_user), movie.pk, value)
+    rate(User.objects.get_or_create_from_telegram(message.from_user), movie.pk, value)
     movie.mine = value
     if message.chat.type == "private" and not card:
         send_card(message.chat.id, movie)

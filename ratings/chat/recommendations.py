@@ -228,7 +228,7 @@ def opinion(movie: Movie, dull):
 def call_not_interesting_on_card(query: CallbackQuery) -> None:
     (movie_id,) = parse_callback_data(query, r"carddull:(\d{1,10})")
     movie = known_film(query, movie_id)
-    refuse(User.objects.met(query.from_user), movie.pk)
+    refuse(User.objects.get_or_create_from_telegram(query.from_user), movie.pk)
     seen = edit_buttons(query.message, keyboard(*buttons(movie), opinion(movie, dull=True)))
     answer(query, _("I will not recommend “%(title)s” again.") % {"title": name(movie, 60)}, alert=not seen)
 
@@ -254,7 +254,7 @@ def seen(query: CallbackQuery) -> None:
 def call_not_interesting(query: CallbackQuery) -> None:
     movie_id, page, decade, length = parse_callback_data(query, rf"dull:(\d{{1,10}}):{STATE}")
     movie = known_film(query, movie_id)
-    refuse(User.objects.met(query.from_user), movie.pk)
+    refuse(User.objects.get_or_create_from_telegram(query.from_user), movie.pk)
     show(query, int(page), decade, length, undo=movie)
     answer(query, _("I will not recommend “%(title)s” again.") % {"title": name(movie, 60)})
 

@@ -31,7 +31,7 @@ def send_link(message: Message) -> None:
     """The person's link: to send it to somebody is their consent."""
     if not require_private_chat(message):
         return
-    token = link_of(User.objects.met(message.from_user))
+    token = link_of(User.objects.get_or_create_from_telegram(message.from_user))
     text = _(
         "Send this link to somebody whose taste you want to compare with yours:\n%(link)s\n\n"
         "Whoever opens it and agrees sees, as you will, how far you agree and two films as examples; no other ratings. "
@@ -84,7 +84,7 @@ def compare(query: CallbackQuery) -> None:
     owner = owner_of(token)
     if owner is None or owner == query.from_user.id:
         raise UserError(_("This link no longer works. Ask your friend for a new one: they send me /match."))
-    visitor = User.objects.met(query.from_user)
+    visitor = User.objects.get_or_create_from_telegram(query.from_user)
     found = found_out(visitor.pk, owner)
     if not edit(query.message, in_words(found)):
         bot.send_message(query.from_user.id, in_words(found))

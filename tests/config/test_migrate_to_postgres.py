@@ -27,7 +27,7 @@ from django_q.models import Task
 from config.models import MetricCount, Heartbeat, Update
 from movies.models import Movie
 from ratings.models import Import, PendingWrite, Rating
-from users.models import OldSession, RequestToken, User
+from users.models import SessionToRevoke, RequestToken, User
 Movie.objects.bulk_create(
     Movie(id=n, title=f"Фильм {n} «Ё» 'q' \\\\ \\t \\n %s 🎬", original_title="a\\0b" if n == 7 else "x",
           release_date=date(1900 + n % 120, 1 + n % 12, 1) if n % 5 else None, vote_average=n % 100 / 10,
@@ -44,7 +44,7 @@ for n in range(1, 31):
     names = {"left_out": {"1": {"title": "т"}}}
     Import.objects.create(user=user, started_at=1, crawl={"page": n, "seen": ["é", None, 1.5]}, names=names)
 PendingWrite.objects.create(user=user, movie_id=5, rating=None, base=Decimal("7.5"))
-OldSession.objects.create(session_id="x")
+SessionToRevoke.objects.create(session_id="x")
 RequestToken.objects.create(user=user, token="x", expires_at=2**40)
 operator = Operator.objects.create_superuser("root", password="p")
 Group.objects.create(name="friends").user_set.add(operator)

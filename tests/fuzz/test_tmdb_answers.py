@@ -20,8 +20,8 @@ from ratings.files.parser import Row
 from ratings.models import HALF_POINTS, Import, Rating, TMDbAsked
 from ratings.tasks import import_ratings
 from tests.fuzz.mutations import EXAMPLES, JUNK, bounded, most_memory, spoilt
-from users.bot import link
-from users.models import OldSession, User
+from users.bot import link_account
+from users.models import SessionToRevoke, User
 
 pytestmark = pytest.mark.django_db
 
@@ -91,7 +91,7 @@ def test_any_answer_becomes_a_film_or_an_error_of_tmdbs(sandbox, no_pauses, answ
         similar,
         lambda: Matcher(resigned=True).match([Row(title="Матрица", year=1999, imdb_id="tt0133093", tmdb_id=603)]),
         lambda: tmdb.request_token(),
-        lambda: link(user, "a token"),
+        lambda: link_account(user, "a token"),
         lambda: tmdb.changes("2026-01-01", "2026-01-02"),
         refreshed,
     ):
@@ -101,7 +101,7 @@ def test_any_answer_becomes_a_film_or_an_error_of_tmdbs(sandbox, no_pauses, answ
     for movie in Movie.objects.seen_by(user.pk):
         assert units(visible(caption(movie))) <= 1024
         assert all(len(b.callback_data or "") <= 64 for row in keyboard(*buttons(movie)).keyboard for b in row)
-    for model in (Movie, OldSession):
+    for model in (Movie, SessionToRevoke):
         model.objects.all().delete()
     assert most_memory() - before < MOST_MEMORY
 

@@ -79,7 +79,7 @@ def report_services(session, token):
     from config.bot.router import bot
     from config.monitoring.secret import Secret
     from movies.tmdb import TMDb
-    from users.bot import remember_token
+    from users.bot import store_request_token
     from users.models import User
 
     collector = Collector(logging.DEBUG)
@@ -111,7 +111,7 @@ def report_services(session, token):
     press = {"id": "1", "from": person, "chat_instance": "1", "data": f"approved:{token}", "message": message}
     for text in ("/connect again", "/start tmdb", "/help", "603"):
         handle_update({"update_id": 1, "message": message | {"text": text}})
-    remember_token(User.objects.get_or_create(pk=7)[0], token)
+    store_request_token(User.objects.get_or_create(pk=7)[0], token)
     handle_update({"update_id": 2, "callback_query": press})
     handle_update({"update_id": 3, "message": message | {"text": "/start tmdb"}})
     connection.close()

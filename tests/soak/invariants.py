@@ -12,7 +12,7 @@ from django.db.models import F, Q
 from config.models import Update
 from movies.models import SET_ASIDE, Movie, PosterStatus
 from ratings.models import Import, PendingWrite, Rating
-from users.models import OldSession, SyncStatus, User
+from users.models import SessionToRevoke, SyncStatus, User
 
 AFTERMATH = 15  # seconds after an upload in which a kill, or a database that is away, may lose what came of it
 SHOWN = 5  # cases of a broken rule that are named
@@ -26,7 +26,7 @@ def settled(telegram, token):
         "people whose import waits": User.objects.filter(sync_status=SyncStatus.QUEUED).count(),
         "imports under way": Import.objects.running().count(),
         "writes to TMDb": PendingWrite.objects.count(),
-        "sessions to be ended": OldSession.objects.count(),
+        "sessions to be ended": SessionToRevoke.objects.count(),
         "posters": Movie.objects.filter(
             Q(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL]), poster_next_try_at__lt=SET_ASIDE
         ).count(),
@@ -43,7 +43,7 @@ def move_the_clock_on():
     )
     PendingWrite.objects.update(next_try_at=0)
     Import.objects.running().update(next_try_at=0)
-    OldSession.objects.update(next_try_at=0)
+    SessionToRevoke.objects.update(next_try_at=0)
 
 
 def files_left():

@@ -8,9 +8,9 @@ from django.core.cache import cache
 
 from config.database import redis_client
 from tests.conftest import queued
-from users.key_rotation import Run, reencrypt
-from users.models import OldSession, RequestToken, SyncStatus, User
-from users.tasks import end_sessions
+from users.key_rotation import Run, rotate
+from users.models import RequestToken, SessionToRevoke, SyncStatus, User
+from users.tasks import revoke_sessions
 
 pytestmark = pytest.mark.django_db
 
@@ -133,7 +133,7 @@ def test_a_link_that_was_begun_outlives_an_emptied_redis_and_a_new_key(ask, anna
     if settings.REDIS_URL:
         redis_client().flushdb()
     settings.SESSION_ENCRYPTION_KEYS = ["a new key", *settings.SESSION_ENCRYPTION_KEYS]
-    reencrypt(Run())
+    rotate(Run())
     sandbox.tmdb.approve(token_in(question), "demo")
     assert tap(anna, question, handle).text == "Linked!"
     assert not RequestToken.objects.exists()
@@ -145,12 +145,12 @@ def test_links_that_were_begun_are_encrypted_few_and_forgotten_after_an_hour(ask
     stored = "".join(RequestToken.objects.values_list("token", flat=True))
     assert not any(token_in(question) in stored for question in questions)
     assert RequestToken.objects.latest("pk").expires_at <= time.time() + 3600
-    end_sessions()
+    revoke_sessions()
     assert RequestToken.objects.count() == 5
     RequestToken.objects.update(expires_at=int(time.time()))
     sandbox.tmdb.approve(token_in(questions[-1]), "demo")
     assert "no longer good" in tap(anna, questions[-1], handle).text
-    end_sessions()
+    revoke_sessions()
     assert not RequestToken.objects.exists()
 
 
@@ -191,7 +191,7 @@ def test_who_links_again_has_the_old_session_ended(ask, anna, sandbox, handle):
         sandbox.tmdb.approve(token_in(question), account)
         tap(anna, question, handle)
     assert [whose.username for whose in sandbox.tmdb.sessions.values()] == ["empty"]
-    assert OldSession.objects.count() == 0
+    assert SessionToRevoke.objects.count() == 0
 
 
 def test_a_session_that_tmdb_took_back_or_nobody_can_read_is_no_obstacle_to_a_new_link(ask, anna, sandbox, handle):

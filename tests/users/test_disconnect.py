@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ, Task
@@ -13,8 +14,8 @@ from movies.models import Movie
 from ratings.models import Import, PendingWrite, Rating
 from ratings.tasks import import_ratings, show_in
 from tests.conftest import wait_until
-from users.models import OldSession, SyncStatus, User, session_cipher
-from users.tasks import end_sessions
+from users.models import SessionToRevoke, SyncStatus, User, session_cipher
+from users.tasks import revoke_sessions
 
 pytestmark = pytest.mark.django_db
 
@@ -65,7 +66,7 @@ def test_disconnect_ends_the_session_at_tmdb_and_here_and_keeps_the_ratings(sand
     assert (linked.tmdb_session_id, linked.tmdb_account_id, linked.sync_status) == ("", None, 0)
     assert linked.ratings.count() == 2
     assert not linked.pending_writes.exists()
-    assert not OldSession.objects.exists()
+    assert not SessionToRevoke.objects.exists()
 
 
 @pytest.mark.parametrize("parting", ["/disconnect", "/forget"])
@@ -114,24 +115,24 @@ def test_a_session_that_tmdb_cannot_end_now_is_ended_later(sandbox, anna, linked
     assert "I keep asking" in anna.chat[-1].text
     assert linked.tmdb_session_id == ""
     assert len(sandbox.tmdb.sessions) == 1
-    assert end_sessions() == "0 ended"  # not due yet: the person's own try has just been made
-    OldSession.objects.update(next_try_at=0)
-    end_sessions()
+    assert revoke_sessions() == "0 ended"  # not due yet: the person's own try has just been made
+    SessionToRevoke.objects.update(next_try_at=0)
+    revoke_sessions()
     sandbox.faults.clear()
-    assert OldSession.objects.get().next_try_at > time.time() + 60, "each wait is longer than the one before"
-    OldSession.objects.update(next_try_at=0)
-    end_sessions()
+    assert SessionToRevoke.objects.get().next_try_at > time.time() + 60, "each wait is longer than the one before"
+    SessionToRevoke.objects.update(next_try_at=0)
+    revoke_sessions()
     assert sandbox.tmdb.sessions == {}
-    assert not OldSession.objects.exists()
+    assert not SessionToRevoke.objects.exists()
 
 
 def test_a_session_whose_end_was_done_but_not_answered_counts_as_ended(sandbox, anna, linked, handle):
     sandbox.tmdb.fail(r"^/3/authentication/session$", drop="after")
     anna.send("/disconnect")
     handle()
-    OldSession.objects.update(next_try_at=0)
-    end_sessions()
-    assert not OldSession.objects.exists()
+    SessionToRevoke.objects.update(next_try_at=0)
+    revoke_sessions()
+    assert not SessionToRevoke.objects.exists()
 
 
 def test_a_session_under_a_lost_key_is_kept_and_hurts_nobody(sandbox, anna, linked, handle, settings):
@@ -140,10 +141,10 @@ def test_a_session_under_a_lost_key_is_kept_and_hurts_nobody(sandbox, anna, link
     anna.send("/disconnect")
     handle()
     assert "I keep asking" in anna.chat[-1].text
-    assert OldSession.objects.get().session_id == stored
+    assert SessionToRevoke.objects.get().session_id == stored
     settings.SECRET_KEY = "tests " * 10
-    OldSession.objects.update(next_try_at=0)
-    end_sessions()
+    SessionToRevoke.objects.update(next_try_at=0)
+    revoke_sessions()
     assert sandbox.tmdb.sessions == {}
 
 
@@ -155,7 +156,7 @@ def test_a_waiting_session_is_unreadable_and_names_nobody(sandbox, anna, linked,
     anna.press(anna.chat[-1], "Delete everything")
     handle()
     assert "keep asking" in anna.chat[-1].text
-    assert OldSession.objects.count() == 1
+    assert SessionToRevoke.objects.count() == 1
     assert places_of(session) == []
     assert places_of(str(anna.id)) == []
     assert session not in caplog.text
@@ -174,8 +175,6 @@ def test_forget_asks_first_and_a_no_deletes_nothing(sandbox, anna, linked, handl
 
 
 def test_forget_leaves_no_trace_of_the_person_in_any_table(sandbox, anna, linked, handle, admin_user):
-    from django.contrib.admin.models import CHANGE, LogEntry
-
     LogEntry.objects.log_actions(admin_user.pk, [linked], CHANGE, "changed", single_object=True)
     now = timezone.now()
     Task.objects.create(id="a" * 32, func="ratings.tasks.import_ratings", args=(anna.id, 5), started=now, stopped=now)
@@ -190,7 +189,7 @@ def test_forget_leaves_no_trace_of_the_person_in_any_table(sandbox, anna, linked
     assert "I know nothing of you" in question.text
     assert query.answer is not None
     assert not Lease.objects.exists()
-    OrmQ.objects.all().delete()  # bells that have been rung, and find nobody
+    OrmQ.objects.all().delete()  # queued jobs, which will find no user
     assert places_of(str(anna.id)) == []
     assert [job.args for job in Task.objects.all()] == [(7, 5)], (
         "arguments are pickled: the search above is blind to them"

@@ -14,8 +14,8 @@ from ratings.tasks import queue_daily_imports, write_ratings
 from tests.conftest import queued
 from tests.helpers.imports import at_tmdb, linked, rate, table_of, work
 from users import key_rotation
-from users.models import OldSession, SyncStatus, User, session_cipher
-from users.tasks import end_sessions
+from users.models import SessionToRevoke, SyncStatus, User, session_cipher
+from users.tasks import revoke_sessions
 
 pytestmark = pytest.mark.django_db
 
@@ -35,18 +35,18 @@ def people(number, key=OLD, first=1):
     """People with a session each, and as many sessions that are still to be ended."""
     ids = range(first, first + number)
     User.objects.bulk_create(User(pk=n, tmdb_session_id=sealed(f"session-{n}", key)) for n in ids)
-    OldSession.objects.bulk_create(OldSession(session_id=sealed(f"old-{n}", key)) for n in ids)
+    SessionToRevoke.objects.bulk_create(SessionToRevoke(session_id=sealed(f"old-{n}", key)) for n in ids)
 
 
 def opened(key):
     """All stored sessions, in clear, with this key alone."""
     stored = [*User.objects.order_by("pk").values_list("tmdb_session_id", flat=True)]
-    stored += OldSession.objects.order_by("pk").values_list("session_id", flat=True)
+    stored += SessionToRevoke.objects.order_by("pk").values_list("session_id", flat=True)
     return [Fernet(key).decrypt(one.encode()).decode() for one in stored]
 
 
 def as_stored():
-    return [*User.objects.order_by("pk").values_list("pk", "tmdb_session_id"), *OldSession.objects.values_list()]
+    return [*User.objects.order_by("pk").values_list("pk", "tmdb_session_id"), *SessionToRevoke.objects.values_list()]
 
 
 # --- A key is changed
@@ -57,24 +57,24 @@ def test_after_a_rotation_the_new_key_alone_reads_everything_and_a_second_run_ch
     settings.SESSION_ENCRYPTION_KEYS = [OLD]
     people(7)
     keys = f"{NEW},{OLD}"
-    command = start("reencrypt_sessions", SESSION_ENCRYPTION_KEYS=keys)
+    command = start("rotate_session_key", SESSION_ENCRYPTION_KEYS=keys)
     assert command.wait() == 0, command.output
     assert "14 re-encrypted, 14 of 14 under the first key" in command.output
     assert "needed no more" in command.output
     assert opened(NEW) == [f"session-{n}" for n in range(1, 8)] + [f"old-{n}" for n in range(1, 8)]
     before = as_stored()
-    again = start("reencrypt_sessions", SESSION_ENCRYPTION_KEYS=keys)
+    again = start("rotate_session_key", SESSION_ENCRYPTION_KEYS=keys)
     assert again.wait() == 0, again.output
     assert "0 re-encrypted, 14 of 14 under the first key" in again.output
     assert as_stored() == before
 
 
 def test_batches_leave_out_nobody(settings, monkeypatch, capsys):
-    monkeypatch.setattr(key_rotation, "BATCH", 3)
+    monkeypatch.setattr(key_rotation, "BATCH_SIZE", 3)
     people(10)
     people(5, NEW, first=11)
     settings.SESSION_ENCRYPTION_KEYS = [NEW, OLD]
-    call_command("reencrypt_sessions")
+    call_command("rotate_session_key")
     assert "20 re-encrypted, 30 of 30" in capsys.readouterr().out
     assert len(opened(NEW)) == 30
 
@@ -84,7 +84,7 @@ def test_from_the_secret_key_to_a_key_of_its_own(settings, capsys):
     user = User.objects.create(pk=1)
     user.connect(5, "a session")
     settings.SESSION_ENCRYPTION_KEYS = [NEW]
-    call_command("reencrypt_sessions")
+    call_command("rotate_session_key")
     assert opened(NEW) == ["a session"]
 
 
@@ -92,7 +92,7 @@ def test_a_new_secret_key_needs_the_old_one_among_the_keys(settings):
     user = User.objects.create(pk=1)
     user.connect(5, "a session")
     settings.SESSION_ENCRYPTION_KEYS, settings.SECRET_KEY = [NEW, settings.SECRET_KEY], "another" * 10
-    call_command("reencrypt_sessions")
+    call_command("rotate_session_key")
     assert opened(NEW) == ["a session"]
 
 
@@ -102,14 +102,14 @@ def test_what_changes_meanwhile_is_never_overwritten(settings):
     settings.SESSION_ENCRYPTION_KEYS = [NEW, OLD]
 
     def meddle(run):
-        if run.looked_at == 1:
+        if run.checked == 1:
             User.objects.filter(pk=2).update(tmdb_session_id=sealed("linked anew", OLD))
             User.objects.filter(pk=3).update(tmdb_session_id="")
             User.objects.filter(pk=4).delete()
             run.report = None
 
-    run = key_rotation.reencrypt(key_rotation.Run(report=meddle))
-    assert run.over
+    run = key_rotation.rotate(key_rotation.Run(report=meddle))
+    assert run.finished
     assert not User.objects.filter(pk=4).exists()
     assert User.objects.get(pk=3).tmdb_session_id == ""
     readable = {user.pk: Fernet(NEW).decrypt(user.tmdb_session_id).decode() for user in User.objects.connected()}
@@ -122,10 +122,10 @@ def test_two_at_once_leave_every_session_whole(settings, monkeypatch):
 
     def the_other(run):
         run.report = None
-        assert key_rotation.reencrypt(key_rotation.Run()).over
+        assert key_rotation.rotate(key_rotation.Run()).finished
 
-    run = key_rotation.reencrypt(key_rotation.Run(report=the_other))
-    assert run.over
+    run = key_rotation.rotate(key_rotation.Run(report=the_other))
+    assert run.finished
     assert len(opened(NEW)) == 12
 
 
@@ -134,23 +134,23 @@ def test_a_process_that_still_writes_under_the_old_key_is_noticed(settings):
     settings.SESSION_ENCRYPTION_KEYS = [NEW, OLD]
 
     def write_again(run):
-        User.objects.filter(pk=1).update(tmdb_session_id=sealed(f"new link {run.looked_at}", OLD))
+        User.objects.filter(pk=1).update(tmdb_session_id=sealed(f"new link {run.checked}", OLD))
 
-    assert not key_rotation.reencrypt(key_rotation.Run(report=write_again)).over
+    assert not key_rotation.rotate(key_rotation.Run(report=write_again)).finished
 
 
 def test_sigterm_ends_it_between_two_rows(settings):
     people(5)
     settings.SESSION_ENCRYPTION_KEYS = [NEW, OLD]
     stop = threading.Event()
-    run = key_rotation.reencrypt(key_rotation.Run(stop, report=lambda run: stop.set()))
-    assert run.renewed == 1
-    assert not run.over
+    run = key_rotation.rotate(key_rotation.Run(stop, report=lambda run: stop.set()))
+    assert run.rotated == 1
+    assert not run.finished
     assert len([one for _pk, one in User.objects.values_list("pk", "tmdb_session_id") if reads(NEW, one)]) == 1
 
 
 def reads(key, stored):
-    return key_rotation.reads(Fernet(key), stored)
+    return key_rotation.can_decrypt(Fernet(key), stored)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -164,7 +164,7 @@ def test_a_rotation_beside_running_workers_harms_no_import(sandbox, start, setti
     sandbox.tmdb.latency = 0.02
     keys = f"{NEW},{OLD}"
     worker = start("import_ratings", SESSION_ENCRYPTION_KEYS=keys)
-    rotation = start("reencrypt_sessions", SESSION_ENCRYPTION_KEYS=keys)
+    rotation = start("rotate_session_key", SESSION_ENCRYPTION_KEYS=keys)
     assert rotation.wait(60) == 0, rotation.output
     assert worker.wait(120) == 0, worker.output
     assert opened(NEW) == [session_of(sandbox, user) for user in users]
@@ -201,7 +201,7 @@ def film():
 def test_a_wrong_key_is_said_with_a_number_and_nothing_is_changed(start):
     people(3)
     before = as_stored()
-    command = start("reencrypt_sessions", SESSION_ENCRYPTION_KEYS=WRONG)
+    command = start("rotate_session_key", SESSION_ENCRYPTION_KEYS=WRONG)
     assert command.wait() == 1
     assert "6 of 6 stored sessions cannot be decrypted and were left as they are" in command.output
     assert "Traceback" not in command.output
@@ -218,7 +218,7 @@ def test_what_can_be_read_is_renewed_beside_what_cannot(settings):
     settings.SESSION_ENCRYPTION_KEYS = [NEW, OLD]
     lost = list(User.objects.filter(pk=6).values_list("tmdb_session_id", flat=True))
     with pytest.raises(CommandError, match="2 of 12 stored sessions cannot be decrypted"):
-        call_command("reencrypt_sessions")
+        call_command("rotate_session_key")
     assert list(User.objects.filter(pk=6).values_list("tmdb_session_id", flat=True)) == lost
     assert all(reads(NEW, user.tmdb_session_id) for user in User.objects.filter(pk__lt=6))
 
@@ -227,7 +227,7 @@ def test_what_can_be_read_is_renewed_beside_what_cannot(settings):
 def test_what_was_never_encrypted_is_left_alone_too(settings, stored):
     User.objects.create(pk=1, tmdb_session_id=stored)
     with pytest.raises(CommandError, match="1 of 1 stored sessions cannot be decrypted"):
-        call_command("reencrypt_sessions")
+        call_command("rotate_session_key")
     assert User.objects.get().tmdb_session_id == stored
 
 
@@ -244,7 +244,7 @@ def test_an_import_without_the_key_fails_with_a_reason_and_goes_on_when_the_key_
     assert any(line.levelname == "ERROR" and "cannot be decrypted" in line.message for line in caplog.records)
     assert locked.tmdb_session_id == stored
     settings.SESSION_ENCRYPTION_KEYS = [NEW, OLD]
-    call_command("reencrypt_sessions")
+    call_command("rotate_session_key")
     assert "1 imports that had failed for want of a key are queued again" in capsys.readouterr().out
     assert "ratings.tasks.import_ratings" in queued()
     work(locked)
@@ -283,13 +283,13 @@ def test_leaving_without_the_key_keeps_the_session_until_it_can_be_ended(sandbox
     anna.send("/disconnect")
     handle()
     assert "keep asking" in anna.chat[-1].text
-    OldSession.objects.update(next_try_at=0, attempts=70)
-    assert end_sessions() == "0 ended"
+    SessionToRevoke.objects.update(next_try_at=0, attempts=70)
+    assert revoke_sessions() == "0 ended"
     settings.SESSION_ENCRYPTION_KEYS = [NEW, OLD]
-    call_command("reencrypt_sessions")
+    call_command("rotate_session_key")
     settings.SESSION_ENCRYPTION_KEYS = [NEW]
-    OldSession.objects.update(next_try_at=0)
-    assert end_sessions() == "1 ended"
+    SessionToRevoke.objects.update(next_try_at=0)
+    assert revoke_sessions() == "1 ended"
     assert sandbox.tmdb.sessions == {}
 
 
@@ -323,7 +323,7 @@ def test_the_back_office_ends_a_link_without_the_key_and_loses_nothing(admin_cli
     data = {"action": "end_session", "_selected_action": [locked.pk]}
     page = admin_client.post("/admin/users/user/", data, follow=True)
     assert [message.level_tag for message in page.context["messages"]] == ["info", "warning"]
-    assert OldSession.objects.get().session_id == stored
+    assert SessionToRevoke.objects.get().session_id == stored
     assert User.objects.get(pk=locked.pk).tmdb_session_id == ""
 
 

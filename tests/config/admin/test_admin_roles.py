@@ -216,14 +216,14 @@ def test_a_schedule_is_run_now(member):
 def test_a_failed_job_is_shown_by_its_cause_and_resubmitted(member):
     now = timezone.now()
     error = f"boom : Traceback\nValueError: {'5e55105e' * 5}"
-    job = {"func": "users.tasks.end_sessions", "started": now, "stopped": now, "success": False}
+    job = {"func": "users.tasks.revoke_sessions", "started": now, "stopped": now, "success": False}
     Task.objects.create(id="a" * 32, name="one", result=error, **job)
     client = member("operators")
     front = client.get(reverse("admin:index"))
-    assert "users.tasks.end_sessions: ValueError: ***" in front.text
+    assert "users.tasks.revoke_sessions: ValueError: ***" in front.text
     assert "5e55105e" not in front.text
     act(client, "django_q_failure", "resubmit", "a" * 32)
-    assert queued() == ["users.tasks.end_sessions"]
+    assert queued() == ["users.tasks.revoke_sessions"]
     assert not Failure.objects.exists()
 
 

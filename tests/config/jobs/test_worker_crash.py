@@ -51,7 +51,7 @@ def serves(running, seconds=60):
 
     def served():
         if time.monotonic() > max(rung.values(), default=0.0) + 2:
-            rung[async_task("users.tasks.end_sessions")] = time.monotonic()
+            rung[async_task("users.tasks.revoke_sessions")] = time.monotonic()
         return Task.objects.filter(pk__in=list(rung)).exists()
 
     wait_until(served, seconds, lambda: running.output)

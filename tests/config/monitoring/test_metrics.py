@@ -125,7 +125,7 @@ def test_a_schedule_says_when_it_ran_and_how_it_ended():
 @pytest.mark.django_db(transaction=True)
 def test_a_real_cluster_and_its_schedules_record_heartbeats_of_life(start):
     cluster = start("qcluster", METRICS_FLUSH_SECONDS="0.2", Q_WORKERS="1")
-    async_task("users.tasks.end_sessions", group="revoke sessions")
+    async_task("users.tasks.revoke_sessions", group="revoke sessions")
     kinds = wait_until(
         lambda: {"worker", "schedule"} <= set(Heartbeat.objects.values_list("kind", flat=True)),
         explain=lambda: cluster.output,

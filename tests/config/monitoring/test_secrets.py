@@ -184,7 +184,7 @@ def test_a_wrong_address_is_named_without_its_password(start, wrong):
 
 COMMANDS = [
     ["migrate"], ["check"], ["check_services"], ["set_webhook"], ["delete_webhook"], ["import_ratings", "--all"],
-    ["download_posters"], ["upload_posters"], ["refresh_movies"], ["requeue_posters", "--all"], ["reencrypt_sessions"],
+    ["download_posters"], ["upload_posters"], ["refresh_movies"], ["requeue_posters", "--all"], ["rotate_session_key"],
     ["build_recommendations"], ["createsuperuser", "--noinput", "--username", "x", "--email", ""],
 ]  # fmt: skip
 
