@@ -78,4 +78,4 @@ def tell_tmdb(user: User, movie_id: int, value: Decimal | int | None, base: Deci
         unique_fields=["user", "movie"],
         update_fields=["rating", "base", "attempts", "next_try_at", "error"],
     )
-    transaction.on_commit(lambda: async_task("ratings.tasks.write_ratings", user.pk))
+    transaction.on_commit(lambda: async_task("ratings.tasks.write_ratings", user.pk, save=False))

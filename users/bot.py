@@ -229,7 +229,8 @@ def queue_import(user: User) -> None:
 
 
 def enqueue_import(user_id: int, message_id: int) -> None:
-    async_task("ratings.tasks.import_ratings", user_id, message_id)
+    # django-q2 stores no successful run of it: a job names the user, and /forget may come while it runs
+    async_task("ratings.tasks.import_ratings", user_id, message_id, save=False)
 
 
 # --- Blocked and unblocked

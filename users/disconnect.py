@@ -5,12 +5,13 @@ stays there until TMDb has ended it.
 """
 
 import logging
+import re
 import time
 
 from django.contrib.admin.models import LogEntry
 from django.db import transaction
-from django.db.models import F
-from django_q.models import Task
+from django.db.models import F, Q
+from django_q.models import OrmQ, Task
 
 from config.bot.webhook import forget_answers
 from config.models import Lease
@@ -50,11 +51,21 @@ def forget(user_id: int) -> bool:
         if user:
             user.delete()
         forget_answers(user_id)
-        LogEntry.objects.filter(content_type__app_label="users", object_id=str(user_id)).delete()
-        Lease.objects.filter(name__endswith=f".{user_id}").delete()
-    jobs = [job.pk for job in Task.objects.iterator() if str(user_id) in repr((job.args, job.kwargs, job.result))]
-    Task.objects.filter(pk__in=jobs).delete()
+        # the admin's log names a user by id, and what belongs to the user by an id in front: "501 · …"
+        logged = Q(content_type__app_label="users", object_id=str(user_id))
+        LogEntry.objects.filter(logged | Q(object_repr__startswith=f"{user_id} · ")).delete()
+        Lease.objects.filter(name=f"ratings.write.{user_id}").delete()
+    _delete_jobs(user_id)
     return revoke_now(old)
+
+
+def _delete_jobs(user_id: int) -> None:
+    """Delete queued and logged jobs that name the user; their arguments are pickled, so SQL cannot find them."""
+    whole_id = re.compile(rf"(?<![\d-]){user_id}(?!\d)")
+    queued = [job.pk for job in OrmQ.objects.iterator() if whole_id.search(repr((job.args(), job.kwargs())))]
+    OrmQ.objects.filter(pk__in=queued).delete()
+    logged = [job.pk for job in Task.objects.iterator() if whole_id.search(repr((job.args, job.kwargs, job.result)))]
+    Task.objects.filter(pk__in=logged).delete()
 
 
 def stop_writing(user_id: int) -> None:

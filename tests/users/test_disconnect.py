@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from django.conf import settings
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import connection
 from django.utils import timezone
@@ -14,6 +15,7 @@ from movies.models import Movie
 from ratings.models import Import, PendingWrite, Rating
 from ratings.tasks import import_ratings, show_in
 from tests.conftest import wait_until
+from users import disconnect
 from users.models import SessionToRevoke, SyncStatus, User, session_cipher
 from users.tasks import revoke_sessions
 
@@ -189,12 +191,47 @@ def test_forget_leaves_no_trace_of_the_person_in_any_table(sandbox, anna, linked
     assert "I know nothing of you" in question.text
     assert query.answer is not None
     assert not Lease.objects.exists()
-    OrmQ.objects.all().delete()  # queued jobs, which will find no user
     assert places_of(str(anna.id)) == []
     assert [job.args for job in Task.objects.all()] == [(7, 5)], (
         "arguments are pickled: the search above is blind to them"
     )
     assert sandbox.tmdb.sessions == {}
+
+
+@pytest.mark.skipif(bool(settings.REDIS_URL), reason="the queue is in Redis")
+def test_forget_takes_no_row_of_a_user_whose_id_has_the_same_digits_in_it(db):
+    now = timezone.now()
+    others = [912345, 12340, 51234, -1234]
+    for user_id in (1234, *others):
+        User.objects.bulk_create([User(pk=user_id)])
+        async_task("ratings.tasks.import_ratings", user_id, 5)
+        failure = {"func": "f", "args": (user_id,), "result": f"of {user_id}: failed", "started": now, "stopped": now}
+        Task.objects.create(id=f"{user_id:032}", **failure)
+        Lease.objects.create(name=f"ratings.write.{user_id}")
+    Lease.objects.create(name="ratings.file.1234")  # a file's number, not a user's
+    disconnect.forget(1234)
+    assert sorted(User.objects.values_list("pk", flat=True)) == sorted(others)
+    assert sorted(job.args[0] for job in Task.objects.all()) == sorted(others)
+    assert sorted(job.args()[0] for job in OrmQ.objects.all()) == sorted(others)
+    leases = {f"ratings.write.{user_id}" for user_id in others} | {"ratings.file.1234"}
+    assert set(Lease.objects.values_list("name", flat=True)) == leases
+
+
+def test_forget_deletes_what_the_admins_log_says_of_the_user(anna, linked, admin_user):
+    run = Import.objects.create(user=linked, started_at=1)
+    stranger = User.objects.create(pk=anna.id * 10)
+    for row in (linked, run, stranger):
+        LogEntry.objects.log_actions(admin_user.pk, [row], CHANGE, "changed", single_object=True)
+    disconnect.forget(linked.pk)
+    assert [entry.object_id for entry in LogEntry.objects.all()] == [str(stranger.pk)]
+
+
+def test_a_job_that_ends_after_forget_leaves_no_log_of_the_user(anna, linked, handle):
+    anna.send("/sync")
+    handle()
+    (job,) = [job for job in OrmQ.objects.all() if job.func() == "ratings.tasks.import_ratings"]
+    assert anna.id in job.args()
+    assert job.task["save"] is False
 
 
 def test_forget_pressed_twice_and_without_any_data_is_no_error(anna, handle):
