@@ -126,7 +126,8 @@ class Process:
             text=True,
             start_new_session=True,
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
 
     def _read(self):
         for line in self.process.stdout:
@@ -153,7 +154,10 @@ class Process:
         return self.wait()
 
     def wait(self, seconds=60):
-        return self.process.wait(seconds)
+        """The exit status, once all that it printed has been read; what it has left running may hold the pipe."""
+        status = self.process.wait(seconds)
+        self.reader.join(5)
+        return status
 
 
 @pytest.fixture

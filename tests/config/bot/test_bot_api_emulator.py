@@ -129,7 +129,7 @@ def test_an_update_that_cannot_be_parsed_holds_up_no_other(witness, bot):
     witness.enqueue(callback_query={"id": "78", "from": ANNA, "chat_instance": "1", "message": {"message_id": "what"}})
     witness.say("/help")
     wait_until(lambda: witness.calls("sendMessage"), explain=lambda: bot.output)
-    assert "is not handled" in bot.output
+    bot.wait_for_line("is not handled", 30)
 
 
 def test_an_inline_question_is_answered_with_the_cached_photo(witness, bot):
