@@ -175,13 +175,18 @@ def start(environment):
         process.kill()
 
 
-def queued():
-    """The functions of the jobs that wait, in order, be the queue in Redis or in the database."""
+def queued_jobs():
+    """The jobs that wait, in order, as django-q2 packs them, be the queue in Redis or in the database."""
     if django_settings.REDIS_URL:
         packages = redis_client().lrange(f"django_q:{django_settings.Q_CLUSTER['name']}:q", 0, -1)
     else:
         packages = OrmQ.objects.order_by("id").values_list("payload", flat=True)
-    return [SignedPackage.loads(package)["func"] for package in packages]
+    return [SignedPackage.loads(package) for package in packages]
+
+
+def queued():
+    """The functions of the jobs that wait, in order."""
+    return [job["func"] for job in queued_jobs()]
 
 
 def leases_run_out():

@@ -14,7 +14,7 @@ from config.models import Lease
 from movies.models import Movie
 from ratings.models import Import, PendingWrite, Rating
 from ratings.tasks import import_ratings, show_in
-from tests.conftest import wait_until
+from tests.conftest import queued_jobs, wait_until
 from users import disconnect
 from users.models import SessionToRevoke, SyncStatus, User, session_cipher
 from users.tasks import revoke_sessions
@@ -229,9 +229,9 @@ def test_forget_deletes_what_the_admins_log_says_of_the_user(anna, linked, admin
 def test_a_job_that_ends_after_forget_leaves_no_log_of_the_user(anna, linked, handle):
     anna.send("/sync")
     handle()
-    (job,) = [job for job in OrmQ.objects.all() if job.func() == "ratings.tasks.import_ratings"]
-    assert anna.id in job.args()
-    assert job.task["save"] is False
+    (job,) = [job for job in queued_jobs() if job["func"] == "ratings.tasks.import_ratings"]
+    assert anna.id in job["args"]
+    assert job["save"] is False
 
 
 def test_forget_pressed_twice_and_without_any_data_is_no_error(anna, handle):
