@@ -8,14 +8,14 @@ from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules
 
 
-class BackOfficeConfig(admin_apps.AdminConfig):
+class KinotekaAdminConfig(admin_apps.AdminConfig):
     """Django's admin with our front page and pages of our own."""
 
     default = False  # of this module's two, INSTALLED_APPS means ConfigConfig by "config"
-    default_site = "config.admin.site.BackOffice"
+    default_site = "config.admin.site.KinotekaAdminSite"
 
     def ready(self) -> None:
-        from config.admin import widgets  # noqa: F401  the front page's first panels
+        from config.admin import jobs, widgets  # noqa: F401  they register pages and dashboard widgets
 
         super().ready()
 

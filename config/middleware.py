@@ -1,4 +1,4 @@
-"""What every answer to a browser carries, in whose time zone it speaks, and what other programs ask of the server."""
+"""Middleware: request ids in logs, the paths that programs ask for, the security policy and the viewer's time zone."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ import secrets
 import zoneinfo
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from config.bot import views as webhook_views
 from config.monitoring import views
 from config.monitoring.logs import correlation_id
 
-if TYPE_CHECKING:
-    from django.http import HttpRequest
+GetResponse = Callable[[HttpRequest], HttpResponse]
 
-# What programs ask for
-DIRECT = {
+PROGRAM_PATHS: dict[str, GetResponse] = {
     webhook_views.WEBHOOK: webhook_views.telegram_webhook,
     "/healthz": views.healthz,
     "/readyz": views.readyz,
     "/metrics": views.metrics,
 }
 
-# Everything a page of ours uses comes from this server: no inline script, no inline style, no eval.
-POLICY = "; ".join(
+# Pages load everything from this server, without inline scripts, inline styles or eval.
+CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
@@ -42,53 +40,53 @@ POLICY = "; ".join(
 )
 
 
-def request_id(get_response: Callable) -> Callable:
-    """Have all that is logged for a request carry its id: that of the proxy before us, or one of ours."""
+def request_id(get_response: GetResponse) -> GetResponse:
+    """Log everything about a request under its id: the proxy's X-Request-ID, or one of our own."""
 
-    def answer(request: HttpRequest):
+    def middleware(request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
         with correlation_id(given if re.fullmatch(r"[\w.-]{1,64}", given, re.ASCII) else f"r{secrets.token_hex(6)}"):
             return get_response(request)
 
-    return answer
+    return middleware
 
 
-def direct(get_response: Callable) -> Callable:
-    """Answer programs past all that is for browsers, which would cost an update as much again.
+def answer_programs(get_response: GetResponse) -> GetResponse:
+    """Answer webhooks and probes before the middleware for browsers, which costs as much as an update itself.
 
-    Whatever host they ask for: probes and proxies come from within, where nobody knows ALLOWED_HOSTS.
+    ALLOWED_HOSTS is not checked: probes and proxies inside the network do not send the public name.
     """
 
-    def answer(request: HttpRequest):
-        view = DIRECT.get(request.path_info)
+    def middleware(request: HttpRequest) -> HttpResponse:
+        view = PROGRAM_PATHS.get(request.path_info)
         if view is None:
             return get_response(request)
         response = view(request)
         response.headers["Content-Length"] = str(len(response.content))
         return response
 
-    return answer
+    return middleware
 
 
-def content_security_policy(get_response: Callable) -> Callable:
-    """Let browsers run and load nothing but what this server gives."""
+def content_security_policy(get_response: GetResponse) -> GetResponse:
+    """Forbid browsers to run or load anything that this server does not serve."""
 
-    def answer(request: HttpRequest):
+    def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        response.headers.setdefault("Content-Security-Policy", POLICY)
+        response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         return response
 
-    return answer
+    return middleware
 
 
-def viewers_time_zone(get_response: Callable) -> Callable:
-    """Show times in the zone of the browser, which backoffice.js tells in a cookie."""
+def viewers_time_zone(get_response: GetResponse) -> GetResponse:
+    """Show times in the time zone of the browser, which admin.js stores in a cookie."""
 
-    def answer(request: HttpRequest):
+    def middleware(request: HttpRequest) -> HttpResponse:
         zone = None
-        with suppress(KeyError, ValueError, OSError):  # none yet, no zone's name, not known on this machine
+        with suppress(KeyError, ValueError, OSError):  # no cookie, not a zone's name, unknown on this machine
             zone = zoneinfo.ZoneInfo(request.COOKIES["timezone"])
         with timezone.override(zone):
             return get_response(request)
 
-    return answer
+    return middleware

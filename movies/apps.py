@@ -4,4 +4,4 @@ from django.utils.translation import gettext_lazy as _
 
 class MoviesConfig(AppConfig):
     name = "movies"
-    verbose_name = _("movies")
+    verbose_name = _("Films")

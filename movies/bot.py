@@ -1,9 +1,7 @@
 """/movie, plain-text search, the lists that lead to a card, and inline mode."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -12,38 +10,31 @@ from telebot import types
 from telebot.apihelper import ApiTelegramException
 from telebot.util import extract_arguments
 
-from config.bot.replies import answer, deep_link, edit, is_unreachable, keyboard, reply_to
+from config.bot.replies import KeyboardButton, answer, deep_link, edit, is_unreachable, keyboard, reply_to
 from config.bot.router import UserError, bot, button, command, parse_callback_data
 from config.bot.validation import cleaned
-from movies.cards import caption, excuse, is_wrong_file, name, rates_by_reply, send_card
-from movies.catalogue import Ask, find_movies, get_movie, similar_movies, with_details
-from movies.models import Movie
-from movies.movie_list import film_list, page_of
+from movies.cards import caption, display_title, error_text, is_invalid_file_id, is_rating_reply, send_card
+from movies.catalogue import Found, TmdbPolicy, ensure_details, find_movies, get_movie, similar_movies
+from movies.models import Movie, MovieQuerySet
+from movies.movie_list import MessageContents, movie_list_message, movies_on_page
 from movies.tmdb import IMAGE_PATH, NotFound, TMDbError
 
-if TYPE_CHECKING:
-    from telebot.types import (
-        CallbackQuery,
-        InlineQuery,
-        InlineQueryResultArticle,
-        InlineQueryResultCachedPhoto,
-        InlineQueryResultsButton,
-        Message,
-    )
+INLINE_PAGE_SIZE = 20  # results at a time; Telegram takes 50
+INLINE_CACHE_SECONDS = 60  # within which Telegram may give the same user the same results without asking the bot
+MIN_INLINE_QUERY_LENGTH = 3  # characters; TMDb is not asked for less
+MAX_CALLBACK_DATA_BYTES = 64  # Bot API: InlineKeyboardButton
 
-    from config.bot.replies import Keyboard
-    from movies.catalogue import Found
-
-INLINE_PAGE = 20  # results at a time; Telegram takes 50
-SAME_ANSWER_FOR = 60  # seconds for which Telegram may give the same person the same results without us
+InlineResult = types.InlineQueryResultCachedPhoto | types.InlineQueryResultArticle
 
 
 @command("movie", gettext_lazy("a film's card"))
-def movie_card(message: Message) -> None:
-    if text := (extract_arguments(message.text) or "").strip():
-        show(message, text)
+def movie_card(message: types.Message) -> None:
+    if text := (extract_arguments(message.text or "") or "").strip():
+        answer_search(message, text)
     else:
-        say(message, _("Which film? For example: /movie 603, /movie The Matrix 1999, or an address of themoviedb.org."))
+        send_reply(
+            message, _("Which film? For example: /movie 603, /movie The Matrix 1999, or an address of themoviedb.org.")
+        )
 
 
 @bot.message_handler(
@@ -52,76 +43,83 @@ def movie_card(message: Message) -> None:
         message.chat.type == "private"
         and not message.text.startswith("/")
         and not message.via_bot
-        and not rates_by_reply(message)
+        and not is_rating_reply(message)
     ),
 )
-def plain_text(message: Message) -> None:
-    show(message, message.text)
+def plain_text(message: types.Message) -> None:
+    answer_search(message, message.text or "")
 
 
-def say(message: Message, text: str) -> None:
-    """Answer a message, under it where other people write too."""
-    bot.send_message(message.chat.id, text, reply_parameters=None if private(message) else reply_to(message))
+def send_reply(message: types.Message, text: str) -> None:
+    """Answer a message, as a reply to it outside of private chats."""
+    bot.send_message(message.chat.id, text, reply_parameters=None if is_private(message) else reply_to(message))
 
 
-def private(message: Message) -> bool:
+def is_private(message: types.Message) -> bool:
     return message.chat.type == "private"
 
 
 # --- Search
 
 
-def show(message: Message, text: str) -> None:
-    """Answer what a person typed: one film is its card, several are a list, none is said."""
-    viewer = message.from_user.id if private(message) else None
+def answer_search(message: types.Message, text: str) -> None:
+    """Answer what a user typed: one movie with its card, several with a list, none with a text."""
+    asker = message.from_user.id if message.from_user else None
+    user_id = asker if is_private(message) else None
     try:
-        found = find_movies(text, viewer)
+        found = find_movies(text, user_id)
     except NotFound as error:
-        return say(message, excuse(error))
+        send_reply(message, error_text(error))
+        return
     except TMDbError as error:
-        found = find_movies(text, viewer, Ask.NEVER)
+        found = find_movies(text, user_id, TmdbPolicy.NEVER)
         if not found.movies:
-            return say(message, excuse(error))
-    search = Search(text, None if private(message) else message.from_user.id)
+            send_reply(message, error_text(error))
+            return
+    search = Search(text, None if is_private(message) else asker)
     if not found.movies:
-        say(
+        send_reply(
             message,
             _("No film found. Try the original title, add the year, or send the film's address at themoviedb.org."),
         )
     elif len(found.movies) == 1:
-        rows = [[(_("More films called so"), search.data("more", 0))]] if found.hidden and search.fits else []
-        movie = with_details(found.movies[0], viewer)
-        send_card(message.chat.id, movie, None if private(message) else reply_to(message), rows)
+        rows: list[list[KeyboardButton]] = []
+        if found.more_available and search.fits:
+            rows = [[(_("More films called so"), search.data("more", 0))]]
+        movie = ensure_details(found.movies[0], user_id)
+        send_card(message.chat.id, movie, None if is_private(message) else reply_to(message), rows)
     else:
-        # a reply, since a long search does not fit into the buttons: they find it in the message they answer
-        bot.send_message(message.chat.id, **found_page(found, search, "found", 0), reply_parameters=reply_to(message))
+        # a reply, since a long search does not fit into the buttons' data: it is read from the replied-to message
+        bot.send_message(message.chat.id, **search_page(found, search, "found", 0), reply_parameters=reply_to(message))
 
 
 class Search:
-    """What stands in a list's buttons: what was searched for, and in a group by whom."""
+    """A search as a list's buttons carry it: its text, and in a group the user who asked."""
 
     def __init__(self, text: str, asker: int | None = None) -> None:
         self.text, self.asker = " ".join(cleaned(text).split()), asker
 
     @property
     def fits(self) -> bool:
-        return len(f"found:00:{self.asker or ''}:{self.text}".encode()) <= 64  # bytes (Bot API: callback_data)
+        return len(f"found:00:{self.asker or ''}:{self.text}".encode()) <= MAX_CALLBACK_DATA_BYTES
 
     def data(self, kind: str, page: int) -> str:
         return f"{kind}:{page}:{self.asker or ''}:{self.text if self.fits else ''}"
 
 
-def found_page(found: Found, search: Search, kind: str, page: int) -> dict[str, str | Keyboard]:
-    """One page of the films found. `kind` is found, or more: what TMDb knows besides."""
+def search_page(found: Found, search: Search, kind: str, page: int) -> MessageContents:
+    """One page of the movies found. `kind`: "found", or "more" for those of TMDb as well."""
     total = len(found.movies)
     heading = ngettext("%(count)d film found", "%(count)d films found", total) % {"count": total}
-    rows = [[(_("Look further at TMDb"), search.data("more", 0))]] if found.hidden else []
-    return film_list(
+    rows: list[list[KeyboardButton]] = []
+    if found.more_available:
+        rows = [[(_("Look further at TMDb"), search.data("more", 0))]]
+    return movie_list_message(
         heading,
-        page_of(found.movies, page),
+        movies_on_page(found.movies, page),
         page,
         total,
-        turn=lambda page: search.data(kind, page),
+        page_data=lambda page: search.data(kind, page),
         asker=search.asker,
         rows=rows,
     )
@@ -129,90 +127,93 @@ def found_page(found: Found, search: Search, kind: str, page: int) -> dict[str, 
 
 @button("found")
 @button("more")
-def turn_page(query: CallbackQuery) -> None:
-    """Another page of a list, or all that TMDb knows: then under a card, whose buttons stay, as a new message."""
-    kind, page, asker, text = parse_callback_data(query, r"(found|more):(\d{1,3})(?::(\d*):(.*))?")
-    check_asker(query, asker)
-    search = Search(text or asked_for(query.message), int(asker) if asker else None)
-    viewer = None if asker else query.from_user.id
+def show_page(query: types.CallbackQuery) -> None:
+    """Another page of a list, or with TMDb's movies; under a card, which stays, as a new message."""
+    kind, number, asker, text = parse_callback_data(query, r"(found|more):(\d{1,3})(?::(\d*):(.*))?")
+    message = require_original_user(query, asker)
+    search = Search(text or search_text_of(message), int(asker) if asker else None)
+    user_id = None if asker else query.from_user.id
     try:
-        found = find_movies(search.text, viewer, Ask.ALWAYS if kind == "more" else Ask.NEVER)
+        found = find_movies(search.text, user_id, TmdbPolicy.ALWAYS if kind == "more" else TmdbPolicy.NEVER)
     except TMDbError as error:
-        raise UserError(excuse(error)) from error
-    page = int(page)
-    if not page_of(found.movies, page):
+        raise UserError(error_text(error)) from error
+    page = int(number or 0)
+    if not movies_on_page(found.movies, page):
         raise UserError(_("This list is out of date: please search again."))
-    contents = found_page(found, search, kind, page)
-    if query.message.photo or is_card(query.message):
-        bot.send_message(query.message.chat.id, **contents, reply_parameters=reply_to(query.message))
+    contents = search_page(found, search, kind or "found", page)
+    if message.photo or is_card(message):
+        bot.send_message(message.chat.id, **contents, reply_parameters=reply_to(message))
     else:
-        edit(query.message, **contents)
+        edit(message, **contents)
     answer(query)
 
 
-def is_card(message: Message) -> bool:
+def is_card(message: types.Message) -> bool:
     rows = message.reply_markup.keyboard if message.reply_markup else []
     return any((button.callback_data or "").startswith("rate:") for row in rows for button in row)
 
 
-def asked_for(message: Message) -> str:
-    """What was searched for, from the message that the list answers."""
+def search_text_of(message: types.Message) -> str:
+    """The text of a search, from the message that the list replies to."""
     asked = message.reply_to_message
     text = (asked and asked.text) or ""
     return (extract_arguments(text) if text.startswith("/") else text) or ""
 
 
-def check_asker(query: CallbackQuery, asker: str | None) -> None:
-    """In a group only the asker's buttons act for the asker; a message that is too old to be read acts for nobody."""
-    if query.message is None or query.message.date == 0:
+def require_original_user(query: types.CallbackQuery, asker: str | None) -> types.Message:
+    """The button's message, where the user may press it: in a group only who asked for the list.
+
+    Raises UserError, also for a message that is too old to be read (Bot API: InaccessibleMessage).
+    """
+    if not isinstance(query.message, types.Message) or query.message.date == 0:
         raise UserError(_("This button is out of date."))
     if asker and int(asker) != query.from_user.id:
         raise UserError(_("This list is somebody else's: please search yourself."))
+    return query.message
 
 
 @button("card")
-def card(query: CallbackQuery) -> None:
+def card(query: types.CallbackQuery) -> None:
     movie_id, asker = parse_callback_data(query, r"card:(\d{1,10})(?::(\d{1,20}))?")
-    check_asker(query, asker)
+    message, user_id = require_original_user(query, asker), query.from_user.id
     try:
-        movie = with_details(get_movie(int(movie_id), query.from_user.id), query.from_user.id)
+        movie = ensure_details(get_movie(int(movie_id), user_id), user_id)
     except TMDbError as error:
-        raise UserError(excuse(error)) from error
-    send_card(query.message.chat.id, movie)
+        raise UserError(error_text(error)) from error
+    send_card(message.chat.id, movie)
     answer(query)
 
 
 @button("similar")
-def similar(query: CallbackQuery) -> None:
-    """Films like the one on the card, as a new list; its pages by editing it."""
+def similar(query: types.CallbackQuery) -> None:
+    """Movies like the one on the card, as a new list; its pages by editing it."""
     movie_id, page, asker = parse_callback_data(query, r"similar:(\d{1,10})(?::(\d{1,3})(?::(\d{1,20}))?)?")
-    check_asker(query, asker)
-    shared = not private(query.message)
-    viewer = None if shared else query.from_user.id
+    message = require_original_user(query, asker)
+    owner_id = None if is_private(message) else query.from_user.id  # of a list that others see
+    user_id = query.from_user.id if is_private(message) else None
     try:
-        movie = get_movie(int(movie_id), viewer)
-        movies = similar_movies(movie.pk, viewer)
+        movie = get_movie(int(movie_id), user_id)
+        movies = similar_movies(movie.pk, user_id)
     except TMDbError as error:
-        raise UserError(excuse(error)) from error
+        raise UserError(error_text(error)) from error
     if not movies:
         raise UserError(_("TMDb names no similar films."))
     number = int(page or 0)
-    if not page_of(movies, number):
+    if not movies_on_page(movies, number):
         raise UserError(_("This list is out of date: please search again."))
-    asker = query.from_user.id if shared else None
-    owner = f":{asker}" if asker else ""
-    contents = film_list(
-        _("Similar to “%(title)s”") % {"title": name(movie, 100)},
-        page_of(movies, number),
+    owner = f":{owner_id}" if owner_id else ""
+    contents = movie_list_message(
+        _("Similar to “%(title)s”") % {"title": display_title(movie, 100)},
+        movies_on_page(movies, number),
         number,
         len(movies),
-        turn=lambda page: f"similar:{movie.pk}:{page}{owner}",
-        asker=asker,
+        page_data=lambda page: f"similar:{movie.pk}:{page}{owner}",
+        asker=owner_id,
     )
     if page is None:
-        bot.send_message(query.message.chat.id, **contents, reply_parameters=reply_to(query.message))
+        bot.send_message(message.chat.id, **contents, reply_parameters=reply_to(message))
     else:
-        edit(query.message, **contents)
+        edit(message, **contents)
     answer(query)
 
 
@@ -220,65 +221,68 @@ def similar(query: CallbackQuery) -> None:
 
 
 @bot.inline_handler(lambda query: True)
-def inline(query: InlineQuery) -> None:
-    """Films for "@bot text" in any chat; for nothing typed yet, the person's own favourites.
+def inline(query: types.InlineQuery) -> None:
+    """Movies for "@bot text" in any chat; for an empty text, those the user rated highest.
 
-    The results are personal: their texts are in the person's language, and the favourites are theirs.
+    The results are personal: they are in the user's language, and the ratings are the user's.
     """
     start = int(query.offset) if re.fullmatch(r"[0-9]{1,4}", query.offset) else 0
+    movies: Sequence[Movie] | MovieQuerySet
     if query.query.strip():
         movies = inline_search(query)
     else:
-        movies = Movie.objects.rated_by(query.from_user.id).order_by("-mine", "-rated_at", "id")
-    page = list(movies[start : start + INLINE_PAGE + 1])  # one more tells whether there is a next page
-    more = str(start + INLINE_PAGE) if len(page) > INLINE_PAGE else ""
-    page = page[:INLINE_PAGE]
+        # the plugin sees no annotation of rated_by
+        movies = Movie.objects.rated_by(query.from_user.id).order_by("-user_rating", "-rated_at", "id")  # type: ignore[misc]
+    page = list(movies[start : start + INLINE_PAGE_SIZE + 1])  # one more shows whether there is a next page
+    more = str(start + INLINE_PAGE_SIZE) if len(page) > INLINE_PAGE_SIZE else ""
+    page = page[:INLINE_PAGE_SIZE]
     hint = None
     if not page and not query.query.strip():
         hint = types.InlineQueryResultsButton(_("Rate films: they appear here"), start_parameter="help")
     try:
         answer_inline(query, [inline_result(movie, movie.telegram_file_id) for movie in page], more, hint)
     except ApiTelegramException as error:
-        if not is_wrong_file(error):
+        if not is_invalid_file_id(error):
             raise
-        # one of the photos is no longer known, and Telegram does not say which: its card will find out
+        # Telegram no longer knows one of the photos, and does not say which: its card will find out
         answer_inline(query, [inline_result(movie) for movie in page], more, hint)
 
 
 def answer_inline(
-    query: InlineQuery,
-    results: list[Any | InlineQueryResultCachedPhoto | InlineQueryResultArticle],
+    query: types.InlineQuery,
+    results: list[InlineResult],
     next_offset: str,
-    hint: InlineQueryResultsButton | None,
+    hint: types.InlineQueryResultsButton | None,
 ) -> None:
     """Answer an inline query; one that is too old to be answered is no error."""
     try:
         bot.answer_inline_query(
-            query.id, results, SAME_ANSWER_FOR, is_personal=True, next_offset=next_offset, button=hint
+            query.id, results, INLINE_CACHE_SECONDS, is_personal=True, next_offset=next_offset, button=hint
         )
     except ApiTelegramException as error:
         if not is_unreachable(error):
             raise
 
 
-def inline_search(query: InlineQuery) -> list[Any | Movie]:
-    """Films of the table; TMDb is asked only where there are none and the person has typed more than a beginning."""
-    viewer = query.from_user.id
-    ask = Ask.IF_NOTHING if len(query.query.strip()) >= 3 and not query.offset else Ask.NEVER
+def inline_search(query: types.InlineQuery) -> list[Movie]:
+    """Movies of the table; TMDb is asked only where there are none and the text is no mere beginning."""
+    user_id = query.from_user.id
+    may_ask = len(query.query.strip()) >= MIN_INLINE_QUERY_LENGTH and not query.offset
+    policy = TmdbPolicy.IF_NONE if may_ask else TmdbPolicy.NEVER
     try:
-        return find_movies(query.query, viewer, ask).movies
+        return find_movies(query.query, user_id, policy).movies
     except NotFound:
         return []
     except TMDbError:
-        return find_movies(query.query, viewer, Ask.NEVER).movies
+        return find_movies(query.query, user_id, TmdbPolicy.NEVER).movies
 
 
-def inline_result(movie: Movie, photo: str = "") -> InlineQueryResultCachedPhoto | InlineQueryResultArticle:
-    """A cached photo; an article for a film whose poster is not in Telegram. Whoever reads it may open the card."""
-    movie.mine = None  # it is for others to read
+def inline_result(movie: Movie, photo: str = "") -> InlineResult:
+    """A cached photo; an article for a movie whose poster is not in Telegram. A button opens the card."""
+    movie.user_rating = None  # others read it
     text = caption(movie)
     markup = keyboard([(_("Rate it in Kinoteka"), deep_link(f"movie_{movie.pk}"))])
-    title = name(movie, 100) + (f" ({movie.year})" if movie.year else "")
+    title = display_title(movie, 100) + (f" ({movie.year})" if movie.year else "")
     if photo:
         return types.InlineQueryResultCachedPhoto(
             str(movie.pk), photo, title, caption=text, parse_mode="HTML", reply_markup=markup

@@ -1,14 +1,15 @@
-"""A film's card: caption, buttons, and how it is sent so that there is never silence."""
-
-from __future__ import annotations
+"""A movie's card: its caption, its buttons, and how it is sent so that the user always gets an answer."""
 
 import logging
 import re
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import date
+from decimal import Decimal
 from functools import lru_cache
 from html import escape, unescape
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -20,78 +21,73 @@ from telebot import types
 from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot import client
-from config.bot.replies import deep_link, edit, edit_buttons, keyboard
+from config.bot.replies import Editable, KeyboardButton, deep_link, edit, edit_buttons, keyboard
 from config.bot.router import bot
 from config.bot.validation import cleaned
 from config.monitoring import metrics
-from movies.models import PosterStatus
+from movies.models import Movie, PosterStatus
 from movies.tmdb import NotFound, TMDb, TMDbError
-
-if TYPE_CHECKING:
-    from datetime import date
-    from decimal import Decimal
-
-    from telebot.types import InlineKeyboardButton, Message, ReplyParameters
-
-    from movies.models import Movie
 
 log = logging.getLogger(__name__)
 
-LONGEST_CAPTION = 1024  # UTF-16 code units after Telegram has read the tags (Bot API: sendPhoto)
-LONGEST_TITLE = 200
-TAG = re.compile(r"<[^<>]*>")  # what people wrote is escaped
+# In UTF-16 code units
+MAX_CAPTION_LENGTH = 1024  # after Telegram has read the tags (Bot API: sendPhoto)
+MAX_TITLE_LENGTH = 200
+MIN_OVERVIEW_LENGTH = 40  # with less room there is none
+TAG = re.compile(r"<[^<>]*>")  # all other text is escaped
 NUMBER = re.compile(r"[-+]?[0-9]{1,2}(?:[.,][0-9]*)?(?:\s*/\s*10)?", re.ASCII)  # a rating, right or wrong
 # Telegram's words for a file_id it does not know, or that belongs to another bot
-WRONG_FILE = (
+INVALID_FILE_ID_ERRORS = (
     "wrong file identifier",
     "wrong file_id",
     "wrong remote file identifier",
     "wrong type of the web page content",
     "file reference",
 )
+NOT_THE_PHOTO_CODES = (401, 403, 429)  # error codes with which a text would fail as well
 
 
-def units(text: str) -> int:
+def utf16_length(text: str) -> int:
     """The length of a text as Telegram counts it: UTF-16 code units."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def shortened(text: str, most: int) -> str:
-    """The text within `most` UTF-16 code units, cut at a word where one is near, with an ellipsis."""
-    if units(text) <= most:
+def truncate(text: str, length: int) -> str:
+    """The text within `length` UTF-16 code units, cut at a word where one is near, with an ellipsis."""
+    if utf16_length(text) <= length:
         return text
-    cut = text.encode("utf-16-le", "surrogatepass")[: 2 * max(0, most - 1)].decode("utf-16-le", "ignore")
+    cut = text.encode("utf-16-le", "surrogatepass")[: 2 * max(0, length - 1)].decode("utf-16-le", "ignore")
     head, space, _tail = cut.rpartition(" ")
     return (head if space and len(head) > len(cut) * 0.7 else cut).rstrip(" ,.;:—-") + "…"
 
 
 def caption(movie: Movie) -> str:
-    """The card's text, HTML: title, facts, the viewer's rating, and as much of the overview as fits."""
-    title = name(movie, LONGEST_TITLE)
-    original = shortened(cleaned(movie.original_title).strip(), LONGEST_TITLE)
+    """The card's text, HTML: title, facts, the user's rating, and as much of the overview as fits."""
+    title = display_title(movie, MAX_TITLE_LENGTH)
+    original = truncate(cleaned(movie.original_title).strip(), MAX_TITLE_LENGTH)
     context = {
         "movie": movie,
         "title": title,
         "original": "" if original == title else original,
-        "length": running_time(movie),
-        "mine": movie.mine and points(movie.mine),
+        "length": format_runtime(movie),
+        "user_rating": format_rating(movie.user_rating) if movie.user_rating else "",
         "vote": f"{movie.vote_average:.1f}" if movie.vote_count else "",
-        "released": movie.release_date and written_out(movie.release_date, get_language()),
+        "released": format_long_date(movie.release_date, get_language()) if movie.release_date else "",
     }
     head = render_to_string("movies/card.html", context).strip()
-    left = LONGEST_CAPTION - units(visible(head)) - 2
-    overview = shortened(cleaned(movie.overview).strip(), left) if left > 40 else ""
+    room = MAX_CAPTION_LENGTH - utf16_length(strip_tags(head)) - 2
+    overview = truncate(cleaned(movie.overview).strip(), room) if room > MIN_OVERVIEW_LENGTH else ""
     return f"{head}\n\n{escape(overview)}" if overview else head
 
 
 @lru_cache(10_000)
-def written_out(date: date, language: str) -> str:
-    """A date as people write it in this language; kept, since writing one out takes as long as reading a film."""
-    return date_format(date, "DATE_FORMAT")
+def format_long_date(day: date, language: str | None) -> str:
+    """A date written out in the active language; cached, since this takes as long as reading a movie from the table."""
+    return date_format(day, "DATE_FORMAT")
 
 
-def running_time(movie: Movie) -> str:
-    """How long the film is, in words; empty where that is not known."""
+def format_runtime(movie: Movie) -> str:
+    """The movie's runtime in words; empty where it is not known."""
     hours, minutes = divmod(movie.runtime or 0, 60)
     if not hours:
         return _("%(minutes)s min") % {"minutes": minutes} if minutes else ""
@@ -100,115 +96,115 @@ def running_time(movie: Movie) -> str:
     return _("%(hours)s h %(minutes)s min") % {"hours": hours, "minutes": minutes}
 
 
-def name(movie: Movie, most: int) -> str:
-    """The film's title, of at most so many UTF-16 code units; never empty."""
+def display_title(movie: Movie, length: int) -> str:
+    """The movie's title, of at most `length` UTF-16 code units; never empty."""
     titles = (cleaned(title).strip() for title in (movie.title, movie.original_title))
-    return shortened(next(filter(None, titles), str(movie.pk)), most)
+    return truncate(next(filter(None, titles), str(movie.pk)), length)
 
 
-def visible(html: str) -> str:
-    """The text that remains of our own HTML once Telegram has read the tags."""
+def strip_tags(html: str) -> str:
+    """The text that Telegram shows of our own HTML."""
     return unescape(TAG.sub("", html))
 
 
-def points(rating: Decimal) -> str:
-    """A rating as people write it: 8, 7.5."""
+def format_rating(rating: Decimal) -> str:
+    """A rating without trailing zeros: 8, 7.5."""
     return f"{rating:f}".rstrip("0").rstrip(".") if rating % 1 else str(int(rating))
 
 
-def buttons(movie: Movie) -> list[list[tuple[str, str] | InlineKeyboardButton]]:
-    """Rate 1-10, take the rating back, see similar films, send the card to somebody."""
+def buttons(movie: Movie) -> list[list[KeyboardButton]]:
+    """Rate 1-10, take the rating back, see similar movies, share the card."""
 
-    def label(value):
-        return f"● {value}" if movie.mine == value else str(value)
+    def label(value: int) -> str:
+        return f"● {value}" if movie.user_rating == value else str(value)
 
-    rows = [[(label(value), f"rate:{movie.pk}:{value}") for value in part] for part in (range(1, 6), range(6, 11))]
-    if movie.mine:
+    rows: list[list[KeyboardButton]] = [
+        [(label(value), f"rate:{movie.pk}:{value}") for value in values] for values in (range(1, 6), range(6, 11))
+    ]
+    if movie.user_rating:
         rows.append([(_("Take my rating back"), f"unrate:{movie.pk}")])
     rows.append([(_("Similar films"), f"similar:{movie.pk}"), share_button(movie)])
     return rows
 
 
-def share_button(movie: Movie) -> InlineKeyboardButton | tuple[str, str]:
-    """Send the film to somebody: as a photo by inline mode, or as a link where the bot's owner has not switched it on.
+def share_button(movie: Movie) -> KeyboardButton:
+    """Share the movie: as a photo by inline mode, or as a link where the bot's owner has not switched that on.
 
     Telegram refuses a message with a button for inline mode that the bot does not have.
     """
     if bot.user.supports_inline_queries:
         return types.InlineKeyboardButton(_("Share"), switch_inline_query=str(movie.pk))  # it is found by its id
-    link = {"url": deep_link(f"movie_{movie.pk}"), "text": name(movie, 100)}
+    link = {"url": deep_link(f"movie_{movie.pk}"), "text": display_title(movie, 100)}
     return (_("Share"), f"{settings.TELEGRAM_WEB_URL}/share/url?{urlencode(link)}")
-
-
-NO_FAULT_OF_THE_PHOTO = (401, 403, 429)  # a text would fare no better
 
 
 def send_card(
     chat_id: int,
     movie: Movie,
-    reply_to: ReplyParameters | None = None,
-    rows: tuple[()] | list[list[tuple[str, str]]] = (),
+    reply_to: types.ReplyParameters | None = None,
+    rows: Sequence[list[KeyboardButton]] = (),
 ) -> None:
-    """Send a card of the film (one with `mine`, see MovieQuerySet.seen_by). Never silence.
+    """Send a card of the movie (one with `user_rating`); `rows` are further buttons.
 
-    By file_id at once, else with the poster's bytes, else, whatever Telegram has against the photo, as text. A file_id
-    that it does not know sends the poster through the pipeline again; one that comes back with the bytes is kept, so
-    that the sweep has nothing to do.
-    In a group everybody sees the card, so nobody's rating is on it; `rows` are further buttons.
+    By file_id, else with the poster's bytes, else, whatever Telegram has against the photo, as text. A file_id that
+    Telegram does not know has the poster fetched again; one that comes back with the bytes is saved, which spares the
+    pipeline its upload. In a group the card shows no user's rating.
     """
     if chat_id < 0:
-        movie.mine = None
-    text = caption(movie)
-    more = {"reply_markup": keyboard(*buttons(movie), *rows), "reply_parameters": reply_to}
+        movie.user_rating = None
+    text, markup = caption(movie), keyboard(*buttons(movie), *rows)
     if movie.telegram_file_id:
         try:
             with client.unheard():
-                bot.send_photo(chat_id, movie.telegram_file_id, text, **more)
+                bot.send_photo(chat_id, movie.telegram_file_id, text, reply_markup=markup, reply_parameters=reply_to)
+        except ApiException as error:
+            _note_photo_error(movie, error)
+        else:
             metrics.increment("cards.by_file_id")
             return
-        except ApiTelegramException as error:
-            if error.error_code in NO_FAULT_OF_THE_PHOTO:
-                raise
-            log.warning("film %s: Telegram refuses its poster: %s", movie.pk, error.description)
-            if is_wrong_file(error):
-                movie.poster_lost()
-                movie.refresh_from_db(fields=["poster_status", "telegram_file_id", "local_path"])
-        except ApiException as error:  # no answer of Telegram's at all, but a gateway's
-            log.warning("film %s: its card by file_id: %s", movie.pk, type(error).__name__)
     if movie.poster_status in (PosterStatus.WAITING, PosterStatus.LOCAL) and (poster := poster_bytes(movie)):
+        photo = types.InputFile(BytesIO(poster), file_name=f"{movie.pk}.jpg")
         try:
-            photo = types.InputFile(BytesIO(poster), file_name=f"{movie.pk}.jpg")
-            message = bot.send_photo(chat_id, photo, text, **more)
-        except ApiTelegramException as error:
-            if error.error_code in NO_FAULT_OF_THE_PHOTO:
-                raise
-            log.warning("film %s: Telegram refuses its poster: %s", movie.pk, error.description)
+            message = bot.send_photo(chat_id, photo, text, reply_markup=markup, reply_parameters=reply_to)
         except ApiException as error:
-            log.warning("film %s: its card by upload: %s", movie.pk, type(error).__name__)
+            _note_photo_error(movie, error)
         else:
-            largest = max(message.photo, key=lambda size: size.width * size.height)
+            largest = max(message.photo or [], key=lambda size: size.width * size.height)
             movie.poster_uploaded(largest.file_id, largest.width, largest.height)
             metrics.increment("cards.by_bytes")
             return
-    movie.poster_wanted()
-    bot.send_message(chat_id, text, **more)
+    movie.prioritize_poster()
+    bot.send_message(chat_id, text, reply_markup=markup, reply_parameters=reply_to)
     metrics.increment("cards.as_text")
 
 
-def show_rating(message: Message, movie: Movie):
-    """Bring a card up to date with its reader's rating; one that many read shows none. False where that cannot be."""
-    if message is None or message.chat.type != "private":
+def _note_photo_error(movie: Movie, error: ApiException) -> None:
+    """Log why a photo was not sent, and mend a lost file_id. Raises the error where a text would fail as well."""
+    if not isinstance(error, ApiTelegramException):  # not Telegram's answer, but a gateway's
+        log.warning("movie %s: its card with a photo: %s", movie.pk, type(error).__name__)
+        return
+    if error.error_code in NOT_THE_PHOTO_CODES:
+        raise error
+    log.warning("movie %s: Telegram refuses its poster: %s", movie.pk, error.description)
+    if movie.telegram_file_id and is_invalid_file_id(error):
+        movie.refetch_poster()
+        movie.refresh_from_db(fields=["poster_status", "telegram_file_id", "local_path"])
+
+
+def show_rating(message: Editable, movie: Movie) -> bool:
+    """Update a card in a private chat with its reader's rating. False where that cannot be done."""
+    if not isinstance(message, types.Message) or message.chat.type != "private":
         return False
     return edit(message, caption(movie), keyboard(*buttons(movie)))
 
 
-def ask_on_card(message: Message, *rows: Any) -> bool:
+def replace_card_buttons(message: Editable, *rows: list[KeyboardButton]) -> bool:
     """Put a question in the place of the card's buttons. False where it cannot be done."""
     return edit_buttons(message, keyboard(*rows))
 
 
-def movie_on_card(message: Message | None) -> int | None:
-    """The TMDb id of the film whose card the message is, by its buttons; None for any other message."""
+def movie_on_card(message: types.Message | None) -> int | None:
+    """The TMDb id of the movie whose card the message is, by its buttons; None for any other message."""
     if message is None or not message.reply_markup or not message.from_user or message.from_user.id != bot.user.id:
         return None
     data = [button.callback_data or "" for row in message.reply_markup.keyboard for button in row]
@@ -216,32 +212,31 @@ def movie_on_card(message: Message | None) -> int | None:
     return int(ids.pop()) if len(ids) == 1 else None
 
 
-def rates_by_reply(message: Message) -> bool:
-    """Whether a message is a number in reply to a card: a rating, and no search."""
-    return bool(NUMBER.fullmatch(message.text.strip())) and movie_on_card(message.reply_to_message) is not None
+def is_rating_reply(message: types.Message) -> bool:
+    """Whether a text message is a number in reply to a card: a rating, not a search."""
+    text = (message.text or "").strip()
+    return bool(NUMBER.fullmatch(text)) and movie_on_card(message.reply_to_message) is not None
 
 
-def excuse(error: TMDbError) -> str:
-    """What to tell a person where TMDb gave us no film."""
+def error_text(error: TMDbError) -> str:
+    """What to tell the user where TMDb gave no movie."""
     if isinstance(error, NotFound):
         return _("TMDb has no film with this id.")
     return _("TMDb does not answer just now. Please try again in a few minutes.")
 
 
-def poster_bytes(movie: Movie) -> bytes:
-    """The poster's bytes, from the disk where the worker has put them, else from TMDb; None where neither has them."""
+def poster_bytes(movie: Movie) -> bytes | None:
+    """The poster's bytes, from the local disk where a worker has saved them, else from TMDb, else None."""
     if movie.local_path:
-        try:
-            return (settings.POSTER_DIR / Path(movie.local_path).name).read_bytes()
-        except OSError:
-            pass  # another worker has just sent it
+        with suppress(OSError):  # another worker has just uploaded it
+            return Path(settings.POSTER_DIR, Path(movie.local_path).name).read_bytes()
     try:
-        return TMDb(patient=False).image(movie.poster_path)
+        return TMDb(background=False).image(movie.poster_path)
     except TMDbError as error:
-        log.warning("film %s: no poster for its card: %s", movie.pk, error)
+        log.warning("movie %s: no poster for its card: %s", movie.pk, error)
         return None
 
 
-def is_wrong_file(error: ApiTelegramException) -> bool:
+def is_invalid_file_id(error: ApiTelegramException) -> bool:
     description = error.description.lower()
-    return error.error_code == 400 and any(words in description for words in WRONG_FILE)
+    return error.error_code == 400 and any(words in description for words in INVALID_FILE_ID_ERRORS)

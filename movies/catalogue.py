@@ -1,15 +1,18 @@
-"""Films for everybody else: from the table, else from TMDb, and how an answer of TMDb's becomes a row."""
+"""Find a movie: in the table, else at TMDb, whose answer is saved.
+
+Whatever the table knows is found without TMDb. TMDb is asked the same search once a day at most.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import re
-import time
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.cache import cache
@@ -18,202 +21,52 @@ from django.db.models import Case, IntegerField, Q, Value, When
 from django.utils.module_loading import import_string
 
 from config.bot.validation import cleaned
-from movies.compiled import CompiledQuery
-from movies.models import FROM_THE_START, Movie, PosterNeed, PosterStatus, searchable
-from movies.search import candidates, holding, titled
+from movies.models import Movie, PosterPriority, PosterStatus, normalize_title
+from movies.parsing import MAX_MOVIE_ID, MalformedAnswer, parse_movie, parse_movies
+from movies.saving import save_movies
+from movies.search import candidates, containing, exact_title, exact_title_sql
 from movies.tmdb import NotFound, TMDb, TMDbError, Unavailable
 
 if TYPE_CHECKING:
-    from django.db.models.query_utils import Q
-
-    from movies.models import MovieQuerySet
+    from django.db.models.query import RawQuerySet
 
 log = logging.getLogger(__name__)
 
-LARGEST_ID = 2**31 - 1  # PostgreSQL's integer
-LONGEST_TEXT = 10_000  # characters of a title or overview that are kept
-
-# What a list row (rated, search) tells of a film; details tell the runtime besides.
-LIST_FIELDS = [
-    "title",
-    "original_title",
-    "overview",
-    "release_date",
-    "popularity",
-    "vote_average",
-    "vote_count",
-    "search_text",
-]
-DETAIL_FIELDS = [*LIST_FIELDS, "runtime", "imdb_id", "details_at"]
-
-
-class Malformed(Unavailable):
-    """TMDb answered with something that is no film."""
-
-
-# --- From an answer to a row
-
-
-def movie_from(reply: dict[str, Any], details: bool = False) -> Movie:
-    """An unsaved Movie from TMDb's details or list row; the one place where TMDb's quirks are put right.
-
-    An empty `release_date`, a null `poster_path`, a runtime of 0 or null all mean unknown. Raises Malformed.
-    """
-    if not isinstance(reply, dict) or not _whole(reply.get("id"), 1, LARGEST_ID):
-        raise Malformed("a film without an id")
-    title, original = _text(reply.get("title")), _text(reply.get("original_title"))
-    if not title and not original:
-        raise Malformed(f"film {reply['id']}: no title")
-    poster_path = _text(reply.get("poster_path"))
-    return Movie(
-        id=reply["id"],
-        title=title or original,
-        original_title=original or title,
-        overview=_text(reply.get("overview")),
-        release_date=_date(reply.get("release_date")),
-        runtime=reply["runtime"] if _whole(reply.get("runtime"), 1, 100_000) else None,
-        imdb_id=_imdb_id(reply.get("imdb_id")),
-        popularity=_number(reply.get("popularity"), 1e9),
-        vote_average=_number(reply.get("vote_average"), 10),
-        vote_count=reply["vote_count"] if _whole(reply.get("vote_count"), 0, LARGEST_ID) else 0,
-        poster_path=poster_path,
-        poster_status=PosterStatus.WAITING if poster_path else PosterStatus.NONE,
-        poster_next_try_at=int(time.time()),
-        details_at=int(time.time()) if details else None,
-        search_text=searchable(title, original),
-    )
-
-
-def _text(value: str | None) -> str:
-    """PostgreSQL takes no NUL in a text, no database half a surrogate pair, and a title of a megabyte is no title."""
-    return cleaned(value).strip()[:LONGEST_TEXT] if isinstance(value, str) else ""
-
-
-def _imdb_id(value: str | None) -> str:
-    return value if isinstance(value, str) and re.fullmatch(r"tt\d{5,12}", value, re.ASCII) else ""
-
-
-def _whole(value: str | int | None, least: int, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-
-
-def _number(value: float | None, most: float | int) -> float:
-    valid = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
-    return float(value) if valid else 0.0
-
-
-def _date(value: str | None) -> date | None:
-    try:
-        return date.fromisoformat(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def fetch_movie(movie_id: int, tmdb: TMDb) -> Movie:
-    """An unsaved Movie with details from TMDb, asked for in TMDB_LANGUAGE.
-
-    Where the translation is missing (the title is the original one, the overview is empty) TMDb is asked once more, in
-    TMDB_FALLBACK_LANGUAGE, for what is missing. Raises TMDbError.
-    """
-    reply = tmdb.movie(movie_id)
-    movie = movie_from(reply, details=True)
-    if movie.id != int(movie_id):
-        raise Malformed(f"/movie/{movie_id}: answered with another film")
-    if needs_fallback(movie):
-        try:
-            spare = movie_from(tmdb.movie(movie_id, settings.TMDB_FALLBACK_LANGUAGE), details=True)
-        except Unavailable:
-            if tmdb.patient:
-                raise
-            movie.details_at = None  # better an untranslated film now than none; a worker reads it again
-            return movie
-        own = reply.get("original_language") == settings.TMDB_LANGUAGE.split("-")[0]
-        fill_gaps(movie, spare, retitle=not own)
-    return movie
-
-
-def needs_fallback(movie: Movie) -> bool:
-    return movie.title == movie.original_title and not movie.overview
-
-
-def fill_gaps(movie: Movie, spare: Movie, retitle: bool) -> None:
-    """Fill what the first language left empty from the film in the fallback language.
-
-    `retitle`: the title is one in a foreign language, so it counts as empty, too.
-    """
-    if retitle:
-        movie.title = spare.title
-    for field in ("overview", "release_date", "runtime"):
-        if not getattr(movie, field):
-            setattr(movie, field, getattr(spare, field))
-    if not movie.poster_path and spare.poster_path:
-        movie.poster_path, movie.poster_status = spare.poster_path, PosterStatus.WAITING
-    movie.search_text = searchable(movie.title, movie.original_title, spare.title)
-
-
-def save_movies(movies: list[Any | Movie], need: PosterNeed = PosterNeed.SOMEDAY) -> None:
-    """Insert or update films read from TMDb, in one short transaction; their posters' states follow their paths.
-
-    Films with details overwrite everything they carry. Films from list rows are only added: what the table already
-    knows of a film, an import's rows never make poorer.
-    """
-    movies = list({movie.id: movie for movie in movies}.values())
-    for movie in movies:
-        movie.poster_need = need
-    detailed = sorted((m for m in movies if m.details_at), key=lambda m: m.id)
-    listed = sorted((m for m in movies if not m.details_at), key=lambda m: m.id)
-    if listed:
-        Movie.objects.bulk_create(listed, ignore_conflicts=True, batch_size=500)
-    if detailed:
-        paths = dict(Movie.objects.filter(id__in=[m.id for m in detailed]).values_list("id", "poster_path"))
-        fresh = [m.poster_path for m in detailed]  # bulk_create reads what it did not write back into the films
-        Movie.objects.bulk_create(
-            detailed, update_conflicts=True, unique_fields=["id"], update_fields=DETAIL_FIELDS, batch_size=500
-        )
-        for movie, poster_path in zip(detailed, fresh, strict=True):
-            if paths.get(movie.id, poster_path) != poster_path:
-                movie.poster_path = poster_path
-                change_poster(movie, need)
-
-
-def change_poster(movie: Movie, need: PosterNeed = PosterNeed.SOMEDAY) -> None:
-    """The film has another poster at TMDb, or none any more; the old file_id serves until the new one is in."""
-    stale = Movie.objects.filter(pk=movie.pk).exclude(poster_path=movie.poster_path)
-    if movie.poster_path:
-        stale.update(**FROM_THE_START | {"poster_path": movie.poster_path, "poster_need": need})
-    else:
-        uploaded = Q(telegram_file_id__gt="")
-        stale.exclude(uploaded).update(poster_path="", poster_status=PosterStatus.NONE, local_path="")
-        stale.filter(uploaded).update(poster_path="", poster_status=PosterStatus.TELEGRAM, local_path="")
-
-
-# --- Looking films up
-
 ADDRESS = re.compile(r"(?:themoviedb\.org|tmdb\.org|/)/?(?:[a-z]{2}(?:-[a-z]{2})?/)?movie/(\d+)", re.IGNORECASE)
 TITLE_AND_YEAR = re.compile(r"(?P<title>.*\S)[\s,]+\(?(?P<year>(?:18|19|20)\d\d)\)?")
-LONGEST_QUERY = 200  # characters; TMDb's longest title has fewer
-THIN = 5  # fewer films than this, none of them of just this title, and TMDb is asked
-MOST = 50  # films of the table for one query
-LEARNED = "ratings.recommendations.recommender.similar"  # upward by name: ids of the films that go with a film …
-BESIDE, KEEP_BESIDE = (
-    "ratings.recommendations.cold_start.beside",
-    "ratings.recommendations.cold_start.keep",
-)  # … and of those TMDb shows beside it
-ASKED_FOR = 24 * 3600  # seconds for which TMDb is not asked the same again
+MAX_QUERY_LENGTH = 200  # characters; TMDb's longest title has fewer
+MIN_RESULTS = 5  # with fewer movies than this, none of them of exactly this title, TMDb is asked
+MAX_RESULTS = 50  # movies of the table for one query
+MAX_TITLE_DIGITS = 4  # hardly any title is a longer number
+SEARCH_TTL_SECONDS = 24 * 3600  # TMDb is not asked the same again within this time
+
+# Of the app above, by dotted path: ids of similar movies as learned; ids that TMDb recommends (None: not asked
+# lately); and the function that saves those
+SIMILAR_MOVIE_IDS = "ratings.recommendations.recommender.similar_movie_ids"
+CACHED_RECOMMENDATIONS = "ratings.recommendations.cold_start.tmdb_recommendations_for"
+SAVE_RECOMMENDATIONS = "ratings.recommendations.cold_start.save_tmdb_recommendations"
+
+# Movies with the user's rating of each, as MovieQuerySet.with_user_rating: a card's only query. Written out, since
+# Django takes longer to build the query than to run it.
+CARD_SQL = (
+    "SELECT movies.*, COALESCE(own.manual_rating, own.tmdb_rating, own.normalized_rating) AS user_rating"
+    " FROM movies LEFT JOIN user_movie_ratings AS own ON own.movie_id = movies.id AND own.telegram_user_id = %s"
+    " WHERE "
+)
 
 
-class Ask(Enum):
+class TmdbPolicy(Enum):
     """When a search asks TMDb."""
 
     NEVER = "never"
-    IF_NOTHING = "where the table knows no such film"
-    IF_THIN = "where the table knows few such films, and none of just this title"
+    IF_NONE = "where the table knows no such movie"
+    IF_FEW = "where the table knows few such movies, and none of exactly this title"
     ALWAYS = "whatever the table knows"
 
 
 @dataclass(frozen=True)
 class Query:
-    """What a person typed to find a film."""
+    """What a user typed to find a movie. A number has both an id and a title."""
 
     movie_id: int | None = None
     title: str = ""
@@ -225,19 +78,19 @@ class Query:
         text = " ".join(cleaned(text).split())
         if found := ADDRESS.search(text):
             return cls(movie_id=int(found[1][:20]))
-        text = text[:LONGEST_QUERY]
+        text = text[:MAX_QUERY_LENGTH]
         if re.fullmatch(r"[0-9]{1,10}", text):
             return cls(int(text), text)
         found = TITLE_AND_YEAR.fullmatch(text)
-        if found and int(found["year"]) <= date.today().year + 10:  # Blade Runner 2049 is no film of 2049
+        if found and int(found["year"]) <= date.today().year + 10:  # Blade Runner 2049 is not a movie of 2049
             return cls(title=found["title"], year=int(found["year"]))
         return cls(title=text)
 
     @property
     def words(self) -> str:
-        return searchable(self.title)
+        return normalize_title(self.title)
 
-    def is_title_of(self, movie: Movie) -> bool:
+    def matches_title(self, movie: Movie) -> bool:
         titles = movie.search_text.split("|")
         return self.words in titles or self.as_title().words in titles
 
@@ -248,221 +101,252 @@ class Query:
 
 @dataclass(frozen=True)
 class Found:
-    """Films for a query, best first; `hidden`: TMDb has not been asked, and may know more."""
+    """Movies for a query, best first; `more_available`: TMDb has not been asked, and may know more."""
 
-    movies: list
-    hidden: bool = False
+    movies: list[Movie]
+    more_available: bool = False
 
 
-def get_movie(movie_id: int, viewer: int | None = None) -> Movie:
-    """The film with this TMDb id, from the table, else from TMDb and kept; `mine` is the viewer's rating of it.
+# --- One movie
 
-    Raises TMDbError, NotFound among them.
+
+def fetch_movie(movie_id: int, tmdb: TMDb) -> Movie:
+    """An unsaved Movie with details from TMDb, in TMDB_LANGUAGE.
+
+    Where the translation is missing (the title is the original one, the overview is empty) TMDb is asked once more, in
+    TMDB_FALLBACK_LANGUAGE, for what is missing. Raises TMDbError.
     """
-    movie = movie_in_table(movie_id, viewer)
-    if movie is None:
-        save_movies([fetch_movie(movie_id, TMDb(patient=False))], PosterNeed.ASKED)
-        movie = Movie.objects.seen_by(viewer).get(pk=movie_id)
+    answer = tmdb.movie(movie_id)
+    movie = parse_movie(answer, details=True)
+    if movie.id != int(movie_id):
+        raise MalformedAnswer(f"/movie/{movie_id}: answered with another movie")
+    if movie.title == movie.original_title and not movie.overview:
+        try:
+            fallback = parse_movie(tmdb.movie(movie_id, settings.TMDB_FALLBACK_LANGUAGE), details=True)
+        except Unavailable:
+            if tmdb.background:
+                raise
+            movie.details_at = None  # better an untranslated movie now than none; a worker reads it again
+            return movie
+        in_own_language = answer.get("original_language") == settings.TMDB_LANGUAGE.split("-")[0]
+        _fill_gaps(movie, fallback, retitle=not in_own_language)
     return movie
 
 
-def with_details(movie: Movie, viewer: int | None = None) -> Movie:
-    """The film as its card shows it: one from a list row, which has no runtime, is asked for with its poster's bytes.
+def _fill_gaps(movie: Movie, fallback: Movie, retitle: bool) -> None:
+    """Fill what the first language left empty from the same movie in the fallback language.
 
-    Once a day at most; and never where the poster is in Telegram already: such a card asks TMDb nothing.
+    `retitle`: the title is in a foreign language, so it counts as empty as well.
+    """
+    if retitle:
+        movie.title = fallback.title
+    for field in ("overview", "release_date", "runtime"):
+        if not getattr(movie, field):
+            setattr(movie, field, getattr(fallback, field))
+    if not movie.poster_path and fallback.poster_path:
+        movie.poster_path, movie.poster_status = fallback.poster_path, PosterStatus.WAITING
+    movie.search_text = normalize_title(movie.title, movie.original_title, fallback.title)
+
+
+def get_movie(movie_id: int, user_id: int | None = None) -> Movie:
+    """The movie with this TMDb id and `user_rating`, from the table, else from TMDb and saved.
+
+    Raises TMDbError, NotFound among them.
+    """
+    return get_local_movie(movie_id, user_id) or _fetch_and_save(movie_id, user_id)
+
+
+def get_local_movie(movie_id: int, user_id: int | None = None) -> Movie | None:
+    """The table's movie with this TMDb id, or None. Raises NotFound for what cannot be an id."""
+    _require_id(movie_id)
+    return next(iter(_loaded(movie_by_id(movie_id, user_id))), None)
+
+
+def ensure_details(movie: Movie, user_id: int | None = None) -> Movie:
+    """The movie as its card shows it: one known from a list row only, which has no runtime, is read from TMDb.
+
+    Once a day at most, and never where the poster is in Telegram already: such a card asks TMDb nothing.
     """
     asked = f"details:{movie.pk}"
     from_list = movie.details_at is None and movie.runtime is None and movie.poster_status == PosterStatus.WAITING
     if not from_list or movie.telegram_file_id or cache.get(asked):
         return movie
-    cache.set(asked, True, ASKED_FOR)
+    cache.set(asked, True, SEARCH_TTL_SECONDS)
     try:
-        save_movies([fetch_movie(movie.pk, TMDb(patient=False))], PosterNeed.ASKED)
+        return _fetch_and_save(movie.pk, user_id)
     except TMDbError as error:
-        log.warning("film %s: its card goes without details: %s", movie.pk, error)
+        log.warning("movie %s: its card is sent without details: %s", movie.pk, error)
         return movie
-    return Movie.objects.seen_by(viewer).get(pk=movie.pk)
 
 
-def movie_in_table(movie_id: int, viewer: int | None = None) -> Movie | None:
-    """The film with this TMDb id, or None. Raises NotFound for what is no id."""
-    if not 0 < movie_id <= LARGEST_ID:
-        raise NotFound(f"/movie/{movie_id}: no such id")
-    films = NUMBERED.rows(viewer=viewer, id=movie_id) if viewer is not None else numbered(viewer, movie_id)
-    return next(iter(films), None)
+def _fetch_and_save(movie_id: int, user_id: int | None) -> Movie:
+    save_movies([fetch_movie(movie_id, TMDb(background=False))], PosterPriority.ASKED)
+    return Movie.objects.with_user_rating(user_id).get(pk=movie_id)
 
 
-def numbered(viewer: int | None, id: int) -> MovieQuerySet:
-    return Movie.objects.seen_by(viewer).filter(pk=id)
+def _require_id(movie_id: int) -> None:
+    if not 0 < movie_id <= MAX_MOVIE_ID:
+        raise NotFound(f"/movie/{movie_id}: not an id")
 
 
-def find_movies(text: str, viewer: int | None = None, ask: Ask = Ask.IF_THIN) -> Found:
-    """Films for what a person typed, with the viewer's ratings (`mine`); none for an empty text.
+def movie_by_id(movie_id: int, user_id: int | None) -> RawQuerySet[Movie]:
+    return Movie.objects.raw(CARD_SQL + "movies.id = %s", [user_id, movie_id])
 
-    What the table knows is found without TMDb. What TMDb says is kept, and for a day it is not asked for the same words
-    again. Raises NotFound for an address of no film, Unavailable where TMDb was needed and could not be asked.
+
+def movies_by_id_or_title(movie_id: int, digits: str, user_id: int | None) -> RawQuerySet[Movie]:
+    titled, values = exact_title_sql(digits)
+    sql = f"{CARD_SQL}(movies.id = %s OR {titled}) ORDER BY vote_count DESC, popularity DESC, id LIMIT {MAX_RESULTS}"
+    return Movie.objects.raw(sql, [user_id, movie_id, *values])
+
+
+def _loaded(movies: RawQuerySet[Movie]) -> list[Movie]:
+    """The movies of a raw query; SQLite returns a rating as a float or an int."""
+    loaded = list(movies)
+    for movie in loaded:
+        if movie.user_rating is not None:
+            movie.user_rating = Decimal(str(movie.user_rating))
+    return loaded
+
+
+# --- Search
+
+
+def find_movies(text: str, user_id: int | None = None, policy: TmdbPolicy = TmdbPolicy.IF_FEW) -> Found:
+    """Movies for what a user typed, each with `user_rating`; none for an empty text.
+
+    Raises NotFound for an address of no movie, Unavailable where TMDb was needed and could not be asked.
     """
     query = Query.parse(text)
-    if query.title and query.movie_id is not None:
-        return find_number(query, viewer, ask)
+    if query.movie_id is None:
+        return _find_by_title(query, user_id, policy) if query.title else Found([])
     if query.title:
-        return find_titles(query, viewer, ask)
-    return Found([get_movie(query.movie_id, viewer)] if query.movie_id is not None else [])
+        return _find_by_number(query.movie_id, query, user_id, policy)
+    return Found([get_movie(query.movie_id, user_id)])
 
 
-def find_number(query: Query, viewer: int | None, ask: Ask) -> Found:
-    """The film of this id, and films that are called so: 1917, 300, 12."""
+def _find_by_number(movie_id: int, query: Query, user_id: int | None, policy: TmdbPolicy) -> Found:
+    """The movie with this id, and movies with this title: 1917, 300, 12."""
+    may_fetch = policy in (TmdbPolicy.IF_FEW, TmdbPolicy.ALWAYS)
     try:
-        film, called = numbered_and_called(query, viewer)
-        short = len(query.title) <= 4  # hardly any title is a longer number
-        if film is None and not short and ask in (Ask.IF_THIN, Ask.ALWAYS):
-            film = get_movie(query.movie_id, viewer)
-        if film and ask is not Ask.ALWAYS:
-            return Found([film, *called], hidden=short and not called)
-        found = find_titles(query, viewer, ask)
-        if film is None and ask in (Ask.IF_THIN, Ask.ALWAYS):
-            film = get_movie(query.movie_id, viewer)
+        _require_id(movie_id)
+        known = _loaded(movies_by_id_or_title(movie_id, query.words, user_id))
+        movie = next((movie for movie in known if movie.pk == movie_id), None)
+        titled = [other for other in known if other != movie and query.matches_title(other)]
+        is_short = len(query.title) <= MAX_TITLE_DIGITS
+        if movie is None and not is_short and may_fetch:
+            movie = get_movie(movie_id, user_id)
+        if movie and policy is not TmdbPolicy.ALWAYS:
+            return Found([movie, *titled], more_available=is_short and not titled)
+        found = _find_by_title(query, user_id, policy)
+        if movie is None and may_fetch:
+            movie = get_movie(movie_id, user_id)
     except NotFound:
-        return find_titles(query, viewer, ask)
-    if film is None:
+        return _find_by_title(query, user_id, policy)
+    if movie is None:
         return found
-    called = [movie for movie in found.movies if ask is Ask.ALWAYS or query.is_title_of(movie)]
-    return Found([film, *(movie for movie in called if movie != film)], found.hidden)
+    titled = [other for other in found.movies if policy is TmdbPolicy.ALWAYS or query.matches_title(other)]
+    return Found([movie, *(other for other in titled if other != movie)], found.more_available)
 
 
-def numbered_and_called(
-    query: Query, viewer: int | None
-) -> tuple[Movie, list[Any]] | tuple[Movie, list[Movie]] | tuple[None, list[Any]]:
-    """(the film with this id or None, other films that are called so) in one query: it is all that a card costs."""
-    if not 0 < query.movie_id <= LARGEST_ID:
-        raise NotFound(f"/movie/{query.movie_id}: no such id")
-    if query.words.isdecimal() and viewer is not None:
-        films = NUMBERED_OR_CALLED.rows(viewer=viewer, id=query.movie_id, words=query.words)
-    else:
-        films = numbered_or_called(viewer, query.movie_id, query.words)
-    film = next((movie for movie in films if movie.pk == query.movie_id), None)
-    return film, [movie for movie in films if movie != film and query.is_title_of(movie)]
+def _find_by_title(query: Query, user_id: int | None, policy: TmdbPolicy) -> Found:
+    Movie.objects.fill_search_text()
+    known = _local_by_title(query, user_id)
+    ids = _cached_search(query)
+    if ids is None and _should_ask_tmdb(policy, known, query):
+        ids = _search_tmdb(query)
+        if not ids and not known and query.year:
+            ids = _search_tmdb(query.as_title())
+        known = _local_by_title(query, user_id)
+    movies = known + _load_others(ids or [], known, user_id)
+    return Found(movies or _from_adjacent_years(query, user_id), more_available=ids is None)
 
 
-def numbered_or_called(viewer: int | None, id: int, words: str) -> MovieQuerySet:
-    films = Movie.objects.seen_by(viewer).filter(Q(pk=id) | titled(words))
-    return films.order_by("-vote_count", "-popularity", "id")[:MOST]
+def _should_ask_tmdb(policy: TmdbPolicy, known: list[Movie], query: Query) -> bool:
+    """Whether TMDb is to be asked, given the movies that the table knows."""
+    if policy is TmdbPolicy.IF_FEW:
+        return len(known) < MIN_RESULTS and not any(query.matches_title(movie) for movie in known)
+    return policy is TmdbPolicy.ALWAYS or (policy is TmdbPolicy.IF_NONE and not known)
 
 
-SOMEBODY = 2**52 + 1  # like no id there is
-NUMBERED = CompiledQuery(numbered, viewer=SOMEBODY, id=LARGEST_ID - 1)
-NUMBERED_OR_CALLED = CompiledQuery(numbered_or_called, viewer=SOMEBODY, id=LARGEST_ID - 1, words="10071007")
+def _local_by_title(query: Query, user_id: int | None) -> list[Movie]:
+    """The table's movies for a title with a year, else for a title that ends with one: Wonder Woman 1984."""
+    return _search_table(query, user_id) or (_search_table(query.as_title(), user_id) if query.year else [])
 
 
-def find_titles(query: Query, viewer: int | None, ask: Ask) -> Found:
-    Movie.objects.make_searchable()
-    known = known_titles(query, viewer)
-    answer = kept_answer(query)
-    if answer is None and is_wanted(ask, known, query):
-        answer = ask_once(query)
-        if not answer and not known and query.year:
-            answer = ask_once(query.as_title())
-        known = known_titles(query, viewer)
-    films = known + others(answer or [], known, viewer)
-    return Found(films or near_year(query, viewer), hidden=answer is None)
-
-
-def is_wanted(ask: Ask, known: list[Any | Movie], query: Query) -> bool:
-    """Whether TMDb is to be asked, given what the table knows."""
-    if ask is Ask.IF_THIN:
-        return len(known) < THIN and not any(query.is_title_of(movie) for movie in known)
-    return ask is Ask.ALWAYS or (ask is Ask.IF_NOTHING and not known)
-
-
-def known_titles(query: Query, viewer: int | None) -> list[Any | Movie]:
-    """Films of the table for a title with a year, else for a title that ends with one: Wonder Woman 1984."""
-    return search_table(query, viewer) or (search_table(query.as_title(), viewer) if query.year else [])
-
-
-def search_table(query: Query, viewer: int | None = None) -> list[Any | Movie]:
-    """Films of the table whose titles hold the words of the query, in any script and case; best first."""
+def _search_table(query: Query, user_id: int | None) -> list[Movie]:
+    """The table's movies whose titles contain the words of the query, in any script and case; best first."""
     if not query.words:
         return []
-    films = ranked(query, viewer, candidates(query.words, query.year))
-    if connection.vendor == "postgresql" and is_wanted(Ask.IF_THIN, films, query):
-        films = ranked(query, viewer, holding(query.words, query.year))  # films that few know: in the middle of words
-    return films
+    movies = _ranked(query, user_id, candidates(query.words, query.year))
+    if connection.vendor == "postgresql" and _should_ask_tmdb(TmdbPolicy.IF_FEW, movies, query):
+        movies = _ranked(query, user_id, containing(query.words, query.year))  # little known ones: in mid-word as well
+    return movies
 
 
-def ranked(query: Query, viewer: int | None, films: Q) -> list[Any | Movie]:
-    """The best of these films, the closest to the words of the query first."""
+def _ranked(query: Query, user_id: int | None, condition: Q) -> list[Movie]:
+    """The best of the movies that meet the condition, the closest to the words of the query first."""
     words = query.words
     closeness = Case(
-        When(titled(words), then=Value(0)),
+        When(exact_title(words), then=Value(0)),
         When(Q(search_text__startswith=words) | Q(search_text__contains=f"|{words}"), then=Value(1)),
         When(search_text__contains=f" {words}", then=Value(2)),
         When(search_text__contains=words, then=Value(3)),
         default=Value(4),
         output_field=IntegerField(),
     )
-    found = Movie.objects.seen_by(viewer).filter(films)
-    return list(found.order_by(closeness, "-vote_count", "-popularity", "id")[:MOST])
+    movies = Movie.objects.with_user_rating(user_id).filter(condition)
+    return list(movies.order_by(closeness, "-vote_count", "-popularity", "id")[:MAX_RESULTS])
 
 
-def near_year(query: Query, viewer: int | None) -> list[Any | Movie]:
-    """Films of this title from the year before or after: countries differ about the year of a film."""
+def _from_adjacent_years(query: Query, user_id: int | None) -> list[Movie]:
+    """Movies of this title from the year before or after: countries differ about the year of a movie."""
     if not query.year:
         return []
-    films = search_table(Query(title=query.title), viewer)
-    return [movie for movie in films if movie.year and abs(movie.year - query.year) == 1]
+    movies = _search_table(Query(title=query.title), user_id)
+    return [movie for movie in movies if movie.year and abs(movie.year - query.year) == 1]
 
 
-def others(ids: list[Any | int], known: list[Any | Movie], viewer: int | None) -> list[Any | Movie]:
-    """The films with these ids, in this order, that are not known yet: TMDb knows titles that our table does not."""
-    ids = [id for id in ids if id not in {movie.pk for movie in known}]
-    films = Movie.objects.seen_by(viewer).in_bulk(ids)
-    return [films[id] for id in ids if id in films]
+def _load_others(ids: list[int], known: list[Movie], user_id: int | None) -> list[Movie]:
+    """The movies with these ids, in this order, without the known ones: TMDb knows titles that the table does not."""
+    known_ids = {movie.pk for movie in known}
+    wanted = [id for id in ids if id not in known_ids]
+    movies = Movie.objects.with_user_rating(user_id).in_bulk(wanted)
+    return [movies[id] for id in wanted if id in movies]
 
 
-# --- Lists that TMDb makes: of a search kept for a day, of what is beside a film for months
+# --- Lists of TMDb's: of a search cached for a day, of recommendations for months
 
 
-def ask_once(query: Query) -> list[Any | int]:
-    """The ids of TMDb's films for a query; asked within the last day, its answer of then."""
-    ids = kept_answer(query)
+def _search_tmdb(query: Query) -> list[int]:
+    """The ids of TMDb's movies for a query, saved; asked within the last day, from the cache."""
+    ids = _cached_search(query)
     if ids is None:
-        movies = movies_in(TMDb(patient=False).search(query.title, query.year))
+        movies = parse_movies(TMDb(background=False).search(query.title, query.year))
         save_movies(movies)
         ids = [movie.id for movie in movies]
-        cache.set(key_of(query), ids, ASKED_FOR)
+        cache.set(_search_cache_key(query), ids, SEARCH_TTL_SECONDS)
     return ids
 
 
-def kept_answer(query: Query) -> list[int] | None:
-    return cache.get(key_of(query))
+def _cached_search(query: Query) -> list[int] | None:
+    ids: list[int] | None = cache.get(_search_cache_key(query))
+    return ids
 
 
-def key_of(query: Query) -> str:
-    """Marks on letters count: what TMDb does not find for "елки" it may find for "ёлки"."""
+def _search_cache_key(query: Query) -> str:
+    """Diacritics count: what TMDb does not find for "елки" it may find for "ёлки"."""
     return f"search:{hashlib.sha256(query.title.casefold().encode()).hexdigest()[:40]}:{query.year or ''}"
 
 
-def similar_movies(movie_id: int, viewer: int | None = None) -> list[Any | Movie]:
-    """The films that people like beside this one, as far as the bot has learned it, else those TMDb shows.
+def similar_movies(movie_id: int, user_id: int | None = None) -> list[Movie]:
+    """Movies that users like together with this one, where the bot has learned any, else TMDb's recommendations.
 
-    TMDb is asked where the worker has not asked it, and what it says is kept as the worker keeps it. Raises TMDbError.
+    TMDb is asked where no worker has asked it lately, and its answer is saved as the worker does. Raises TMDbError.
     """
-    if learned := others(import_string(LEARNED)(movie_id), [], viewer):
+    if learned := _load_others(import_string(SIMILAR_MOVIE_IDS)(movie_id), [], user_id):
         return learned
-    beside = import_string(BESIDE)
-    if beside(movie_id) is None:
-        import_string(KEEP_BESIDE)(movie_id, movies_in(TMDb(patient=False).recommendations(movie_id)))
-    return others(beside(movie_id) or [], [], viewer)
-
-
-def movies_in(reply: dict[str, Any]) -> list[Any | Movie]:
-    """Unsaved films of a list of TMDb's; one odd row hides no other."""
-    rows = reply.get("results")
-    movies = {}
-    for row in rows if isinstance(rows, list) else []:
-        try:
-            movie = movie_from(row)
-        except Unavailable:
-            continue
-        movies.setdefault(movie.id, movie)
-    return list(movies.values())
+    recommendations = import_string(CACHED_RECOMMENDATIONS)
+    if recommendations(movie_id) is None:
+        answer = TMDb(background=False).recommendations(movie_id)
+        import_string(SAVE_RECOMMENDATIONS)(movie_id, parse_movies(answer))
+    return _load_others(recommendations(movie_id) or [], [], user_id)

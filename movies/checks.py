@@ -1,34 +1,30 @@
-"""Whether TMDb lets us in."""
-
-from __future__ import annotations
-
-from typing import Any
+"""System checks: TMDB_API_KEY is set, and TMDb accepts it (`check_services`)."""
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from movies.tmdb import KeyRefused, TMDb, TMDbError
 
-WHERE = "Take an API key or read access token from themoviedb.org, Settings, API, and put it into .env."
+HELP = "Take an API key or read access token from themoviedb.org, Settings, API, and put it into .env."
 
 
 @register()
-def tmdb_key_is_set(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+def tmdb_key_is_set(app_configs: object, **kwargs: object) -> list[CheckMessage]:
     """TMDB_API_KEY is set."""
     if settings.TMDB_API_KEY:
         return []
-    return [Warning("TMDB_API_KEY is missing: films cannot be read from TMDb.", hint=WHERE, id="movies.W001")]
+    return [Warning("TMDB_API_KEY is missing: films cannot be read from TMDb.", hint=HELP, id="movies.W001")]
 
 
 @register("services", deploy=True)
-def tmdb_takes_the_key(app_configs: Any, **kwargs: Any):
+def tmdb_key_is_valid(app_configs: object, **kwargs: object) -> list[CheckMessage]:
     """TMDb takes the key."""
     if not settings.TMDB_API_KEY:
-        return [Error("TMDB_API_KEY is missing.", hint=WHERE, id="movies.E001")]
+        return [Error("TMDB_API_KEY is missing.", hint=HELP, id="movies.E001")]
     try:
-        TMDb(patient=False).check_key()
+        TMDb(background=False).check_key()
     except KeyRefused:
-        return [Error("TMDb refuses TMDB_API_KEY.", hint=WHERE, id="movies.E002")]
+        return [Error("TMDb refuses TMDB_API_KEY.", hint=HELP, id="movies.E002")]
     except TMDbError:
         hint = "Check the network; where TMDb is blocked, HTTPS_PROXY helps. Work goes on by itself when it answers."
         return [Warning("TMDb cannot be reached at TMDB_API_URL.", hint=hint, id="movies.W002")]

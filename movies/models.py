@@ -1,10 +1,15 @@
-"""Films as we know them, and what still has to be done for each."""
+"""Movies, and the state of each one's poster.
+
+A movie's row is the poster pipeline's queue: `poster_status` names the next step, `poster_next_try_at` when it is due,
+`poster_priority` which goes first. `search_text` holds the titles as the search compares them.
+"""
 
 from __future__ import annotations
 
 import re
 import time
 import unicodedata
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, models
@@ -16,9 +21,10 @@ from config.fields import PlainTextField
 from config.monitoring import metrics
 
 if TYPE_CHECKING:
-    from django.db.backends.sqlite3.base import DatabaseWrapper
-    from django.db.models.functions.comparison import Coalesce
-    from django.db.models.sql.compiler import SQLCompiler, SQLUpdateCompiler
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models.sql.compiler import SQLCompiler
+
+SqlAndParams = tuple[str, "list[str | int] | tuple[str | int, ...]"]  # what an expression's as_sql returns
 
 
 class PosterStatus(models.IntegerChoices):
@@ -28,12 +34,12 @@ class PosterStatus(models.IntegerChoices):
     TELEGRAM = 2, _("in Telegram")
 
 
-class PosterNeed(models.IntegerChoices):
-    """How soon a poster is wanted; a higher one goes first."""
+class PosterPriority(models.IntegerChoices):
+    """How soon a poster is needed; a higher one goes first."""
 
-    SOMEDAY = 0, _("some day")
-    IMPORT = 1, _("a running import")
-    ASKED = 2, _("somebody asked for it")
+    SOMEDAY = 0, _("low")
+    IMPORT = 1, _("normal: a running import")
+    ASKED = 2, _("high: requested")
 
 
 class UnixNow(Func):
@@ -41,23 +47,31 @@ class UnixNow(Func):
 
     output_field = models.BigIntegerField()
 
+    # `extra`: the keyword arguments of Func.as_sql, passed on as they are
     def as_sqlite(
-        self, compiler: SQLUpdateCompiler, connection: DatabaseWrapper, **extra: Any
-    ) -> tuple[str, list[Any]]:
-        return super().as_sql(compiler, connection, template="CAST(strftime('%%%%s', 'now') AS INTEGER)", **extra)
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any
+    ) -> tuple[str, tuple[str | int, ...]]:
+        sql, params = super().as_sql(
+            compiler, connection, template="CAST(strftime('%%%%s', 'now') AS INTEGER)", **extra
+        )
+        return sql, tuple(params)
 
-    def as_postgresql(self, compiler, connection, **extra: Any):
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> SqlAndParams:
         return super().as_sql(compiler, connection, template="floor(EXTRACT(EPOCH FROM now()))::bigint", **extra)
 
 
-# UNIX time that never comes: the next try of a poster that is set aside until somebody sends it through again
-SET_ASIDE = 9_999_999_999
-# A poster at the beginning of its way; due from now on, so that the back office knows which one waits longest
-FROM_THE_START = {
+# UNIX time that never comes: the next try of a poster that failed permanently, until an operator queues it again
+NEVER = 9_999_999_999
+POSTER_FAILED = Q(poster_path__gt="") & (
+    Q(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL], poster_next_try_at__gte=NEVER)
+    | Q(poster_status__in=[PosterStatus.NONE, PosterStatus.TELEGRAM]) & ~Q(poster_error="")
+)
+# A poster at the first step; due from now on, so that the admin shows which one has waited longest
+RESET_POSTER: dict[str, Any] = {  # the values of an update(): numbers, texts and expressions
     "poster_status": PosterStatus.WAITING,
     "local_path": "",
     "poster_attempts": 0,
-    "poster_unanswered": 0,
+    "uploads_unconfirmed": 0,
     "poster_next_try_at": UnixNow(),
     "poster_error": "",
 }
@@ -68,32 +82,36 @@ class YearOf(Func):
 
     output_field = models.PositiveSmallIntegerField(null=True)
 
-    def as_sqlite(self, compiler: SQLCompiler, connection: DatabaseWrapper, **extra: Any) -> tuple[str, list[Any]]:
-        # no blanks behind its commas: Django's introspection of SQLite takes those for the ends of columns
+    def as_sqlite(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any
+    ) -> tuple[str, tuple[str | int, ...]]:
+        # no space after a comma: Django's introspection of SQLite would end the column's definition there
         template = "NULLIF(CAST(substr(%(expressions)s,1,4) AS INTEGER),0)"
-        return super().as_sql(compiler, connection, template=template, **extra)
+        sql, params = super().as_sql(compiler, connection, template=template, **extra)
+        return sql, tuple(params)
 
-    def as_postgresql(self, compiler, connection, **extra: Any):
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> SqlAndParams:
         return super().as_sql(compiler, connection, template="EXTRACT(YEAR FROM %(expressions)s)::int", **extra)
 
 
-def searchable(*texts: Any) -> str:
-    """Titles as the search compares them, parted by a bar that no query holds.
+def normalize_title(*titles: str | None) -> str:
+    """Titles as the search compares them, separated by "|", which no query contains.
 
-    Letters and digits only, case folded, marks taken off ("ё" as "е", "é" as "e"); a title without any keeps its signs.
+    Letters and digits only, casefolded, without diacritics ("ё" as "е", "é" as "e"); a title without any letter or
+    digit stays as it is.
     """
-    return "|".join(dict.fromkeys(folded for text in texts if (folded := folded_text(text))))
+    return "|".join(dict.fromkeys(folded for title in titles if (folded := casefolded_text(title or ""))))
 
 
-def folded_text(text: str) -> str:
+def casefolded_text(text: str) -> str:
     letters = unicodedata.normalize("NFKD", text).casefold()
-    letters = "".join(sign for sign in letters if not unicodedata.combining(sign))
+    letters = "".join(letter for letter in letters if not unicodedata.combining(letter))
     words = re.sub(r"[^\w]+|_", " ", letters)
     return " ".join(words.split()) or " ".join(text.replace("|", " ").split())
 
 
-def rating_that_counts(relation: str) -> Coalesce:
-    """Rating.value in SQL."""
+def effective_rating(relation: str) -> Coalesce:
+    """Rating.value (exact, 0.5-10) in SQL."""
     return Coalesce(
         F(f"{relation}__manual_rating"),
         F(f"{relation}__tmdb_rating"),
@@ -102,83 +120,84 @@ def rating_that_counts(relation: str) -> Coalesce:
     )
 
 
-class MovieQuerySet(models.QuerySet):
-    def seen_by(self, user_id: int | None) -> MovieQuerySet:
-        """The films with `mine`, this person's rating of each (exact, 0.5-10) or None, in the same query."""
+class MovieQuerySet(models.QuerySet["Movie"]):
+    def with_user_rating(self, user_id: int | None) -> MovieQuerySet:
+        """Movies with `user_rating`, this user's rating of each (exact, 0.5-10) or None, in the same query."""
         return self.annotate(
-            _mine=FilteredRelation("ratings", condition=Q(ratings__user_id=user_id)),
-            mine=rating_that_counts("_mine"),
+            _own=FilteredRelation("ratings", condition=Q(ratings__user_id=user_id)),
+            user_rating=effective_rating("_own"),
         )
 
     def rated_by(self, user_id: int) -> MovieQuerySet:
-        """The films this person has rated, with `mine` and `rated_at`."""
+        """Movies this user has rated, with `user_rating` and `rated_at`."""
         return self.filter(ratings__user_id=user_id).annotate(
-            mine=rating_that_counts("ratings"), rated_at=F("ratings__rated_at")
+            user_rating=effective_rating("ratings"), rated_at=F("ratings__rated_at")
         )
 
-    def make_searchable(self, most: int = 20_000) -> int:
-        """Fill in `search_text` where another program has written the film; returns for how many."""
-        films = self.filter(search_text="").values_list("id", "title", "original_title")[:most]
-        texts = [(id, searchable(title, original) or "|") for id, title, original in films]
+    def fill_search_text(self, limit: int = 20_000) -> int:
+        """Fill in `search_text` where another program has written the movie; returns for how many."""
+        movies = self.filter(search_text="").values_list("id", "title", "original_title")[:limit]
+        texts = [(id, normalize_title(title, original) or "|") for id, title, original in movies]
         for first in range(0, len(texts), 400):  # SQLite may take no more than 999 values in a statement
-            part = texts[first : first + 400]
-            rows = ", ".join(["(%s, %s)"] * len(part))
+            batch = texts[first : first + 400]
+            rows = ", ".join(["(%s, %s)"] * len(batch))
             sql = (
                 f"UPDATE movies SET search_text = new.column2 FROM (VALUES {rows}) AS new"  # noqa: S608
                 " WHERE movies.id = new.column1 AND movies.search_text = ''"
             )
             with connection.cursor() as cursor:
-                cursor.execute(sql, [value for row in part for value in row])
+                cursor.execute(sql, [value for row in batch for value in row])
         return len(texts)
 
     def awaiting_download(self) -> MovieQuerySet:
-        """Films whose poster is due for a download attempt now."""
+        """Movies whose poster is due for a download attempt now."""
         return self.filter(poster_status=PosterStatus.WAITING, poster_next_try_at__lte=int(time.time()))
 
     def awaiting_upload(self) -> MovieQuerySet:
-        """Films whose poster lies on the disk and is due for the channel now."""
+        """Movies whose poster is on local disk and due for an upload attempt now."""
         return self.filter(poster_status=PosterStatus.LOCAL, poster_next_try_at__lte=int(time.time()))
 
     def claimed(self, status: PosterStatus, seconds: int) -> MovieQuerySet:
-        """Films of a status on which a worker's claim ends within so many seconds; one that failed waits, unclaimed."""
+        """Movies of a status whose claim expires within so many seconds; one that failed and waits is not claimed."""
         now = int(time.time())
         claims = self.filter(poster_status=status, poster_attempts__gt=0, poster_error="")
         return claims.filter(poster_next_try_at__range=(now + 1, now + seconds))
 
-    def of_channel(self, number: int, channels: int) -> MovieQuerySet:
-        """Films whose poster belongs into this one of so many channels: nothing to store."""
+    def for_channel(self, number: int, channels: int) -> MovieQuerySet:
+        """Movies whose poster goes to channel `number` of `channels`: by the id, so nothing has to be stored."""
         return self.annotate(_channel=F("id") % channels).filter(_channel=number)
 
-    def most_needed(self, most: int) -> list[Any | Movie]:
-        """The first `most` of films due for a step, by need, then by how long they have been due.
+    def by_priority(self, limit: int) -> list[Movie]:
+        """The first `limit` of movies due for a step, by priority, then by how long they have been due.
 
-        In the order of the index movies_by_poster_status, so that it costs the same however many films wait.
+        In the order of the index movies_by_poster_status, so that it costs the same however many movies wait.
         """
-        return list(self.order_by("-poster_need", "poster_next_try_at", "id")[:most])
+        return list(self.order_by("-poster_priority", "poster_next_try_at", "id")[:limit])
 
     def poster_failed(self) -> MovieQuerySet:
-        """Films whose poster was given up or is set aside, with the reason in `poster_error`."""
-        set_aside = Q(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL], poster_next_try_at__gte=SET_ASIDE)
-        given_up = Q(poster_status__in=[PosterStatus.NONE, PosterStatus.TELEGRAM]) & ~Q(poster_error="")
-        return self.filter(poster_path__gt="").filter(set_aside | given_up)
+        """Movies whose poster failed permanently, with the reason in `poster_error`."""
+        return self.filter(POSTER_FAILED)
 
     def requeue_posters(self) -> int:
-        """Send the posters through the pipeline again, whatever became of them; the old file_id serves until then."""
-        return self.filter(poster_path__gt="").update(**FROM_THE_START)
+        """Queue the posters again, whatever their state; the old file_id serves until the new one is there."""
+        return self.filter(poster_path__gt="").update(**RESET_POSTER)
 
-    def set_posters_aside(self, why: str) -> int:
-        """Try nothing more for posters on their way until somebody sends them through again; files go by themselves."""
+    def suspend_posters(self, reason: str) -> int:
+        """Stop trying unfinished posters until an operator queues them again; their files are cleaned up later."""
         unfinished = self.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL])
-        aside = {"poster_need": PosterNeed.SOMEDAY, "poster_next_try_at": SET_ASIDE, "poster_error": why}
-        return unfinished.update(**FROM_THE_START | aside)
+        state = {"poster_priority": PosterPriority.SOMEDAY, "poster_next_try_at": NEVER, "poster_error": reason}
+        return unfinished.update(**RESET_POSTER | state)
 
     def reread_details(self) -> int:
-        """Have the details read from TMDb again before all others."""
+        """Have the details read from TMDb again, before those of all other movies."""
         return self.update(details_at=0, details_tried_at=0)
 
 
 class Movie(models.Model):
-    """A film of TMDb. Its poster's state is a step of TMDb → disk → channel → file_id."""
+    """A movie of TMDb. Its poster's state is a step of TMDb → disk → channel → file_id."""
+
+    user_rating: Decimal | None  # of querysets with_user_rating() and rated_by() only
+    rated_at: int  # UNIX seconds; of rated_by() only
 
     id = models.PositiveIntegerField(verbose_name=_("TMDb id"), primary_key=True, db_comment="TMDb movie id")
     title = models.TextField(
@@ -222,25 +241,22 @@ class Movie(models.Model):
     details_tried_at = models.BigIntegerField(
         default=0, db_default=0, db_comment="UNIX time a refresh last tried to read them, set before it did"
     )
-    changed_at = models.BigIntegerField(
-        null=True, blank=True, db_comment="UNIX time up to which TMDb last said that the film had changed"
-    )
     search_text = models.TextField(db_default="", default="", blank=True, db_comment="titles, folded for the search")
-    poster_need = models.SmallIntegerField(
-        verbose_name=_("how soon it is wanted"),
-        choices=PosterNeed,
-        default=PosterNeed.SOMEDAY,
-        db_default=PosterNeed.SOMEDAY,
+    poster_priority = models.SmallIntegerField(
+        verbose_name=_("priority"),
+        choices=PosterPriority,
+        default=PosterPriority.SOMEDAY,
+        db_default=PosterPriority.SOMEDAY,
         db_comment="higher goes first",
     )
     poster_attempts = models.PositiveIntegerField(
         default=0, db_default=0, db_comment="attempts at the present step, counted before each"
     )
     poster_next_try_at = models.BigIntegerField(
-        default=0, db_default=0, db_comment="UNIX time; in the future while claimed, delayed or set aside"
+        default=0, db_default=0, db_comment="UNIX time; in the future while claimed, delayed or failed permanently"
     )
-    poster_unanswered = models.PositiveSmallIntegerField(
-        default=0, db_default=0, db_comment="uploads begun whose answer is not known; counted before each"
+    uploads_unconfirmed = models.PositiveSmallIntegerField(
+        default=0, db_default=0, db_comment="uploads begun whose outcome is not known; counted before each"
     )
     poster_error = models.TextField(db_default="", default="", blank=True, db_comment="why the last attempt failed")
 
@@ -266,7 +282,8 @@ class Movie(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["poster_status", "-poster_need", "poster_next_try_at", "id"], name="movies_by_poster_status"
+                fields=["poster_status", "-poster_priority", "poster_next_try_at", "id"],
+                name="movies_by_poster_status",
             ),
             models.Index(fields=["telegram_file_id"], name="movies_by_telegram_file_id"),
             models.Index(fields=["details_at"], name="movies_by_details_at"),
@@ -280,49 +297,33 @@ class Movie(models.Model):
         return f"{self.title or self.original_title or self.pk} ({self.year or '?'})"
 
     def poster_uploaded(self, file_id: str, width: int, height: int) -> bool:
-        """Keep the photo that Telegram made of the present poster; whatever else was to be done for it is done.
+        """Save the photo that Telegram made of the present poster, which completes its pipeline; sizes in pixels.
 
-        False where another was first, or where the film has got another poster since: theirs stays.
+        False where another worker was first, or where the movie has got another poster since.
         """
-        open_ = Movie.objects.filter(pk=self.pk, poster_path=self.poster_path).exclude(
+        unfinished = Movie.objects.filter(pk=self.pk, poster_path=self.poster_path).exclude(
             poster_status=PosterStatus.TELEGRAM, poster_error=""
         )
-        saved = open_.update(
-            **FROM_THE_START
+        saved = unfinished.update(
+            **RESET_POSTER
             | {
                 "poster_status": PosterStatus.TELEGRAM,
                 "telegram_file_id": file_id,
                 "width": width,
                 "height": height,
-                "poster_need": PosterNeed.SOMEDAY,
+                "poster_priority": PosterPriority.SOMEDAY,
             }
         )
         metrics.increment("posters.uploaded", saved)
         return bool(saved)
 
-    def poster_lost(self) -> bool:
-        """Telegram no longer knows the file_id: fetch the poster again. False if somebody has already seen to it."""
-        known = Movie.objects.filter(pk=self.pk, telegram_file_id=self.telegram_file_id)
-        gone = {"telegram_file_id": "", "width": None, "height": None, "poster_need": PosterNeed.ASKED}
-        return bool(known.update(**FROM_THE_START | gone))
+    def refetch_poster(self) -> bool:
+        """Telegram no longer knows the file_id: fetch the poster again. False if that has been done already."""
+        unchanged = Movie.objects.filter(pk=self.pk, telegram_file_id=self.telegram_file_id)
+        lost = {"telegram_file_id": "", "width": None, "height": None, "poster_priority": PosterPriority.ASKED}
+        return bool(unchanged.update(**RESET_POSTER | lost))
 
-    def poster_wanted(self) -> None:
-        """Somebody looks at the film now: its poster goes before the others."""
+    def prioritize_poster(self) -> None:
+        """A user looks at the movie now: its poster goes before the others."""
         pending = Movie.objects.filter(pk=self.pk, poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL])
-        pending.filter(poster_need__lt=PosterNeed.ASKED).update(poster_need=PosterNeed.ASKED)
-
-
-class KnownChanges(models.Model):
-    """For which time it is known, without a gap, which films TMDb has changed. One row."""
-
-    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
-    since = models.BigIntegerField(db_comment="UNIX time, midnight UTC")
-    until = models.BigIntegerField(db_comment="UNIX time, midnight UTC")
-
-    class Meta:
-        db_table = "movies_known_changes"
-        db_table_comment = "For which time it is known which films TMDb has changed"
-        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_known_changes")]
-
-    def __str__(self) -> str:
-        return f"{self.since}-{self.until}"
+        pending.filter(poster_priority__lt=PosterPriority.ASKED).update(poster_priority=PosterPriority.ASKED)

@@ -1,66 +1,79 @@
-"""A list of films in the chat: a line and a button for each, pages by editing one message."""
+"""A list of movies in the chat: a line and a button for each; pages by editing one message."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypedDict
 
 from django.template.loader import render_to_string
 
-from config.bot.replies import keyboard
-from movies.cards import name, points, shortened
+from config.bot.replies import Keyboard, KeyboardButton, keyboard
+from movies.cards import display_title, format_rating, truncate
+from movies.models import Movie
 
-if TYPE_CHECKING:
-    from config.bot.replies import Keyboard
-    from movies.models import Movie
-
-PAGE = 8  # films on a page
-LONGEST_LABEL = 32  # of a title on a button
-LONGEST_NAME = 100  # of a title in a list: eight of them, escaped, stay within a message
+PAGE_SIZE = 8  # movies
+# In UTF-16 code units
+MAX_LABEL_LENGTH = 32  # of a title on a button
+MAX_LIST_TITLE_LENGTH = 100  # of a title in a list: eight of them, escaped, stay within a message
 
 
-def film_list(
+class MessageContents(TypedDict):
+    """The arguments of sendMessage and editMessageText for a list."""
+
+    text: str
+    reply_markup: Keyboard
+
+
+class Line(NamedTuple):
+    """A movie in a list, as the template shows it; what is empty is left out."""
+
+    number: int
+    movie: Movie
+    title: str
+    vote: str
+    user_rating: str
+
+
+def movie_list_message(
     heading: str,
-    movies: list[Movie],
+    movies: Sequence[Movie],
     page: int,
     total: int,
-    turn: Callable,
+    page_data: Callable[[int], str],
     asker: int | None = None,
-    rows: tuple[()] | list[list[tuple[str, str]]] = (),
-) -> dict[str, str | Keyboard]:
-    """Text and keyboard of one page of a list.
+    rows: Sequence[list[KeyboardButton]] = (),
+) -> MessageContents:
+    """One page of a list of `total` movies.
 
-    `movies` are the page's films, `turn(page)` is the data of a button to another page, `asker` the person whose list
-    it is where others see it too, `rows` further buttons.
+    `movies` are the page's, `page` counts from 0, `page_data(page)` is the data of a button to another page, `asker`
+    the user whose list it is where others see it as well, `rows` are further buttons.
     """
-    first = page * PAGE
+    first = page * PAGE_SIZE
     lines = [
-        {
-            "number": first + n,
-            "movie": movie,
-            "title": name(movie, LONGEST_NAME),
-            "vote": f"{movie.vote_average:.1f}" if movie.vote_count else "",
-            "mine": movie.mine and points(movie.mine),
-        }
+        Line(
+            number=first + n,
+            movie=movie,
+            title=display_title(movie, MAX_LIST_TITLE_LENGTH),
+            vote=f"{movie.vote_average:.1f}" if movie.vote_count else "",
+            user_rating=format_rating(movie.user_rating) if movie.user_rating else "",
+        )
         for n, movie in enumerate(movies, 1)
     ]
     owner = f":{asker}" if asker else ""
-    films = [[(label(line), f"card:{line['movie'].pk}{owner}")] for line in lines]
-    turns = [("‹", turn(page - 1))] if page else []
-    if first + PAGE < total:
-        turns.append(("›", turn(page + 1)))
-    pages = -(-total // PAGE)
+    cards: list[list[KeyboardButton]] = [[(button_label(line), f"card:{line.movie.pk}{owner}")] for line in lines]
+    arrows: list[KeyboardButton] = [("‹", page_data(page - 1))] if page else []
+    if first + PAGE_SIZE < total:
+        arrows.append(("›", page_data(page + 1)))
+    pages = -(-total // PAGE_SIZE)
     text = render_to_string("movies/list.html", {"heading": heading, "lines": lines, "page": page + 1, "pages": pages})
-    buttons = [row for row in (*films, turns, *rows) if row]
+    buttons = [row for row in (*cards, arrows, *rows) if row]
     return {"text": text.strip(), "reply_markup": keyboard(*buttons)}
 
 
-def label(line: dict[str, int | Movie | str | None]) -> str:
-    """A film's button: its number, and what of its title a phone shows on one line."""
-    year = f" ({line['movie'].year})" if line["movie"].year else ""
-    return f"{line['number']}. {shortened(line['title'], LONGEST_LABEL)}{year}"
+def button_label(line: Line) -> str:
+    """A movie's button: its number, and what of its title a phone shows on one line."""
+    year = f" ({line.movie.year})" if line.movie.year else ""
+    return f"{line.number}. {truncate(line.title, MAX_LABEL_LENGTH)}{year}"
 
 
-def page_of(movies: list[Movie], page: int) -> list[Any | Movie]:
-    """The films of a page, counted from 0; none where the list does not go so far."""
-    return movies[page * PAGE : (page + 1) * PAGE]
+def movies_on_page(movies: Sequence[Movie], page: int) -> Sequence[Movie]:
+    """The movies of a page, counted from 0; none where the list does not go so far."""
+    return movies[page * PAGE_SIZE : (page + 1) * PAGE_SIZE]

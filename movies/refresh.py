@@ -1,165 +1,114 @@
-"""Keeping what we know of films fresh: each is read again between three and five months after it was last read.
+"""Reading movies again from TMDb, each between three and five months after it was last read.
 
-TMDb's terms of use allow its data to be kept for six months. Where asking what changed is cheaper than reading the
-films, those that TMDb says have not changed are left until the end of that time.
+TMDb's terms of use allow its data to be stored for six months. Every movie of that age is read, changed or not: 300,000
+movies in 150 days are 2,000 reads a day, of the 3,000,000 that the rate limit allows.
 """
-
-from __future__ import annotations
 
 import logging
 import math
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from enum import StrEnum
 
-from django.db.models import F, Q
-
-from config.jobs.locks import lock
-from movies.catalogue import fetch_movie, save_movies
-from movies.models import KnownChanges, Movie
+from config.jobs.enqueue import StopEvent
+from movies.catalogue import fetch_movie
+from movies.models import Movie
+from movies.saving import save_movies
 from movies.tmdb import KeyRefused, NotFound, TMDb, TMDbError
-
-if TYPE_CHECKING:
-    from threading import Event
-
-    from django.db.models.query_utils import Q
 
 log = logging.getLogger(__name__)
 
-DAY = 86_400
-RIPE = 90 * DAY  # seconds; from this age on a film may be read again …
-LATE = 135 * DAY  # … and from this one it has to be, changed or not, so that none grows older than 150 days
-SPREAD = 1200  # hours over which ripe films are spread
-HURRY = 300  # hours in which late ones are read
-AGAIN = DAY  # seconds until a film that could not be read is tried again
-MOST_LISTED = 200  # films known from list rows only that one run reads besides
-MOST_FAILURES = 3  # one after another, and it is TMDb that fails, not the films
-LONGEST_RANGE = 14 * DAY  # that /movie/changes tells of at once (TMDb: error 20)
-LAST_PAGE = 500  # of any list (TMDb: error 22)
+DAY_SECONDS = 86_400
+REFRESH_AFTER_SECONDS = 90 * DAY_SECONDS  # a movie is read again from this age on …
+REFRESH_DEADLINE_SECONDS = 135 * DAY_SECONDS  # … and sooner than others from this one, so that none reaches 150 days
+SPREAD_HOURS = 1200  # over which movies are spread
+CATCH_UP_HOURS = 300  # in which overdue ones are read
+RETRY_AFTER_SECONDS = DAY_SECONDS  # until a movie that could not be read is tried again
+MAX_LIST_ROWS = 200  # movies known from list rows only that one run reads as well
+MAX_CONSECUTIVE_FAILURES = 3  # more, and it is TMDb that fails, not the movies
+
+
+class Outcome(StrEnum):
+    READ = "read"
+    NOT_FOUND = "not found"
+    FAILED = "failed"
 
 
 class Refresh:
-    """One run and what came of it."""
+    """One run and its result. Errors of TMDb are counted, never raised."""
 
-    def __init__(self, stop: Event, seconds: float | int = math.inf, report: Callable | None = None) -> None:
+    def __init__(
+        self, stop: StopEvent, seconds: float = math.inf, report: "Callable[[Refresh], None] | None" = None
+    ) -> None:
         self.stop, self.report = stop, report
         self.deadline = time.monotonic() + seconds
-        self.read = self.gone = self.failed = 0
-        self.trouble = ""
+        self.read = self.not_found = self.failed = 0
+        self.error = ""  # why the run stopped
         self.tmdb = TMDb()
-        self.tmdb.attempts = 2  # a film that does not come now has its turn again tomorrow
+        self.tmdb.attempts = 2  # a movie that cannot be read now is tried again tomorrow
 
     @property
     def done(self) -> int:
-        return self.read + self.gone + self.failed
+        return self.read + self.not_found + self.failed
 
     def __str__(self) -> str:
-        words = f"{self.read} read, {self.gone} gone from TMDb, {self.failed} failed"
-        return f"{words}; {self.trouble}" if self.trouble else words
+        counts = f"{self.read} read, {self.not_found} gone from TMDb, {self.failed} failed"
+        return f"{counts}; {self.error}" if self.error else counts
 
-    def run(self, films: list[Any | Movie]) -> Refresh:
-        """Read these films again. Raises no TMDbError: the run tells of them."""
-        in_a_row = 0
-        for movie in films:
-            if self.stop.is_set() or time.monotonic() > self.deadline or self.trouble:
+    def run(self, movies: Sequence[Movie]) -> "Refresh":
+        """Read these movies again, until the stop event, the deadline, or an error that concerns them all."""
+        failures_in_a_row = 0
+        for movie in movies:
+            if self.stop.is_set() or time.monotonic() > self.deadline or self.error:
                 break
-            outcome = self.read_again(movie)
-            if outcome:
-                setattr(self, outcome, getattr(self, outcome) + 1)
-                in_a_row = in_a_row + 1 if outcome == "failed" else 0
-                if in_a_row == MOST_FAILURES:
-                    self.trouble = self.trouble or "TMDb does not answer"
+            outcome = self._read_again(movie)
+            if outcome is None:
+                continue
+            self.read += outcome is Outcome.READ
+            self.not_found += outcome is Outcome.NOT_FOUND
+            self.failed += outcome is Outcome.FAILED
+            failures_in_a_row = failures_in_a_row + 1 if outcome is Outcome.FAILED else 0
+            if failures_in_a_row == MAX_CONSECUTIVE_FAILURES:
+                self.error = self.error or "TMDb does not answer"
             if self.report:
                 self.report(self)
         return self
 
-    def read_again(self, movie: Movie) -> str | None:
-        """Read one film: "read", "gone", "failed", or None where another process has just taken it."""
-        # the attempt is noted before it is made: a film that ends the worker goes to the back all the same
-        mine = Movie.objects.filter(pk=movie.pk, details_tried_at=movie.details_tried_at)
-        if not mine.update(details_tried_at=int(time.time())):
+    def _read_again(self, movie: Movie) -> Outcome | None:
+        """Read one movie; None where another process has just claimed it."""
+        # the attempt is recorded before it is made, so that a movie that kills the worker goes to the back as well
+        claim = Movie.objects.filter(pk=movie.pk, details_tried_at=movie.details_tried_at)
+        if not claim.update(details_tried_at=int(time.time())):
             return None
         try:
             save_movies([fetch_movie(movie.pk, self.tmdb)])
-            return "read"
+            return Outcome.READ
         except NotFound:
-            log.info("film %s: gone from TMDb; kept as it is", movie.pk)
+            log.info("movie %s: gone from TMDb; its row stays", movie.pk)
             Movie.objects.filter(pk=movie.pk).update(details_at=int(time.time()))
-            return "gone"
+            return Outcome.NOT_FOUND
         except KeyRefused as error:
-            self.trouble = str(error)
+            self.error = str(error)
         except TMDbError as error:
-            log.warning("film %s could not be read again: %s", movie.pk, error)
-        return "failed"
+            log.warning("movie %s could not be read again: %s", movie.pk, error)
+        return Outcome.FAILED
 
 
-def due_films(limit: int | None = None) -> list[Any | Movie]:
-    """Films to read again now, the longest unread first, then those known from a list row only.
+def due_movies(limit: int | None = None) -> list[Movie]:
+    """Movies to read again now, the longest unread first, then those known from a list row only.
 
-    Without `limit`, as many as an hour's share is.
+    Without `limit`, as many as an hour's quota.
     """
     now = int(time.time())
-    films = Movie.objects.filter(details_tried_at__lte=now - AGAIN).only("pk", "details_tried_at")
-    ripe = films.filter(worth_reading(now), details_at__lte=now - RIPE).order_by("details_at")
-    ripe = list(ripe[: share(now) if limit is None else limit])
-    listed = films.filter(details_at=None).order_by("pk")
-    return ripe + list(listed[: MOST_LISTED if limit is None else limit - len(ripe)])
+    movies = Movie.objects.filter(details_tried_at__lte=now - RETRY_AFTER_SECONDS).only("pk", "details_tried_at")
+    oldest = movies.filter(details_at__lte=now - REFRESH_AFTER_SECONDS).order_by("details_at")
+    due = list(oldest[: hourly_quota(now) if limit is None else limit])
+    from_lists = movies.filter(details_at=None).order_by("pk")
+    return due + list(from_lists[: MAX_LIST_ROWS if limit is None else limit - len(due)])
 
 
-def share(now: int) -> int:
-    """How many films to read in an hour, so that none grows older than five months."""
-    films = Movie.objects.count()
-    late = Movie.objects.filter(details_at__lte=now - LATE).count()
-    return max(math.ceil(films / SPREAD), min(late, math.ceil(films / HURRY)))
-
-
-# --- What did not change
-
-
-def worth_reading(now: int) -> Q:
-    """Ripe films that are late, or changed, or of which that is not known."""
-    known = KnownChanges.objects.filter(until__gt=now - 2 * DAY).first()
-    if known is None:
-        return Q()
-    return Q(details_at__lte=now - LATE) | Q(details_at__lt=known.since) | Q(changed_at__gt=F("details_at"))
-
-
-def read_changes(tmdb: TMDb) -> None:
-    """Note which films TMDb says have changed up to yesterday, where that takes fewer calls than reading them.
-
-    Where it does not, what is known is forgotten, and begins anew today. Raises TMDbError.
-    """
-    today = int(time.time()) // DAY * DAY
-    known, _new = KnownChanges.objects.get_or_create(pk=1, defaults={"since": today, "until": today})
-    while known.until < today:
-        until = min(known.until + LONGEST_RANGE, today)
-        # half a year's films, each read once or twice in that time, half of them for nothing
-        worth = Movie.objects.count() * (until - known.until) / LATE
-        page = pages = 1
-        while page <= pages:
-            reply = tmdb.changes(day(known.until), day(until - DAY), page)
-            pages = reply.get("total_pages") or 1
-            if pages > min(worth, LAST_PAGE):
-                KnownChanges.objects.update(since=today, until=today)
-                return
-            changed = [row.get("id") for row in reply.get("results") or [] if isinstance(row, dict)]
-            Movie.objects.filter(pk__in=[i for i in changed if isinstance(i, int)]).update(changed_at=until)
-            page += 1
-        known.until = until
-        known.save(update_fields=["until"])
-
-
-def day(moment: int) -> str:
-    return datetime.fromtimestamp(moment, UTC).date().isoformat()
-
-
-def refresh_movies(run: Refresh, limit: int | None = None) -> Refresh:
-    """Note what changed, then read the films that are due."""
-    with lock("movies.changes") as free:
-        if free:
-            try:
-                read_changes(run.tmdb)
-            except TMDbError as error:
-                log.warning("TMDb does not say what changed: %s", error)
-    return run.run(due_films(limit))
+def hourly_quota(now: int) -> int:
+    """How many movies to read in an hour, so that none grows older than five months."""
+    movies = Movie.objects.count()
+    overdue = Movie.objects.filter(details_at__lte=now - REFRESH_DEADLINE_SECONDS).count()
+    return max(math.ceil(movies / SPREAD_HOURS), min(overdue, math.ceil(movies / CATCH_UP_HOURS)))

@@ -1,43 +1,54 @@
-"""Which films a search ranks, so that it costs the same among three hundred films and among 300,000.
+"""Which movies a search ranks, so that it costs the same among three hundred movies and among 300,000.
 
-On PostgreSQL these are candidates: films of just this title, the best known films that hold the words anywhere, and
-films that hold them as words or as beginnings of words. Each kind comes from an index and ends at a bound, and none is
-looked for once those before it have given enough: a word that a tenth of all titles hold costs no more than a rare one.
-On SQLite they are all films that hold the words.
+On PostgreSQL these are candidates: movies of exactly this title, the best known movies that contain the words anywhere,
+and movies that contain them as words or as beginnings of words. Each kind comes from an index and has a limit, and none
+is read once those before it have given enough: a word that a tenth of all titles contain costs no more than a rare one.
+On SQLite they are all movies that contain the words.
 """
 
-from __future__ import annotations
-
-# ruff: noqa: S608, S611 - what is put together here are constants; what people type goes beside as values
+# ruff: noqa: S608, S611 - only constants are put into the SQL; what users type is passed as values
 import re
-from typing import TYPE_CHECKING, Any
+from typing import NamedTuple
 
 from django.db import connection
 from django.db.models import BooleanField, Q
 from django.db.models.expressions import RawSQL
 
-if TYPE_CHECKING:
-    from django.db.models.query_utils import Q
-
-BEST_KNOWN = 1000  # films, by votes (of the year asked for), in whose titles the words may stand anywhere
-ENOUGH = 100  # candidates: twice what a search shows
-MOST_ORDERED = 3000  # films with the same words that are put in order by their votes
+MAX_BEST_KNOWN = 1000  # movies, by votes (of the year asked for), whose titles are searched for words in any place
+MAX_CANDIDATES = 100  # twice what a search shows
+MAX_RANKED = 3000  # movies with the same words that are ordered by their votes
 
 # What the indexes movies_by_title and movies_by_word hold; neither takes a text of any length.
-TITLES = "string_to_array(\"left\"(movies.search_text, 500), '|')"
-WORDS = "to_tsvector('simple'::regconfig, \"left\"(movies.search_text, 2000))"
+TITLES_SQL = "string_to_array(\"left\"(movies.search_text, 500), '|')"
+WORDS_SQL = "to_tsvector('simple'::regconfig, \"left\"(movies.search_text, 2000))"
+EXACT_TITLE_SQL = f"{TITLES_SQL} @> ARRAY[%s]"
 
 
-def titled(words: str) -> Q:
-    """Films with a title of these words and no others."""
+class Sql(NamedTuple):
+    """A statement, or a condition of one, with the values of its placeholders."""
+
+    text: str
+    values: list[str | int]
+
+
+def exact_title(words: str) -> Q:
+    """Movies with a title of these words and no others."""
     if connection.vendor == "postgresql":
         # no text but our own is put into the SQL
-        return Q(RawSQL(f"{TITLES} @> ARRAY[%s]", [words], BooleanField()))  # nosec
+        return Q(RawSQL(EXACT_TITLE_SQL, [words], BooleanField()))  # nosec
     return Q(search_text=words) | Q(search_text__startswith=f"{words}|") | Q(search_text__endswith=f"|{words}")
 
 
-def holding(words: str, year: int | None = None) -> Q:
-    """Films whose titles hold these words anywhere, in any order; of this year where one is given."""
+def exact_title_sql(words: str) -> Sql:
+    """exact_title as a condition, for words without wildcards of LIKE."""
+    if connection.vendor == "postgresql":
+        return Sql(EXACT_TITLE_SQL, [words])
+    condition = "(search_text = %s OR search_text LIKE %s OR search_text LIKE %s)"
+    return Sql(condition, [words, f"{words}|%", f"%|{words}"])
+
+
+def containing(words: str, year: int | None = None) -> Q:
+    """Movies whose titles contain these words anywhere, in any order; of this year where one is given."""
     found = Q(year=year) if year else Q()
     for word in words.split():
         found &= Q(search_text__contains=word)
@@ -45,38 +56,38 @@ def holding(words: str, year: int | None = None) -> Q:
 
 
 def candidates(words: str, year: int | None = None) -> Q:
-    """The films worth ranking for these words, of this year where one is given."""
+    """The movies worth ranking for these words, of this year where one is given."""
     if connection.vendor != "postgresql":
-        return holding(words, year)
-    parts, of_year = words.split(), [("year = %s", year)] if year else []
-    anywhere = [("strpos(search_text, %s) > 0", part) for part in parts]
-    known, years = select("id, search_text FROM movies", *of_year)
-    best_known = f"({known} ORDER BY vote_count DESC LIMIT {BEST_KNOWN}) AS best_known"
+        return containing(words, year)
+    parts, of_year = words.split(), [Sql("year = %s", [year])] if year else []
+    known = _select("id, search_text FROM movies", *of_year)
+    best_known = f"({known.text} ORDER BY vote_count DESC LIMIT {MAX_BEST_KNOWN}) AS best_known"
+    anywhere = _select(f"id FROM {best_known}", *(Sql("strpos(search_text, %s) > 0", [part]) for part in parts))
     sources = [
-        best_of((f"{TITLES} @> ARRAY[%s]", words), *of_year),
-        select(f"id FROM {best_known}", *anywhere, values=years),
-        best_of((f"{WORDS} @@ plainto_tsquery('simple', %s)", words), *of_year),
+        _top_matches(Sql(EXACT_TITLE_SQL, [words]), *of_year),
+        Sql(anywhere.text, known.values + anywhere.values),
+        _top_matches(Sql(f"{WORDS_SQL} @@ plainto_tsquery('simple', %s)", [words]), *of_year),
     ]
     if all(re.fullmatch(r"\w+", part) for part in parts):
-        begun = [(f"{WORDS} @@ to_tsquery('simple', %s)", " & ".join(f"'{part}':*" for part in parts))]
+        prefixes = " & ".join(f"'{part}':*" for part in parts)
+        begun = [Sql(f"{WORDS_SQL} @@ to_tsquery('simple', %s)", [prefixes])]
         if len(parts) > 1:  # several words that are a title were typed to their end
-            begun.append((f"NOT (SELECT EXISTS (SELECT 1 FROM movies WHERE {TITLES} @> ARRAY[%s]))", words))
-        sources.append(best_of(*begun, *of_year))
+            begun.append(Sql(f"NOT (SELECT EXISTS (SELECT 1 FROM movies WHERE {EXACT_TITLE_SQL}))", [words]))
+        sources.append(_top_matches(*begun, *of_year))
     # PostgreSQL begins with a part of a UNION ALL only when those before it have not filled the LIMIT
-    sql = " UNION ALL ".join(f"({source})" for source, _values in sources)
-    values = [value for _source, values in sources for value in values]
+    union = " UNION ALL ".join(f"({source.text})" for source in sources)
+    values = [value for source in sources for value in source.values]
     # no text but our own is put into the SQL
-    return Q(pk__in=RawSQL(f"SELECT id FROM ({sql}) AS found LIMIT {ENOUGH}", values))  # nosec
+    return Q(pk__in=RawSQL(f"SELECT id FROM ({union}) AS found LIMIT {MAX_CANDIDATES}", values))  # nosec
 
 
-def best_of(*conditions: Any):
-    """(SQL, values) for the ids of the films with the most votes that meet the conditions."""
-    matching, values = select("id, vote_count FROM movies", *conditions)
-    best = f"SELECT id FROM ({matching} LIMIT {MOST_ORDERED}) AS matching ORDER BY vote_count DESC, id LIMIT {ENOUGH}"
-    return best, values
+def _top_matches(*conditions: Sql) -> Sql:
+    """The ids of the movies with the most votes that meet the conditions."""
+    matching, values = _select("id, vote_count FROM movies", *conditions)
+    limited = f"({matching} LIMIT {MAX_RANKED}) AS matching"
+    return Sql(f"SELECT id FROM {limited} ORDER BY vote_count DESC, id LIMIT {MAX_CANDIDATES}", values)
 
 
-def select(what, *conditions: Any, values=()):
-    """(SQL, values) with these conditions, each a pair of SQL and a value; `values` are those in `what`."""
-    where = " AND ".join(sql for sql, _value in conditions) or "true"
-    return f"SELECT {what} WHERE {where}", [*values, *(value for _sql, value in conditions)]
+def _select(what: str, *conditions: Sql) -> Sql:
+    where = " AND ".join(condition.text for condition in conditions) or "true"
+    return Sql(f"SELECT {what} WHERE {where}", [value for condition in conditions for value in condition.values])

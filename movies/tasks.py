@@ -1,6 +1,4 @@
-"""The films' jobs: each finds by itself what waits, may run twice, late or beside itself, and ends in good time."""
-
-from __future__ import annotations
+"""The movies' jobs. Each finds its work in the tables, tolerates running twice, late or concurrently, and is short."""
 
 import logging
 
@@ -10,21 +8,21 @@ from movies import refresh, unheard
 
 log = logging.getLogger(__name__)
 
-SECONDS = 100  # after which no film is begun; Q_CLUSTER's timeout is 300
+MAX_SECONDS = 100  # after which no movie is begun; Q_CLUSTER's timeout is 300
 
 
 def refresh_movies(limit: int | None = None) -> str:
-    """Read again what was read longest ago: an hour's share, or `limit` films."""
+    """Read again what was read longest ago: an hour's quota, or `limit` movies."""
     with lock("movies.refresh") as free:
         if not free:
             return ALREADY_RUNNING
-        run = refresh.refresh_movies(refresh.Refresh(worker_stop_event(), SECONDS), limit)
-    if run.done or run.trouble:
-        log.info("films: %s", run)
+        run = refresh.Refresh(worker_stop_event(), MAX_SECONDS).run(refresh.due_movies(limit))
+    if run.done or run.error:
+        log.info("movies: %s", run)
     return str(run)
 
 
-def check_answers():
+def check_answers() -> str:
     """See whether Telegram knew the photos of the cards that went out in answers to the webhook."""
     with lock("movies.check_answers") as free:
         if not free:

@@ -1,10 +1,8 @@
-"""The only door to TMDb: films, images and accounts of API v3. Dictionaries out, errors by meaning.
+"""The client of TMDb's API v3, the only module that speaks to it: movies, images and accounts. Errors have meanings.
 
 Facts are from TMDb's reference (developer.themoviedb.org) and its error table; the status codes named below are the
 `status_code` of an error's body, not HTTP's.
 """
-
-from __future__ import annotations
 
 import json
 import logging
@@ -12,9 +10,10 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypedDict, TypeVar, cast
 
 import requests
 from django.conf import settings
@@ -24,18 +23,51 @@ from config.jobs.rate_limiter import acquire, block_for
 from config.monitoring import metrics
 from config.monitoring.secret import Secret
 
-if TYPE_CHECKING:
-    from decimal import Decimal
-
-    from requests.sessions import Session
-
 log = logging.getLogger(__name__)
 
-CONNECTIONS = 20  # the most TMDb takes from one address
-LARGEST_JSON = 2 * 2**20  # bytes; the longest recorded answers have some 40 KB, and lists of nothing grow twentyfold
-LARGEST_IMAGE = 20 * 2**20  # bytes; a w500 poster has some 50 KB
-LONGEST_WAIT = 60  # seconds that a Retry-After may ask for
+MAX_CONNECTIONS = 20  # that TMDb takes from one address
+MAX_JSON_BYTES = 2 * 2**20  # bytes; the longest recorded answers have some 40 KB, and lists of nothing grow twentyfold
+MAX_IMAGE_BYTES = 20 * 2**20  # bytes; a w500 poster has some 50 KB
+MAX_RETRY_AFTER_SECONDS = 60  # that a Retry-After may ask for
 IMAGE_PATH = re.compile(r"/[A-Za-z0-9_-][A-Za-z0-9._-]{0,100}\.(?:jpe?g|png|webp)", re.IGNORECASE)
+
+T = TypeVar("T")
+JsonObject = dict[str, Any]  # any JSON, as TMDb sent it: nothing in it is verified
+Param = str | int | None
+
+
+class MovieAnswer(TypedDict, total=False):
+    """What TMDb says of a movie, in its details or in a row of a list. Not verified: see movies.parsing."""
+
+    id: object
+    title: object
+    original_title: object
+    original_language: object
+    overview: object
+    release_date: object
+    runtime: object
+    imdb_id: object
+    popularity: object
+    vote_average: object
+    vote_count: object
+    poster_path: object
+
+
+class MoviePage(TypedDict, total=False):
+    """A page of a list of movies; `results` should be a list of MovieAnswer. Not verified."""
+
+    page: object
+    results: object
+    total_pages: object
+    total_results: object
+
+
+class FindAnswer(TypedDict, total=False):
+    """What has an IMDb id: lists, `movie_results` of MovieAnswer. Not verified."""
+
+    movie_results: object
+    tv_results: object
+    tv_episode_results: object
 
 
 class TMDbError(Exception):
@@ -47,19 +79,19 @@ class NotFound(TMDbError):
 
 
 class SessionRefused(TMDbError):
-    """The person's session is over, or was never theirs: only /connect mends it."""
+    """The user's session has ended, or is not valid: the user has to /connect again."""
 
 
 class NotApproved(TMDbError):
-    """The request token waits for the person's approval (401 code 17, 422 code 41)."""
+    """The request token waits for the user's approval (401 code 17, 422 code 41)."""
 
 
-class TokenSpent(TMDbError):
+class TokenInvalid(TMDbError):
     """The request token was used, denied or is over an hour old: start again (code 33)."""
 
 
-class Refused(TMDbError):
-    """TMDb will not do it, now or later: a value out of range, a page past the last."""
+class BadRequest(TMDbError):
+    """TMDb refuses the call for good: a value out of range, a page past the last."""
 
 
 class Unavailable(TMDbError):
@@ -73,58 +105,49 @@ class Oversized(Unavailable):
 
 
 class KeyRefused(Unavailable):
-    """TMDB_API_KEY is wrong: the operator's affair, no fault of any person or film (code 7)."""
+    """TMDB_API_KEY is wrong, which the operator has to mend; no movie or user is at fault (code 7)."""
 
 
 class TMDb:
-    """The calls to TMDb we make; each may raise any TMDbError.
+    """The calls to TMDb that the bot makes; each may raise any TMDbError.
 
-    A patient client (the workers') retries what may pass and waits for its turn; an impatient one (the chat's) asks
-    briefly, again only where it can do so at once, and passes those who wait.
+    A background client (the workers') retries transient errors and waits for its slot in the rate limit. An
+    interactive one (the chat's) has short timeouts, retries once and only without a pause, and takes the next slot.
     """
 
-    def __init__(self, patient: bool = True) -> None:
-        self.patient = patient
-        self.attempts = 4 if patient else 2
-        self.timeout = (5, 20) if patient else (3, 5)
+    def __init__(self, background: bool = True) -> None:
+        self.background = background
+        self.attempts = 4 if background else 2
+        self.timeout = (5, 20) if background else (3, 5)  # seconds to connect, and between two reads
 
-    # --- films
+    # --- movies
 
-    def movie(self, movie_id: int, language: str | None = None) -> dict[str, Any]:
-        """Details of a film: /movie/{id}."""
-        return self._get(f"/movie/{int(movie_id)}", language=language or settings.TMDB_LANGUAGE)
+    def movie(self, movie_id: int, language: str | None = None) -> MovieAnswer:
+        """Details of a movie: /movie/{id}."""
+        return cast(MovieAnswer, self._get(f"/movie/{int(movie_id)}", language=language or settings.TMDB_LANGUAGE))
 
-    def search(self, query: str, year: int | None = None, page: int = 1, language: str | None = None) -> dict[str, Any]:
-        """A page of films by title: /search/movie."""
-        return self._get(
-            "/search/movie",
-            query=query,
-            year=year,
-            page=page,
-            include_adult="false",
-            language=language or settings.TMDB_LANGUAGE,
-        )
+    def search(self, query: str, year: int | None = None, page: int = 1, language: str | None = None) -> MoviePage:
+        """A page of movies by title: /search/movie."""
+        language = language or settings.TMDB_LANGUAGE
+        return self._page("/search/movie", page, query=query, year=year, include_adult="false", language=language)
 
-    def find(self, imdb_id):
-        """Films with an IMDb id: /find/{external_id}."""
+    def find(self, imdb_id: str) -> FindAnswer:
+        """What has an IMDb id: /find/{external_id}."""
         if not re.fullmatch(r"tt\d{5,12}", imdb_id):
             raise NotFound("/find: not an IMDb id")
-        return self._get(f"/find/{imdb_id}", external_source="imdb_id", language=settings.TMDB_LANGUAGE)
+        answer = self._get(f"/find/{imdb_id}", external_source="imdb_id", language=settings.TMDB_LANGUAGE)
+        return cast(FindAnswer, answer)
 
-    def recommendations(self, movie_id: int, page: int = 1) -> dict[str, Any]:
-        """Films TMDb shows beside a film: /movie/{id}/recommendations."""
-        return self._get(f"/movie/{int(movie_id)}/recommendations", page=page, language=settings.TMDB_LANGUAGE)
+    def recommendations(self, movie_id: int, page: int = 1) -> MoviePage:
+        """Movies that TMDb recommends for a movie: /movie/{id}/recommendations."""
+        return self._page(f"/movie/{int(movie_id)}/recommendations", page, language=settings.TMDB_LANGUAGE)
 
-    def best_known(self, page: int = 1):
-        """Films, those first for which most people have voted: /discover/movie."""
-        return self._get("/discover/movie", sort_by="vote_count.desc", page=page, language=settings.TMDB_LANGUAGE)
-
-    def changes(self, start_date: str, end_date: str, page: int = 1) -> dict[str, Any]:
-        """Ids of films changed between two dates at most 14 days apart: /movie/changes."""
-        return self._get("/movie/changes", start_date=start_date, end_date=end_date, page=page)
+    def most_voted(self, page: int = 1) -> MoviePage:
+        """Movies by the number of their votes, most first: /discover/movie."""
+        return self._page("/discover/movie", page, sort_by="vote_count.desc", language=settings.TMDB_LANGUAGE)
 
     def image(self, path: str, size: str = "w500") -> bytes:
-        """The bytes of an image. Raises NotFound for what is not a path of TMDb's, or is not there."""
+        """The bytes of an image. Raises NotFound for what is not a path of TMDb's, or does not exist."""
         if not IMAGE_PATH.fullmatch(path):
             raise NotFound("image: not a path of TMDb's")
         return self._attempt(lambda: self._image(f"/{size}{path}"))
@@ -132,22 +155,24 @@ class TMDb:
     # --- accounts
 
     def check_key(self) -> None:
-        """Nothing, if the key is good: /authentication."""
+        """Raise KeyRefused unless TMDB_API_KEY is valid: /authentication."""
         self._get("/authentication")
 
     def request_token(self) -> Secret:
-        """A token for the person to approve, good for 60 minutes and one session."""
-        return _said(self._get("/authentication/token/new"), "request_token", r"[\w-]{1,55}")  # it rides in a button
+        """A token for the user to approve, valid for 60 minutes and one session."""
+        return _secret_in(
+            self._get("/authentication/token/new"), "request_token", r"[\w-]{1,55}"
+        )  # a button's data has to hold it
 
     def new_session(self, request_token: Secret | str) -> Secret:
-        """The session of an approved token. Raises NotApproved or TokenSpent."""
+        """The session of an approved token. Raises NotApproved or TokenInvalid."""
         body = {"request_token": request_token}
-        return _said(self._once("POST", "/authentication/session/new", body), "session_id", r"[!-~]{1,200}")
+        return _secret_in(self._call_once("POST", "/authentication/session/new", body), "session_id", r"[!-~]{1,200}")
 
     def end_session(self, session_id: Secret) -> None:
         """End a session; one that is already over is no error."""
         with suppress(NotFound, SessionRefused):
-            self._once("DELETE", "/authentication/session", {"session_id": session_id})
+            self._call_once("DELETE", "/authentication/session", {"session_id": session_id})
 
     def account(self, session_id: Secret) -> int:
         """The id of a session's account: /account."""
@@ -156,96 +181,82 @@ class TMDb:
             raise Unavailable("/account: no id in the answer")
         return account_id
 
-    def rated_movies(self, account_id, session_id, page: int = 1, sort_by: str = "created_at.asc"):
-        """A page of films with the account's `rating`: at most 20 rows, often fewer, and at most 500 pages."""
-        return self._get(
-            f"/account/{int(account_id)}/rated/movies",
-            session_id=session_id,
-            page=page,
-            sort_by=sort_by,
-            language=settings.TMDB_LANGUAGE,
-        )
+    def rated_movies(
+        self, account_id: int, session_id: Secret, page: int = 1, sort_by: str = "created_at.asc"
+    ) -> MoviePage:
+        """A page of movies with the account's `rating`: at most 20 rows, often fewer, and at most 500 pages."""
+        path, language = f"/account/{int(account_id)}/rated/movies", settings.TMDB_LANGUAGE
+        return self._page(path, page, session_id=session_id, sort_by=sort_by, language=language)
 
     def rate(self, movie_id: int, value: Decimal, session_id: Secret) -> None:
-        """Rate a film for the session's account, 0.5-10 in steps of 0.5."""
-        self._once("POST", f"/movie/{int(movie_id)}/rating", {"value": float(value)}, session_id=session_id)
+        """Rate a movie for the session's account, 0.5-10 in steps of 0.5."""
+        self._call_once("POST", f"/movie/{int(movie_id)}/rating", {"value": float(value)}, session_id=session_id)
 
-    def unrate(self, movie_id: int, session_id) -> None:
-        """Take the account's rating of a film back; where there is none, that is no error."""
+    def unrate(self, movie_id: int, session_id: Secret) -> None:
+        """Delete the account's rating of a movie; where there is none, that is no error."""
         with suppress(NotFound):
-            self._once("DELETE", f"/movie/{int(movie_id)}/rating", session_id=session_id)
+            self._call_once("DELETE", f"/movie/{int(movie_id)}/rating", session_id=session_id)
 
-    # --- how
+    # --- HTTP
 
-    def _get(self, path: str, **params: Any) -> dict[str, Any]:
+    def _page(self, path: str, page: int, **params: Param) -> MoviePage:
+        return cast(MoviePage, self._get(path, page=page, **params))
+
+    def _get(self, path: str, **params: Param) -> JsonObject:
         return self._attempt(lambda: self._call("GET", path, None, params))
 
-    def _once(
-        self, method: str, path: str, body: dict[str, str | float | Secret] | None = None, **params: Any
-    ) -> dict[str, Any]:
+    def _call_once(self, method: str, path: str, body: JsonObject | None = None, **params: Param) -> JsonObject:
         """A call that changes something: never repeated blindly, since a request token is good once."""
         return self._call(method, path, body, params)
 
-    def _attempt(self, call: Callable) -> Any:
-        for attempt in range(1, self.attempts + 1):
+    def _attempt(self, call: Callable[[], T]) -> T:
+        for attempt in range(1, self.attempts):
             try:
                 return call()
             except (KeyRefused, Oversized):
                 raise
             except Unavailable as error:
-                if attempt == self.attempts or (error.retry_after and not self.patient):
+                if error.retry_after and not self.background:
                     raise
-                if self.patient:
+                if self.background:
                     time.sleep(error.retry_after or 0.5 * 2 ** (attempt - 1))
+        return call()
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        body: dict[str, str] | dict[str, float] | dict[str, Secret] | None,
-        params: dict[str, Secret | str | int | None],
-    ) -> dict[str, Any]:
-        acquire("tmdb", settings.TMDB_REQUESTS_PER_SECOND, priority=not self.patient)
-        headers = {"Accept": "application/json"}
+    def _call(self, method: str, path: str, body: JsonObject | None, params: dict[str, Param]) -> JsonObject:
+        acquire("tmdb", settings.TMDB_REQUESTS_PER_SECOND, priority=not self.background)
+        headers: dict[str, str] = {"Accept": "application/json"}
         params = {name: value for name, value in params.items() if value is not None}
         if settings.TMDB_API_KEY.startswith("eyJ"):
             headers["Authorization"] = Secret(f"Bearer {settings.TMDB_API_KEY}")
         else:
             params["api_key"] = settings.TMDB_API_KEY
-        status, content, wait = self._exchange(
-            api_session(),
-            method,
-            settings.TMDB_API_URL + path,
-            path,
-            LARGEST_JSON,
-            params=params,
-            json=body,
-            headers=headers,
-        )
+        url = settings.TMDB_API_URL + path
+        request = {"params": params, "json": body, "headers": headers}
+        status, content, retry_after = self._exchange(api_session(), method, url, path, MAX_JSON_BYTES, **request)
         try:
             data = json.loads(content)
         except (ValueError, RecursionError):
             data = None
         if 200 <= status < 300 and isinstance(data, dict):
             return data
-        raise self._error(status, data if isinstance(data, dict) else {}, path, wait, "session_id" in params)
+        raise self._error(status, data if isinstance(data, dict) else {}, path, retry_after, "session_id" in params)
 
     def _image(self, path: str) -> bytes:
-        status, content, wait = self._exchange(
-            image_session(), "GET", settings.TMDB_IMAGE_URL + path, path, LARGEST_IMAGE
-        )
+        url = settings.TMDB_IMAGE_URL + path
+        status, content, retry_after = self._exchange(image_session(), "GET", url, path, MAX_IMAGE_BYTES)
         if status == 200:
             return content
-        if status in (400, 404, 410):  # not 403: that is said to an address, not of an image
+        if status in (400, 404, 410):  # not 403: that refuses our address, not the image
             raise NotFound(f"{path}: {status}")
-        raise self._unavailable(f"{path}: {status}", wait)
+        raise self._unavailable(f"{path}: {status}", retry_after)
 
     def _exchange(
-        self, http: Session, method: str, url: str, path: str, most: int, **request: Any
-    ) -> tuple[int, bytes, None]:
-        """(status, body, seconds of Retry-After or None); the whole exchange takes a bounded time and size."""
+        self, http: requests.Session, method: str, url: str, path: str, max_bytes: int, **request: Any
+    ) -> tuple[int, bytes, str | None]:
+        """(status, body, header Retry-After), bounded in time and size; `request`: further arguments of requests'."""
         metrics.increment("tmdb.requests" if http is api_session() else "tmdb.images")
         seconds = self.timeout[1] * 1.5
+        failure: Unavailable
         try:
             with (
                 within(sum(self.timeout) + seconds),
@@ -255,24 +266,26 @@ class TMDb:
             ):
                 if response.status_code == 429:
                     metrics.increment("tmdb.429")
-                content = read_bounded(response, most, seconds)
+                content = read_bounded(response, max_bytes, seconds)
                 log.debug("TMDb: %s %s: %s", method, path, response.status_code)
                 return response.status_code, content, response.headers.get("Retry-After")
         except TooLong as error:
-            trouble = Oversized(f"{path}: {error}")
+            failure = Oversized(f"{path}: {error}")
         except TooMuch as error:
-            trouble = Unavailable(f"{path}: {error}")
+            failure = Unavailable(f"{path}: {error}")
         except (requests.RequestException, OSError, ValueError) as error:
-            trouble = Unavailable(f"{path}: {type(error).__name__}")
-        raise trouble  # out here, where the original, which names the whole address and the key, is no part of it
+            failure = Unavailable(f"{path}: {type(error).__name__}")
+        raise failure  # outside of `except`: the original names the address and the key, and must not be its context
 
-    def _error(self, status: int, data: dict[str, Any], path: str, wait: str | None, with_session: bool) -> TMDbError:
+    def _error(
+        self, status: int, data: JsonObject, path: str, retry_after: str | None, with_session: bool
+    ) -> TMDbError:
         code = data.get("status_code")
         what = f"{path}: {status}" + (f" code {code}" if isinstance(code, int) else "")
         if path == "/authentication/session/new" and (code in (17, 41)):
             return NotApproved(what)
         if path == "/authentication/session/new" and status in (400, 401, 404, 422) and code != 7:
-            return TokenSpent(what)
+            return TokenInvalid(what)
         if code == 7 or (status == 401 and not with_session):
             return KeyRefused(f"{what}: TMDb refuses TMDB_API_KEY")
         if status == 401 or (status == 403 and with_session):
@@ -280,27 +293,27 @@ class TMDb:
         if status == 404:
             return NotFound(what)
         if status in (400, 405, 406, 422):
-            return Refused(what)
-        return self._unavailable(what, wait, slow_down=status == 429)
+            return BadRequest(what)
+        return self._unavailable(what, retry_after, slow_down=status == 429)
 
-    def _unavailable(self, what: str, wait: str | None, slow_down: bool = False) -> Unavailable:
+    def _unavailable(self, what: str, retry_after: str | None, slow_down: bool = False) -> Unavailable:
         error = Unavailable(what)
-        error.retry_after = seconds_until(wait)
+        error.retry_after = retry_after_seconds(retry_after)
         if slow_down:
-            block_for("tmdb", error.retry_after or 1)  # for everybody: it is our address that asks too often
+            block_for("tmdb", error.retry_after or 1)  # for all processes: it is our address that asks too often
         return error
 
 
-def _said(reply: dict[str, Any], name: str, pattern: str) -> Secret:
-    """A secret in a reply that looks as it should. Raises Unavailable, whose text does not hold it."""
-    value = reply.get(name)
+def _secret_in(answer: JsonObject, name: str, pattern: str) -> Secret:
+    """The secret of this name, if it looks as it should. Raises Unavailable, whose text does not contain it."""
+    value = answer.get(name)
     if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII):
         raise Unavailable(f"no {name} in the answer")
     return Secret(value)
 
 
-def seconds_until(retry_after: str | None) -> float | None:
-    """Seconds to wait for a Retry-After of seconds or a date, at most LONGEST_WAIT; None where there is none."""
+def retry_after_seconds(retry_after: str | None) -> float | None:
+    """Seconds to wait for a Retry-After of seconds or a date, bounded; None where there is none."""
     if not retry_after:
         return None
     try:
@@ -310,14 +323,14 @@ def seconds_until(retry_after: str | None) -> float | None:
             seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
         except (TypeError, ValueError):
             return None
-    return min(max(seconds, 0), LONGEST_WAIT)
+    return min(max(seconds, 0), MAX_RETRY_AFTER_SECONDS)
 
 
 @cache
-def api_session() -> Session:
-    return http_session(settings.TMDB_API_URL, CONNECTIONS)
+def api_session() -> requests.Session:
+    return http_session(settings.TMDB_API_URL, MAX_CONNECTIONS)
 
 
 @cache
-def image_session() -> Session:
-    return http_session(settings.TMDB_IMAGE_URL, CONNECTIONS)
+def image_session() -> requests.Session:
+    return http_session(settings.TMDB_IMAGE_URL, MAX_CONNECTIONS)

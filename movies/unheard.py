@@ -19,7 +19,7 @@ from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot.client import TelegramUnavailable, max_retry_wait
 from config.models import Update
-from movies.cards import is_wrong_file, send_card
+from movies.cards import is_invalid_file_id, send_card
 from movies.models import Movie
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def check_answers():
         except ApiTelegramException as error:
             if error.error_code == 429:
                 return asked, again
-            if is_wrong_file(error):
+            if is_invalid_file_id(error):
                 unseen = answers.filter(reply__contains=f'"{photo}"').values_list("reply", flat=True)
                 again += sum(map(send_again, unseen))
         except (ApiException, TelegramUnavailable):
@@ -58,7 +58,7 @@ def send_again(answer):
     """Send the card of an answer by itself; whether that was done."""
     call = json.loads(answer)
     chat_id, film = int(call["chat_id"]), FILM.search(call.get("reply_markup", ""))
-    movie = film and Movie.objects.seen_by(chat_id).filter(pk=film[1]).first()
+    movie = film and Movie.objects.with_user_rating(chat_id).filter(pk=film[1]).first()
     if not movie:
         return False
     reader = apps.get_model("users.User").objects.filter(pk=chat_id).first()

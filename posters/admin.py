@@ -1,43 +1,50 @@
-"""Posters in the back office: their pictures, and how many came in hour by hour."""
+"""Posters in the admin: their thumbnails, and how many were uploaded hour by hour."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import F, Sum
-from django.http import Http404, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.log import log_response
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from config.admin.charts import columns
-from config.admin.site import failures, moment, page, panel
+from config.admin.formatting import DAY_SECONDS, format_hour
+from config.admin.site import Failure, Widget, dashboard_widget, failures, page
 from config.models import MetricCount
-from movies.models import Movie
+from movies.models import Movie, PosterStatus
 from posters.thumbnails import thumbnail
-
-if TYPE_CHECKING:
-    from django.core.handlers.wsgi import WSGIRequest
-    from django.http import HttpRequest
-    from django.utils.safestring import SafeString
 
 HOURS = 24
 
+log = logging.getLogger(__name__)
+
 
 @page("posters/<int:movie_id>.jpg", "thumbnail", "movies.view_movie")
-def picture(request: HttpRequest, movie_id: int):
-    """A film's poster, small; the address changes with the poster, so that browsers may keep it."""
+def thumbnail_image(request: HttpRequest, movie_id: int) -> HttpResponse:
+    """A movie's poster, small; its address changes with the poster, so that browsers may cache it."""
     movie = Movie.objects.only("local_path", "telegram_file_id").filter(pk=movie_id).first()
     content = movie and thumbnail(movie)
     if not content:
-        raise Http404
+        response = HttpResponse(status=404)
+        # a list has fifty of these while Telegram is away: too usual for Django's warning
+        log_response(
+            "no thumbnail of movie %s", movie_id, response=response, request=request, logger=log, level="debug"
+        )
+        return response
     return HttpResponse(content, content_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
 
 
@@ -51,54 +58,54 @@ def poster_picture(movie: Movie) -> SafeString | str:
     return format_html('<img class="thumbnail" src="{}" alt="" loading="lazy" width="40" height="60">', url)
 
 
-office: Any = admin.site.get_model_admin(Movie)
-office.list_display = (poster_picture, *office.list_display)
-office.readonly_fields = (*office.readonly_fields, poster_picture)
-office.fieldsets[1][1]["fields"] = (poster_picture, *office.fieldsets[1][1]["fields"])
+movie_admin: Any = admin.site.get_model_admin(Movie)  # movies.admin.MovieAdmin; Any: its fieldsets are changed in place
+movie_admin.list_display = (poster_picture, *movie_admin.list_display)
+movie_admin.readonly_fields = (*movie_admin.readonly_fields, poster_picture)
+movie_admin.fieldsets[1][1]["fields"] = (poster_picture, *movie_admin.fieldsets[1][1]["fields"])
 
 
-@panel(30, "movies.view_movie", "posters/office/hours.html")
-def posters_by_the_hour(request: WSGIRequest) -> dict[str, str | int | SafeString | list[str]]:
-    # hours of the viewer's clock, so that the labels are whole where a zone is half an hour off
+@dataclass(kw_only=True)
+class PostersWidget(Widget):
+    template = "posters/admin/hours.html"
+    total: int
+    peak: int
+    chart: SafeString
+    ticks: list[str]
+
+
+@dashboard_widget(30, "movies.view_movie")
+def posters_widget(request: HttpRequest) -> PostersWidget:
+    """Uploads in the last 24 hours of the viewer's clock, so that the labels are full hours in every time zone."""
     now = timezone.localtime()
     first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
     begin = int(first.timestamp())
     counted = MetricCount.objects.filter(name="posters.uploaded", minute__gte=begin)
-    by_hour = counted.values_list((F("minute") - begin) / 3600).annotate(Sum("number"))
     numbers = [0] * HOURS
-    for hour, number in by_hour:
+    for hour, number in counted.values_list((F("minute") - begin) / 3600).annotate(Sum("number")):
         if 0 <= hour < HOURS:
             numbers[hour] = number
-    names = []
-    for hour, number in enumerate(numbers):
-        start = formats.time_format(timezone.localtime(moment(begin + hour * 3600)), "H:i")
-        names.append(f"{start}: {number}")
-    total = sum(numbers)
-    return {
-        "id": "posters",
-        "title": _("Posters per hour"),
-        "url": f"{reverse('admin:movies_movie_changelist')}?poster_status__exact=2",
-        "total": total,
-        "peak": max(numbers),
-        "chart": columns(
-            numbers,
-            ngettext(
-                "%(total)d poster in 24 hours, at most %(peak)d in one",
-                "%(total)d posters in 24 hours, at most %(peak)d in one",
-                total,
-            )
-            % {"total": total, "peak": max(numbers)},
-            names,
-        ),
-        "ticks": [
-            formats.time_format(timezone.localtime(moment(begin + hour * 3600)), "H:i") for hour in (0, 6, 12, 18)
-        ],
-    }
+    labels = [format_hour(begin + hour * 3600) for hour in range(HOURS)]
+    total, peak = sum(numbers), max(numbers)
+    text = ngettext(
+        "%(total)d poster in 24 hours, at most %(peak)d in one",
+        "%(total)d posters in 24 hours, at most %(peak)d in one",
+        total,
+    ) % {"total": total, "peak": peak}
+    names = [f"{label}: {number}" for label, number in zip(labels, numbers, strict=True)]
+    return PostersWidget(
+        id="posters",
+        title=_("Posters per hour"),
+        url=f"{reverse('admin:movies_movie_changelist')}?poster_status__exact={PosterStatus.TELEGRAM.value}",
+        total=total,
+        peak=peak,
+        chart=columns(numbers, text, names),
+        ticks=labels[::6],
+    )
 
 
 @failures("movies.view_movie")
-def failed_posters() -> Iterator[tuple[str, str, int, str]]:
+def failed_posters() -> Iterator[Failure]:
     url = f"{reverse('admin:movies_movie_changelist')}?poster=failed"
-    counted = MetricCount.objects.filter(name__startswith="failed:posters:", minute__gt=time.time() - 86_400)
+    counted = MetricCount.objects.filter(name__startswith="failed:posters:", minute__gt=time.time() - DAY_SECONDS)
     for name, number in counted.values_list("name").annotate(Sum("number")):
-        yield _("poster"), name.removeprefix("failed:posters:"), number, url
+        yield Failure(_("poster"), name.removeprefix("failed:posters:"), number, url)

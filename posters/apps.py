@@ -4,4 +4,4 @@ from django.utils.translation import gettext_lazy as _
 
 class PostersConfig(AppConfig):
     name = "posters"
-    verbose_name = _("posters")
+    verbose_name = _("Posters")

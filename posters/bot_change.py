@@ -4,7 +4,7 @@ import logging
 
 from django.db import transaction
 
-from movies.models import FROM_THE_START, Movie, PosterNeed, PosterStatus
+from movies.models import RESET_POSTER, Movie, PosterPriority, PosterStatus
 from posters.models import PosterBot
 
 log = logging.getLogger(__name__)
@@ -30,9 +30,9 @@ def handle_bot_change(bot_id: int) -> int:
         useless = Movie.objects.filter(telegram_file_id__gt="")
         cleared = {"telegram_file_id": "", "width": None, "height": None}
         rated = useless.filter(pk__in=Movie.objects.filter(ratings__isnull=False).values("pk"))
-        rated.filter(poster_need__lt=PosterNeed.IMPORT).update(poster_need=PosterNeed.IMPORT)
+        rated.filter(poster_priority__lt=PosterPriority.IMPORT).update(poster_priority=PosterPriority.IMPORT)
         useless.exclude(poster_path__gt="").update(poster_status=PosterStatus.NONE, **cleared)
         queued = useless.exclude(poster_status=PosterStatus.TELEGRAM).update(**cleared)
-        queued += useless.update(**FROM_THE_START | cleared)
+        queued += useless.update(**RESET_POSTER | cleared)
     log.warning("bot %s is another than %s: %s posters go to the channels again", bot_id, known.bot_id, queued)
     return queued

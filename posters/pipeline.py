@@ -29,8 +29,8 @@ from config.bot.router import bot
 from config.jobs import rate_limiter
 from config.monitoring import metrics
 from config.monitoring.logs import with_correlation_id
-from movies.models import FROM_THE_START, SET_ASIDE, Movie, MovieQuerySet, PosterNeed, PosterStatus
-from movies.tmdb import CONNECTIONS, NotFound, Oversized, TMDb, Unavailable
+from movies.models import NEVER, RESET_POSTER, Movie, MovieQuerySet, PosterPriority, PosterStatus
+from movies.tmdb import MAX_CONNECTIONS, NotFound, Oversized, TMDb, Unavailable
 from posters import storage
 from posters.bot_change import handle_bot_change, token_is_of_another_bot
 from posters.images import InvalidImage, to_telegram_jpeg
@@ -47,7 +47,7 @@ POLL_INTERVAL_SECONDS = 1  # between two looks whether the claims of other worke
 RETRY_DELAYS_SECONDS = [60, 300, 1800, 7200, 28_800, 86_400, 86_400]  # after the first, second … failed attempt
 MAX_ATTEMPTS = len(RETRY_DELAYS_SECONDS) + 1
 MAX_UNCONFIRMED_UPLOADS = 2  # a poster is uploaded once more where an answer was lost, not twice
-MAX_CLAIMED_DOWNLOADS = 3 * CONNECTIONS  # at a time, so that no connection waits for the database
+MAX_CLAIMED_DOWNLOADS = 3 * MAX_CONNECTIONS  # at a time, so that no connection waits for the database
 BATCH_WINDOW_SECONDS = 0.02  # downloads that finish within it are saved in one transaction
 UPLOADS_PER_CHANNEL = 2  # concurrent ones, so that a slow network costs no slot of the rate limit
 PAUSE_SECONDS = 10  # after an error that may pass
@@ -60,7 +60,7 @@ UPLOAD_TIMEOUT_SECONDS = 30
 
 # The columns of a claimed movie that a worker reads
 CLAIMED_FIELDS = (
-    "poster_path", "poster_status", "poster_attempts", "poster_unanswered", "poster_error",
+    "poster_path", "poster_status", "poster_attempts", "uploads_unconfirmed", "poster_error",
     "telegram_file_id", "local_path", "title", "original_title", "year",
 )  # fmt: skip
 # Saves finished downloads in one statement; returns the movies whose rows were still as they were claimed
@@ -99,7 +99,7 @@ def _claim(
     `choose` may leave out some of them. Rows that another worker is claiming are skipped.
     """
     with transaction.atomic():
-        movies = due.only(*CLAIMED_FIELDS).select_for_update(skip_locked=True).most_needed(limit)
+        movies = due.only(*CLAIMED_FIELDS).select_for_update(skip_locked=True).by_priority(limit)
         if choose:
             movies = choose(movies)
         expires_at = int(time.time()) + CLAIM_TTL_SECONDS
@@ -175,8 +175,8 @@ def _fail_permanently(movie: Movie, why: str) -> None:
     log.error("movie %s: %s; failed permanently (manage.py requeue_posters --movie %s)", movie.pk, why, movie.pk)
     columns = {
         "poster_status": PosterStatus.WAITING,
-        "poster_need": PosterNeed.SOMEDAY,  # at the end of the index, where no claim has to skip it
-        "poster_next_try_at": SET_ASIDE,
+        "poster_priority": PosterPriority.SOMEDAY,  # at the end of the index, where no claim has to skip it
+        "poster_next_try_at": NEVER,
         "poster_error": why,
         "local_path": "",
     }
@@ -207,15 +207,15 @@ def download_posters(run: Run) -> Run:
 
     Faults of a poster, of TMDb and of the disk become the run's counts and errors. Raises DatabaseError.
     """
-    tmdb = TMDb(patient=False)  # no waiting here: the table brings every poster back
+    tmdb = TMDb(background=False)  # no waiting here: the table brings every poster back
     tmdb.timeout = (5, 15)
     in_progress: dict[Future[str], Movie] = {}
     unattributed: dict[Movie, str] = {}  # failed requests: why; posters or TMDb may be at fault
     renewed_at, done_at_last_pause, error = time.monotonic(), 0, ""
-    with ThreadPoolExecutor(CONNECTIONS - 4, "download") as pool:  # the other connections are for cards in the chat
+    with ThreadPoolExecutor(MAX_CONNECTIONS - 4, "download") as pool:  # the other connections are for cards in the chat
         try:
             while True:
-                if not error and len(in_progress) <= MAX_CLAIMED_DOWNLOADS - CONNECTIONS:
+                if not error and len(in_progress) <= MAX_CLAIMED_DOWNLOADS - MAX_CONNECTIONS:
                     for movie in _claim_downloads(run, MAX_CLAIMED_DOWNLOADS - len(in_progress), not in_progress):
                         in_progress[pool.submit(with_correlation_id(_download), tmdb, movie)] = movie
                 if not in_progress:
@@ -254,7 +254,7 @@ def _claim_downloads(run: Run, limit: int, idle: bool) -> list[Movie]:
         return [movie for movie in due if movie not in crashed] or crashed[: int(idle)]
 
     due = Movie.objects.awaiting_download()
-    if not due.most_needed(1):
+    if not due.by_priority(1):
         return []  # SQLite is not locked only to find that there is nothing to do
     reserved = run.reserve(limit)
     claimed = _claim(due, reserved, choose) if reserved else []
@@ -382,7 +382,7 @@ class ChannelState:
         return f"channel:{self.id}"
 
     def due(self) -> MovieQuerySet:
-        return Movie.objects.awaiting_upload().of_channel(self.index, self.count)
+        return Movie.objects.awaiting_upload().for_channel(self.index, self.count)
 
 
 def upload_posters(run: Run) -> Run:
@@ -392,7 +392,7 @@ def upload_posters(run: Run) -> Run:
     Faults of a poster, a channel and Telegram become the run's counts and errors.
     """
     channels = settings.TELEGRAM_POSTER_CHANNELS
-    due = Movie.objects.awaiting_upload().most_needed(1)
+    due = Movie.objects.awaiting_upload().by_priority(1)
     if not (due or token_is_of_another_bot(bot.token) or _wait_for_stale_claims(run, PosterStatus.LOCAL)):
         return run
     if not channels:
@@ -455,14 +455,14 @@ def _upload_worker(run: Run, channel: ChannelState, worker: int) -> None:
     try:
         while not (run.over or channel.closed):
             if wait_seconds := rate_limiter.try_acquire(channel.rate_limit, per_second, BURST_TOLERANCE_SECONDS):
-                if not channel.due().most_needed(1) or not run.sleep(wait_seconds):
+                if not channel.due().by_priority(1) or not run.sleep(wait_seconds):
                     return
                 continue
             if per_second > 0:
                 rate_limiter.acquire("telegram", MAX_MESSAGES_PER_SECOND)
             if not run.reserve(1):
                 return
-            claimed = _claim(channel.due(), 1, poster_unanswered=F("poster_unanswered") + 1)
+            claimed = _claim(channel.due(), 1, uploads_unconfirmed=F("uploads_unconfirmed") + 1)
             if not claimed:
                 run.unreserve(1)
                 return
@@ -508,7 +508,7 @@ def _pause_channel(run: Run, channel: ChannelState, why: str) -> None:
 
 def _upload(movie: Movie, channel_id: int | str) -> Outcome:
     """Send a claimed movie's poster; writes nothing down."""
-    unconfirmed = movie.poster_unanswered  # without this upload, which only the claim in the table has counted
+    unconfirmed = movie.uploads_unconfirmed  # without this upload, which only the claim in the table has counted
     if unconfirmed >= MAX_UNCONFIRMED_UPLOADS:
         why = f"{unconfirmed} uploads got no answer: look for it in channel {channel_id} before sending it again"
         return Outcome(UploadStatus.FAILED, why)
@@ -561,7 +561,7 @@ def _outcome_of_refusal(channel_id: int | str, error: ApiTelegramException) -> O
 
 def _outcome_without_answer(movie: Movie, channel_id: int | str, why: str) -> Outcome:
     """The photo may be in the channel or not: it is sent once more, not twice."""
-    if movie.poster_unanswered + 1 >= MAX_UNCONFIRMED_UPLOADS:
+    if movie.uploads_unconfirmed + 1 >= MAX_UNCONFIRMED_UPLOADS:
         why = f"no answer to two uploads ({why}): look for it in channel {channel_id} before sending it again"
         return Outcome(UploadStatus.FAILED, why)
     why = f"no answer to the upload ({why}); it may be in channel {channel_id} already"
@@ -570,7 +570,7 @@ def _outcome_without_answer(movie: Movie, channel_id: int | str, why: str) -> Ou
 
 def _record_upload(movie: Movie, channel: ChannelState, outcome: Outcome) -> Result | None:
     """Write down what became of an upload; None where it counts as not started."""
-    answered = {"poster_unanswered": movie.poster_unanswered}  # takes back what the claim has counted
+    answered = {"uploads_unconfirmed": movie.uploads_unconfirmed}  # takes back what the claim has counted
     if photo := outcome.photo:
         if not _retry_db(partial(movie.poster_uploaded, photo.file_id, photo.width, photo.height)):
             log.info("movie %s: its photo in channel %s is not needed any more", movie.pk, channel.id)
@@ -584,7 +584,7 @@ def _record_upload(movie: Movie, channel: ChannelState, outcome: Outcome) -> Res
         return "failed"
     if outcome.status is UploadStatus.FILE_MISSING:
         log.warning("movie %s: %s", movie.pk, outcome.reason)
-        _still_claimed(movie).update(**FROM_THE_START | answered)
+        _still_claimed(movie).update(**RESET_POSTER | answered)
         storage.remove(movie.local_path)
         return "postponed"
     if outcome.status is UploadStatus.UNCONFIRMED:

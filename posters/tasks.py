@@ -31,7 +31,7 @@ def download_posters(limit: int | None = None) -> str:
         run = pipeline.download_posters(Run(limit, MAX_RUN_SECONDS, worker_stop_event(), enqueue_uploads))
     if run.done:
         enqueue("upload_posters")
-    if _is_unfinished(run) and Movie.objects.awaiting_download().most_needed(1):
+    if _is_unfinished(run) and Movie.objects.awaiting_download().by_priority(1):
         enqueue("download_posters")
     return str(run)
 
@@ -44,7 +44,7 @@ def upload_posters(limit: int | None = None) -> str:
         if deleted := storage.delete_unused_files():
             log.info("%s unused files deleted from POSTER_DIR", deleted)
         run = pipeline.upload_posters(Run(limit, MAX_RUN_SECONDS, worker_stop_event()))
-    if _is_unfinished(run) and Movie.objects.awaiting_upload().most_needed(1):
+    if _is_unfinished(run) and Movie.objects.awaiting_upload().by_priority(1):
         enqueue("upload_posters")
     return str(run)
 

@@ -1,11 +1,10 @@
-"""Who gave which film how much, here and at TMDb."""
+"""Tables of ratings, of their imports, of what TMDb is to be sent, and of recommendations."""
 
 from __future__ import annotations
 
 import time
 from array import array
 from decimal import Decimal
-from typing import Any
 
 from django.db import models
 from django.db.models import Q
@@ -15,10 +14,10 @@ from movies.models import Movie
 from users.models import User
 
 HALF_POINTS = [Decimal(n) / 2 for n in range(1, 21)]  # 0.5, 1.0 … 10.0, as TMDb holds ratings
-MOST_NAMES = 200  # films of a kind that an import names
+MAX_NAMES = 200  # movies of a kind that an import names
 
 
-def normalize(rating: Decimal | int) -> Decimal | int:
+def normalize(rating: Decimal) -> Decimal:
     """A rating of 0.5-10 on the scale of 1-10 that similarity is computed from: 0.5 counts as 1."""
     return max(Decimal(1), rating)
 
@@ -29,10 +28,10 @@ class Source(models.TextChoices):
 
 
 class Rating(models.Model):
-    """One person's rating of one film.
+    """One user's rating of one movie.
 
     `tmdb_rating` is the value last seen at TMDb, the base of the merge when both sides change; `manual_rating` is what
-    the person gave here, while that is what counts (`source` is manual).
+    the user gave here, while that is what counts (`source` is manual).
     """
 
     pk = models.CompositePrimaryKey("user_id", "movie_id")
@@ -51,13 +50,13 @@ class Rating(models.Model):
     )
     rated_at = models.BigIntegerField(db_comment="UNIX seconds when this value was first seen")
     source = models.CharField(max_length=6, choices=Source, default=Source.TMDB, db_default=Source.TMDB)
-    seen_in_crawl = models.BigIntegerField(
-        null=True, blank=True, db_comment="Import.crawl_id of the last reading of the account that came upon it"
+    seen_in_pass = models.BigIntegerField(
+        null=True, blank=True, db_comment="Import.pass_id of the last pass over the account that found it"
     )
 
     class Meta:
         db_table = "user_movie_ratings"
-        db_table_comment = "Ratings of people, from TMDb and from the chat"
+        db_table_comment = "Ratings of users, from TMDb and from the chat"
         verbose_name = _("rating")
         verbose_name_plural = _("ratings")
         constraints = [
@@ -86,17 +85,17 @@ class Rating(models.Model):
 
 
 class PendingWrite(models.Model):
-    """A rating made or taken back in the chat that TMDb has still to hear of.
+    """The outbox: a rating made or deleted in the chat that is still to be sent to TMDb.
 
-    `rating` NULL takes the rating back there; `base` is then the value TMDb held, so that an import tells a value that
-    is merely not yet gone from one that was given anew.
+    `rating` NULL deletes the rating there; `base` is the value TMDb held then, by which an import tells a value that
+    is merely not deleted yet from one that was given again.
     """
 
     user = models.ForeignKey(User, models.CASCADE, related_name="pending_writes", db_column="telegram_user_id")
     movie = models.ForeignKey(Movie, models.CASCADE, related_name="+")
-    rating = models.DecimalField(max_digits=3, decimal_places=1, null=True, db_comment="0.5-10.0; NULL: take it back")
+    rating = models.DecimalField(max_digits=3, decimal_places=1, null=True, db_comment="0.5-10.0; NULL: delete it")
     base = models.DecimalField(
-        max_digits=3, decimal_places=1, null=True, db_comment="TMDb's value when this was asked for; NULL: it held none"
+        max_digits=3, decimal_places=1, null=True, db_comment="TMDb's value when this was queued; NULL: it held none"
     )
     attempts = models.PositiveIntegerField(default=0, db_default=0, db_comment="counted before each")
     next_try_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds")
@@ -112,71 +111,80 @@ class PendingWrite(models.Model):
         return f"{self.user_id} · {self.movie_id} · {self.rating}"
 
 
-class ImportQuerySet(models.QuerySet):
+class ImportQuerySet(models.QuerySet["Import"]):
     def running(self) -> ImportQuerySet:
-        """Imports to be gone on with."""
+        """Imports that are not finished."""
         return self.filter(finished_at=None)
 
-    def untold(self) -> ImportQuerySet:
-        """Finished imports whose outcome the person has still to hear; after a day it would only puzzle them."""
-        return self.filter(told_at=None, finished_at__gt=int(time.time()) - 86_400, user__blocked_at=None)
+    def unreported(self) -> ImportQuerySet:
+        """Finished imports whose outcome the user has not been sent; after a day it is of no use to them."""
+        return self.filter(reported_at=None, finished_at__gt=int(time.time()) - 86_400, user__blocked_at=None)
 
 
 class Import(models.Model):
-    """One import of a person's ratings from TMDb: while it runs, where to go on; afterwards, what came of it.
+    """One import of a user's ratings from TMDb: its progress while it runs, its result afterwards.
 
-    Whatever must outlive a kill -9 is in this row, and changes in the same transaction as the ratings it is about.
+    All that has to survive a kill -9 is in this row, and changes in the same transaction as the ratings it is about.
     """
 
     user = models.ForeignKey(
         User, models.CASCADE, related_name="imports", db_column="telegram_user_id", db_comment="whose"
     )
-    account_id = models.BigIntegerField(null=True, db_comment="TMDb account; NULL until TMDb told us")
+    account_id = models.BigIntegerField(null=True, db_comment="TMDb account; NULL until it is known")
     scheduled = models.BooleanField(
-        verbose_name=_("by the clock"),
+        verbose_name=_("scheduled"),
         default=False,
         db_default=False,
-        db_comment="by the clock: told only what the person would care about",
+        db_comment="not asked for by the user: only an overridden rating is reported",
     )
     started_at = models.BigIntegerField(db_comment="UNIX seconds")
     finished_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds; NULL while it runs")
-    told_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds when the person knew the outcome")
+    reported_at = models.BigIntegerField(
+        null=True, blank=True, db_comment="UNIX seconds when the user was sent the outcome"
+    )
     error = models.TextField(default="", db_default="", blank=True, db_comment="why it failed; empty: it did not")
     message_id = models.BigIntegerField(null=True, blank=True, db_comment="the message in the chat that shows it")
 
-    crawl = models.JSONField(default=dict, db_comment="how far the account has been read; see ratings.crawl")
-    crawled = models.BooleanField(default=False, db_default=False, db_comment="the account has been read")
-    complete = models.BooleanField(
-        default=False, db_default=False, db_comment="every rating came while the account stood still"
+    reader_state = models.JSONField(
+        default=dict, db_comment="how far the account has been read; see ratings.tmdb_sync.reader"
     )
-    quick = models.BooleanField(
+    account_read = models.BooleanField(default=False, db_default=False, db_comment="the account has been read")
+    complete = models.BooleanField(
+        default=False,
+        db_default=False,
+        db_comment="every rating was read, from an account that did not change meanwhile",
+    )
+    incremental = models.BooleanField(
         default=False, db_default=False, db_comment="only the newest page was read: nothing else can have changed much"
     )
     total_results = models.PositiveIntegerField(
-        verbose_name=_("ratings as TMDb counts them"), default=0, db_default=0, db_comment="as TMDb counts"
+        verbose_name=_("total at TMDb"), default=0, db_default=0, db_comment="as TMDb counts"
     )
-    out_of_reach = models.PositiveIntegerField(
+    beyond_api_limit = models.PositiveIntegerField(
         verbose_name=_("out of reach"), default=0, db_default=0, db_comment="ratings beyond the 20,000 that TMDb serves"
     )
     ratings_done = models.PositiveIntegerField(
-        verbose_name=_("ratings read"), default=0, db_default=0, db_comment="progress: rated films read"
+        verbose_name=_("ratings read"), default=0, db_default=0, db_comment="progress: ratings read"
     )
-    films_total = models.PositiveIntegerField(
-        verbose_name=_("films without details"), default=0, db_default=0, db_comment="films that lacked details"
+    movies_total = models.PositiveIntegerField(
+        verbose_name=_("film details to fetch"), default=0, db_default=0, db_comment="rated movies that lacked details"
     )
-    films_done = models.PositiveIntegerField(
-        verbose_name=_("films asked for"), default=0, db_default=0, db_comment="progress: films asked for"
+    movies_done = models.PositiveIntegerField(
+        verbose_name=_("film details fetched"),
+        default=0,
+        db_default=0,
+        db_comment="progress: movies whose details were asked for",
     )
 
-    added = models.PositiveIntegerField(verbose_name=_("new ones"), default=0, db_default=0)
+    added = models.PositiveIntegerField(verbose_name=_("added"), default=0, db_default=0)
     changed = models.PositiveIntegerField(
-        verbose_name=_("changed ones"), default=0, db_default=0, db_comment="another value at TMDb than before"
+        verbose_name=_("changed"), default=0, db_default=0, db_comment="another value at TMDb than before"
     )
     removed = models.PositiveIntegerField(
-        verbose_name=_("ones that are gone"), default=0, db_default=0, db_comment="no longer at TMDb"
+        verbose_name=_("removed"), default=0, db_default=0, db_comment="no longer at TMDb"
     )
     overridden = models.PositiveIntegerField(
-        verbose_name=_("changed though rated here"),
+        verbose_name=_("conflicts resolved"),
         default=0,
         db_default=0,
         db_comment="of `changed`: rated here as well",
@@ -185,20 +193,22 @@ class Import(models.Model):
         verbose_name=_("left out"), default=0, db_default=0, db_comment="TMDb gave no valid rating"
     )
     failed = models.PositiveIntegerField(
-        verbose_name=_("films whose details did not come"),
+        verbose_name=_("films without details"),
         default=0,
         db_default=0,
-        db_comment="films whose details did not come",
+        db_comment="movies whose details could not be read",
     )
     names = models.JSONField(
-        default=dict, db_comment="the films of overridden, left_out and failed, by id, at most 200 each"
+        default=dict, db_comment="the movies of overridden, left_out, removed and failed, by id, at most 200 each"
     )
 
-    trouble_since = models.BigIntegerField(
+    failing_since = models.BigIntegerField(
         null=True, blank=True, db_comment="UNIX seconds since when TMDb does not answer; NULL: it does"
     )
-    trouble = models.TextField(default="", db_default="", blank=True, db_comment="what TMDb says instead")
-    next_try_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds; later, while TMDb is away")
+    last_error = models.TextField(default="", db_default="", blank=True, db_comment="the latest error of TMDb")
+    next_try_at = models.BigIntegerField(
+        default=0, db_default=0, db_comment="UNIX seconds; later, while TMDb does not answer"
+    )
 
     objects = ImportQuerySet.as_manager()
 
@@ -215,30 +225,30 @@ class Import(models.Model):
         indexes = [models.Index(fields=["finished_at"], name="imports_by_finished_at")]
 
     def __str__(self) -> str:
-        return f"{self.user_id} · {self.started_at}"
+        return f"{self.user_id} · #{self.pk}"  # the user first: users.disconnect finds log entries by it
 
     @property
-    def crawl_id(self) -> int:
-        """What marks the ratings that the present reading of the account has come upon (Rating.seen_in_crawl)."""
-        return self.pk * 10 + self.crawl.get("reading", 0)
+    def pass_id(self) -> int:
+        """The number of the present pass over the account, which marks the ratings it finds (Rating.seen_in_pass)."""
+        return self.pk * 10 + int(self.reader_state.get("pass", 0))
 
     @property
-    def settled(self) -> bool:
-        """Whether the account stood still while it was read."""
-        return bool(self.crawl.get("settled"))
+    def consistent(self) -> bool:
+        """Whether the account did not change while it was read."""
+        return bool(self.reader_state.get("consistent"))
 
-    def note(self, kind: str, movie_id: int, **what: Any) -> None:
-        """Count a film under `kind` (overridden, left_out, failed) and keep its name for the report; once each."""
-        films = self.names.setdefault(kind, {})
-        if str(movie_id) in films:
+    def note(self, kind: str, movie_id: int, **facts: str | None) -> None:
+        """Count a movie under `kind` (overridden, left_out, removed, failed), once, and name it for the report."""
+        named = self.names.setdefault(kind, {})
+        if str(movie_id) in named:
             return
         setattr(self, kind, getattr(self, kind) + 1)
-        if len(films) < MOST_NAMES:
-            films[str(movie_id)] = what
+        if len(named) < MAX_NAMES:
+            named[str(movie_id)] = facts
 
 
 class DetailsFailure(models.Model):
-    """A rated film whose details TMDb would not give; it is asked again, ever more seldom."""
+    """A rated movie whose details TMDb would not give; they are asked for again, ever less often."""
 
     movie = models.OneToOneField(Movie, models.CASCADE, primary_key=True, related_name="details_failure")
     attempts = models.PositiveIntegerField(default=0, db_default=0)
@@ -247,7 +257,7 @@ class DetailsFailure(models.Model):
 
     class Meta:
         db_table = "details_failures"
-        db_table_comment = "Films whose details TMDb would not give"
+        db_table_comment = "Movies whose details TMDb would not give"
         verbose_name = _("film without details")
         verbose_name_plural = _("films without details")
         indexes = [models.Index(fields=["next_try_at"], name="details_failures_by_next_try")]
@@ -257,9 +267,9 @@ class DetailsFailure(models.Model):
 
 
 class FileImport(models.Model):
-    """A CSV that a person sent: where to go on with it, and what has come of its rows so far.
+    """A file of ratings that a user sent: its progress, and the result of its rows so far.
 
-    The file stays with Telegram and is read anew by each run; what a run has done is in this row, written in the same
+    The file stays with Telegram and is downloaded by each run; what a run has done is in this row, written in the same
     transaction as the ratings.
     """
 
@@ -267,22 +277,24 @@ class FileImport(models.Model):
     telegram_file_id = models.TextField(db_comment="of the document")
     message_id = models.BigIntegerField(null=True, blank=True, db_comment="the message in the chat that shows it")
     sent_at = models.BigIntegerField(db_comment="UNIX seconds")
-    replace = models.BooleanField(
+    overwrite_existing = models.BooleanField(
         default=False, db_default=False, db_comment="the file's rating counts even where the one here is newer"
     )
     rows_total = models.PositiveIntegerField(null=True, blank=True, db_comment="NULL until the file has been read")
     rows_done = models.PositiveIntegerField(default=0, db_default=0)
-    outcome = models.JSONField(default=dict, db_comment="how many rows came to what: added, changed, kept, …")
-    names = models.JSONField(default=dict, db_comment="films that were kept or not found, some of each")
-    attempts = models.PositiveIntegerField(default=0, db_default=0, db_comment="in vain, since the last progress")
+    outcome = models.JSONField(default=dict, db_comment="the number of rows by result: added, changed, kept, …")
+    names = models.JSONField(default=dict, db_comment="movies that were kept or not found, some of each")
+    attempts = models.PositiveIntegerField(default=0, db_default=0, db_comment="failed ones since the last progress")
     next_try_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds")
     finished_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds; NULL while there is work")
-    told_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds when the person knew the outcome")
+    reported_at = models.BigIntegerField(
+        null=True, blank=True, db_comment="UNIX seconds when the user was sent the outcome"
+    )
     error = models.TextField(default="", db_default="", blank=True, db_comment="why it was given up; empty: it was not")
 
     class Meta:
         db_table = "file_imports"
-        db_table_comment = "CSV files that people sent, running and past"
+        db_table_comment = "Files of ratings that users sent, running and past"
         verbose_name = _("file import")
         verbose_name_plural = _("file imports")
         indexes = [models.Index(fields=["finished_at", "next_try_at"], name="file_imports_by_next_try")]
@@ -291,45 +303,45 @@ class FileImport(models.Model):
         return f"{self.user_id} · {self.sent_at}"
 
 
-class BuildQuerySet(models.QuerySet):
-    def running(self):
-        """Those at work, or ended without a word."""
+class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
+    def running(self) -> TrainingRunQuerySet:
+        """Those in progress, and those that were killed."""
         return self.filter(finished_at=None, error="")
 
-    def finished(self) -> BuildQuerySet:
+    def finished(self) -> TrainingRunQuerySet:
         """Those that serve or have served, the latest first."""
         return self.filter(finished_at__isnull=False).order_by("-pk")
 
-    def current(self) -> Build | None:
-        """The build whose neighbours serve; None before the first."""
+    def current(self) -> TrainingRun | None:
+        """The run whose similar movies serve; None before the first."""
         return self.finished().first()
 
 
-class Build(models.Model):
-    """One learning of the neighbours from everybody's ratings; the newest finished one serves, all at once."""
+class TrainingRun(models.Model):
+    """One training of the similar movies from all ratings; the newest finished run serves."""
 
     started_at = models.BigIntegerField(db_comment="UNIX seconds")
-    finished_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds; NULL: runs, or was ended")
+    finished_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds; NULL: in progress, or failed")
     checked_at = models.BigIntegerField(
-        default=0, db_default=0, db_comment="UNIX seconds when too little had changed for another build"
+        default=0, db_default=0, db_comment="UNIX seconds when too little had changed for another run"
     )
-    asked_by = models.TextField(
-        default="", db_default="", blank=True, db_comment="a name of the back office, the command line or the clock"
+    triggered_by = models.TextField(
+        default="", db_default="", blank=True, db_comment="a user name of the admin, the command line or the scheduler"
     )
-    progress = models.TextField(default="", db_default="", blank=True, db_comment="what it is doing, in words")
-    error = models.TextField(
-        default="", db_default="", blank=True, db_comment="why nothing came of it; empty: no error"
-    )
-    order_strength = models.FloatField(
-        _("how much the order of ratings says"),
+    progress = models.TextField(default="", db_default="", blank=True, db_comment="the present step, in words")
+    error = models.TextField(default="", db_default="", blank=True, db_comment="why it failed; empty: no error")
+    order_weight = models.FloatField(
+        _("weight of the rating order"),
         default=0,
         db_default=0,
-        db_comment="0-1: how much the order in which people rate says; scoring needs it",
+        db_comment="0-1: how much the order in which users rate says; scoring needs it",
     )
-    people = models.PositiveIntegerField(
-        _("people of the bot"), default=0, db_default=0, db_comment="of the bot, who have rated"
+    users = models.PositiveIntegerField(
+        _("people of the bot"), default=0, db_default=0, db_comment="users of the bot who have rated"
     )
-    ratings = models.PositiveIntegerField(_("ratings of theirs"), default=0, db_default=0, db_comment="of theirs")
+    ratings = models.PositiveIntegerField(
+        _("ratings in the bot"), default=0, db_default=0, db_comment="ratings of theirs"
+    )
     archive = models.TextField(
         _("MovieLens archive"),
         default="",
@@ -337,139 +349,144 @@ class Build(models.Model):
         blank=True,
         db_comment="path of a MovieLens archive; or empty",
     )
-    archive_people = models.PositiveIntegerField(_("people of the archive"), default=0, db_default=0)
+    archive_users = models.PositiveIntegerField(_("people of the archive"), default=0, db_default=0)
     archive_ratings = models.PositiveIntegerField(_("ratings of the archive"), default=0, db_default=0)
-    films = models.PositiveIntegerField(
-        _("films with neighbours"), default=0, db_default=0, db_comment="that have neighbours"
+    movies = models.PositiveIntegerField(
+        _("films with neighbours"), default=0, db_default=0, db_comment="movies that have neighbours"
     )
     neighbours = models.PositiveIntegerField(
-        _("neighbours"), default=0, db_default=0, db_comment="of all films together"
+        _("neighbours"), default=0, db_default=0, db_comment="of all movies together"
     )
 
-    objects = BuildQuerySet.as_manager()
+    objects = TrainingRunQuerySet.as_manager()
 
     class Meta:
-        db_table = "neighbour_builds"
-        db_table_comment = "When the neighbours were learned, and from what"
-        verbose_name = _("build of recommendations")
-        verbose_name_plural = _("builds of recommendations")
+        db_table = "training_runs"
+        db_table_comment = "When the similar movies were trained, and from what"
+        verbose_name = _("training run")
+        verbose_name_plural = _("training runs")
 
     def __str__(self) -> str:
-        return f"{self.pk} · {self.started_at}"
+        return f"#{self.pk}"
 
     @property
-    def everybody(self):
-        """How many people the neighbours come from."""
-        return self.people + self.archive_people
+    def total_users(self) -> int:
+        """The number of users that it learned from, the archive's included."""
+        return self.users + self.archive_users
 
-    def changes(self):
-        """How many ratings have come, changed or gone since."""
+    def changes(self) -> int:
+        """How many ratings have been added, changed or deleted since."""
         since = Rating.objects.filter(rated_at__gte=self.started_at).count()
         return max(since, abs(Rating.objects.count() - self.ratings))
 
 
-class Neighbours(models.Model):
-    """Who likes `movie` will like some films and others not: what /recommend reads, a row for each film.
+class SimilarMovies(models.Model):
+    """The neighbours of one movie, and what liking the movie adds to the score of each; read by /recommend.
 
-    Both lists lie in bytes as they lie in memory: Python adds up ten thousand numbers from two hundred rows in half of
-    the time that a database needs to group as many rows. No id is a foreign key: film 0 is the one that everybody has
-    seen (its neighbours are the popular films), and films that only an archive knows come into `movies` a little later.
+    Both lists are bytes as they lie in memory: Python adds up ten thousand numbers from two hundred rows in half of
+    the time that a database needs to group as many rows. No id is a foreign key: movie 0 is the popularity item, which
+    every user has rated (its neighbours are the popular movies), and movies that only an archive knows come into
+    `movies` a little later.
     """
 
-    pk = models.CompositePrimaryKey("build_id", "movie_id")
-    build_id = models.IntegerField(db_comment="neighbour_builds.id")
-    movie_id = models.IntegerField(db_comment="TMDb movie id; 0: the film that everybody has seen")
-    films = models.BinaryField(db_comment="TMDb ids, 4 bytes each, little-endian; first the most alike, best first")
-    weights = models.BinaryField(
-        db_comment="what liking the film adds to the score of each of these; float32, little-endian; may be negative"
+    pk = models.CompositePrimaryKey("run_id", "movie_id")
+    run_id = models.IntegerField(db_comment="training_runs.id")
+    movie_id = models.IntegerField(db_comment="TMDb movie id; 0: the popularity item")
+    movie_ids = models.BinaryField(
+        db_comment="TMDb ids, 4 bytes each, little-endian; first the most similar, best first"
     )
-    nearest = models.SmallIntegerField(default=0, db_default=0, db_comment="how many of them are the most alike")
+    weights = models.BinaryField(
+        db_comment="what liking the movie adds to the score of each of these; float32, little-endian; may be negative"
+    )
+    nearest = models.SmallIntegerField(default=0, db_default=0, db_comment="how many of them are the most similar")
 
     class Meta:
-        db_table = "neighbours"
-        db_table_comment = "Films that go together"
+        db_table = "similar_movies"
+        db_table_comment = "Neighbours of movies"
 
     def __str__(self) -> str:
-        return f"{self.movie_id} → {', '.join(map(str, array('i', self.films)[:10]))}"
+        return f"{self.movie_id} → {', '.join(map(str, array('i', self.movie_ids)[:10]))}"
 
 
-class TMDbAsked(models.Model):
-    """A film whose recommendations TMDb has been asked for; kept for months."""
+class TMDbRecommendationFetch(models.Model):
+    """A movie whose recommendations TMDb has been asked for; valid for months."""
 
     movie_id = models.IntegerField(primary_key=True, db_comment="TMDb movie id")
-    asked_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds when TMDb answered; 0: not yet")
+    fetched_at = models.BigIntegerField(
+        default=0, db_default=0, db_comment="UNIX seconds when TMDb answered; 0: not yet"
+    )
     next_try_at = models.BigIntegerField(
-        default=0, db_default=0, db_comment="UNIX seconds; where TMDb failed at this film"
+        default=0, db_default=0, db_comment="UNIX seconds; where TMDb failed at this movie"
     )
 
     class Meta:
-        db_table = "tmdb_neighbours_asked"
-        db_table_comment = "Films whose neighbours TMDb has been asked for"
+        db_table = "tmdb_recommendations_fetches"
+        db_table_comment = "Movies whose recommendations TMDb has been asked for"
 
     def __str__(self) -> str:
         return str(self.movie_id)
 
 
-class TMDbNeighbour(models.Model):
-    """A film that TMDb shows beside another; counts while the bot has few people of its own."""
+class TMDbRecommendation(models.Model):
+    """A movie that TMDb recommends to who likes another; counts while the bot has few users."""
 
     pk = models.CompositePrimaryKey("movie_id", "place")
     movie_id = models.IntegerField(db_comment="TMDb movie id")
     place = models.SmallIntegerField(db_comment="1-20, in TMDb's order")
-    neighbour_id = models.IntegerField(db_comment="TMDb movie id")
+    recommended_id = models.IntegerField(db_comment="TMDb movie id")
 
     class Meta:
-        db_table = "tmdb_neighbours"
-        db_table_comment = "Films that TMDb shows beside a film"
+        db_table = "tmdb_recommendations"
+        db_table_comment = "Movies that TMDb recommends, by movie"
 
     def __str__(self) -> str:
-        return f"{self.movie_id} → {self.neighbour_id}"
+        return f"{self.movie_id} → {self.recommended_id}"
 
 
-class WantedFilm(models.Model):
-    """A film that the neighbours lead to and that is not in `movies` yet; the worker fetches it."""
+class MissingMovie(models.Model):
+    """A movie that recommendations lead to and that is not in `movies` yet; the worker fetches it."""
 
     movie_id = models.IntegerField(primary_key=True, db_comment="TMDb movie id")
-    wanted = models.PositiveIntegerField(default=0, db_default=0, db_comment="how many films lead to it")
+    wanted = models.PositiveIntegerField(default=0, db_default=0, db_comment="how many movies lead to it")
     next_try_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds")
 
     class Meta:
-        db_table = "wanted_films"
-        db_table_comment = "Films to be fetched, since recommendations lead to them"
-        indexes = [models.Index(fields=["-wanted"], name="wanted_films_by_wanted")]
+        db_table = "missing_movies"
+        db_table_comment = "Movies to be fetched, since recommendations lead to them"
+        indexes = [models.Index(fields=["-wanted"], name="missing_movies_by_wanted")]
 
     def __str__(self) -> str:
         return str(self.movie_id)
 
 
-class NotInteresting(models.Model):
-    """A film that a person does not want recommended."""
+class DismissedMovie(models.Model):
+    """A movie that a user does not want recommended."""
 
     pk = models.CompositePrimaryKey("user_id", "movie_id")
-    user = models.ForeignKey(User, models.CASCADE, related_name="not_interesting", db_column="telegram_user_id")
+    user = models.ForeignKey(User, models.CASCADE, related_name="dismissed_movies", db_column="telegram_user_id")
     movie = models.ForeignKey(Movie, models.CASCADE, related_name="+")
-    said_at = models.BigIntegerField(db_comment="UNIX seconds")
+    dismissed_at = models.BigIntegerField(db_comment="UNIX seconds")
 
     class Meta:
-        db_table = "not_interesting"
-        db_table_comment = "Films that people do not want recommended"
+        db_table = "dismissed_movies"
+        db_table_comment = "Movies that users do not want recommended"
 
     def __str__(self) -> str:
         return f"{self.user_id} · {self.movie_id}"
 
 
 class MatchLink(models.Model):
-    """A person's consent to compare tastes with whoever opens their link."""
+    """A user's consent to compare tastes with those who open their link."""
 
     user = models.OneToOneField(
         User, models.CASCADE, primary_key=True, related_name="match_link", db_column="telegram_user_id"
     )
-    token = models.CharField(max_length=40, unique=True, db_comment="in the link; nobody can guess it")
-    made_at = models.BigIntegerField(db_comment="UNIX seconds")
+    token = models.CharField(max_length=40, unique=True, db_comment="in the link; random")
+    created_at = models.BigIntegerField(db_comment="UNIX seconds")
 
     class Meta:
         db_table = "match_links"
-        db_table_comment = "Links by which people let others compare tastes with them"
+        db_table_comment = "Links by which users let others compare tastes with them"
 
     def __str__(self) -> str:
         return str(self.user_id)

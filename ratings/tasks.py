@@ -1,4 +1,7 @@
-"""Jobs of the ratings: imports, as soon as they are asked for and by the clock."""
+"""Background jobs of ratings: imports, sending ratings to TMDb, training of recommendations.
+
+Each ends within the queue's timeout, looks at the stop event between items and leaves the rest to the next run.
+"""
 
 from __future__ import annotations
 
@@ -14,24 +17,27 @@ from config.jobs.locks import ALREADY_RUNNING
 from ratings.files import importer, report
 from ratings.models import Import
 from ratings.recommendations import cold_start, training_process
-from ratings.tmdb_sync.engine import begin, import_queued, may_be_quick, queued_now
+from ratings.tmdb_sync.active_imports import queued_now
+from ratings.tmdb_sync.engine import import_queued
 from ratings.tmdb_sync.outbox import write_pending
+from ratings.tmdb_sync.user_import import begin, may_be_incremental
 from users.models import SyncStatus, User
 
-SLICE = 30  # seconds of one run; the rest is done by the next, called at once
-FILE_SLICE = 20  # seconds of a run at one file
-DAY = 86_400
-RECENT = DAY // 2  # seconds for which an import by hand makes the daily one needless
+IMPORT_SECONDS = 30  # of one run; the next, enqueued at once, goes on
+FILE_SECONDS = 20  # of a run at one file
+MAX_SECONDS = 120  # after which a job begins nothing new; what it has begun ends within the queue's timeout
+DAY_SECONDS = 86_400
+RECENT_SECONDS = DAY_SECONDS // 2  # for which an import that the user asked for makes the daily one unnecessary
 
 
 def import_ratings(user_id: int | None = None, message_id: int | None = None) -> str:
-    """Import the ratings of everybody who is queued; `message_id`: where this person is to see how it goes.
+    """Import the ratings of all queued users; `message_id`: the message that shows this user the progress.
 
-    Two runs never work beside each other: the one at work sees who was queued meanwhile.
+    Only one run works at a time: it finds the users who are queued meanwhile.
     """
     if user_id is not None:
         show_in(user_id, message_id)
-    finished = import_queued(SLICE, worker_stop_event())
+    finished = import_queued(IMPORT_SECONDS, worker_stop_event())
     if finished is None:
         return ALREADY_RUNNING
     if queued_now().exists():
@@ -41,94 +47,103 @@ def import_ratings(user_id: int | None = None, message_id: int | None = None) ->
 
 
 def show_in(user_id: int, message_id: int | None) -> None:
-    """Have a person's import seen in this message, and their earlier one out of the way."""
+    """Show a user's import in this message, and delete their earlier one."""
     with transaction.atomic():
         user = User.objects.select_for_update().filter(pk=user_id).first()
-        queued = user is not None and user.sync_status == SyncStatus.QUEUED
-        run = begin(user) if queued else Import.objects.filter(user_id=user_id).order_by("-pk").first()
-        old = run and run.message_id
+        is_queued = user is not None and user.sync_status == SyncStatus.QUEUED
+        latest = Import.objects.filter(user_id=user_id).order_by("-pk")
+        run = begin(user) if user and is_queued else latest.first()
+        old = run.message_id if run else None
         if run and run.scheduled and user and user.sync_status == SyncStatus.IMPORTED:
-            run.told_at = None  # one by the clock was joined, and ended before it could know that somebody waits
-        if run and (queued or run.told_at is None):
+            run.reported_at = None  # a daily import ended before it could know that the user asked for one
+        if run and (is_queued or run.reported_at is None):
             run.message_id, run.scheduled, run.next_try_at = message_id or old, False, 0
-            run.save(update_fields=["message_id", "scheduled", "next_try_at", "told_at"])
-            needless = old
+            run.save(update_fields=["message_id", "scheduled", "next_try_at", "reported_at"])
+            obsolete = old
         else:
-            needless = message_id  # all was over, and told, or the link ended, before this message came
-    if needless and message_id and old != message_id:
-        delete_message(user_id, needless)
+            obsolete = message_id  # the import or the link had ended before this message came
+    if obsolete and message_id and old != message_id:
+        delete_message(user_id, obsolete)
 
 
 def queue_daily_imports() -> str:
-    """Queue everybody whose hour has come: once a day each, spread over the day by their ids."""
-    now = int(time.time())
-    second_of_day = Mod(F("pk"), DAY, output_field=BigIntegerField())
-    since_their_hour = Mod(Value(now) - second_of_day, DAY, output_field=BigIntegerField())
+    """Queue the users whose hour has come: once a day each, spread over the day by their ids."""
+    now, deadline, stop = int(time.time()), time.monotonic() + MAX_SECONDS, worker_stop_event()
+    second_of_day = Mod(F("pk"), DAY_SECONDS, output_field=BigIntegerField())
+    since_their_hour = Mod(Value(now) - second_of_day, DAY_SECONDS, output_field=BigIntegerField())
     due = (
         User.objects.connected()
         .filter(sync_status=SyncStatus.IMPORTED, blocked_at=None)
         .annotate(their_hour=Value(now) - since_their_hour)
-        .filter(Q(last_sync_at=None) | Q(last_sync_at__lt=F("their_hour")) & Q(last_sync_at__lt=now - RECENT))
+        .filter(Q(last_sync_at=None) | Q(last_sync_at__lt=F("their_hour")) & Q(last_sync_at__lt=now - RECENT_SECONDS))
     )
     queued = 0
     for user in due:
+        if stop.is_set() or time.monotonic() > deadline:
+            break
         with transaction.atomic():
             if User.objects.filter(pk=user.pk, sync_status=SyncStatus.IMPORTED).queue_import():
-                begin(user, scheduled=True, quick=may_be_quick(user.pk))
+                begin(user, scheduled=True, incremental=may_be_incremental(user.pk))
                 queued += 1
     return f"{queued} queued"
 
 
 def write_ratings(user_id: int | None = None) -> str:
-    """Write to TMDb what was rated here, by this person or by everybody."""
-    return f"{write_pending(user_id)} written"
+    """Send pending ratings to TMDb, of this user or of all."""
+    return f"{write_pending(user_id, MAX_SECONDS, worker_stop_event())} written"
 
 
-def import_file(file_id: str) -> str:
-    """Go on with a file that somebody sent; a long one lets others have their turn now and then."""
-    if importer.go_on(file_id, FILE_SLICE, worker_stop_event(), report.Teller()):
+def import_file(file_id: int) -> str:
+    """Continue the import of a file; a long one lets other jobs run in between."""
+    if importer.resume(file_id, FILE_SECONDS, worker_stop_event(), report.ProgressReporter()):
         async_task("ratings.tasks.import_file", file_id)
         return "more to do"
     return "done for now"
 
 
 def import_files() -> str:
-    """Go on with all files that are due, tell outcomes that could not be told, forget old ones."""
-    for file in report.untold():
-        report.tell(file)
-    importer.forget_old()
-    files = list(importer.waiting().values_list("pk", flat=True)[:20])
-    for file_id in files:
+    """Continue the import of all files that are due, report outcomes that could not be reported, delete old ones."""
+    deadline, stop = time.monotonic() + MAX_SECONDS, worker_stop_event()
+    importer.delete_old()
+    for file in report.unreported():
+        if stop.is_set() or time.monotonic() > deadline:
+            break
+        report.notify(file)
+    done = 0
+    for file_id in importer.due().values_list("pk", flat=True)[:20]:
+        if stop.is_set() or time.monotonic() > deadline:
+            break
         import_file(file_id)
-    return f"{len(files)} at work"
+        done += 1
+    return f"{done} in progress"
 
 
 def build_recommendations() -> str:
-    """Have the neighbours learned anew, once a night; as soon as there is a rating, the first time."""
+    """Have the recommendations trained, once a night; the first time as soon as there is a rating."""
     if not training_process.is_due():
-        return "not due"
-    async_task("ratings.tasks.build_apart", timeout=training_process.SECONDS)
+        return "nothing due"
+    async_task("ratings.tasks.train_recommendations", timeout=training_process.TIMEOUT_SECONDS)
     return "due"
 
 
-def build_apart(asked_by: str = ""):
-    """Learn the neighbours anew in a process of its own; `asked_by` a name of the back office, or the clock."""
-    return training_process.build_apart(worker_stop_event(), asked_by)
+def train_recommendations(triggered_by: str = "") -> str:
+    """Train in a process of its own; `triggered_by`: a user name of the admin, or empty for the scheduler."""
+    return training_process.train_in_subprocess(worker_stop_event(), triggered_by)
 
 
-def ask_tmdb() -> str:
-    """Ask TMDb what it shows beside the films that people love, while the bot knows few people."""
-    return f"{cold_start.ask_tmdb(SLICE, worker_stop_event())} asked"
+def fetch_tmdb_recommendations() -> str:
+    """Fetch what TMDb recommends to who likes the movies that users rate best, while the bot has few users."""
+    return f"{cold_start.fetch_recommendations(IMPORT_SECONDS, worker_stop_event())} asked"
 
 
-def fetch_best_known() -> str:
-    """Fetch the films that most people know, when somebody asks a bot for films that knows hardly any."""
-    return f"{cold_start.fetch_best_known()} found"
+def fetch_most_voted_movies() -> str:
+    """Fetch the most voted movies; wanted by a user's request while the table has hardly any."""
+    return f"{cold_start.fetch_most_voted()} found"
 
 
-def fetch_wanted_films() -> str:
-    """Fetch films that recommendations lead to and that the table lacks; a long list goes on at once."""
-    fetched, left = cold_start.fetch_wanted(SLICE, worker_stop_event())
+def fetch_missing_movies() -> str:
+    """Fetch movies that recommendations lead to and the table lacks; of a long list the next run continues at once."""
+    fetched, left = cold_start.fetch_missing_movies(IMPORT_SECONDS, worker_stop_event())
     if fetched and left:
-        async_task("ratings.tasks.fetch_wanted_films")
+        async_task("ratings.tasks.fetch_missing_movies")
     return f"{fetched} fetched, {left} to do"

@@ -6,8 +6,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import redis  # noqa: F401  before the settings hide it: some tests have a server of their own
-
 from tests.helpers import redis_databases
 
 os.environ.update(ENV_FILE=os.devnull, DEBUG="1", SECRET_KEY="tests " * 10, SANDBOX="1", LOG_LEVEL="INFO")
@@ -41,4 +39,4 @@ SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = False
 # Nothing here is slow on purpose: limits are what some tests set.
 TMDB_REQUESTS_PER_SECOND = 0
 TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE = 0
-METRICS_FLUSH_SECONDS = 0  # a test writes them itself: signs.flush()
+METRICS_FLUSH_SECONDS = 0  # a test writes them itself: metrics.flush()

@@ -66,7 +66,9 @@ def approve(sandbox, person, account):
 
 def test_from_connect_to_cards_that_ask_tmdb_nothing(sandbox, account, start, environment):
     # what TMDb shows beside these films would come with posters of its own
-    Schedule.objects.filter(func="ratings.tasks.ask_tmdb").update(next_run=timezone.now() + timedelta(days=1))
+    Schedule.objects.filter(func="ratings.tasks.fetch_tmdb_recommendations").update(
+        next_run=timezone.now() + timedelta(days=1)
+    )
     anna = sandbox.telegram.person("Анна", language_code="ru")
     bot, worker = start("runbot"), start("qcluster")
 

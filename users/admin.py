@@ -1,35 +1,28 @@
-"""People in the back office. The TMDb session never leaves the table: no page here reads it."""
+"""Users in the admin. The TMDb session never leaves the table: no page here reads it."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from config.admin.charts import bar
-from config.admin.pagination import BigTablePaginator, big_table_list
-from config.admin.site import NOTHING, back, moment, nobody, panel, show, when, word
+from config.admin.formatting import DAY_SECONDS, EMPTY, badge, format_datetime
+from config.admin.model_admin import ConditionFilter, ReadOnlyAdmin, parse_id
+from config.admin.site import dashboard_widget, render_page
+from config.admin.status_counts import StatusCountsWidget, status_counts_widget
 from config.jobs.enqueue import async_task
-from config.monitoring.metrics import count_by_status
 from users import disconnect
-from users.models import SyncStatus, User
+from users.models import SyncStatus, User, UserQuerySet
 
-if TYPE_CHECKING:
-    from django.core.handlers.wsgi import WSGIRequest
-    from django.http import HttpRequest, HttpResponse
-    from django.http.response import HttpResponseRedirect
-    from django.template.response import TemplateResponse
-    from django.utils.safestring import SafeString
-
-    from users.models import UserQuerySet
-
-DAY = 86_400
-MOST_AT_ONCE = 100  # people whose sessions are ended while the operator waits: each asks TMDb
+MAX_USERS_AT_ONCE = 100  # in actions that ask TMDb for each user while the operator waits
 TONES = {
     SyncStatus.IMPORTED: "good",
     SyncStatus.QUEUED: "busy",
@@ -38,164 +31,132 @@ TONES = {
 }
 
 
-class AgeFilter(admin.SimpleListFilter):
+class LastImportFilter(ConditionFilter):
     title, parameter_name = gettext_lazy("last import"), "age"
 
-    def lookups(self, request: WSGIRequest, model_admin: UserAdmin) -> list[tuple[str, str]]:
-        return [
-            ("day", _("within a day")),
-            ("week", _("within a week")),
-            ("month", _("within a month")),
-            ("older", _("longer ago")),
-            ("never", _("never")),
-        ]
-
-    def queryset(self, request: WSGIRequest, people: UserQuerySet) -> UserQuerySet:
+    def conditions(self) -> dict[str, tuple[str, Q]]:
         now = int(time.time())
-        ages = {"day": DAY, "week": 7 * DAY, "month": 30 * DAY}
-        if self.value() in ages:
-            return people.filter(last_sync_at__gt=now - ages[self.value()])
-        if self.value() == "older":
-            return people.filter(last_sync_at__lte=now - 30 * DAY)
-        if self.value() == "never":
-            return people.filter(last_sync_at=None)
-        return people
+        return {
+            "day": (_("within a day"), Q(last_sync_at__gt=now - DAY_SECONDS)),
+            "week": (_("within a week"), Q(last_sync_at__gt=now - 7 * DAY_SECONDS)),
+            "month": (_("within a month"), Q(last_sync_at__gt=now - 30 * DAY_SECONDS)),
+            "older": (_("longer ago"), Q(last_sync_at__lte=now - 30 * DAY_SECONDS)),
+            "never": (_("never"), Q(last_sync_at=None)),
+        }
 
 
 @admin.register(User)
-class UserAdmin(admin.ModelAdmin):
+class UserAdmin(ReadOnlyAdmin[User]):
     list_display = ("telegram_user_id", "state", "reason", "last_import", "ratings_count")
-    list_filter = (("sync_status", admin.ChoicesFieldListFilter), AgeFilter)
-    list_per_page = 50
+    list_filter = (("sync_status", admin.ChoicesFieldListFilter), LastImportFilter)
     search_fields = ("telegram_user_id",)
     search_help_text = gettext_lazy("a Telegram or TMDb account id")
-    ordering = ("-telegram_user_id",)
     sortable_by = ("telegram_user_id", "last_import", "ratings_count")
-    paginator, get_changelist = BigTablePaginator, big_table_list
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    actions = ("import_again", "end_session", "forget")
-    change_form_template = "users/office/person.html"
+    actions = ("import_again", "disconnect_tmdb", "delete_data")
+    change_form_template = "users/admin/user.html"
     fieldsets = [
         (None, {"fields": ("telegram_user_id", "language", "blocked_since")}),
         (
             gettext_lazy("Link with TMDb"),
-            {
-                "fields": (
-                    "state",
-                    "reason",
-                    "tmdb_account_id",
-                    "last_import",
-                    "ratings_count",
-                    "writes_ratings",
-                )
-            },
+            {"fields": ("state", "reason", "account", "last_import", "ratings_count", "writes_ratings")},
         ),
     ]
-    has_add_permission = has_change_permission = has_delete_permission = nobody
 
-    def has_act_permission(self, request: WSGIRequest) -> bool:
+    def has_act_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("users.change_user")
 
-    def has_forget_permission(self, request: WSGIRequest) -> bool:
+    def has_delete_data_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("users.delete_user")
 
-    def get_queryset(self, request: WSGIRequest) -> UserQuerySet:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).defer("tmdb_session_id")
 
     def get_search_results(
-        self, request: WSGIRequest, queryset: UserQuerySet, search_term: str
-    ) -> tuple[UserQuerySet, bool]:
-        """The person with this Telegram or TMDb id."""
-        term = search_term.strip()
-        if not term:
+        self, request: HttpRequest, queryset: QuerySet[User], search_term: str
+    ) -> tuple[QuerySet[User], bool]:
+        """The users with this Telegram or TMDb id."""
+        if not search_term.strip():
             return queryset, False
-        if not (term.isascii() and term.isdecimal()) or len(term) > 18:
+        number = parse_id(search_term)
+        if number is None:
             return queryset.none(), False
-        return queryset.filter(pk=int(term)) | queryset.filter(tmdb_account_id=int(term)), False
+        return queryset.filter(pk=number) | queryset.filter(tmdb_account_id=number), False
 
     def change_view(
-        self, request: WSGIRequest, object_id: str, form_url: str = "", extra_context: None = None
-    ) -> TemplateResponse:
-        may = {"may_act": self.has_act_permission(request), "may_forget": self.has_forget_permission(request)}
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        may = {"may_act": self.has_act_permission(request), "may_delete": self.has_delete_data_permission(request)}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **may})
 
     @admin.display(description=gettext_lazy("state"))
-    def state(self, person: User) -> SafeString:
-        return word(TONES[person.sync_status], person.get_sync_status_display())
+    def state(self, user: User) -> SafeString:
+        return badge(TONES[SyncStatus(user.sync_status)], user.get_sync_status_display())
 
     @admin.display(description=gettext_lazy("reason of a failure"))
-    def reason(self, person: User) -> str:
-        return _(person.sync_error) if person.sync_error else NOTHING
+    def reason(self, user: User) -> str:
+        return _(user.sync_error) if user.sync_error else EMPTY
+
+    @admin.display(description=gettext_lazy("TMDb account"))
+    def account(self, user: User) -> str:
+        """The account's id, with a word where other users have linked the same one."""
+        if user.tmdb_account_id is None:
+            return EMPTY
+        others = User.objects.filter(tmdb_account_id=user.tmdb_account_id).exclude(pk=user.pk).count()
+        shared = ngettext("also linked by %d other person", "also linked by %d other people", others) % others
+        return f"{user.tmdb_account_id} ({shared})" if others else str(user.tmdb_account_id)
 
     @admin.display(description=gettext_lazy("last import"), ordering="last_sync_at")
-    def last_import(self, person: User) -> SafeString | str:
-        return when(person.last_sync_at)
+    def last_import(self, user: User) -> SafeString | str:
+        return format_datetime(user.last_sync_at)
 
-    @admin.display(description=gettext_lazy("has blocked the bot since"))
-    def blocked_since(self, person: User) -> str:
-        return when(person.blocked_at)
+    @admin.display(description=gettext_lazy("blocked the bot"))
+    def blocked_since(self, user: User) -> SafeString | str:
+        return format_datetime(user.blocked_at)
 
     # --- Actions
 
     @admin.action(description=gettext_lazy("Import again"), permissions=["act"])
-    def import_again(self, request: WSGIRequest, people: UserQuerySet) -> HttpResponseRedirect | None:
-        count = people.order_by().queue_import()
+    def import_again(self, request: HttpRequest, users: UserQuerySet) -> HttpResponse | None:
+        count = users.order_by().queue_import()
         async_task("ratings.tasks.import_ratings")
         self.message_user(request, ngettext("%d import queued.", "%d imports queued.", count) % count)
-        return back(request, "admin:users_user_change")
+        return self.redirect_back(request)
 
-    @admin.action(description=gettext_lazy("End the session with TMDb"), permissions=["act"])
-    def end_session(self, request: WSGIRequest, people: UserQuerySet) -> HttpResponse:
-        linked = list(people.order_by().connected().values_list("pk", flat=True)[:MOST_AT_ONCE])
-        ended = sum([disconnect.disconnect(person) for person in linked])
+    @admin.action(description=gettext_lazy("Disconnect from TMDb"), permissions=["act"])
+    def disconnect_tmdb(self, request: HttpRequest, users: UserQuerySet) -> HttpResponse | None:
+        linked = list(users.order_by().connected().values_list("pk", flat=True)[:MAX_USERS_AT_ONCE])
+        ended = sum([disconnect.disconnect(user_id) for user_id in linked])
         self.message_user(request, ngettext("%d session ended.", "%d sessions ended.", ended) % ended)
         if later := len(linked) - ended:
-            words = ngettext(
-                "%d link is cut here; TMDb could not be made to end its session yet and is asked again.",
-                "%d links are cut here; TMDb could not be made to end their sessions yet and is asked again.",
+            text = ngettext(
+                "%d person is disconnected; TMDb did not answer and is asked again to end the session.",
+                "%d people are disconnected; TMDb did not answer and is asked again to end their sessions.",
                 later,
             )
-            self.message_user(request, words % later, messages.WARNING)
-        return back(request, "admin:users_user_change")
+            self.message_user(request, text % later, messages.WARNING)
+        return self.redirect_back(request)
 
-    @admin.action(description=gettext_lazy("Forget: delete all that is known of them"), permissions=["forget"])
-    def forget(self, request: HttpRequest, people):
-        chosen = list(people.order_by().values_list("pk", flat=True)[:MOST_AT_ONCE])
+    @admin.action(description=gettext_lazy("Delete their data…"), permissions=["delete_data"])
+    def delete_data(self, request: HttpRequest, users: UserQuerySet) -> HttpResponse | None:
+        users = users.order_by()[:MAX_USERS_AT_ONCE]
+        chosen = [user.pk for user in users]
         if "confirmed" not in request.POST:
-            return show(
-                request,
-                "users/office/forget.html",
-                _("Forget these people?"),
-                people=chosen,
-                name_of_chosen=ACTION_CHECKBOX_NAME,
-                opts=self.model._meta,
-            )
-        for person in chosen:
-            disconnect.forget(person)
-        self.message_user(request, ngettext("%d person forgotten.", "%d people forgotten.", len(chosen)) % len(chosen))
+            title = ngettext("Delete everything about %d person?", "Delete everything about %d people?", len(chosen))
+            title = title % len(chosen) if len(chosen) != 1 else _("Delete everything about %s?") % chosen[0]
+            context: dict[str, Any] = {
+                "users": [(user.pk, user.ratings.count(), user.imports.count()) for user in users],
+                "checkbox_name": ACTION_CHECKBOX_NAME,
+                "opts": self.opts,
+            }
+            return render_page(request, "users/admin/delete_data.html", title, **context)
+        for user_id in chosen:
+            disconnect.forget(user_id)
+        count = len(chosen)
+        self.message_user(request, ngettext("%d person deleted.", "%d people deleted.", count) % count)
         return None
 
 
-@panel(10, "users.view_user", "config/states.html")
-def people_at_a_glance(request: HttpRequest):
-    counts, counted_at = count_by_status(User, "sync_status")
+@dashboard_widget(10, "users.view_user")
+def users_widget(request: HttpRequest) -> StatusCountsWidget:
     url = reverse("admin:users_user_changelist")
-    states = [
-        {
-            "tone": TONES[status],
-            "word": status.label,
-            "number": counts.get(status, 0),
-            "url": f"{url}?sync_status__exact={status.value}",
-        }
-        for status in TONES
-    ]
-    return {
-        "id": "people",
-        "title": _("People by import"),
-        "url": url,
-        "total": sum(counts.values()),
-        "bar": bar([(state["tone"], state["number"]) for state in states]),
-        "states": states,
-        "counted_at": moment(counted_at),
-    }
+    return status_counts_widget("users", _("People by import"), User, "sync_status", url, TONES)

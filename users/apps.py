@@ -4,4 +4,4 @@ from django.utils.translation import gettext_lazy as _
 
 class UsersConfig(AppConfig):
     name = "users"
-    verbose_name = _("users")
+    verbose_name = _("People")

@@ -40,9 +40,9 @@ from config.bot.router import (
 )
 from config.jobs.enqueue import async_task
 from config.monitoring.secret import Secret
-from movies.cards import excuse, send_card
-from movies.catalogue import get_movie, with_details
-from movies.tmdb import NotApproved, TMDb, TMDbError, TokenSpent, Unavailable
+from movies.cards import error_text, send_card
+from movies.catalogue import ensure_details, get_movie
+from movies.tmdb import NotApproved, TMDb, TMDbError, TokenInvalid, Unavailable
 from users import disconnect
 from users.models import SessionUnreadable, SyncStatus, User, decrypt, encrypt
 
@@ -81,9 +81,9 @@ def show_help(message: Message) -> None:
 
 def send_requested_card(user: User, movie_id: int) -> None:
     try:
-        send_card(user.pk, with_details(get_movie(movie_id, user.pk), user.pk))
+        send_card(user.pk, ensure_details(get_movie(movie_id, user.pk), user.pk))
     except TMDbError as error:
-        bot.send_message(user.pk, excuse(error))
+        bot.send_message(user.pk, error_text(error))
 
 
 # --- The link with TMDb
@@ -105,7 +105,7 @@ def connect(message: Message) -> None:
         bot.send_message(message.chat.id, text)
         return
     try:
-        token = TMDb(patient=False).request_token()
+        token = TMDb(background=False).request_token()
     except TMDbError:
         bot.send_message(message.chat.id, _("TMDb does not answer just now. Please try again in a few minutes."))
         return
@@ -141,7 +141,7 @@ def approved(query: CallbackQuery) -> None:
     except NotApproved:
         answer(query, _("TMDb has not had your approval yet. Open it, press “Approve”, then “Done” here."), alert=True)
         return
-    except TokenSpent:
+    except TokenInvalid:
         delete_request_tokens(user)
         answer(query, _("This link was denied or is too old. Please send /connect again."), alert=True)
         return
@@ -159,7 +159,7 @@ def finish_link(message: Message) -> None:
     for token in reversed(valid_request_tokens(user)):
         try:
             link_account(user, token)
-        except (NotApproved, TokenSpent):
+        except (NotApproved, TokenInvalid):
             continue
         except TMDbError:
             bot.send_message(message.chat.id, _("TMDb does not answer just now. Please try again in a few minutes."))
@@ -174,10 +174,10 @@ def finish_link(message: Message) -> None:
 
 def link_account(user: User, token: Secret) -> None:
     """Exchange an approved request token for the user's session, and revoke an older one. Raises TMDbError."""
-    session_id = TMDb(patient=False).new_session(token)
+    session_id = TMDb(background=False).new_session(token)
     delete_request_tokens(user)
     try:
-        account_id = TMDb(patient=True).account(session_id)  # with retries: the token is used up
+        account_id = TMDb(background=True).account(session_id)  # with retries: the token is used up
     except TMDbError:
         disconnect.revoke_unused(session_id)
         raise Unavailable("/account") from None

@@ -1,172 +1,138 @@
-"""The back office: Django's admin with a front page of panels and pages of our own.
+"""The admin site: Django's admin with a dashboard on its front page and pages of our own.
 
-An app's admin.py brings what it knows: `@panel` a part of the front page, `@failures` causes for its list of failures,
-`@page` a page behind them. Each is shown to who has the permission it names.
+An app's admin.py registers what it knows: `@dashboard_widget` a part of the front page, `@failures` causes for the
+list of failures, `@page` a page behind them. Each is shown to whoever has the permission that it names.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from django.contrib import admin
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
-from django.shortcuts import redirect
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import path
-from django.utils import formats, timezone
-from django.utils.html import format_html
+from django.urls.resolvers import URLPattern, URLResolver
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.i18n import set_language
 
 from config.admin import login_throttle
+from config.admin.formatting import EMPTY, to_datetime
 
-if TYPE_CHECKING:
-    from django.core.handlers.wsgi import WSGIRequest
-    from django.http import HttpRequest
-    from django.http.response import HttpResponseRedirect
-    from django.urls.resolvers import URLPattern, URLResolver
-    from django.utils.safestring import SafeString
-
-NOTHING = "—"
-panels: list = []
-failure_sources: list = []
-pages: list = []
+APP_ORDER = ("users", "movies", "ratings", "django_q", "auth")  # on the front page: the daily pages first
 
 
-def panel(order: int, permission: str, template: str) -> Callable:
-    """Show what the function below finds out, drawn by the template, on the front page."""
+@dataclass(kw_only=True)
+class Widget:
+    """A part of the front page, which its `template` draws: a subclass adds what the template needs, as `widget`."""
 
-    def register(figures):
-        panels.append((order, permission, template, figures))
-        return figures
+    template: ClassVar[str]
+    id: str
+    title: str
+    url: str = ""
+
+
+class Failure(NamedTuple):
+    """A cause of failures within the last day; `kind` says in one word what failed."""
+
+    kind: str
+    cause: str
+    number: int
+    url: str
+
+
+WidgetSource = TypeVar("WidgetSource", bound=Callable[[HttpRequest], Widget])
+FailureSource = TypeVar("FailureSource", bound=Callable[[], Iterable[Failure]])
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
+
+widget_sources: list[tuple[int, str, Callable[[HttpRequest], Widget]]] = []
+failure_sources: list[tuple[str, Callable[[], Iterable[Failure]]]] = []
+pages: list[URLPattern] = []
+
+
+def dashboard_widget(order: int, permission: str) -> Callable[[WidgetSource], WidgetSource]:
+    """Show the widget that the function below returns on the front page, in ascending `order`."""
+
+    def register(source: WidgetSource) -> WidgetSource:
+        widget_sources.append((order, permission, source))
+        return source
 
     return register
 
 
-def failures(permission: str) -> Callable:
-    """List failures of the last day, which the function below yields as (what, cause, how often, address)."""
+def failures(permission: str) -> Callable[[FailureSource], FailureSource]:
+    """List the failures of the last day that the function below returns."""
 
-    def register(source):
+    def register(source: FailureSource) -> FailureSource:
         failure_sources.append((permission, source))
         return source
 
     return register
 
 
-def page(route: str, name: str, permission: str) -> Callable:
-    """Serve the view below at /admin/<route>, for who has the permission."""
+def page(route: str, name: str, permission: str) -> Callable[[View], View]:
+    """Serve the view below at /admin/<route>, as admin:<name>."""
 
-    def register(view):
+    def register(view: View) -> View:
         @wraps(view)
-        def guarded(request: HttpRequest, **values: Any):
+        def guarded(request: HttpRequest, **values: Any) -> HttpResponseBase:
             if not request.user.has_perm(permission):
                 raise PermissionDenied
             return view(request, **values)
 
-        pages.append((route, guarded, name))
+        pages.append(path(route, admin.site.admin_view(guarded), name=name))
         return view
 
     return register
 
 
-def show(request: WSGIRequest, template: str, title: str, status: int = 200, **context: Any) -> TemplateResponse:
-    """A page of ours inside the admin."""
+def render_page(request: HttpRequest, template: str, title: str, status: int = 200, **context: Any) -> TemplateResponse:
+    """A page of our own inside the admin."""
     context = {**admin.site.each_context(request), "title": title, **context}
     return TemplateResponse(request, template, context, status=status)
 
 
-class BackOffice(admin.AdminSite):
+class KinotekaAdminSite(admin.AdminSite):
     site_header = site_title = gettext_lazy("Kinoteka")
     index_title = gettext_lazy("At a glance")
     index_template = "config/front_page.html"
     site_url = None
-    empty_value_display = NOTHING
+    empty_value_display = EMPTY
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        ours = [path(route, self.admin_view(view), name=name) for route, view, name in pages]
-        figures = path("figures/", self.admin_view(self.figures), name="figures")
+        dashboard = path("dashboard/", self.admin_view(self.dashboard), name="dashboard")
         language = path("language/", set_language, name="set_language")
-        return [figures, language, *ours, *super().get_urls()]
+        return [dashboard, language, *pages, *super().get_urls()]
 
-    def login(self, request: WSGIRequest, extra_context: None = None) -> HttpResponseRedirect | TemplateResponse:
-        """Django's, but who keeps guessing has to wait."""
-        if request.method == "POST" and login_throttle.too_many(request):
-            return show(request, "config/locked.html", _("Too many attempts"), status=429)
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        apps = super().get_app_list(request, app_label)
+        return sorted(apps, key=lambda app: (*APP_ORDER, app["app_label"]).index(app["app_label"]))
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Django's login, throttled."""
+        if request.method == "POST" and login_throttle.is_locked_out(request):
+            return render_page(request, "config/login_locked.html", _("Too many attempts"), status=429)
         return super().login(request, extra_context)
 
-    def index(self, request: WSGIRequest, extra_context: None = None) -> TemplateResponse:
-        return super().index(request, {**self.glance(request), **(extra_context or {})})
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        return super().index(request, {**self.dashboard_context(request), **(extra_context or {})})
 
-    def figures(self, request: WSGIRequest) -> TemplateResponse:
-        """The front page's panels alone, for the script that keeps them fresh."""
-        return TemplateResponse(request, "config/figures.html", self.glance(request))
+    def dashboard(self, request: HttpRequest) -> TemplateResponse:
+        """The front page's widgets without the page, for the script that refreshes them."""
+        return TemplateResponse(request, "config/dashboard_widgets.html", self.dashboard_context(request))
 
-    def glance(self, request: HttpRequest):
-        """What this person may see, as it is now."""
+    def dashboard_context(self, request: HttpRequest) -> dict[str, Any]:
+        """The widgets that this member of staff may see."""
         shown = [
-            {"template": template, **figures(request)}
-            for _order, permission, template, figures in sorted(panels, key=lambda one: one[0])
+            source(request)
+            for _order, permission, source in sorted(widget_sources, key=lambda entry: entry[0])
             if request.user.has_perm(permission)
         ]
-        return {"panels": shown, "fresh_at": moment(time.time())}
-
-
-# --- How things are said
-
-
-def moment(seconds: float | int | None) -> datetime | None:
-    """A UNIX time as the admin shows times, in the viewer's zone; None where there is none."""
-    return datetime.fromtimestamp(seconds, UTC) if seconds else None
-
-
-def when(seconds: int | None) -> SafeString | str:
-    """A UNIX time in words, for lists and pages."""
-    at = moment(seconds)
-    return format_html('<time datetime="{}">{}</time>', at.isoformat(), clock(at)) if at else NOTHING
-
-
-def clock(at: datetime) -> str:
-    return formats.date_format(timezone.localtime(at), "j E Y, H:i")
-
-
-def ago(seconds: float | int) -> str:
-    """How long ago a UNIX time was, in one short word."""
-    age = max(0, int(time.time() - seconds))
-    for unit, words in ((86_400, _("%d days ago")), (3600, _("%d h ago")), (60, _("%d min ago"))):
-        if age >= 2 * unit:
-            return words % (age // unit)
-    return _("%d s ago") % age
-
-
-def word(tone: str, text: str) -> SafeString:
-    """A state as a coloured word: tone is good, busy, bad or idle."""
-    return format_html('<span class="state {}">{}</span>', tone, text)
-
-
-def size(number: int) -> str:
-    """Bytes for people."""
-    for unit in ("B", "KB", "MB", "GB"):
-        if number < 1024:
-            return f"{number:.0f} {unit}" if number >= 10 or unit == "B" else f"{number:.1f} {unit}"
-        number /= 1024
-    return f"{number:.1f} TB"
-
-
-# --- Lists and their actions
-
-
-def nobody(*anything: Any) -> bool:
-    """No permission for anyone: what comes from TMDb and Telegram is not edited here."""
-    return False
-
-
-def back(request: WSGIRequest, page_of_one: str) -> HttpResponseRedirect | None:
-    """Where an action leads: to the page of the one row whose own button was pressed, else to the list."""
-    chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
-    return redirect(page_of_one, chosen[0]) if "from_page" in request.POST and len(chosen) == 1 else None
+        return {"widgets": shown, "refreshed_at": to_datetime(time.time())}

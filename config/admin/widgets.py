@@ -1,24 +1,30 @@
-"""Jobs, requests, signs of life and space in the back office."""
+"""Dashboard widgets on the whole installation: failures, requests, heartbeats, queue and storage; and their pages."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.conf import settings
-from django.contrib import admin
 from django.db import connection
+from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
-from django_q import admin as queue_admin  # first its pages, then ours in their place
-from django_q.models import Failure, OrmQ, Schedule, Success
+from django.utils.translation import gettext_lazy
+from django_q.models import Failure as FailedJob
+from django_q.models import Schedule
 
 from config.admin.charts import columns
-from config.admin.site import NOTHING, ago, back, failure_sources, failures, moment, page, panel, show, size
+from config.admin.formatting import DAY_SECONDS, EMPTY, time_since, to_datetime
+from config.admin.site import Failure, Widget, dashboard_widget, failure_sources, failures, page, render_page
 from config.jobs.enqueue import cluster_names
 from config.jobs.schedules import SCHEDULES
 from config.models import Heartbeat, MetricCount
@@ -26,21 +32,12 @@ from config.monitoring.health import queue_depths_if_known
 from config.monitoring.heartbeats import cluster_of_worker
 from config.monitoring.logs import redact
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from django.core.handlers.wsgi import WSGIRequest
-    from django.db.models.query import QuerySet
-    from django.http import HttpRequest, HttpResponse
-    from django.template.response import TemplateResponse
-    from django.utils.safestring import SafeString
-
-DAY = 86_400
-# seconds without a sign of life that are too many; a webhook is only heard of when somebody writes
-SILENT = {"bot": DAY if settings.TELEGRAM_WEBHOOK_URL else 120, "worker": 90}
-MANY = 200  # failed jobs of a day that are looked through for their causes
-COUNTED = {
-    # what a Count's name says
+# After so many seconds without a heartbeat a component is late. A webhook's comes with each update, so rarely.
+STALE_AFTER_SECONDS = {"bot": DAY_SECONDS if settings.TELEGRAM_WEBHOOK_URL else 120, "worker": 90}
+MAX_FAILURES_SHOWN = 12
+MAX_FAILED_JOBS_READ = 200
+MIN_FREE_SHARE = 1 / 20  # of the posters' disk; less is shown in red
+COUNTERS = {  # MetricCount.name: its column
     "tmdb.requests": gettext_lazy("requests to TMDb"),
     "tmdb.images": gettext_lazy("images from TMDb"),
     "tmdb.429": gettext_lazy("429s of TMDb"),
@@ -50,255 +47,218 @@ COUNTED = {
     "posters.uploaded": gettext_lazy("posters uploaded"),
 }
 
-
-# --- Jobs: django-q2's pages; what a schedule calls is for superusers, since it can name any callable
-
-
-def may_resubmit(self: JobAdmin | FailureAdmin, request: WSGIRequest) -> bool:
-    return request.user.has_perm("django_q.change_failure")
-
-
-def only_superusers(
-    self: ScheduleAdmin | JobAdmin | FailureAdmin | QueueAdmin, request: WSGIRequest, obj: Schedule | None = None
-) -> bool:
-    return request.user.is_superuser
-
-
-@admin.action(description=gettext_lazy("Resubmit selected jobs"), permissions=["resubmit"])
-def resubmit(model_admin: FailureAdmin, request: WSGIRequest, jobs: QuerySet) -> None:
-    count = jobs.count()
-    queue_admin.resubmit_task(model_admin, request, jobs)
-    model_admin.message_user(request, ngettext("%d job resubmitted.", "%d jobs resubmitted.", count) % count)
-
-
-class JobAdmin(queue_admin.TaskAdmin):
-    actions = (resubmit,)
-    show_facets = admin.ShowFacets.NEVER
-    has_change_permission = has_delete_permission = only_superusers
-    has_resubmit_permission = may_resubmit
-
-
-class FailureAdmin(queue_admin.FailAdmin):
-    actions = (resubmit,)
-    show_facets = admin.ShowFacets.NEVER
-    has_change_permission = has_delete_permission = only_superusers
-    has_resubmit_permission = may_resubmit
-
-
-class ScheduleAdmin(queue_admin.ScheduleAdmin):
-    actions = ("run_now",)
-    has_add_permission = has_delete_permission = only_superusers
-
-    def has_act_permission(self, request: WSGIRequest) -> bool:
-        return request.user.has_perm("django_q.change_schedule")
-
-    def get_readonly_fields(
-        self, request: WSGIRequest, obj: Schedule | None = None
-    ) -> tuple[str] | tuple[str, str, str, str, str, str, str, str]:
-        fixed = super().get_readonly_fields(request, obj)
-        if request.user.is_superuser:
-            return fixed
-        return (*fixed, "name", "func", "hook", "args", "kwargs", "cluster", "intended_date_kwarg")
-
-    def get_form(self, request: HttpRequest, obj=None, **kwargs: Any):
-        form = super().get_form(request, obj, **kwargs)
-        if "next_run" in form.base_fields:  # Django labels the pair, but neither of the two
-            for part, label in zip(form.base_fields["next_run"].widget.widgets, (_("Date"), _("Time")), strict=True):
-                part.attrs["aria-label"] = label
-        return form
-
-    @admin.action(description=gettext_lazy("Run now"), permissions=["act"])
-    def run_now(self, request: WSGIRequest, schedules: QuerySet) -> HttpResponse:
-        count = schedules.update(next_run=timezone.now())
-        self.message_user(request, ngettext("%d job is due now.", "%d jobs are due now.", count) % count)
-        return back(request, "admin:django_q_schedule_change")
-
-
-class QueueAdmin(queue_admin.QueueAdmin):
-    show_facets = admin.ShowFacets.NEVER
-    has_change_permission = has_delete_permission = only_superusers
-
-
-for model, office in ((Success, JobAdmin), (Failure, FailureAdmin), (Schedule, ScheduleAdmin), (OrmQ, QueueAdmin)):
-    if admin.site.is_registered(model):
-        admin.site.unregister(model)
-        admin.site.register(model, office)
-
-
 # --- Failures of the last day by cause
 
 
-@panel(50, "users.view_user", "config/failures.html")
-def failures_at_a_glance(request: WSGIRequest) -> dict[str, str | int | list[tuple[str, str, int, str]]]:
-    rows = []
+@dataclass(kw_only=True)
+class FailuresWidget(Widget):
+    template = "config/failures.html"
+    total: int
+    rows: list[Failure]
+    more: int
+
+
+@dashboard_widget(50, "users.view_user")
+def failures_widget(request: HttpRequest) -> FailuresWidget:
+    rows: list[Failure] = []
     for permission, source in failure_sources:
         if request.user.has_perm(permission):
             rows += source()
-    rows.sort(key=lambda row: -row[2])
-    return {
-        "id": "failures",
-        "title": _("Failures of the last day"),
-        "total": sum(number for _what, _cause, number, _url in rows),
-        "rows": rows[:12],
-        "more": max(0, len(rows) - 12),
-    }
+    rows.sort(key=lambda row: -row.number)
+    return FailuresWidget(
+        id="failures",
+        title=_("Failures of the last day"),
+        total=sum(row.number for row in rows),
+        rows=rows[:MAX_FAILURES_SHOWN],
+        more=max(0, len(rows) - MAX_FAILURES_SHOWN),
+    )
 
 
 @failures("django_q.view_failure")
-def failed_jobs() -> list[tuple[str, str, int, str] | Any]:
+def failed_jobs() -> list[Failure]:
     url = reverse("admin:django_q_failure_changelist")
     since = timezone.now() - timedelta(days=1)
-    causes = {}
-    recent = Failure.objects.filter(stopped__gt=since).order_by("-stopped")
-    for func, result in recent.values_list("func", "result")[:MANY]:
+    causes: Counter[str] = Counter()
+    recent = FailedJob.objects.filter(stopped__gt=since).order_by("-stopped")
+    for func, result in recent.values_list("func", "result")[:MAX_FAILED_JOBS_READ]:
         lines = redact(str(result or "")).strip().splitlines() or ["?"]
-        cause = f"{func}: {lines[-1][:120]}"
-        causes[cause] = causes.get(cause, 0) + 1
-    return [(_("job"), cause, number, url) for cause, number in causes.items()]
+        causes[f"{func}: {lines[-1][:120]}"] += 1
+    return [Failure(_("job"), cause, count, url) for cause, count in causes.items()]
 
 
 # --- Requests of the last hour
 
 
-@panel(60, "django_q.view_schedule", "config/requests.html")
-def requests_at_a_glance(request: WSGIRequest) -> dict[str, str | list[dict[str, str | int | SafeString]]]:
-    now = int(time.time()) // 60 * 60
-    first = now - 59 * 60
-    found = MetricCount.objects.filter(minute__gte=first, name__in=COUNTED).values_list("name", "minute", "number")
-    minutes = {name: [0] * 60 for name in COUNTED}
+class ServiceRequests(NamedTuple):
+    title: str
+    total: int
+    refused: int
+    chart: SafeString
+
+
+@dataclass(kw_only=True)
+class RequestsWidget(Widget):
+    template = "config/requests.html"
+    services: list[ServiceRequests]
+
+
+@dashboard_widget(60, "django_q.view_schedule")
+def requests_widget(request: HttpRequest) -> RequestsWidget:
+    first = int(time.time()) // 60 * 60 - 59 * 60
+    found = MetricCount.objects.filter(minute__gte=first, name__in=COUNTERS).values_list("name", "minute", "number")
+    minutes = {name: [0] * 60 for name in COUNTERS}
     for name, minute, number in found:
-        if 0 <= (place := (minute - first) // 60) < 60:
-            minutes[name][place] += number
-    services = []
-    for service, title in (("tmdb", "TMDb"), ("telegram", "Telegram")):
-        asked = [
-            a + b
-            for a, b in zip(minutes[f"{service}.requests"], minutes.get(f"{service}.images", [0] * 60), strict=True)
-        ]
-        refused = sum(minutes[f"{service}.429"])
-        label = _("%(service)s: %(asked)d requests in the last hour, %(refused)d refused with 429") % {
-            "service": title,
-            "asked": sum(asked),
-            "refused": refused,
-        }
-        names = [f"−{59 - place} min: {number}" for place, number in enumerate(asked)]
-        services.append(
-            {"title": title, "asked": sum(asked), "refused": refused, "chart": columns(asked, label, names)}
-        )
-    return {
-        "id": "requests",
-        "title": _("Requests in the last hour"),
-        "url": reverse("admin:counts"),
-        "services": services,
+        if 0 <= (index := (minute - first) // 60) < 60:
+            minutes[name][index] += number
+    return RequestsWidget(
+        id="requests",
+        title=_("Requests in the last hour"),
+        url=reverse("admin:counters"),
+        services=[
+            service_requests("TMDb", [minutes["tmdb.requests"], minutes["tmdb.images"]], minutes["tmdb.429"]),
+            service_requests("Telegram", [minutes["telegram.requests"]], minutes["telegram.429"]),
+        ],
+    )
+
+
+def service_requests(title: str, counted: list[list[int]], refused: list[int]) -> ServiceRequests:
+    """The requests to a service, given as lists of 60 numbers, one a minute, oldest first."""
+    by_minute = [sum(numbers) for numbers in zip(*counted, strict=True)]
+    label = _("%(service)s: %(asked)d requests in the last hour, %(refused)d refused with 429") % {
+        "service": title,
+        "asked": sum(by_minute),
+        "refused": sum(refused),
     }
+    names = [f"−{_('%d min') % (59 - index)}: {number}" for index, number in enumerate(by_minute)]
+    return ServiceRequests(title, sum(by_minute), sum(refused), columns(by_minute, label, names))
 
 
-@page("counts/", "counts", "django_q.view_schedule")
-def counts(request: WSGIRequest) -> TemplateResponse:
+@page("counters/", "counters", "django_q.view_schedule")
+def counters(request: HttpRequest) -> TemplateResponse:
     """What has been counted in the last two days, hour by hour, newest first."""
-    hours = {}
-    found = MetricCount.objects.filter(name__in=COUNTED).values_list("name", "minute", "number")
+    hours: dict[int, dict[str, int]] = {}
+    found = MetricCount.objects.filter(name__in=COUNTERS).values_list("name", "minute", "number")
     for name, minute, number in found:
-        row = hours.setdefault(minute // 3600 * 3600, dict.fromkeys(COUNTED, 0))
-        row[name] += number
-    rows = [(moment(hour), list(row.values())) for hour, row in sorted(hours.items(), reverse=True)]
-    return show(request, "config/counts.html", _("Requests by the hour"), heads=list(COUNTED.values()), rows=rows)
+        hours.setdefault(minute // 3600 * 3600, dict.fromkeys(COUNTERS, 0))[name] += number
+    rows = [(to_datetime(hour), list(row.values())) for hour, row in sorted(hours.items(), reverse=True)]
+    return render_page(
+        request, "config/request_counts.html", _("Requests by the hour"), heads=list(COUNTERS.values()), rows=rows
+    )
 
 
-# --- Signs of life
+# --- Heartbeats
 
 
-@panel(70, "django_q.view_schedule", "config/signs.html")
-def signs_at_a_glance(
-    request: WSGIRequest,
-) -> dict[
-    str,
-    str
-    | list[dict[str, str | bool | None]]
-    | int
-    | list[dict[str, str | datetime | bool] | dict[str, str | bool | None]],
-]:
+@dataclass
+class HeartbeatRow:
+    """One line of the heartbeats: a bot, a worker or a schedule; `seen` is in words, "never" where `at` is None."""
+
+    kind: str
+    name: str
+    seen: str
+    at: datetime | None
+    activity: str
+    late: bool
+    url: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.name}" if self.name else self.kind
+
+
+@dataclass(kw_only=True)
+class HeartbeatsWidget(Widget):
+    template = "config/heartbeats.html"
+    rows: list[HeartbeatRow]
+
+    @property
+    def late(self) -> int:
+        return sum(row.late for row in self.rows)
+
+
+@dashboard_widget(80, "django_q.view_schedule")
+def heartbeats_widget(request: HttpRequest) -> HeartbeatsWidget:
     now = time.time()
-    beats = {(beat.kind, beat.name): beat for beat in Heartbeat.objects.filter(seen_at__gt=now - 7 * DAY)}
+    latest = {(beat.kind, beat.name): beat for beat in Heartbeat.objects.filter(seen_at__gt=now - 7 * DAY_SECONDS)}
     rows = []
     for kind, title, url in (
-        ("bot", _("bot"), reverse("admin:counts")),
+        ("bot", _("bot"), reverse("admin:counters")),
         ("worker", _("worker"), queue_url() or reverse("admin:django_q_success_changelist")),
     ):
-        of_kind = sorted((beat for beat in beats.values() if beat.kind == kind), key=lambda beat: beat.name)
-        for beat in of_kind:
-            rows.append(sign(title, beat.name, beat, now - beat.seen_at > SILENT[kind], url))
-        if not of_kind:
-            rows.append(sign(title, "", None, True, url))
+        beats = sorted((beat for beat in latest.values() if beat.kind == kind), key=lambda beat: beat.name)
+        for beat in beats:
+            rows.append(heartbeat_row(title, beat.name, beat, now - beat.seen_at > STALE_AFTER_SECONDS[kind], url))
+        if not beats:
+            rows.append(heartbeat_row(title, "", None, True, url))
         elif kind == "worker" and settings.Q_CLUSTERS:
-            there = {cluster_of_worker(beat.name) for beat in of_kind}
-            rows += [sign(title, name, None, True, url) for name in cluster_names() if name not in there]
-    ids = dict(Schedule.objects.values_list("name", "pk"))
+            present = {cluster_of_worker(beat.name) for beat in beats}
+            rows += [heartbeat_row(title, name, None, True, url) for name in cluster_names() if name not in present]
+    schedule_ids = dict(Schedule.objects.values_list("name", "pk"))
     for name, (_func, minutes) in SCHEDULES.items():
-        beat = beats.get(("schedule", name))
-        late = beat is None or now - beat.seen_at > minutes * 120 + 600 or beat.doing.startswith("failed")
-        url = reverse("admin:django_q_schedule_change", args=[ids[name]]) if name in ids else ""
-        rows.append(sign(_("schedule"), _(name), beat, late, url))
-    return {"id": "signs", "title": _("Signs of life"), "rows": rows, "late": sum(row["late"] for row in rows)}
+        last = latest.get(("schedule", name))
+        late = last is None or now - last.seen_at > minutes * 120 + 600 or last.doing.startswith("failed")
+        url = reverse("admin:django_q_schedule_change", args=[schedule_ids[name]]) if name in schedule_ids else ""
+        rows.append(heartbeat_row(_("schedule"), _(name), last, late, url))
+    return HeartbeatsWidget(id="heartbeats", title=_("Processes and schedules"), rows=rows)
 
 
-def sign(
-    title: str, name: str, beat: Heartbeat | None, late: bool, url: str
-) -> dict[str, str | datetime | bool | None]:
-    return {
-        "title": title,
-        "name": name,
-        "ago": ago(beat.seen_at) if beat else _("never"),
-        "at": beat and moment(beat.seen_at),
-        "doing": beat.doing if beat else "",
-        "late": late,
-        "url": url,
-    }
+def heartbeat_row(kind: str, name: str, beat: Heartbeat | None, late: bool, url: str) -> HeartbeatRow:
+    seen = time_since(beat.seen_at) if beat else _("never")
+    return HeartbeatRow(
+        kind, name, seen, to_datetime(beat.seen_at if beat else None), beat.doing if beat else "", late, url
+    )
 
 
-# --- Queue and space
+# --- Queue and storage
+
+
+class StorageNumber(NamedTuple):
+    title: str
+    number: str
+    url: str
+    low: bool = False
+
+
+@dataclass(kw_only=True)
+class StorageWidget(Widget):
+    template = "config/storage.html"
+    numbers: list[StorageNumber]
 
 
 def queue_url() -> str:
+    """The page of the queue; '' where the queue is in Redis and has none."""
     try:
         return reverse("admin:django_q_ormq_changelist")
-    except NoReverseMatch:  # the queue is in Redis
+    except NoReverseMatch:
         return ""
 
 
-@panel(80, "django_q.view_schedule", "config/space.html")
-def space_at_a_glance(
-    request: WSGIRequest,
-) -> dict[str, str | list[dict[str, int | bool | str] | dict[str, str] | dict[str, str | bool]]]:
-    space = reverse("admin:space")
+@dashboard_widget(70, "django_q.view_schedule")
+def storage_widget(request: HttpRequest) -> StorageWidget:
+    url = reverse("admin:storage")
     depths = queue_depths_if_known()
-    figures = [
-        {
-            "title": _("jobs in the queue"),
-            "figure": sum(depths.values()) if depths else NOTHING,
-            "bad": not depths,
-            "url": queue_url() or reverse("admin:django_q_success_changelist"),
-        },
-        {"title": _("database"), "figure": size(database_size()), "url": space},
+    jobs = str(sum(depths.values())) if depths else EMPTY
+    jobs_url = queue_url() or reverse("admin:django_q_success_changelist")
+    numbers = [
+        StorageNumber(_("jobs in the queue"), jobs, jobs_url, low=not depths),
+        StorageNumber(_("database"), filesizeformat(database_bytes()), url),
     ]
-    free, total = disk()
+    free, total = disk_bytes()
     if total:
-        low = free < total / 20
-        figures.append({"title": _("free for posters"), "figure": size(free), "url": space, "bad": low})
-    return {"id": "space", "title": _("Queue and space"), "figures": figures}
+        numbers.append(StorageNumber(_("free for posters"), filesizeformat(free), url, free < total * MIN_FREE_SHARE))
+    return StorageWidget(id="storage", title=_("Queue and storage"), numbers=numbers)
 
 
-def database_size() -> int:
+def database_bytes() -> int:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SELECT pg_database_size(current_database())")
         else:
             cursor.execute("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
-        return cursor.fetchone()[0]
+        return int(cursor.fetchone()[0])
 
 
-def disk() -> tuple[int, int]:
-    """(free, total) bytes where POSTER_DIR is or will be."""
+def disk_bytes() -> tuple[int, int]:
+    """(free, total) of the disk where POSTER_DIR is or will be; zeros where it cannot be read."""
     folder = settings.POSTER_DIR.absolute()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -309,24 +269,24 @@ def disk() -> tuple[int, int]:
     return usage.free, usage.total
 
 
-@page("space/", "space", "django_q.view_schedule")
-def space(request: WSGIRequest) -> TemplateResponse:
-    """Which table takes how much room, and the disk where posters wait."""
-    free, total = disk()
-    return show(
+@page("storage/", "storage", "django_q.view_schedule")
+def storage(request: HttpRequest) -> TemplateResponse:
+    """The size of each table, and the disk where posters wait for their upload."""
+    free, total = disk_bytes()
+    return render_page(
         request,
-        "config/space_page.html",
-        _("Space"),
-        tables=[(name, size(number), rows) for name, number, rows in table_sizes()],
-        database=size(database_size()),
-        free=size(free),
-        total=size(total),
+        "config/storage_page.html",
+        _("Storage"),
+        tables=table_sizes(),
+        database=filesizeformat(database_bytes()),
+        free=filesizeformat(free),
+        total=filesizeformat(total),
         folder=settings.POSTER_DIR,
     )
 
 
-def table_sizes() -> list[Any]:
-    """(table, bytes with its indexes, rows by the planner's estimate), largest first; SQLite keeps no such account."""
+def table_sizes() -> list[tuple[str, int, int]]:
+    """(table, bytes with its indexes, rows as the planner estimates them), largest first; empty on SQLite."""
     if connection.vendor != "postgresql":
         return []
     with connection.cursor() as cursor:
@@ -334,4 +294,4 @@ def table_sizes() -> list[Any]:
             "SELECT relname, pg_total_relation_size(oid), greatest(reltuples, 0)::bigint FROM pg_class"
             " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 2 DESC LIMIT 40"
         )
-        return cursor.fetchall()
+        return list(cursor.fetchall())

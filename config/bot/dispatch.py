@@ -63,7 +63,7 @@ def recycle_connections() -> None:
     now = time.monotonic()
     if now - getattr(_connections, "recycled_at", 0) < HEALTH_CHECK_INTERVAL_SECONDS:
         for one in connections.all(initialized_only=True):
-            one.health_check_done = True
+            one.health_check_done = True  # type: ignore[attr-defined]  # missing in the stubs
     _connections.recycled_at = now
 
 
@@ -78,7 +78,10 @@ def process(update: types.Update) -> None:
         else:
             bot.process_new_updates([update])
     except UserError as error:
-        answer(update.callback_query, str(error), alert=True)
+        if update.callback_query:
+            answer(update.callback_query, str(error), alert=True)
+        elif update.message:
+            bot.send_message(update.message.chat.id, str(error))
     except Exception as error:
         notify_failure(update, error)
 

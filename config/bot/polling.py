@@ -185,7 +185,7 @@ def _ask(inbox, stop):
         try:
             updates = get_updates(inbox.confirmed_to(), LONG_POLL)
             delay = 1
-            heartbeats.record_heartbeat("bot", heartbeats.HOST, "polls Telegram")
+            heartbeats.record_heartbeat("bot", heartbeats.HOST, "polling")
         except ApiTelegramException as error:
             if stop.is_set():
                 return  # poll() has asked beside us, to confirm: that ends this question with a 409

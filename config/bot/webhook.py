@@ -126,7 +126,7 @@ def sweep():
     """Go on with what dead processes left; forget what can no longer come again."""
     left = _go_on_with_left_chats()
     gone = _forget()
-    return f"{left} chats gone on with, {gone} old updates forgotten"
+    return f"{left} resumed, {gone} purged"
 
 
 # --- The table

@@ -21,7 +21,7 @@ from config.models import Lease
 
 log = logging.getLogger(__name__)
 
-ALREADY_RUNNING = "another worker is at it"  # the result of a job that found its lease taken
+ALREADY_RUNNING = "already running elsewhere"  # the result of a job that found its lease taken
 
 
 @contextmanager

@@ -19,8 +19,11 @@ SCHEDULES = {
     _("push ratings to TMDb"): ("ratings.tasks.write_ratings", 1),
     _("import files"): ("ratings.tasks.import_files", 1),
     _("build recommendations"): ("ratings.tasks.build_recommendations", 30),
-    _("fetch TMDb recommendations"): ("ratings.tasks.ask_tmdb", 1440),  # and when a user asks for recommendations
-    _("fetch missing movies"): ("ratings.tasks.fetch_wanted_films", 5),
+    _("fetch TMDb recommendations"): (
+        "ratings.tasks.fetch_tmdb_recommendations",
+        1440,
+    ),  # and when a user asks for recommendations
+    _("fetch missing movies"): ("ratings.tasks.fetch_missing_movies", 5),
     _("download posters"): ("posters.tasks.download_posters", 1),
     _("upload posters"): ("posters.tasks.upload_posters", 1),
     _("refresh movies"): ("movies.tasks.refresh_movies", 60),

@@ -1,9 +1,9 @@
-"""What people have rated: /rated as a list, /stats as a picture."""
+"""What the user has rated: /rated as a list, /stats as an image."""
 
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.db.models import F
 from django.utils.translation import gettext as _
@@ -13,30 +13,40 @@ from telebot import types
 from config.bot.replies import answer, edit, require_private_chat
 from config.bot.router import UserError, bot, button, command, parse_callback_data
 from movies.models import Movie
-from movies.movie_list import PAGE, film_list
+from movies.movie_list import PAGE_SIZE, movie_list_message
+from ratings.chat import Page
 from ratings.insights.stats import stats_of
-from ratings.insights.stats_image import in_words, picture
+from ratings.insights.stats_image import draw_stats, stats_caption
 
 if TYPE_CHECKING:
-    from telebot.types import CallbackQuery, Message
+    from django.db.models.expressions import OrderBy
+    from django.utils.functional import Promise
 
-# --- What they have rated
+    from config.bot.replies import KeyboardButton
+
+
+class Order(NamedTuple):
+    """An order of /rated: the text of its button and the arguments of order_by()."""
+
+    title: str | Promise
+    columns: tuple[str | OrderBy, ...]
+
 
 ORDERS = {
-    "new": (gettext_lazy("newest"), ["-rated_at", "id"]),
-    "high": (gettext_lazy("highest"), ["-mine", "-rated_at", "id"]),
-    "year": (gettext_lazy("by year"), [F("year").desc(nulls_last=True), "title", "id"]),
+    "new": Order(gettext_lazy("newest"), ("-rated_at", "id")),
+    "high": Order(gettext_lazy("highest"), ("-user_rating", "-rated_at", "id")),
+    "year": Order(gettext_lazy("by year"), (F("year").desc(nulls_last=True), "title", "id")),
 }
 
 
 @command("rated", gettext_lazy("films you have rated"))
-def rated(message: Message) -> None:
+def send_rated(message: types.Message) -> None:
     if require_private_chat(message):
-        bot.send_message(message.chat.id, **rated_page(message.from_user.id, "new", 0))
+        bot.send_message(message.chat.id, **rated_page(message.chat.id, "new", 0))
 
 
 @button("rated")
-def turn_rated(query: CallbackQuery) -> None:
+def show_rated_page(query: types.CallbackQuery) -> None:
     order, page = parse_callback_data(query, rf"rated:({'|'.join(ORDERS)}):(\d{{1,5}})")
     if query.message is None or query.message.chat.type != "private":
         raise UserError(_("This button is out of date."))
@@ -44,39 +54,32 @@ def turn_rated(query: CallbackQuery) -> None:
     answer(query)
 
 
-def rated_page(user_id: int, order, page):
-    """Text and keyboard of one page of the films a person has rated; the last one where there are no longer so many."""
-    films = Movie.objects.rated_by(user_id)
-    total = films.count()
+def rated_page(user_id: int, order: str, page: int) -> Page:
+    """Text and keyboard of one page of the movies a user has rated; the last one where there are fewer by now."""
+    movies = Movie.objects.rated_by(user_id)
+    total = movies.count()
     if not total:
-        return {
-            "text": _("You have not rated any film yet. Send me a title, and rate it on its card."),
-            "reply_markup": None,
-        }
-    page = min(page, (total - 1) // PAGE)
+        text = _("You have not rated any film yet. Send me a title, and rate it on its card.")
+        return {"text": text, "reply_markup": None}
+    page = min(page, (total - 1) // PAGE_SIZE)
     heading = ngettext("You have rated %(count)d film", "You have rated %(count)d films", total) % {"count": total}
-    sorting = [(f"● {title}" if key == order else str(title), f"rated:{key}:0") for key, (title, _by) in ORDERS.items()]
-    return film_list(
-        heading,
-        films.order_by(*ORDERS[order][1])[page * PAGE : (page + 1) * PAGE],
-        page,
-        total,
-        turn=lambda page: f"rated:{order}:{page}",
-        rows=[sorting],
-    )
-
-
-# --- Figures
+    order_buttons: list[KeyboardButton] = [
+        (f"● {each.title}" if key == order else str(each.title), f"rated:{key}:0") for key, each in ORDERS.items()
+    ]
+    shown = list(movies.order_by(*ORDERS[order].columns)[page * PAGE_SIZE : (page + 1) * PAGE_SIZE])
+    return {
+        **movie_list_message(heading, shown, page, total, lambda page: f"rated:{order}:{page}", rows=[order_buttons])
+    }
 
 
 @command("stats", gettext_lazy("my films in figures"))
-def send_stats(message: Message) -> None:
+def send_stats(message: types.Message) -> None:
     if not require_private_chat(message):
         return
-    stats = stats_of(message.from_user.id)
+    stats = stats_of(message.chat.id)
     if not stats.count:
         text = _("You have no ratings yet. Rate a film on its card, /connect TMDb, or send me a CSV with your ratings.")
         bot.send_message(message.chat.id, text)
         return
-    photo = types.InputFile(BytesIO(picture(stats)), file_name="stats.png")
-    bot.send_photo(message.chat.id, photo, in_words(stats))
+    photo = types.InputFile(BytesIO(draw_stats(stats)), file_name="stats.png")
+    bot.send_photo(message.chat.id, photo, stats_caption(stats))

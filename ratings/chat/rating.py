@@ -12,7 +12,16 @@ from telebot.util import extract_arguments
 
 from config.bot.replies import answer, reply_to
 from config.bot.router import UserError, bot, button, command, parse_callback_data
-from movies.cards import ask_on_card, excuse, movie_on_card, name, points, rates_by_reply, send_card, show_rating
+from movies.cards import (
+    display_title,
+    error_text,
+    format_rating,
+    is_rating_reply,
+    movie_on_card,
+    replace_card_buttons,
+    send_card,
+    show_rating,
+)
 from movies.catalogue import Query, get_movie
 from movies.tmdb import TMDbError
 from ratings.rate import points_in, rate, take_back
@@ -23,66 +32,71 @@ if TYPE_CHECKING:
 
     from movies.models import Movie
 
+MAX_TITLE_LENGTH = 60
+
 # --- The buttons of a card
 
 
 @button("rate")
 def rate_by_button(query: CallbackQuery) -> None:
-    """One tap rates. The same tap again asks, in the place of the buttons, whether to take the rating back.
+    """One tap rates. The same tap again asks, in place of the buttons, whether to take the rating back.
 
-    A card in a group is everybody's: it rates for whoever taps, says so to them alone, and shows nobody's rating.
+    A card in a group is for all its members: it rates for the one who taps, tells only them, and shows no rating.
     """
-    movie_id, value = parse_callback_data(query, r"rate:(\d{1,10}):(10|[1-9])")
-    movie, value = film(query, movie_id), Decimal(value)
-    if movie.mine == value:
+    movie_id, rating = parse_callback_data(query, r"rate:(\d{1,10}):(10|[1-9])")
+    movie, value = movie_of(query, movie_id), Decimal(rating)
+    if movie.user_rating == value:
         ask_to_take_back(query, movie)
         return
     rate(User.objects.get_or_create_from_telegram(query.from_user), movie.pk, value)
-    movie.mine = value
-    answer(query, _("“%(title)s”: your rating is %(rating)s.") % facts(movie))
+    movie.user_rating = value
+    answer(query, _("“%(title)s”: your rating is %(rating)s.") % texts_of(movie))
     show_rating(query.message, movie)
 
 
 def ask_to_take_back(query: CallbackQuery, movie: Movie) -> None:
     asked = query.message and query.message.chat.type == "private"
-    if asked and ask_on_card(
+    if asked and replace_card_buttons(
         query.message,
-        [(_("Take my rating back: %(rating)s") % facts(movie), f"unrate:{movie.pk}")],
+        [(_("Take my rating back: %(rating)s") % texts_of(movie), f"unrate:{movie.pk}")],
         [(_("Keep it"), f"keep:{movie.pk}")],
     ):
-        answer(query, _("Your rating is %(rating)s already. Take it back?") % facts(movie))
+        answer(query, _("Your rating is %(rating)s already. Take it back?") % texts_of(movie))
     else:
         text = _("“%(title)s”: your rating is %(rating)s already. To take it back, send me the title privately.")
-        answer(query, text % facts(movie), alert=True)
+        answer(query, text % texts_of(movie), alert=True)
 
 
 @button("unrate")
 def take_back_by_button(query: CallbackQuery) -> None:
     (movie_id,) = parse_callback_data(query, r"unrate:(\d{1,10})")
-    movie = film(query, movie_id)
+    movie = movie_of(query, movie_id)
     taken = take_back(User.objects.get_or_create_from_telegram(query.from_user), movie.pk)
-    movie.mine = None
+    movie.user_rating = None
     answer(query, _("Your rating has been taken back.") if taken else _("You have not rated this film."))
     show_rating(query.message, movie)
 
 
 @button("keep")
-def keep(query: CallbackQuery) -> None:
+def cancel_take_back(query: CallbackQuery) -> None:
     (movie_id,) = parse_callback_data(query, r"keep:(\d{1,10})")
-    movie = film(query, movie_id)
+    movie = movie_of(query, movie_id)
     answer(query)
     show_rating(query.message, movie)
 
 
-def film(query: CallbackQuery, movie_id: int):
+def movie_of(query: CallbackQuery, movie_id: str) -> Movie:
+    """The movie of a button. Raises UserError."""
     try:
         return get_movie(int(movie_id), query.from_user.id)
     except TMDbError as error:
-        raise UserError(excuse(error)) from error
+        raise UserError(error_text(error)) from error
 
 
-def facts(movie: Movie):
-    return {"title": name(movie, 60), "rating": points(movie.mine)}
+def texts_of(movie: Movie) -> dict[str, str]:
+    """What messages name: the title, and the rating, '' where there is none."""
+    rating = format_rating(movie.user_rating) if movie.user_rating is not None else ""
+    return {"title": display_title(movie, MAX_TITLE_LENGTH), "rating": rating}
 
 
 # --- Half points
@@ -91,42 +105,47 @@ def facts(movie: Movie):
 @command("rate", gettext_lazy("rate a film in half points"))
 def rate_by_command(message: Message) -> None:
     """/rate 603 7.5, or /rate 7.5 in reply to a card."""
-    film_text, _space, value_text = (extract_arguments(message.text) or "").strip().rpartition(" ")
-    movie_id = Query.parse(film_text).movie_id if film_text else movie_on_card(message.reply_to_message)
+    movie_text, _space, rating_text = (extract_arguments(message.text or "") or "").strip().rpartition(" ")
+    movie_id = Query.parse(movie_text).movie_id if movie_text else movie_on_card(message.reply_to_message)
     if movie_id is None:
         reply(message, _("Which film, and how much? For example: /rate 603 7.5. The number is the film's TMDb id."))
         return
-    rate_in_words(message, movie_id, value_text)
+    rate_by_text(message, movie_id, rating_text)
 
 
 @bot.message_handler(
     content_types=["text"],
     func=lambda message: (
-        message.chat.type == "private" and not message.text.startswith("/") and rates_by_reply(message)
+        message.chat.type == "private" and not message.text.startswith("/") and is_rating_reply(message)
     ),
 )
 def rate_by_reply(message: Message) -> None:
     """A number in reply to a card, which then shows it."""
-    rate_in_words(message, movie_on_card(message.reply_to_message), message.text, card=message.reply_to_message)
+    card = message.reply_to_message
+    movie_id = movie_on_card(card)
+    assert movie_id is not None  # is_rating_reply() has seen it
+    rate_by_text(message, movie_id, message.text or "", card=card)
 
 
-def rate_in_words(message: Message, movie_id: int, value_text: str | None, card: Message | None = None) -> None:
-    value = points_in(value_text)
+def rate_by_text(message: Message, movie_id: int, rating_text: str, card: Message | None = None) -> None:
+    """Rate by what the user typed; the result is shown on `card`, else on a new card, in a group as a text."""
+    value = points_in(rating_text)
     if value is None:
         reply(message, _("A rating is a number from 0.5 to 10 in half points: 7 or 7.5."))
         return
     try:
-        movie = get_movie(movie_id, message.from_user.id)
+        movie = get_movie(movie_id, message.from_user.id if message.from_user else None)
     except TMDbError as error:
-        reply(message, excuse(error))
+        reply(message, error_text(error))
         return
     rate(User.objects.get_or_create_from_telegram(message.from_user), movie.pk, value)
-    movie.mine = value
+    movie.user_rating = value
     if message.chat.type == "private" and not card:
         send_card(message.chat.id, movie)
         return
     show_rating(card, movie)
-    reply(message, _("“%(title)s”: your rating is %(rating)s.") % {k: escape(v) for k, v in facts(movie).items()})
+    texts = {name: escape(text) for name, text in texts_of(movie).items()}
+    reply(message, _("“%(title)s”: your rating is %(rating)s.") % texts)
 
 
 def reply(message: Message, text: str) -> None:

@@ -1,4 +1,4 @@
-"""CSV files with ratings as other services write them: what a file says, whatever its encoding and separator.
+"""Parsing CSV files of ratings as other services write them, in any encoding and with any separator.
 
 Columns are known by name, so that files of TMDb (ratings export), Letterboxd (ratings.csv, diary.csv and its import
 format, https://letterboxd.com/about/importing-data/), IMDb (ratings export) and our own need no telling apart.
@@ -10,23 +10,20 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import NamedTuple
 
 from ratings.models import HALF_POINTS
 
-if TYPE_CHECKING:
-    pass
-
-MOST_ROWS = 100_000
-LONGEST_TITLE = 300  # characters of a title that are kept
-LONGEST_LINE = 2**20  # characters; a line of all columns that IMDb has takes a thousand
-CHUNK = 65536  # bytes
+MAX_ROWS = 100_000
+MAX_TITLE_LENGTH = 300  # characters; the rest is cut off
+MAX_LINE_LENGTH = 2**20  # characters; a line of all columns that IMDb has takes a thousand
+CHUNK_BYTES = 65536  # bytes
 
 COLUMNS = {
     "tmdb_id": ["tmdbid"],
@@ -41,32 +38,34 @@ COLUMNS = {
     "date": ["daterated", "date", "watcheddate"],
     "stars": ["rating"],  # out of five, as Letterboxd has it; in other files TMDb's mean
 }
-# What the services call things that are rated like films and are none
-NO_FILMS = re.compile(r"(tv|podcast)?\W?(mini)?\W?(series|episode|show|season)|tv|game|videogame|musicvideo|person")
+# What the services call things that are rated like movies and are none
+SKIPPED_TYPES = re.compile(
+    r"(tv|podcast)?\W?(mini)?\W?(series|episode|show|season)|tv|game|videogame|musicvideo|person"
+)
 FORMULA = re.compile(r"[=+\-@\t\r＝＋－＠]")  # what a spreadsheet begins to calculate at
 
 
-class Unreadable(Exception):
-    """The file is not what can be imported; `why` is empty, archive, no_text, broken, no_ratings, scale or too_long."""
+class ParseError(Exception):
+    """The file cannot be imported; `reason` is empty, archive, no_text, broken, no_ratings, scale or too_long."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(slots=True)
 class Row:
-    """What one line of a file says. `value` is None where it gives no rating, or (`flaw`) none we understand."""
+    """One line of a file. `value` is None where it holds no rating, or (see `skip_reason`) an invalid one."""
 
     title: str = ""
     original_title: str = ""
     year: int | None = None
     tmdb_id: int | None = None
     imdb_id: str = ""
-    value: Decimal | None = None
+    value: Decimal | None = None  # 0.5-10
     at: int | None = None  # UNIX seconds
     whole_day: bool = False  # the file knows the day, not the time
-    flaw: str = ""  # "" | "no_film" | "unrated" | "odd_rating"
+    skip_reason: str = ""  # "no_film" | "unrated" | "odd_rating"; matching adds "unanswered"; "": none
 
     @property
     def name(self) -> str:
@@ -75,21 +74,24 @@ class Row:
 
 
 def read(content: bytes, now: int) -> list[Row]:
-    """The rows of a file of bytes. Raises Unreadable. Takes memory for the rows, not for what else the file holds."""
+    """The rows of a file; `now`: UNIX seconds when it was sent. Raises ParseError.
+
+    Takes memory for the rows, not for what else the file holds.
+    """
     encoding = encoding_of(content)
     lines = lines_of(io.TextIOWrapper(io.BytesIO(content), encoding, errors="replace", newline=""))
     try:
         separator, columns = header(lines)
-        return body(csv.reader(lines, delimiter=separator), columns, now)
-    except csv.Error:  # a field longer than any: a quotation mark that nobody closed
-        raise Unreadable("broken") from None
+        return parse_rows(csv.reader(lines, delimiter=separator), columns, now)
+    except csv.Error:  # a field longer than any: a quotation mark that is never closed
+        raise ParseError("broken") from None
 
 
 def lines_of(file: io.TextIOWrapper) -> Iterator[str]:
-    """The lines of a text file, none too long. Raises Unreadable."""
-    while line := file.readline(LONGEST_LINE):
-        if len(line) == LONGEST_LINE:
-            raise Unreadable("broken")
+    """The lines of a text file, none too long. Raises ParseError."""
+    while line := file.readline(MAX_LINE_LENGTH):
+        if len(line) == MAX_LINE_LENGTH:
+            raise ParseError("broken")
         yield line
 
 
@@ -97,18 +99,18 @@ def lines_of(file: io.TextIOWrapper) -> Iterator[str]:
 
 
 def encoding_of(content: bytes) -> str:
-    """The name of the encoding of a file. Raises Unreadable for what is no text."""
+    """The name of the encoding of a file. Raises ParseError for what is no text."""
     if not content.strip():
-        raise Unreadable("empty")
+        raise ParseError("empty")
     if content.startswith((b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"Rar!", b"7z\xbc\xaf")):
-        raise Unreadable("archive")
+        raise ParseError("archive")
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if b"\0" in content:
         # the plain letters of a header have a zero for one of their two bytes, always the same
         even, odd = content[:400:2].count(0), content[1:400:2].count(0)
         if bool(even) == bool(odd):
-            raise Unreadable("no_text")
+            raise ParseError("no_text")
         return "utf-16-le" if odd else "utf-16-be"
     broken, foreign = utf8_letters(content)
     if broken * 20 <= foreign:  # a letter cut in half here and there does not make another encoding
@@ -122,8 +124,8 @@ def utf8_letters(content: bytes) -> tuple[int, int]:
     """(places that are no UTF-8, letters beyond ASCII) of a file read as UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     broken = foreign = 0
-    for start in range(0, len(content), CHUNK):
-        text = decoder.decode(content[start : start + CHUNK])
+    for start in range(0, len(content), CHUNK_BYTES):
+        text = decoder.decode(content[start : start + CHUNK_BYTES])
         if not text.isascii():
             broken += text.count("\ufffd")
             foreign += len(text) - len(text.encode("ascii", "ignore"))
@@ -133,25 +135,30 @@ def utf8_letters(content: bytes) -> tuple[int, int]:
 # --- The header
 
 
-def header(lines: Iterator[Any]) -> tuple[str, dict[str, list[int]]]:
-    """(separator, {meaning: places of its columns}) of the header. Raises Unreadable where there are no ratings."""
+class Header(NamedTuple):
+    separator: str
+    columns: dict[str, list[int]]  # {key of COLUMNS: indexes of the columns that bear one of its names}
+
+
+def header(lines: Iterator[str]) -> Header:
+    """Find the header within the first lines. Raises ParseError where it names no ratings."""
     for line in islice(lines, 10):
         if line.strip() and not line.strip().lower().startswith("sep="):  # Excel's own hint
             break
     else:
-        raise Unreadable("empty" if next(lines, None) is None else "no_ratings")
-    found = {separator: meanings(next(csv.reader([line], delimiter=separator), [])) for separator in ",;\t|"}
+        raise ParseError("empty" if next(lines, None) is None else "no_ratings")
+    found = {separator: column_map(next(csv.reader([line], delimiter=separator), [])) for separator in ",;\t|"}
     separator, columns = max(found.items(), key=lambda one: len(one[1]))
     named = "title" in columns or "original_title" in columns or "tmdb_id" in columns or "imdb_id" in columns
     if not named or not ("rating" in columns or "stars" in columns):
-        raise Unreadable("no_ratings")
+        raise ParseError("no_ratings")
     if "rating" in columns:
         columns.pop("stars", None)
-    return separator, columns
+    return Header(separator, columns)
 
 
-def meanings(names: list[str]) -> dict[str, list[int]]:
-    plain = {}
+def column_map(names: list[str]) -> dict[str, list[int]]:
+    plain: dict[str, int] = {}
     for place, name in enumerate(names):
         plain.setdefault(re.sub(r"[^a-z0-9]", "", name.lower()), place)
     columns = {meaning: [plain[one] for one in known if one in plain] for meaning, known in COLUMNS.items()}
@@ -161,64 +168,70 @@ def meanings(names: list[str]) -> dict[str, list[int]]:
 # --- The rows
 
 
-def body(reader, columns, now):
-    rows, stars = [], "stars" in columns
+def parse_rows(reader: Iterable[list[str]], columns: dict[str, list[int]], now: int) -> list[Row]:
+    rows: list[Row] = []
+    stars = "stars" in columns
     for number, cells in enumerate(reader):
-        if number >= MOST_ROWS:
-            raise Unreadable("too_long")
+        if number >= MAX_ROWS:
+            raise ParseError("too_long")
         if any(cells):
-            rows.append(row_of(cells, columns, now, stars))
+            rows.append(parse_row(cells, columns, now, stars))
     if stars and any(row.value and row.value > 10 for row in rows):
-        raise Unreadable("scale")  # a rating above five: then which of the others are out of ten?
+        raise ParseError("scale")  # a rating above five: then which of the others are out of ten?
     if not rows:
-        raise Unreadable("empty")
+        raise ParseError("empty")
     return rows
 
 
-def row_of(cells: list[str], columns: dict[str, list[int]], now: int, stars: bool) -> Row:
-    def cell(meaning):
+def parse_row(cells: list[str], columns: dict[str, list[int]], now: int, stars: bool) -> Row:
+    def cell(meaning: str) -> str:
         filled = (cells[place].strip() for place in columns.get(meaning, ()) if place < len(cells))
         return next(filter(None, filled), "")
 
-    row = Row(title_of(cell("title")), title_of(cell("original_title")))
+    row = Row(parse_title(cell("title")), parse_title(cell("original_title")))
     if found := re.match(r"(1[89]\d\d|20\d\d)(?!\d)", cell("year")):
         row.year = int(found[1])
     if re.fullmatch(r"\d{1,10}(\.0)?", cell("tmdb_id"), re.ASCII):
         row.tmdb_id = int(cell("tmdb_id").split(".")[0]) or None
     if re.fullmatch(r"tt\d{5,12}", cell("imdb_id"), re.ASCII):
         row.imdb_id = cell("imdb_id")
-    row.at, row.whole_day = moment_of(cell("date"), now)
+    row.at, row.whole_day = parse_date(cell("date"), now)
     given = cell("stars" if stars else "rating")
-    if NO_FILMS.fullmatch(re.sub(r"\s", "", cell("kind").lower())):
-        row.flaw = "no_film"
+    if SKIPPED_TYPES.fullmatch(re.sub(r"\s", "", cell("kind").lower())):
+        row.skip_reason = "no_film"
     elif given in ("", "0", "0.0"):
-        row.flaw = "unrated"
+        row.skip_reason = "unrated"
     else:
-        row.value = value_of(given, stars)
+        row.value = parse_rating(given, stars)
         if row.value not in HALF_POINTS:
-            row.flaw = "odd_rating"
+            row.skip_reason = "odd_rating"
     return row
 
 
-def title_of(cell: str) -> str:
+def parse_title(cell: str) -> str:
     """A title without the apostrophe that keeps a spreadsheet from taking it for a formula."""
     text = " ".join(cell.replace("\0", " ").split())
     if text.startswith("'") and FORMULA.match(text[1:]):
         text = text[1:].lstrip()
-    return text[:LONGEST_TITLE].rstrip()
+    return text[:MAX_TITLE_LENGTH].rstrip()
 
 
-def value_of(text: str, stars: bool) -> Decimal | None:
+def parse_rating(text: str, stars: bool) -> Decimal | None:
     """A rating out of ten (exact), be it allowed or not; None for what is no number."""
     if not re.fullmatch(r"\d{1,3}([.,]\d{1,4})?", text, re.ASCII):
         return None
     return Decimal(text.replace(",", ".")) * (2 if stars else 1)
 
 
-def moment_of(text: str, now: int) -> tuple[None, bool] | tuple[int, bool]:
-    """(UNIX seconds, whether only the day is known) of a date; (None, False) where there is none to be sure of.
+class Moment(NamedTuple):
+    at: int | None  # UNIX seconds; None: unknown
+    whole_day: bool  # only the day is known
 
-    A day and a month parted by slashes stand in either order, so that such a date says nothing.
+
+def parse_date(text: str, now: int) -> Moment:
+    """The moment that a date names, if it is unambiguous and not in the future.
+
+    A day and a month separated by slashes stand in either order, so such a date is ignored.
     """
     if found := re.fullmatch(r"(\d\d)\.(\d\d)\.(\d{4})", text, re.ASCII):
         text = f"{found[3]}-{found[2]}-{found[1]}"
@@ -230,12 +243,12 @@ def moment_of(text: str, now: int) -> tuple[None, bool] | tuple[int, bool]:
             with suppress(ValueError):
                 at = datetime.strptime(text, style)
     if at is None:
-        return None, False
+        return Moment(None, False)
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     try:
         seconds = int(at.timestamp())
     except (ValueError, OverflowError):
-        return None, False
+        return Moment(None, False)
     if not 0 < seconds <= now + 86_400:
-        return None, False
-    return seconds, len(text) <= len("2023-05-02")
+        return Moment(None, False)
+    return Moment(seconds, len(text) <= len("2023-05-02"))

@@ -1,4 +1,7 @@
-"""The picture of /stats: drawn for a phone, on a ground of its own, so that it suits light and dark chats alike."""
+"""The image of /stats: drawn for a phone, on a background of its own, so that it suits light and dark chats alike.
+
+All coordinates and sizes are in pixels of the finished SIZE x SIZE image, from its top left corner.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -15,90 +18,132 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from PIL import Image, ImageDraw, ImageFont
 
-from movies.cards import points, shortened
+from movies.cards import format_rating, truncate
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from decimal import Decimal
+
     from PIL.ImageFont import FreeTypeFont
 
-    from ratings.insights.stats import Stats
+    from ratings.insights.stats import Opinion, Stats
 
-FONTS = Path(__file__).with_name("fonts")  # Noto Sans, Latin and Cyrillic; its licence lies beside it
-SIZE = 1280  # pixels; what Telegram keeps of a photo
-SHARP = 2  # shapes are drawn so many times larger and scaled down: Pillow itself does not smooth edges
-EDGE, GAP, INSIDE, ROUND = 48, 24, 36, 28  # pixels
-ARROW = 13  # half its width
+FONTS = Path(__file__).with_name("fonts")  # Noto Sans, Latin and Cyrillic, with its licence
+SIZE = 1280  # to which Telegram scales larger photos down
+SUPERSAMPLING = 2  # shapes are drawn so many times larger and scaled down: Pillow itself does not smooth edges
+MARGIN, GAP, PADDING, RADIUS = 48, 24, 36, 28  # around panels, between them, within them, and of their corners
+ARROW_HALF_WIDTH, ARROW_HEIGHT = 13, 20
+MAX_BAR_WIDTH, MIN_BAR_HEIGHT = 96, 8
+MAX_DECADE_WIDTH = 150
 
-GROUND, PANEL, LINE = "#0f1a2b", "#1a2a42", "#30435f"
-TEXT, QUIET = "#f4f7fb", "#a9bbd2"
-MINE, TMDB, FILMS = "#f6b73c", "#3fcfbb", "#6ea3f2"
+BACKGROUND, PANEL, LINE = "#0f1a2b", "#1a2a42", "#30435f"
+TEXT, MUTED = "#f4f7fb", "#a9bbd2"
+USER_COLOUR, TMDB_COLOUR, MOVIES_COLOUR = "#f6b73c", "#3fcfbb", "#6ea3f2"
 
-HEADING, TITLE, LABEL, FIGURE = 62, 40, 34, 78  # heights of letters
-LONGEST_TITLE = 60  # of a film in the caption: six of them stay within Telegram's limit
+HEADING_SIZE, TITLE_SIZE, LABEL_SIZE, NUMBER_SIZE, MIN_FONT_SIZE = 62, 40, 34, 78, 16
+MAX_CAPTION_TITLE_LENGTH = 60  # of a movie in the caption: six of them stay within Telegram's limit
 
 
-def picture(stats: Stats) -> bytes:
-    """The figures as a PNG, in the language now active; for at least one rating."""
+class Tile(NamedTuple):
+    """A number with what it counts."""
+
+    number: str
+    label: str
+    colour: str
+
+
+class Bar(NamedTuple):
+    """`x` is the middle of the bar."""
+
+    x: float
+    movies: int
+
+
+class Mark(NamedTuple):
+    """An arrow below the bars and its entry in the legend; `x` is its tip."""
+
+    x: float
+    colour: str
+    label: str
+
+
+class Text(NamedTuple):
+    """A text at a point, by one of Pillow's anchors."""
+
+    point: tuple[float, float]
+    text: str
+    font: FreeTypeFont
+    colour: str
+    anchor: str
+
+
+def draw_stats(stats: Stats) -> bytes:
+    """The statistics of at least one rating as a PNG, in the active language."""
     canvas = Canvas()
-    canvas.text((EDGE + 4, 92), _("My films in figures"), HEADING, bold=True, anchor="ls")
-    canvas.text((SIZE - EDGE - 4, 92), date_format(timezone.now(), "F Y"), LABEL, QUIET, anchor="rs")
-    draw_tiles(canvas, tiles(stats), top=136, bottom=330)
-    draw_values(canvas, stats, top=330 + GAP, bottom=792)
-    draw_decades(canvas, stats, top=792 + GAP, bottom=SIZE - EDGE)
+    canvas.text((MARGIN + 4, 92), _("My films in figures"), HEADING_SIZE, bold=True, anchor="ls")
+    canvas.text((SIZE - MARGIN - 4, 92), date_format(timezone.now(), "F Y"), LABEL_SIZE, MUTED, anchor="rs")
+    draw_tiles(canvas, summary_tiles(stats), top=136, bottom=330)
+    draw_ratings(canvas, stats, top=330 + GAP, bottom=792)
+    draw_decades(canvas, stats, top=792 + GAP, bottom=SIZE - MARGIN)
     return canvas.png()
 
 
 class Canvas:
-    """Shapes are collected large, letters are set on top of them at their true size."""
+    """Shapes are drawn at SUPERSAMPLING times their size; texts are drawn last, at their true size."""
 
     def __init__(self) -> None:
-        self.large = Image.new("RGB", (SIZE * SHARP, SIZE * SHARP), GROUND)
+        self.large = Image.new("RGB", (SIZE * SUPERSAMPLING, SIZE * SUPERSAMPLING), BACKGROUND)
         self.shapes = ImageDraw.Draw(self.large)
-        self.letters = []
+        self.texts: list[Text] = []
 
     def box(
         self,
-        left: float | int,
-        top: float | int,
-        right: float | int,
-        bottom: int,
+        left: float,
+        top: float,
+        right: float,
+        bottom: float,
         colour: str,
-        round: int = 0,
-        corners: tuple[bool, bool, bool, bool] = (True,) * 4,
+        radius: int = 0,
+        flat_bottom: bool = False,
     ) -> None:
-        box = [value * SHARP for value in (left, top, right, bottom)]
-        self.shapes.rounded_rectangle([box[0], box[1], box[2] - 1, box[3] - 1], round * SHARP, colour, corners=corners)
+        """A rectangle, `right` and `bottom` exclusive; `flat_bottom`: only the upper corners are rounded."""
+        x1, y1, x2, y2 = (value * SUPERSAMPLING for value in (left, top, right, bottom))
+        corners = (True, True, not flat_bottom, not flat_bottom)
+        self.shapes.rounded_rectangle([x1, y1, x2 - 1, y2 - 1], radius * SUPERSAMPLING, colour, corners=corners)
 
-    def arrow(self, x: float, y: int, colour: str) -> None:
+    def arrow(self, x: float, y: float, colour: str) -> None:
         """A small arrow whose tip points up at (x, y)."""
-        foot = [((x + dx) * SHARP, (y + 20) * SHARP) for dx in (-ARROW, ARROW)]
-        self.shapes.polygon([(x * SHARP, y * SHARP), *foot], colour)
+        corners = ((x, y), (x - ARROW_HALF_WIDTH, y + ARROW_HEIGHT), (x + ARROW_HALF_WIDTH, y + ARROW_HEIGHT))
+        self.shapes.polygon([(x * SUPERSAMPLING, y * SUPERSAMPLING) for x, y in corners], colour)
 
-    def dot(self, x: float, y: int, radius: int, colour: str) -> None:
-        self.shapes.ellipse([value * SHARP for value in (x - radius, y - radius, x + radius, y + radius)], colour)
+    def dot(self, x: float, y: float, radius: float, colour: str) -> None:
+        """A circle around (x, y)."""
+        box = [value * SUPERSAMPLING for value in (x - radius, y - radius, x + radius, y + radius)]
+        self.shapes.ellipse(box, colour)
 
     def text(
         self,
-        where: tuple[int, int] | tuple[float, float] | tuple[float, int],
+        point: tuple[float, float],
         text: str,
         size: int,
         colour: str = TEXT,
         bold: bool = False,
         anchor: str = "ms",
-        most: float | int | None = None,
+        max_width: float | None = None,
     ) -> float:
-        """Set a text, in smaller letters where it would be wider than `most`; returns its width."""
+        """Set a text, in smaller letters where it would be wider than `max_width`; returns its width."""
         letters = font(size, bold)
-        while most and letters.getlength(text) > most and size > 16:
+        while max_width and letters.getlength(text) > max_width and size > MIN_FONT_SIZE:
             size -= 1
             letters = font(size, bold)
-        self.letters.append((where, text, letters, colour, anchor))
+        self.texts.append(Text(point, text, letters, colour, anchor))
         return letters.getlength(text)
 
     def png(self) -> bytes:
-        image = self.large.reduce(SHARP)
+        image = self.large.reduce(SUPERSAMPLING)
         draw = ImageDraw.Draw(image)
-        for where, text, letters, colour, anchor in self.letters:
-            draw.text(where, text, colour, letters, anchor)
+        for point, text, letters, colour, anchor in self.texts:
+            draw.text(point, text, colour, letters, anchor)
         content = BytesIO()
         image.save(content, "PNG")
         return content.getvalue()
@@ -112,131 +157,135 @@ def font(size: int, bold: bool) -> FreeTypeFont:
 # --- The parts
 
 
-def tiles(stats: Stats) -> list[tuple[str, str, str]]:
-    """(figure, what it is, colour) of the row of figures."""
-    made = [(whole(stats.count), ngettext("film", "films", stats.count), TEXT)]
+def summary_tiles(stats: Stats) -> list[Tile]:
+    tiles = [Tile(format_integer(stats.count), ngettext("film", "films", stats.count), TEXT)]
     if hours := round(stats.minutes / 60):
-        made.append((whole(hours), ngettext("hour of film", "hours of film", hours), TEXT))
-    made.append((tenths(stats.mean), _("my mean"), MINE))
+        tiles.append(Tile(format_integer(hours), ngettext("hour of film", "hours of film", hours), TEXT))
+    tiles.append(Tile(format_mean(stats.mean), _("my mean"), USER_COLOUR))
     if stats.tmdb_mean is not None:
-        made.append((tenths(stats.tmdb_mean), _("TMDb's mean"), TMDB))
-    return made
+        tiles.append(Tile(format_mean(stats.tmdb_mean), _("TMDb's mean"), TMDB_COLOUR))
+    return tiles
 
 
-def draw_tiles(canvas: Canvas, made: list[tuple[str, str, str]], top: int, bottom: int) -> None:
-    width = (SIZE - 2 * EDGE - (len(made) - 1) * GAP) / len(made)
-    for number, (figure, label, colour) in enumerate(made):
-        left = EDGE + number * (width + GAP)
-        canvas.box(left, top, left + width, bottom, PANEL, ROUND)
+def draw_tiles(canvas: Canvas, tiles: Sequence[Tile], top: int, bottom: int) -> None:
+    """A row of tiles over the whole width."""
+    width = (SIZE - 2 * MARGIN - (len(tiles) - 1) * GAP) / len(tiles)
+    for index, (number, label, colour) in enumerate(tiles):
+        left = MARGIN + index * (width + GAP)
+        canvas.box(left, top, left + width, bottom, PANEL, RADIUS)
         middle = left + width / 2
-        canvas.text((middle, top + 106), figure, FIGURE, colour, bold=True, most=width - INSIDE)
-        canvas.text((middle, top + 160), label, LABEL, QUIET, most=width - INSIDE)
+        canvas.text((middle, top + 106), number, NUMBER_SIZE, colour, bold=True, max_width=width - PADDING)
+        canvas.text((middle, top + 160), label, LABEL_SIZE, MUTED, max_width=width - PADDING)
 
 
 def draw_panel(canvas: Canvas, title: str, top: int, bottom: int) -> tuple[int, int]:
-    """A panel with a title; returns the (left, right) within it."""
-    canvas.box(EDGE, top, SIZE - EDGE, bottom, PANEL, ROUND)
-    canvas.text((EDGE + INSIDE, top + 60), title, TITLE, bold=True, anchor="ls", most=SIZE - 2 * (EDGE + INSIDE))
-    return EDGE + INSIDE, SIZE - EDGE - INSIDE
+    """A panel with a title; returns the (left, right) of its contents."""
+    left, right = MARGIN + PADDING, SIZE - MARGIN - PADDING
+    canvas.box(MARGIN, top, SIZE - MARGIN, bottom, PANEL, RADIUS)
+    canvas.text((left, top + 60), title, TITLE_SIZE, bold=True, anchor="ls", max_width=right - left)
+    return left, right
 
 
-def draw_values(canvas: Canvas, stats: Stats, top: int, bottom: int) -> None:
-    """How often each rating was given: ten bars, or twenty where half points were."""
+def draw_ratings(canvas: Canvas, stats: Stats, top: int, bottom: int) -> None:
+    """How often each rating was given: ten bars, or twenty where half points were; arrows mark the means."""
     left, right = draw_panel(canvas, _("Ratings"), top, bottom)
-    halves = any(value % 1 for value in stats.by_value)
-    steps = 20 if halves else 10
-    slot = (right - left) / steps
+    bars = 20 if any(value % 1 for value in stats.by_value) else 10
+    slot = (right - left) / bars
     base, ceiling = bottom - 92, top + 122
 
-    def place(value):
+    def x_of(rating: Decimal | float) -> float:
         """The middle of a rating's bar."""
-        return left + (float(value) * steps / 10 - 0.5) * slot
+        return left + (float(rating) * bars / 10 - 0.5) * slot
 
-    draw_bars(canvas, [(place(value), count) for value, count in stats.by_value.items()], slot, base, ceiling, MINE)
-    marks = [(place(stats.mean), MINE, _("my mean"))]
+    draw_bars(canvas, [Bar(x_of(value), n) for value, n in stats.by_value.items()], slot, base, ceiling, USER_COLOUR)
+    marks = [Mark(x_of(stats.mean), USER_COLOUR, _("my mean"))]
     if stats.tmdb_mean is not None:
-        marks.append((place(stats.tmdb_mean), TMDB, _("TMDb's mean")))
-    x = right
-    for _place, colour, label in reversed(marks):
-        x -= canvas.text((x, top + 58), label, LABEL, QUIET, anchor="rs") + 24
-        canvas.dot(x + 6, top + 47, 9, colour)
+        marks.append(Mark(x_of(stats.tmdb_mean), TMDB_COLOUR, _("TMDb's mean")))
+    x: float = right
+    for mark in reversed(marks):
+        x -= canvas.text((x, top + 58), mark.label, LABEL_SIZE, MUTED, anchor="rs") + 24
+        canvas.dot(x + 6, top + 47, 9, mark.colour)
         x -= 32
-    for middle, colour in apart([(mark[0], mark[1]) for mark in marks]):
-        canvas.arrow(middle, base + 8, colour)
+    for mark in separated(marks):
+        canvas.arrow(mark.x, base + 8, mark.colour)
     for number in range(1, 11):
-        canvas.text((place(number), bottom - 26), str(number), LABEL, QUIET)
+        canvas.text((x_of(number), bottom - 26), str(number), LABEL_SIZE, MUTED)
 
 
-def apart(marks: list[tuple[float, str]]) -> list[tuple[float, str]]:
-    """One or two (place, colour), moved so far from each other that neither hides the other."""
-    if len(marks) == 2:
-        (one, _colour), (other, _other_colour) = marks
-        lacking = max(0, 2 * ARROW + 4 - abs(one - other)) / 2
-        side = -1 if one < other else 1
-        marks = [(one + side * lacking, marks[0][1]), (other - side * lacking, marks[1][1])]
-    return marks
+def separated(marks: list[Mark]) -> list[Mark]:
+    """One or two marks, moved so far from each other that neither arrow hides the other."""
+    if len(marks) != 2:
+        return marks
+    one, other = marks
+    missing = max(0, 2 * ARROW_HALF_WIDTH + 4 - abs(one.x - other.x)) / 2
+    side = -1 if one.x < other.x else 1
+    return [one._replace(x=one.x + side * missing), other._replace(x=other.x - side * missing)]
 
 
 def draw_decades(canvas: Canvas, stats: Stats, top: int, bottom: int) -> None:
-    """How many films of each decade, and under each its mean."""
+    """How many movies of each decade were rated, and under each bar their mean."""
     left, right = draw_panel(canvas, _("Films by decade, and my mean"), top, bottom)
     decades = stats.by_decade
     if not decades:
-        canvas.text(((left + right) / 2, (top + bottom) / 2 + 30), _("Their years are not known yet"), LABEL, QUIET)
+        middle = ((left + right) / 2, (top + bottom) / 2 + 30)
+        canvas.text(middle, _("Their years are not known yet"), LABEL_SIZE, MUTED)
         return
-    slot = min((right - left) / len(decades), 150)
+    slot = min((right - left) / len(decades), MAX_DECADE_WIDTH)
     first = (left + right - slot * len(decades)) / 2
-    base, ceiling = bottom - 118, top + 122
-    places = {decade: first + (number + 0.5) * slot for number, decade in enumerate(decades)}
-    bars = [(places[decade], len(values)) for decade, values in decades.items()]
-    draw_bars(canvas, bars, slot, base, ceiling, FILMS)
+    x_of = {decade: first + (index + 0.5) * slot for index, decade in enumerate(decades)}
+    bars = [Bar(x_of[decade], len(ratings)) for decade, ratings in decades.items()]
+    draw_bars(canvas, bars, slot, bottom - 118, top + 122, MOVIES_COLOUR)
     names = {decade: _("%(decade)ds") % {"decade": decade} for decade in decades}
-    if max(font(LABEL, False).getlength(name) for name in names.values()) > slot - 10:
+    if max(font(LABEL_SIZE, False).getlength(name) for name in names.values()) > slot - 10:
         names = {decade: str(decade) for decade in decades}
-    for decade, values in decades.items():
-        canvas.text((places[decade], bottom - 72), names[decade], LABEL, QUIET, most=slot - 6)
-        if values:
-            canvas.text((places[decade], bottom - 26), tenths(fmean(values)), LABEL, MINE, bold=True, most=slot - 6)
+    for decade, ratings in decades.items():
+        x, width = x_of[decade], slot - 6
+        canvas.text((x, bottom - 72), names[decade], LABEL_SIZE, MUTED, max_width=width)
+        if ratings:
+            mean = format_mean(fmean(ratings))
+            canvas.text((x, bottom - 26), mean, LABEL_SIZE, USER_COLOUR, bold=True, max_width=width)
 
 
-def draw_bars(
-    canvas: Canvas, bars: list[tuple[float, int]], slot: float | int, base: int, ceiling: int, colour: str
-) -> None:
-    """Bars, (middle, films), with their counts on top; the highest reaches the ceiling."""
-    canvas.box(EDGE + INSIDE, base, SIZE - EDGE - INSIDE, base + 3, LINE)
-    most = max(count for _x, count in bars)
-    half = min(slot * 0.76, 96) / 2
-    for x, count in bars:
-        if count:
-            height = max((base - ceiling) * count / most, 8)
-            canvas.box(x - half, base - height, x + half, base, colour, 10, corners=(True, True, False, False))
-            canvas.text((x, base - height - 12), whole(count), LABEL, TEXT, most=slot - 4)
+def draw_bars(canvas: Canvas, bars: Sequence[Bar], slot: float, base: int, ceiling: int, colour: str) -> None:
+    """Bars, `slot` apart, from y = `base` upwards with their counts on top; the highest reaches the ceiling."""
+    canvas.box(MARGIN + PADDING, base, SIZE - MARGIN - PADDING, base + 3, LINE)
+    most = max(bar.movies for bar in bars)
+    half = min(slot * 0.76, MAX_BAR_WIDTH) / 2
+    for x, movies in bars:
+        if movies:
+            height = max((base - ceiling) * movies / most, MIN_BAR_HEIGHT)
+            canvas.box(x - half, base - height, x + half, base, colour, 10, flat_bottom=True)
+            canvas.text((x, base - height - 12), format_integer(movies), LABEL_SIZE, TEXT, max_width=slot - 4)
 
 
-def whole(number: int) -> str:
+def format_integer(number: int) -> str:
     return f"{number:,}".replace(",", "\N{NO-BREAK SPACE}")
 
 
-def tenths(number: float) -> str:
+def format_mean(number: float | Decimal) -> str:
     """A mean as ratings are written everywhere in the chat: 7.4, in either language."""
     return f"{number:.1f}"
 
 
-def in_words(stats: Stats) -> str:
-    """The same figures as a caption (HTML), for those who hear the picture rather than see it."""
+def stats_caption(stats: Stats) -> str:
+    """The same statistics as a caption (HTML), for users who hear the image described rather than see it."""
 
-    def opinions(films):
-        return [(shortened(film.title, LONGEST_TITLE), points(film.mine), tenths(film.tmdb)) for film in films]
+    def rows(opinions: Sequence[Opinion]) -> list[tuple[str, str, str]]:
+        """(title, user's rating, TMDb's mean)."""
+        return [
+            (truncate(one.title, MAX_CAPTION_TITLE_LENGTH), format_rating(one.user_rating), format_mean(one.tmdb))
+            for one in opinions
+        ]
 
     favourite, best = stats.favourite, stats.best_decade
     context = {
         "stats": stats,
         "hours": round(stats.minutes / 60),
-        "mean": tenths(stats.mean),
-        "tmdb_mean": stats.tmdb_mean is not None and tenths(stats.tmdb_mean),
-        "favourite": (points(favourite[0]), favourite[1]),
-        "best": best and (str(best[0]), tenths(best[1]), best[2]),
-        "higher": opinions(stats.higher),
-        "lower": opinions(stats.lower),
+        "mean": format_mean(stats.mean),
+        "tmdb_mean": stats.tmdb_mean is not None and format_mean(stats.tmdb_mean),
+        "favourite": (format_rating(favourite.rating), favourite.movies),
+        "best": best and (str(best.decade), format_mean(best.mean), best.movies),
+        "higher": rows(stats.higher),
+        "lower": rows(stats.lower),
     }
     return render_to_string("ratings/stats.html", context).strip()

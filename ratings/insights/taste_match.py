@@ -1,4 +1,4 @@
-"""How far two people's tastes agree, and the link by which one lets another ask."""
+"""The taste match of two users, and the link by which one consents to it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ratings.models import MatchLink, Rating
 if TYPE_CHECKING:
     from users.models import User
 
-LIFE = 7 * 86_400  # seconds for which a link works
-ENOUGH = 5  # films in common below which a figure would say nothing
-DOUBT = 5  # imaginary films on which they neither agree nor differ
-NEAR = 2  # points by which two people's ratings differ where they no longer say the same
-NOISE = 0.25  # square points: what a rating varies by without meaning anything
+LINK_TTL_SECONDS = 7 * 86_400
+MIN_COMMON = 5  # movies in common below which a percentage would mean nothing
+PRIOR_MOVIES = 5  # imaginary movies in common without any correlation
+MAX_SIMILAR_POINTS = 2  # mean difference of two users' ratings from which on they are not similar
+NOISE_VARIANCE = 0.25  # square points: by what a rating varies without meaning anything
 
 
-class TooFew(Exception):
-    """The two have rated too few films in common."""
+class TooFewInCommon(Exception):
+    """The two have rated fewer than MIN_COMMON movies in common."""
 
     def __init__(self, common: int) -> None:
         super().__init__(common)
@@ -29,8 +29,8 @@ class TooFew(Exception):
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """percent 0-100, 50 for strangers; ids of the films they agree and differ about most, None where there is none."""
+class TasteMatch:
+    """`percent` 0-100, 50 for no correlation; `common` movies; ids of one both love and one they differ about."""
 
     percent: int
     common: int
@@ -38,47 +38,46 @@ class Agreement:
     differ: int | None
 
 
-def link_of(user: User):
-    """The token by which others may compare tastes with this person; an old link stops working."""
-    link, _new = MatchLink.objects.update_or_create(
-        user=user, defaults={"token": secrets.token_urlsafe(16), "made_at": int(time.time())}
-    )
+def create_link(user: User) -> str:
+    """A token by which others may compare tastes with this user; an earlier one stops working."""
+    values = {"token": secrets.token_urlsafe(16), "created_at": int(time.time())}
+    link, _created = MatchLink.objects.update_or_create(user=user, defaults=values)
     return link.token
 
 
-def owner_of(token: str):
-    """The id of the person whose link this is; None where it is no longer good."""
-    link = MatchLink.objects.filter(token=token, made_at__gt=int(time.time()) - LIFE).first()
-    return link and link.user_id
+def link_owner(token: str) -> int | None:
+    """The id of the user whose link this is; None where it has expired or been deleted."""
+    link = MatchLink.objects.filter(token=token, created_at__gt=int(time.time()) - LINK_TTL_SECONDS).first()
+    return link.user_id if link else None
 
 
-def end_link(user_id: int, token: str):
-    """Let nobody compare tastes with this person by this link any more; whether another one of theirs still works."""
+def delete_link(user_id: int, token: str) -> bool:
+    """Delete this link of the user; whether they have another, newer one."""
     MatchLink.objects.filter(user_id=user_id, token=token).delete()
     return MatchLink.objects.filter(user_id=user_id).exists()
 
 
-def agreement(one_id: int, other_id: int) -> Agreement:
-    """How far the two agree, from the films both have rated: the correlation of their ratings, 50 where it is none.
+def match_tastes(one_id: int, other_id: int) -> TasteMatch:
+    """Compare two users by the movies both have rated: the correlation of their ratings as a percentage.
 
-    Each rating counts by how far it lies from its person's own mean, so that a strict and a kind person of one taste
-    agree. Where ratings hardly vary there is little to correlate, and it counts how near they lie to each other: two
-    people who give nothing but 10s agree. Raises TooFew.
+    Each rating counts by its deviation from its user's own mean, so that a strict and a kind user of one taste match.
+    Where ratings hardly vary there is little to correlate, and it counts how near they are to each other: two users
+    who give nothing but 10s match. Raises TooFewInCommon.
     """
     mine, theirs = ratings_of(one_id), ratings_of(other_id)
     one, other = deviations(mine), deviations(theirs)
     common = sorted(one.keys() & other.keys())
-    if len(common) < ENOUGH:
-        raise TooFew(len(common))
-    product = sum(one[film] * other[film] for film in common)
-    size = sqrt(sum(one[film] ** 2 for film in common) * sum(other[film] ** 2 for film in common))
-    apart = sum(abs(mine[film] - theirs[film]) for film in common) / len(common)
-    near, noise = max(0.0, 1 - apart / NEAR), NOISE * len(common)
-    alike = (product + noise * near) / (size + noise)
-    percent = round(50 + 50 * alike * len(common) / (len(common) + DOUBT))
-    love = max(common, key=lambda film: (min(one[film], other[film]), -film))
-    differ = max(common, key=lambda film: (-one[film] * other[film], abs(one[film] - other[film]), -film))
-    return Agreement(
+    if len(common) < MIN_COMMON:
+        raise TooFewInCommon(len(common))
+    covariance = sum(one[movie_id] * other[movie_id] for movie_id in common)
+    size = sqrt(sum(one[movie_id] ** 2 for movie_id in common) * sum(other[movie_id] ** 2 for movie_id in common))
+    difference = sum(abs(mine[movie_id] - theirs[movie_id]) for movie_id in common) / len(common)
+    similarity, noise = max(0.0, 1 - difference / MAX_SIMILAR_POINTS), NOISE_VARIANCE * len(common)
+    correlation = (covariance + noise * similarity) / (size + noise)
+    percent = round(50 + 50 * correlation * len(common) / (len(common) + PRIOR_MOVIES))
+    love = max(common, key=lambda movie_id: (min(one[movie_id], other[movie_id]), -movie_id))
+    differ = max(common, key=lambda id: (-one[id] * other[id], abs(one[id] - other[id]), -id))
+    return TasteMatch(
         percent=percent,
         common=len(common),
         both_love=love if min(one[love], other[love]) > 0 else None,
@@ -87,12 +86,12 @@ def agreement(one_id: int, other_id: int) -> Agreement:
 
 
 def ratings_of(user_id: int) -> dict[int, float]:
-    """{film: the person's rating, 1-10}."""
+    """{movie id: the user's rating, 1-10}."""
     rows = Rating.objects.filter(user_id=user_id).values_list("movie_id", "normalized_rating")
-    return {film: float(value) for film, value in rows}
+    return {movie_id: float(rating) for movie_id, rating in rows}
 
 
-def deviations(rated: dict[int, float]) -> dict[int, float]:
-    """{film: how far the rating lies above the mean of all these}."""
-    mean = sum(rated.values()) / len(rated) if rated else 0.0
-    return {film: value - mean for film, value in rated.items()}
+def deviations(ratings: dict[int, float]) -> dict[int, float]:
+    """{movie id: the rating less the mean of all these}."""
+    mean = sum(ratings.values()) / len(ratings) if ratings else 0.0
+    return {movie_id: rating - mean for movie_id, rating in ratings.items()}

@@ -1,180 +1,191 @@
-"""What TMDb knows and a young bot does not: films that everybody knows, films beside those that people love, and films
-that only an archive names.
+"""What TMDb contributes while the bot is new: its most voted movies, its recommendations, and missing movies.
 
-The workers ask, never while a person waits; what TMDb says of a film is kept for months.
+The workers ask TMDb, never while a user waits; its answers are reused for months. Each job runs under a lock, ends
+when `stop` is set, and postpones what TMDb fails at, so that one movie holds up no other.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q
 
+from config.jobs.enqueue import StopEvent
 from config.jobs.locks import lock
-from movies.catalogue import fetch_movie, movies_in, save_movies
-from movies.models import Movie, PosterNeed
-from movies.tmdb import KeyRefused, NotFound, Refused, TMDb, TMDbError
-from ratings.models import Build, Rating, TMDbAsked, TMDbNeighbour, WantedFilm
-from ratings.recommendations.recommender import FIRST_OF, TMDB_UNTIL
+from movies.catalogue import fetch_movie
+from movies.models import Movie, PosterPriority
+from movies.parsing import parse_movies
+from movies.saving import save_movies
+from movies.tmdb import BadRequest, KeyRefused, NotFound, TMDb, TMDbError
+from ratings.models import MissingMovie, Rating, TMDbRecommendation, TMDbRecommendationFetch, TrainingRun
+from ratings.recommendations.recommender import COLD_START_POOL, MAX_USERS_FOR_TMDB, TMDB_PLACES
 from users.models import User
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
 
 log = logging.getLogger(__name__)
 
-LOVED = 8  # ratings from which a film says what somebody loves
-KEPT = 120 * 86_400  # seconds until TMDb is asked for a film's neighbours again
-MOST_NEIGHBOURS = 20  # of a film; a page of TMDb's
-GONE = 30 * 86_400  # seconds until a film that TMDb does not have is asked for again
-LATER = 3600  # seconds until one that it would not give is
-BEST_KNOWN = 0  # stands for the films that most people know where those are noted that TMDb was asked about
-BEST_PAGES = 3  # of TMDb's list of them: sixty films
-IN_VAIN = 3  # films in a row that TMDb would not speak of: it is away
+MIN_LIKED_RATING = 8  # from which a movie counts as liked
+FETCH_TTL_SECONDS = 120 * 86_400  # until TMDb is asked for a movie's recommendations again
+NOT_FOUND_RETRY_SECONDS = 30 * 86_400  # until a movie that TMDb does not have is asked for again
+ERROR_RETRY_SECONDS = 3600  # until one at which TMDb failed is
+MOST_VOTED_ID = 0  # movie id under which TMDbRecommendationFetch records the fetch of the most voted movies
+MOST_VOTED_PAGES = 3  # sixty movies
+MAX_ERRORS_IN_A_ROW = 3  # after which TMDb is taken to be down
+MAX_LIKED_MOVIES = 500  # of a run
+MAX_MISSING_MOVIES = 2000  # of a run
 
 
-def ask_tmdb(seconds: float, stop: threading.Event):
-    """Ask TMDb for the films beside those that people love, the most loved first; returns for how many it answered.
-
-    A film that it fails at waits an hour, and keeps no other from being asked for.
-    """
-    asked = in_vain = 0
+def fetch_recommendations(seconds: float, stop: StopEvent) -> int:
+    """Fetch TMDb's recommendations for the movies that most users like; returns for how many it answered."""
+    fetched = errors = 0
     deadline = time.monotonic() + seconds
-    with lock("ratings.ask_tmdb") as free:
-        films = loved_films() if free and are_few() else []
-        for movie_id in films:
-            if stop.is_set() or time.monotonic() > deadline or in_vain == IN_VAIN:
+    with lock("ratings.ask_tmdb") as acquired:
+        movie_ids = liked_movies_to_fetch() if acquired and has_few_users() else []
+        for movie_id in movie_ids:
+            if stop.is_set() or time.monotonic() > deadline or errors == MAX_ERRORS_IN_A_ROW:
                 break
             try:
-                found = movies_in(TMDb().recommendations(movie_id))
-            except (NotFound, Refused):
-                found = []
-            except KeyRefused as error:  # no fault of any film
-                log.warning("TMDb is not asked what is beside films: %s", error)
+                recommended = parse_movies(TMDb().recommendations(movie_id))
+            except (NotFound, BadRequest):
+                recommended = []
+            except KeyRefused as error:  # not caused by this movie
+                log.warning("TMDb is not asked for recommendations: %s", error)
                 break
             except TMDbError as error:
-                log.warning("film %s: TMDb does not say what is beside it: %s", movie_id, error)
-                put_off(movie_id)
-                in_vain += 1
+                log.warning("movie %s: TMDb did not return recommendations: %s", movie_id, error)
+                _postpone(movie_id)
+                errors += 1
                 continue
-            keep(movie_id, found)
-            asked, in_vain = asked + 1, 0
-    return asked
+            save_tmdb_recommendations(movie_id, recommended)
+            fetched, errors = fetched + 1, 0
+    return fetched
 
 
-def note_answer(movie_id: int) -> None:
-    """Do not ask for this film again for months."""
-    TMDbAsked.objects.update_or_create(pk=movie_id, defaults={"asked_at": int(time.time()), "next_try_at": 0})
+def _record_fetch(movie_id: int) -> None:
+    """Do not ask for this movie again for FETCH_TTL_SECONDS."""
+    values = {"fetched_at": int(time.time()), "next_try_at": 0}
+    TMDbRecommendationFetch.objects.update_or_create(pk=movie_id, defaults=values)
 
 
-def put_off(movie_id: int) -> None:
-    """Ask for this film later; what TMDb said of it before stays."""
-    TMDbAsked.objects.update_or_create(pk=movie_id, defaults={"next_try_at": int(time.time()) + LATER})
+def _postpone(movie_id: int) -> None:
+    """Ask for this movie again in ERROR_RETRY_SECONDS; earlier recommendations stay."""
+    values = {"next_try_at": int(time.time()) + ERROR_RETRY_SECONDS}
+    TMDbRecommendationFetch.objects.update_or_create(pk=movie_id, defaults=values)
 
 
-def are_few() -> bool:
-    """Whether what TMDb says still counts: while we learn from few people."""
-    build = Build.objects.current()
-    people = build.everybody if build else User.objects.count()
-    return people < TMDB_UNTIL
+def has_few_users() -> bool:
+    """Whether TMDb's recommendations still count."""
+    run = TrainingRun.objects.current()
+    users = run.total_users if run else User.objects.count()
+    return users < MAX_USERS_FOR_TMDB
 
 
-def loved_films(most: int = 500):
-    """Ids of the films that most people love among those TMDb has not been asked for lately."""
-    counted = loved_and_unasked().values("movie_id").annotate(people=Count("user_id")).order_by("-people", "movie_id")
-    return list(counted.values_list("movie_id", flat=True)[:most])
+def liked_movies_to_fetch(limit: int = MAX_LIKED_MOVIES) -> list[int]:
+    """Ids of the movies that most users like, of those for which TMDb may be asked now."""
+    counted = _liked_and_not_fetched().values("movie_id").annotate(users=Count("user_id"))
+    return list(counted.order_by("-users", "movie_id").values_list("movie_id", flat=True)[:limit])
 
 
-def loved_and_unasked():
-    return Rating.objects.filter(~Exists(asked_lately().filter(pk=OuterRef("movie_id"))), normalized_rating__gte=LOVED)
+def _liked_and_not_fetched() -> QuerySet[Rating]:
+    fetched = _recent_fetches().filter(pk=OuterRef("movie_id"))
+    return Rating.objects.filter(~Exists(fetched), normalized_rating__gte=MIN_LIKED_RATING)
 
 
-def asked_lately():
-    """Films that TMDb need not be asked about now."""
+def _recent_fetches() -> QuerySet[TMDbRecommendationFetch]:
+    """Fetches that are not to be repeated now."""
     now = int(time.time())
-    return TMDbAsked.objects.filter(Q(asked_at__gt=now - KEPT) | Q(next_try_at__gt=now))
+    return TMDbRecommendationFetch.objects.filter(Q(fetched_at__gt=now - FETCH_TTL_SECONDS) | Q(next_try_at__gt=now))
 
 
-def may_help(user_id: int):
-    """Whether TMDb could say more for this person: they love films that it has not been asked about."""
-    return are_few() and loved_and_unasked().filter(user_id=user_id).exists()
+def can_fetch_more(user_id: int) -> bool:
+    """Whether TMDb could recommend more to this user: they like movies for which it has not been asked."""
+    return has_few_users() and _liked_and_not_fetched().filter(user_id=user_id).exists()
 
 
-def keep(movie_id: int, films: list[Any | Movie]) -> None:
-    """Let these be TMDb's neighbours of a film, in this order; films that are new come into the table."""
-    films = [film for film in films if film.pk != movie_id][:MOST_NEIGHBOURS]
+def save_tmdb_recommendations(movie_id: int, movies: Sequence[Movie]) -> None:
+    """Replace TMDb's recommendations for a movie by these, in this order; unknown movies are saved."""
+    movies = [movie for movie in movies if movie.pk != movie_id][:TMDB_PLACES]
     with transaction.atomic():
-        # first, since two may keep the same answer: the second one waits here
-        note_answer(movie_id)
-        save_movies(films)
-        TMDbNeighbour.objects.filter(movie_id=movie_id).delete()
-        TMDbNeighbour.objects.bulk_create(
-            [TMDbNeighbour(movie_id=movie_id, place=place, neighbour_id=film.pk) for place, film in enumerate(films, 1)]
+        # first, since two workers may save the same answer: the second one waits here
+        _record_fetch(movie_id)
+        save_movies(movies)
+        TMDbRecommendation.objects.filter(movie_id=movie_id).delete()
+        TMDbRecommendation.objects.bulk_create(
+            TMDbRecommendation(movie_id=movie_id, place=place, recommended_id=movie.pk)
+            for place, movie in enumerate(movies, 1)
         )
 
 
-def beside(movie_id: int) -> list[int] | None:
-    """Ids of the films that TMDb shows beside one, in its order; None where it has not been asked lately."""
-    if not TMDbAsked.objects.filter(pk=movie_id, asked_at__gt=int(time.time()) - KEPT).exists():
+def tmdb_recommendations_for(movie_id: int) -> list[int] | None:
+    """Ids of the movies that TMDb recommends for one, in its order; None where it has not been asked lately."""
+    fresh = TMDbRecommendationFetch.objects.filter(fetched_at__gt=int(time.time()) - FETCH_TTL_SECONDS)
+    if not fresh.filter(pk=movie_id).exists():
         return None
-    shown = TMDbNeighbour.objects.filter(movie_id=movie_id).order_by("place")
-    return list(shown.values_list("neighbour_id", flat=True))
+    rows = TMDbRecommendation.objects.filter(movie_id=movie_id).order_by("place")
+    return list(rows.values_list("recommended_id", flat=True))
 
 
-def knows_hardly_any():
-    """Whether the table has too few films to choose the first ones from, and TMDb could be asked for the best known."""
-    known = Movie.objects.filter(vote_count__gt=0)[:FIRST_OF].count()
-    return known < FIRST_OF and not asked_lately().filter(pk=BEST_KNOWN).exists()
+def has_few_movies() -> bool:
+    """Whether there are too few movies to offer to a new user, and TMDb may be asked for the most voted now."""
+    known = Movie.objects.filter(vote_count__gt=0)[:COLD_START_POOL].count()
+    return known < COLD_START_POOL and not _recent_fetches().filter(pk=MOST_VOTED_ID).exists()
 
 
-def fetch_best_known() -> int:
-    """Bring the films that most people know into a table that holds hardly any; returns how many TMDb named."""
-    with lock("ratings.fetch_best_known") as free:
-        if not free or not knows_hardly_any():
+def fetch_most_voted() -> int:
+    """Save the movies with the most votes at TMDb where the bot has few; returns how many it named."""
+    with lock("ratings.fetch_best_known") as acquired:
+        if not acquired or not has_few_movies():
             return 0
         try:
-            found = [film for page in range(1, BEST_PAGES + 1) for film in movies_in(TMDb().best_known(page))]
+            movies = [
+                movie for page in range(1, MOST_VOTED_PAGES + 1) for movie in parse_movies(TMDb().most_voted(page))
+            ]
         except KeyRefused as error:
-            log.warning("TMDb is not asked for the best known films: %s", error)
+            log.warning("TMDb is not asked for its most voted movies: %s", error)
             return 0
         except TMDbError as error:
-            log.warning("TMDb does not say which films are the best known: %s", error)
-            put_off(BEST_KNOWN)
+            log.warning("TMDb did not return its most voted movies: %s", error)
+            _postpone(MOST_VOTED_ID)
             return 0
         with transaction.atomic():
-            note_answer(BEST_KNOWN)
-            save_movies(found)
-    return len(found)
+            _record_fetch(MOST_VOTED_ID)
+            save_movies(movies)
+    return len(movies)
 
 
-def fetch_wanted(seconds: float, stop: threading.Event):
-    """Fetch films that recommendations lead to and that we lack, with posters to follow; how many came, and are due."""
+def fetch_missing_movies(seconds: float, stop: StopEvent) -> tuple[int, int]:
+    """Fetch missing movies that recommendations lead to; their posters follow. Returns (fetched, still due)."""
     fetched = 0
     deadline = time.monotonic() + seconds
-    with lock("ratings.fetch_wanted") as free:
-        if not free:
+    with lock("ratings.fetch_wanted") as acquired:
+        if not acquired:
             return 0, 0
-        for film in due().order_by("-wanted", "movie_id")[:2000]:
+        for missing in _due_missing_movies().order_by("-wanted", "movie_id")[:MAX_MISSING_MOVIES]:
             if stop.is_set() or time.monotonic() > deadline:
                 break
-            wanted = WantedFilm.objects.filter(pk=film.pk)
-            if Movie.objects.filter(pk=film.pk).exists():
-                wanted.delete()
+            row = MissingMovie.objects.filter(pk=missing.pk)
+            if Movie.objects.filter(pk=missing.pk).exists():
+                row.delete()
                 continue
             try:
-                save_movies([fetch_movie(film.pk, TMDb())], PosterNeed.SOMEDAY)
-            except (NotFound, Refused):
-                wanted.update(next_try_at=int(time.time()) + GONE)
+                save_movies([fetch_movie(missing.pk, TMDb())], PosterPriority.SOMEDAY)
+            except (NotFound, BadRequest):
+                row.update(next_try_at=int(time.time()) + NOT_FOUND_RETRY_SECONDS)
                 continue
             except TMDbError as error:
-                log.warning("film %s is wanted and does not come: %s", film.pk, error)
-                wanted.update(next_try_at=int(time.time()) + LATER)
+                log.warning("missing movie %s: %s", missing.pk, error)
+                row.update(next_try_at=int(time.time()) + ERROR_RETRY_SECONDS)
                 break
-            wanted.delete()
+            row.delete()
             fetched += 1
-    return fetched, due().count()
+    return fetched, _due_missing_movies().count()
 
 
-def due():
-    return WantedFilm.objects.filter(next_try_at__lte=int(time.time()))
+def _due_missing_movies() -> QuerySet[MissingMovie]:
+    return MissingMovie.objects.filter(next_try_at__lte=int(time.time()))

@@ -1,32 +1,31 @@
-"""Films that a person calls not interesting: remembered, held against their neighbours a little, taken back at will."""
+"""Movies that a user dismissed as "not interesting": hidden from recommendations until undismissed or rated."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from movies.models import Movie
-from ratings.models import NotInteresting
+from ratings.models import DismissedMovie
 
 if TYPE_CHECKING:
     from users.models import User
 
 
-def refuse(user: User, movie_id: int) -> None:
-    """Let the film be one that the person does not want recommended, whatever it was."""
-    NotInteresting.objects.bulk_create(
-        [NotInteresting(user=user, movie_id=movie_id, said_at=int(time.time()))], ignore_conflicts=True
-    )
+def dismiss(user: User, movie_id: int) -> None:
+    """Do not recommend the movie to the user any more; no error where it is dismissed already."""
+    row = DismissedMovie(user=user, movie_id=movie_id, dismissed_at=int(time.time()))
+    DismissedMovie.objects.bulk_create([row], ignore_conflicts=True)
 
 
-def allow(user_id: int, *movie_ids: Any) -> None:
-    """Let the films be recommended again; or they have been rated, which says more than a refusal did."""
-    NotInteresting.objects.filter(user_id=user_id, movie_id__in=movie_ids).delete()
+def undismiss(user_id: int, *movie_ids: int) -> None:
+    """Let the movies be recommended again; a rating undismisses too, since it says more."""
+    DismissedMovie.objects.filter(user_id=user_id, movie_id__in=movie_ids).delete()
 
 
-def refused(user_id: int):
-    """The films that the person does not want recommended, the latest first."""
-    said = NotInteresting.objects.filter(user_id=user_id).order_by("-said_at", "movie_id")
-    ids = list(said.values_list("movie_id", flat=True))
-    movies = Movie.objects.seen_by(user_id).in_bulk(ids)
-    return [movies[id] for id in ids]
+def dismissed_movies(user_id: int) -> list[Movie]:
+    """The user's dismissed movies, the latest first."""
+    rows = DismissedMovie.objects.filter(user_id=user_id).order_by("-dismissed_at", "movie_id")
+    movie_ids = list(rows.values_list("movie_id", flat=True))
+    movies = Movie.objects.with_user_rating(user_id).in_bulk(movie_ids)
+    return [movies[movie_id] for movie_id in movie_ids]

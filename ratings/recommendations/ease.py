@@ -1,416 +1,476 @@
-"""Films that go together, learned from everybody's ratings: the numbers behind /recommend (numpy, scipy; no database).
+"""The item-item model behind /recommend, learned from all users' ratings (numpy, scipy; no database).
 
-Weighted EASE (Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data", arXiv:1905.03375). X is people x
-films, 0 where there is no rating, else w = max(0, 1 + 0.3 * (rating - the person's mean)), ratings from 1 to 10:
+Weighted EASE (Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data", arXiv:1905.03375). X is users x
+movies, 0 where there is no rating, else w = max(0, 1 + 0.3 * (rating - the user's mean)), ratings from 1 to 10:
 
     G = X'X          P = (G + regularisation * I)^-1          weight[i, j] = -P[i, j] / P[j, j], 0 for i == j
 
-A person's score for film j is the sum of weight[i, j] * taste[i] over the films i they rated
+A user's score for movie j is the sum of weight[i, j] * vector[i] over the movies i they rated
 (ratings.recommendations.user_profile).
-Two things are added, both from the order in which a person rated, both worth more than any other method we tried:
+Two things are added, both from the order in which a user rated, both worth more than any other method we tried:
 
-- G also counts, beside whole people, stretches of about 20 and 100 ratings that a person made one after another: films
-  rated together say more about each other than films rated years apart (STRETCHES).
-- weight[i, j] is multiplied by how late in people's lists film j comes, compared with chance (`lateness`): what one
-  rates first is what everybody has seen, and the question is what comes next.
+- G counts, as well as whole users, sessions of about 20 and 100 consecutive ratings of a user: movies rated together
+  say more about each other than movies rated years apart (SESSIONS).
+- weight[i, j] is multiplied by how late in users' lists movie j comes, compared with chance (`novelty`): users rate
+  first what everyone has seen, and the question is what comes next.
 
-How much order means is measured first (`order_strength`, 0..1): where times are missing or arbitrary, both switch off.
+How much information the order carries is measured first (`order_weight`, 0-1): where times are missing or arbitrary,
+both are off.
+
+Only the training process imports this module; arrays are float32 where they are large.
 """
 
 from __future__ import annotations
 
 import ctypes
 from array import array
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 from scipy.linalg import lapack
 
-from ratings.recommendations.user_profile import SLOPE
+from ratings.recommendations.user_profile import RATING_SLOPE
 
-STRETCHES = ((20, 0.3), (100, 0.3))  # (length in ratings, share of G); the rest of G is whole people
-LATE_SCALE = 20, 0.5  # how far from the end of a list still counts as late: ratings at least, else a share of the list
-LATE_PRIOR = 10  # imaginary ratings of average lateness that every film gets
-BLOCK = 32  # films worked on at once: 32 x 20,000 float32 are 2.5 MB
-ROWS = 8  # films whose neighbours are chosen at once
-STRIP = 4096  # films turned at once, a multiple of BLOCK
-PIVOTS = 40  # parts in which films are eliminated: what that needs is a twentieth of the matrix
-TILE = 1024  # rows and columns of a product that is subtracted at once
-GOLDEN = 0.6180339887498949  # spreads the offsets of people's stretches evenly
+SESSIONS = ((20, 0.3), (100, 0.3))  # (length in ratings, share of G); the rest of G is whole users
+NOVELTY_SCALE = 20, 0.5  # how far from the end of a list counts as late: ratings at least, else a share of the list
+NOVELTY_PRIOR = 10  # imaginary ratings of average novelty that every movie gets
+MIN_RATINGS_FOR_ORDER = 10  # of a user whose list tells whether the order carries information
+ORDER_RATIO_RANGE = 1.02, 0.13  # the ratio of order_weight() that means 0, and how much more means 1
+BLOCK_ROWS = 32  # movies multiplied at once: 32 x 20,000 float32 are 2.5 MB
+SELECTION_ROWS = 8  # movies whose neighbours are selected at once
+STRIP_COLUMNS = 4096  # movies transposed at once, a multiple of BLOCK_ROWS
+PIVOT_BLOCKS = 40  # blocks in which the matrix is inverted: that needs a twentieth of the matrix as scratch space
+TILE_ROWS = 1024  # rows and columns of a product that is subtracted at once
+GOLDEN_RATIO = 0.6180339887498949  # spreads the offsets of users' sessions evenly
+
+Report = Callable[[str], None]  # called with the step in words; may raise, which ends the training
+FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
+IndexArray = npt.NDArray[np.int64]
+SmallIndexArray = npt.NDArray[np.int32]
+
+
+class RatingChunk(NamedTuple):
+    """Ratings as equally long arrays [n]; a user's rows stand together, and may continue in the next chunk."""
+
+    user_ids: IndexArray
+    movie_ids: IndexArray
+    ratings: npt.NDArray[np.number]  # 1-10
+    rated_at: npt.NDArray[np.number]  # any numbers that grow with time
+    user_weight: float = 1.0  # how much each user of the chunk counts
+
+
+class MovieNeighbours(NamedTuple):
+    """What a movie leads to; the first `n_nearest` neighbours are the most similar, best first."""
+
+    movie_id: int
+    neighbour_ids: IndexArray  # [n]
+    weights: FloatArray  # [n]; added to each neighbour's score for one unit of the movie; may be negative
+    n_nearest: int
 
 
 @dataclass
-class Ratings:
-    """Everybody's ratings, person by person, each person's latest first.
+class RatingMatrix:
+    """X in compressed sparse rows: all ratings, user by user, each user's latest first.
 
-    films    int64[n_films]      ids, ascending
-    starts   int64[n_people + 1] where each person's ratings start
-    columns  int32[n]            index into films
-    weights  float32[n]          w, times the root of the person's own weight
-    later    int32[n]            how many ratings the same person made strictly later
+    movie_ids    int64[n_movies]     ascending
+    user_starts  int64[n_users + 1]  where each user's ratings start
+    columns      int32[n]            index into movie_ids
+    weights      float32[n]          w, times the root of the user's own weight
+    later        int32[n]            how many ratings the same user made strictly later
     """
 
-    films: np.ndarray
-    starts: np.ndarray
-    columns: np.ndarray
-    weights: np.ndarray
-    later: np.ndarray
+    movie_ids: IndexArray
+    user_starts: IndexArray
+    columns: SmallIndexArray
+    weights: FloatArray
+    later: SmallIndexArray
 
     @property
-    def people(self):
-        return len(self.starts) - 1
+    def n_users(self) -> int:
+        return len(self.user_starts) - 1
 
-    def matrix(self, starts=None):
-        """X as rows x films; other `starts` cut the same ratings into other rows."""
-        starts = self.starts if starts is None else starts
-        kind = np.int32 if len(self.columns) < 2**31 else np.int64
-        shape = (len(starts) - 1, len(self.films))
-        return sparse.csr_matrix((self.weights, self.columns, starts.astype(kind)), shape=shape, copy=False)
+    def to_csr(self, starts: IndexArray | None = None) -> sparse.csr_matrix:
+        """X, float32[n_users, n_movies]; other `starts` cut the same ratings into other rows."""
+        starts = self.user_starts if starts is None else starts
+        index_type = np.int32 if len(self.columns) < 2**31 else np.int64
+        shape = (len(starts) - 1, len(self.movie_ids))
+        return sparse.csr_matrix((self.weights, self.columns, starts.astype(index_type)), shape=shape, copy=False)
 
-    def stretches(self, length: int):
-        """Starts of rows of about `length` consecutive ratings; equal times stay together, cuts differ by person."""
-        person = np.repeat(np.arange(self.people, dtype=np.int32), np.diff(self.starts))
-        offset = (np.arange(self.people) * GOLDEN % 1 * length).astype(np.int32)
-        part = (self.later + offset[person]) // length
-        cuts = np.flatnonzero((np.diff(part) != 0) | (np.diff(person) != 0)) + 1
+    def session_starts(self, length: int) -> IndexArray:
+        """Starts of rows of about `length` consecutive ratings; equal times stay together, cuts differ by user."""
+        user = np.repeat(np.arange(self.n_users, dtype=np.int32), np.diff(self.user_starts))
+        offset = (np.arange(self.n_users) * GOLDEN_RATIO % 1 * length).astype(np.int32)
+        session = (self.later + offset[user]) // length
+        cuts = np.flatnonzero((np.diff(session) != 0) | (np.diff(user) != 0)) + 1
         return np.concatenate(([0], cuts, [len(self.columns)]))
 
-    def at_least(self, count: int):
-        """Without the films that fewer than `count` people rated."""
-        rated = np.bincount(self.columns, minlength=len(self.films))
-        keep = rated >= count
-        if keep.all():
-            return self
-        return self.of_films(keep)
+    def with_min_count(self, min_count: int) -> RatingMatrix:
+        """Without the movies that fewer than `min_count` users rated."""
+        selected = np.bincount(self.columns, minlength=len(self.movie_ids)) >= min_count
+        return self if selected.all() else self.select_movies(selected)
 
-    def forget(self) -> None:
-        """Give the memory of the ratings back; the films stay."""
+    def select_movies(self, selected: npt.NDArray[np.bool_]) -> RatingMatrix:
+        """Only the movies for which the mask `selected` [n_movies] is true."""
+        chosen = selected[self.columns]
+        chosen_before = np.concatenate(([0], np.cumsum(chosen)))
+        columns = (np.cumsum(selected) - 1).astype(np.int32)[self.columns[chosen]]
+        starts = chosen_before[self.user_starts]
+        return RatingMatrix(self.movie_ids[selected], starts, columns, self.weights[chosen], self.later[chosen])
+
+    def drop_ratings(self) -> None:
+        """Free the memory of the ratings; the movie ids stay."""
         self.columns, self.weights, self.later = self.columns[:0], self.weights[:0], self.later[:0]
 
-    def of_films(self, keep):
-        """Only the films whose place in the mask `keep` is true."""
-        mine = keep[self.columns]
-        before = np.concatenate(([0], np.cumsum(mine)))
-        columns = (np.cumsum(keep) - 1).astype(np.int32)[self.columns[mine]]
-        return Ratings(self.films[keep], before[self.starts], columns, self.weights[mine], self.later[mine])
+
+class _Columns(NamedTuple):
+    """RatingMatrix while it is read: growing arrays of C numbers."""
+
+    movie_ids: array[int]
+    weights: array[float]
+    later: array[int]
+    user_lengths: array[int]  # ratings of each user
 
 
-def read(chunks):
-    """Ratings from an iterable of (people, films, ratings, times[, weight]): equally long arrays.
-
-    One person's rows stand together; a person may go on in the next chunk. ratings: 1..10; times: any numbers that
-    grow; weight: how much each person of the chunk counts (1). Needs 12 bytes a rating, 20 while it ends.
-    """
-    found = array("i"), array("f"), array("i"), array("q")  # film ids, weights, later; ratings of each person
-    rest = None
+def read_ratings(chunks: Iterable[RatingChunk]) -> RatingMatrix:
+    """The matrix of all ratings. Needs 12 bytes a rating, 20 while it ends."""
+    read = _Columns(array("i"), array("f"), array("i"), array("q"))
+    rest: list[npt.NDArray[Any]] = []  # the last user's columns, of several types: they may continue in the next chunk
     for chunk in chunks:
-        people, films, ratings, times = (np.asarray(column) for column in chunk[:4])
-        if not len(people):
+        if not len(chunk.user_ids):
             continue
-        columns = [
-            people,
-            films,
-            ratings.astype(np.float32),
-            times,
-            np.full(len(people), chunk[4] if len(chunk) > 4 else 1.0),
-        ]
-        if rest is not None:
+        user_weights = np.full(len(chunk.user_ids), chunk.user_weight)
+        columns: list[npt.NDArray[Any]] = [chunk.user_ids, chunk.movie_ids, chunk.ratings.astype(np.float32)]
+        columns += [chunk.rated_at, user_weights]
+        if rest:
             columns = [np.concatenate(pair) for pair in zip(rest, columns, strict=True)]
-        last = np.flatnonzero(columns[0] != columns[0][-1])
-        cut = last[-1] + 1 if len(last) else 0
-        rest = [column[cut:] for column in columns]
-        if cut:
-            _add(columns, cut, found)
-    if rest is not None:
-        _add(rest, len(rest[0]), found)
-    columns, weights, later, lengths = (np.frombuffer(column, column.typecode) for column in found)
-    films = np.unique(columns)
-    for start in range(0, len(columns), 1 << 20):  # in place, and in parts: searchsorted answers in int64
-        part = columns[start : start + (1 << 20)]
-        part[:] = np.searchsorted(films, part)
-    return Ratings(films.astype(np.int64), np.concatenate(([0], np.cumsum(lengths))), columns, weights, later)
+        of_others = np.flatnonzero(columns[0] != columns[0][-1])
+        end = int(of_others[-1]) + 1 if len(of_others) else 0
+        rest = [column[end:] for column in columns]
+        if end:
+            _append_users([column[:end] for column in columns], read)
+    if rest:
+        _append_users(rest, read)
+    indexes = np.frombuffer(read.movie_ids, np.int32)
+    movie_ids = np.unique(indexes)
+    for start in range(0, len(indexes), 1 << 20):  # in place, and in parts: searchsorted returns int64
+        part = indexes[start : start + (1 << 20)]
+        part[:] = np.searchsorted(movie_ids, part)
+    weights, later = np.frombuffer(read.weights, np.float32), np.frombuffer(read.later, np.int32)
+    starts = np.concatenate(([0], np.cumsum(np.frombuffer(read.user_lengths, np.int64))))
+    return RatingMatrix(movie_ids.astype(np.int64), starts, indexes, weights, later)
 
 
-def _add(columns, end, found) -> None:
-    people, films, ratings, times, counts = (column[:end] for column in columns)
-    starts = np.concatenate(([0], np.flatnonzero(people[1:] != people[:-1]) + 1))
-    length = np.diff(np.append(starts, end))
-    person = np.repeat(np.arange(len(starts)), length)
-    order = np.lexsort((films, -times, person))
+def _append_users(columns: list[npt.NDArray[Any]], read: _Columns) -> None:
+    """Add whole users: `columns` are user ids, movie ids, ratings, times and user weights, equally long."""
+    users, movies, ratings, times, user_weights = columns
+    starts = np.concatenate(([0], np.flatnonzero(users[1:] != users[:-1]) + 1))
+    length = np.diff(np.append(starts, len(users)))
+    user = np.repeat(np.arange(len(starts)), length)
+    order = np.lexsort((movies, -times, user))
     mean = np.add.reduceat(ratings, starts) / length
-    weight = np.maximum(0, 1 + SLOPE * (ratings - mean[person])) * np.sqrt(counts)
-    place = np.arange(end) - starts[person]
-    moved = np.concatenate(([True], (np.diff(times[order]) != 0) | (np.diff(person) != 0)))
-    first = np.maximum.accumulate(np.where(moved, np.arange(end), 0))  # of the run of equal times
-    for column, values in zip(found, (films[order], weight[order], place[first], length), strict=True):
-        column.frombytes(values.astype(column.typecode).tobytes())
+    weight = np.maximum(0, 1 + RATING_SLOPE * (ratings - mean[user])) * np.sqrt(user_weights)
+    place = np.arange(len(users)) - starts[user]
+    new_time = np.concatenate(([True], (np.diff(times[order]) != 0) | (np.diff(user) != 0)))
+    first = np.maximum.accumulate(np.where(new_time, np.arange(len(users)), 0))  # of each run of equal times
+    read.movie_ids.frombytes(movies[order].astype(np.int32).tobytes())
+    read.weights.frombytes(weight[order].astype(np.float32).tobytes())
+    read.later.frombytes(place[first].astype(np.int32).tobytes())
+    read.user_lengths.frombytes(length.astype(np.int64).tobytes())
 
 
-def order_strength(ratings, pairs: int = 6000, near: int = 3, seed: int = 0):
-    """0..1: how much more alike are two films that a person rated one after another than two films far apart.
+def order_weight(ratings: RatingMatrix, pairs: int = 6000, max_distance: int = 3, seed: int = 0) -> float:
+    """0-1: how much more similar two movies are that a user rated one after another than two far apart.
 
-    Alike: the cosine of the films' columns without that person, so that chance gives a ratio of 1 whatever the data.
-    MovieLens gives 1.15 to 1.25 (so 1.0 here) from 25 people on, shuffled times 0.98 to 1.02.
+    Compares, over random `pairs`, the mean cosine of the movies' columns without that user, so that chance gives a
+    ratio of 1 whatever the data. MovieLens gives 1.15-1.25 (so 1.0 here) from 25 users on, shuffled times 0.98-1.02.
     """
     rng = np.random.default_rng(seed)
-    many = np.flatnonzero(np.diff(ratings.starts) >= 10)
-    if not len(many):
+    candidates = np.flatnonzero(np.diff(ratings.user_starts) >= MIN_RATINGS_FOR_ORDER)
+    if not len(candidates):
         return 0.0
-    one, close, far = [], [], []
-    for person in rng.choice(many, pairs):
-        start, end = ratings.starts[person : person + 2]
+    one, near, far = [], [], []
+    for user in rng.choice(candidates, pairs):
+        start, end = ratings.user_starts[user : user + 2]
         index = rng.integers(end - start)
-        apart = np.abs(ratings.later[start:end] - ratings.later[start + index])
-        here, there = np.flatnonzero((apart > 0) & (apart <= near)), np.flatnonzero(apart > near)
+        distance = np.abs(ratings.later[start:end] - ratings.later[start + index])
+        here, there = (
+            np.flatnonzero((distance > 0) & (distance <= max_distance)),
+            np.flatnonzero(distance > max_distance),
+        )
         if len(here) and len(there):
             one.append(start + index)
-            close.append(start + rng.choice(here))
+            near.append(start + rng.choice(here))
             far.append(start + rng.choice(there))
     if len(one) < pairs / 10:
         return 0.0
-    by_film = ratings.matrix().tocsc()
-    squares = np.bincount(ratings.columns, ratings.weights.astype(float) ** 2, len(ratings.films))
+    by_movie = ratings.to_csr().tocsc()
+    squares = np.bincount(ratings.columns, ratings.weights.astype(float) ** 2, len(ratings.movie_ids))
 
-    def alike(left, right):
+    def mean_cosine(left: IndexArray, right: IndexArray) -> float:
         a, b = ratings.columns[left], ratings.columns[right]
         u, v = ratings.weights[left].astype(float), ratings.weights[right].astype(float)
         parts = (slice(start, start + 100) for start in range(0, len(a), 100))
-        both = np.concatenate([by_film[:, a[part]].multiply(by_film[:, b[part]]).sum(axis=0).A1 for part in parts])
-        return ((both - u * v) / np.sqrt((squares[a] - u * u + 1) * (squares[b] - v * v + 1))).mean()
+        both = np.concatenate([by_movie[:, a[part]].multiply(by_movie[:, b[part]]).sum(axis=0).A1 for part in parts])
+        return float(((both - u * v) / np.sqrt((squares[a] - u * u + 1) * (squares[b] - v * v + 1))).mean())
 
-    base = alike(np.array(one), np.array(far))
-    ratio = alike(np.array(one), np.array(close)) / base if base > 0 else 1.0
-    return float(np.clip((ratio - 1.02) / 0.13, 0, 1))
+    base = mean_cosine(np.array(one), np.array(far))
+    ratio = mean_cosine(np.array(one), np.array(near)) / base if base > 0 else 1.0
+    neutral, span = ORDER_RATIO_RANGE
+    return float(np.clip((ratio - neutral) / span, 0, 1))
 
 
-def lateness(ratings):
-    """float32[n_films]: how late in people's lists a film comes, compared with chance; 1 is as chance has it."""
-    length = np.diff(ratings.starts)
-    scale = np.maximum(LATE_SCALE[0], LATE_SCALE[1] * length).astype(np.float32)
+def novelty(ratings: RatingMatrix) -> FloatArray:
+    """float32[n_movies]: how late in users' lists a movie comes, compared with chance, which gives 1."""
+    length = np.diff(ratings.user_starts)
+    scale = np.maximum(NOVELTY_SCALE[0], NOVELTY_SCALE[1] * length).astype(np.float32)
     late = np.exp(-ratings.later / np.repeat(scale, length))
-    some = length > 0
+    non_empty = length > 0
     mean = np.zeros(len(length))
-    mean[some] = np.add.reduceat(late, ratings.starts[:-1][some]) / length[some]
-    count = len(ratings.films)
-    seen = np.bincount(ratings.columns, late, count)
-    chance = np.bincount(ratings.columns, np.repeat(mean, length), count)
-    prior = LATE_PRIOR * (mean * length).sum() / max(1, length.sum())
-    return ((seen + prior) / (chance + prior)).astype(np.float32)
+    mean[non_empty] = np.add.reduceat(late, ratings.user_starts[:-1][non_empty]) / length[non_empty]
+    n_movies = len(ratings.movie_ids)
+    observed = np.bincount(ratings.columns, late, n_movies)
+    expected = np.bincount(ratings.columns, np.repeat(mean, length), n_movies)
+    prior = NOVELTY_PRIOR * (mean * length).sum() / max(1, length.sum())
+    ratio: DoubleArray = (observed + prior) / (expected + prior)
+    return ratio.astype(np.float32)
 
 
-def popularity(ratings):
-    """float64[n_films]: the share of all weight that went to a film; sums to 1. What everybody has seen leads to."""
-    total = np.bincount(ratings.columns, ratings.weights, len(ratings.films))
-    return total / max(total.sum(), 1)
+def popularity(ratings: RatingMatrix) -> DoubleArray:
+    """float64[n_movies]: the share of all weight that went to a movie; sums to 1."""
+    total = np.bincount(ratings.columns, ratings.weights, len(ratings.movie_ids))
+    share: DoubleArray = total / max(total.sum(), 1)
+    return share
 
 
 @dataclass
-class Neighbours:
-    """A finished table, still in memory: `by_film()` gives it film by film."""
+class EaseModel:
+    """A finished model, still in memory: `by_movie()` yields it movie by movie."""
 
-    ratings: Ratings
-    order: float  # order_strength
-    per_film: int
-    most: int
+    ratings: RatingMatrix
+    order: float  # order_weight()
+    per_movie: int
+    max_per_movie: int
     nearest: int
-    head: np.ndarray  # columns of ratings.films that P is about
-    inverse: np.ndarray  # P, float32[head, head]
-    late: np.ndarray
+    head: IndexArray  # [n_head], ascending: the columns of ratings.movie_ids that P is about
+    inverse: FloatArray  # P [n_head, n_head]
+    novelty: FloatArray  # [n_movies]
     regularisation: float
 
-    def by_film(self):
-        """(film id, neighbour ids, weights, n) of one film after another; the first n are the most alike, best first.
-
-        weights: what one unit of liking the film adds to each neighbour's score, may be negative. Films with fewest
-        ratings come first, since those of the dense part lead back to them.
-        """
-        back = []
-        yield from self._tail(back)
-        theirs, tail, weights = back[0] if back else (np.empty(0, int), np.empty(0, int), np.empty(0, np.float32))
-        films = self.ratings.films[self.head]
-        starts = np.searchsorted(theirs, np.append(self.head, len(self.ratings.films)))
-        scale = -self.late[self.head] / self.inverse.diagonal()
+    def by_movie(self) -> Iterator[MovieNeighbours]:
+        """One movie after another; those outside P, with the fewest ratings, first, since P's lead back to them."""
+        links = _TailLinks()
+        yield from self._tail(links)
+        tail_columns, tail_weights, starts = links.by_head(self.head, len(self.ratings.movie_ids))
+        movie_ids = self.ratings.movie_ids[self.head]
+        scale = -self.novelty[self.head] / self.inverse.diagonal()
         root = np.sqrt(self.inverse.diagonal())
-        cut = self._threshold(scale)
-        nearest = min(self.nearest, len(films) - 1)
-        for start in range(0, len(films), ROWS):
-            rows = self.inverse[start : start + ROWS]
+        threshold = self._threshold(scale)
+        nearest = min(self.nearest, len(movie_ids) - 1)
+        for start in range(0, len(movie_ids), SELECTION_ROWS):
+            rows = self.inverse[start : start + SELECTION_ROWS]
             here = np.arange(len(rows))
             weight = rows * scale
-            alike = -rows / root  # partial correlation but for a factor of the row's own
+            similarity = -rows / root  # partial correlation but for a factor of the row's own
             weight[here, start + here] = 0
-            alike[here, start + here] = -np.inf
-            size = np.abs(weight)
-            keep = size >= cut
-            for row in np.flatnonzero(keep.sum(axis=1) > self.most):
-                keep[row] &= size[row] >= np.partition(size[row], -self.most)[-self.most]
+            similarity[here, start + here] = -np.inf
+            selected = self._largest(np.abs(weight), threshold)
             for row in here:
-                near = np.argpartition(-alike[row], nearest - 1)[:nearest] if nearest > 0 else here[:0]
-                near = near[np.argsort(-alike[row, near], kind="stable")]
-                near = near[alike[row, near] > 0]
-                keep[row, near] = False
-                columns = np.concatenate((near, np.flatnonzero(keep[row])))
+                near = np.argpartition(-similarity[row], nearest - 1)[:nearest] if nearest > 0 else here[:0]
+                near = near[np.argsort(-similarity[row, near], kind="stable")]
+                near = near[similarity[row, near] > 0]
+                selected[row, near] = False
+                columns = np.concatenate((near, np.flatnonzero(selected[row])))
                 more = slice(starts[start + row], starts[start + row + 1])
-                yield (
-                    films[start + row],
-                    np.concatenate((films[columns], self.ratings.films[tail[more]])),
-                    np.concatenate((weight[row, columns], weights[more])),
+                yield MovieNeighbours(
+                    int(movie_ids[start + row]),
+                    np.concatenate((movie_ids[columns], self.ratings.movie_ids[tail_columns[more]])),
+                    np.concatenate((weight[row, columns], tail_weights[more])),
                     len(near),
                 )
 
-    def _threshold(self, scale):
-        """The |weight| that `per_film` neighbours a film reach, to a part in 2,000: counted by first bits."""
+    def _largest(self, sizes: FloatArray, threshold: np.float32) -> npt.NDArray[np.bool_]:
+        """Mask of the `sizes` [rows, n_head] that reach the threshold, about `max_per_movie` a row at most."""
+        selected = sizes >= threshold
+        for row in np.flatnonzero(selected.sum(axis=1) > self.max_per_movie):
+            selected[row] &= sizes[row] >= np.partition(sizes[row], -self.max_per_movie)[-self.max_per_movie]
+        return selected
+
+    def _threshold(self, scale: FloatArray) -> np.float32:
+        """The |weight| that `per_movie` neighbours a movie reach, to a part in 2,000: a histogram of the first bits."""
         bins = np.zeros(1 << 19, np.int64)  # the first bits of all floats that are not negative
-        for start in range(0, len(self.inverse), ROWS):
-            weight = np.abs(self.inverse[start : start + ROWS] * scale)
+        for start in range(0, len(self.inverse), SELECTION_ROWS):
+            weight = np.abs(self.inverse[start : start + SELECTION_ROWS] * scale)
             here = np.arange(len(weight))
             weight[here, start + here] = 0
             bins += np.bincount(weight.view(np.int32).ravel() >> 12, minlength=len(bins))
         bins[0] = 0
         above = np.cumsum(bins[::-1])[::-1]
-        enough = np.flatnonzero(above >= max(1, self.per_film * len(self.inverse)))
-        return np.array([(enough[-1] if len(enough) else 1) << 12], np.int32).view(np.float32)[0]
+        enough = np.flatnonzero(above >= max(1, self.per_movie * len(self.inverse)))
+        bits = np.array([(enough[-1] if len(enough) else 1) << 12], np.int32)
+        return bits.view(np.float32)[0]
 
-    def _tail(self, back):
-        """Cosine neighbours, shrunk as EASE shrinks, for the films that are not in P.
-
-        What leads from films of P to these is put into `back`, in the end by column of P's film: (columns of P's
-        films, columns of the others, weights).
-        """
+    def _tail(self, links: _TailLinks) -> Iterator[MovieNeighbours]:
+        """Cosine neighbours, shrunk as EASE shrinks, of the movies outside P; the way back goes into `links`."""
         ratings = self.ratings
-        tail = np.setdiff1d(np.arange(len(ratings.films)), self.head)
+        tail = np.setdiff1d(np.arange(len(ratings.movie_ids)), self.head)
         if not len(tail):
             return
-        matrix = ratings.matrix()
-        squares = np.bincount(ratings.columns, ratings.weights**2, len(ratings.films))
+        matrix = ratings.to_csr()
+        squares = np.bincount(ratings.columns, ratings.weights**2, len(ratings.movie_ids))
         root = np.sqrt(squares + self.regularisation)
-        in_head = np.zeros(len(ratings.films), bool)
+        in_head = np.zeros(len(ratings.movie_ids), bool)
         in_head[self.head] = True
-        by_film = matrix.T.tocsr()
-        for start in range(0, len(tail), BLOCK):
-            columns = tail[start : start + BLOCK]
-            block = (by_film[columns] @ matrix).tocsr()
-            for row, mine in enumerate(columns):
+        by_movie = matrix.T.tocsr()
+        for start in range(0, len(tail), BLOCK_ROWS):
+            columns = tail[start : start + BLOCK_ROWS]
+            block = (by_movie[columns] @ matrix).tocsr()
+            for row, column in enumerate(columns):
                 part = slice(block.indptr[row], block.indptr[row + 1])
-                theirs = block.indices[part]
-                weight = block.data[part] / (root[mine] * root[theirs])
-                best = np.argsort(-weight, kind="stable")
-                best = best[theirs[best] != mine][: self.nearest]
-                theirs, weight = theirs[best], weight[best].astype(np.float32)
-                yield ratings.films[mine], ratings.films[theirs], weight * self.late[theirs], len(theirs)
-                head = in_head[theirs]
-                back.append((theirs[head], np.full(head.sum(), mine), weight[head] * self.late[mine]))
-        columns, films, weights = (np.concatenate(part) for part in zip(*back, strict=True))
-        order = np.argsort(columns, kind="stable")
-        back[:] = [(columns[order], films[order], weights[order])]
+                others = block.indices[part]
+                cosine = block.data[part] / (root[column] * root[others])
+                best = np.argsort(-cosine, kind="stable")
+                best = best[others[best] != column][: self.nearest]
+                others, cosine = others[best], cosine[best].astype(np.float32)
+                weights = cosine * self.novelty[others]
+                yield MovieNeighbours(int(ratings.movie_ids[column]), ratings.movie_ids[others], weights, len(others))
+                head = in_head[others]
+                links.add(others[head], column, cosine[head] * self.novelty[column])
 
 
-def build(
-    ratings,
+class _TailLinks:
+    """Weights that lead from movies of P to movies outside it, by columns of RatingMatrix.movie_ids."""
+
+    def __init__(self) -> None:
+        self.sources: list[IndexArray] = [np.empty(0, int)]
+        self.targets: list[IndexArray] = [np.empty(0, int)]
+        self.weights: list[FloatArray] = [np.empty(0, np.float32)]
+
+    def add(self, sources: IndexArray, target: int, weights: FloatArray) -> None:
+        self.sources.append(sources)
+        self.targets.append(np.full(len(sources), target))
+        self.weights.append(weights)
+
+    def by_head(self, head: IndexArray, n_movies: int) -> tuple[IndexArray, FloatArray, IndexArray]:
+        """(targets, weights, starts [n_head + 1]): the links of head[i] are those from starts[i] to starts[i + 1]."""
+        sources = np.concatenate(self.sources)
+        order = np.argsort(sources, kind="stable")
+        starts = np.searchsorted(sources[order], np.append(head, n_movies))
+        return np.concatenate(self.targets)[order], np.concatenate(self.weights)[order], starts
+
+
+def fit(
+    ratings: RatingMatrix,
     *,
     regularisation: float = 300.0,
-    per_film: int = 50,
-    most: int = 200,
+    per_movie: int = 50,
+    max_per_movie: int = 200,
     nearest: int = 10,
     dense_limit: int = 30_000,
-    order=None,
+    order: float | None = None,
     workers: int = 2,
-    tell=lambda words: None,
-):
-    """Neighbours of `ratings`: about `per_film` a film, `most` at most, the `nearest` most alike in any case.
+    report: Report = lambda words: None,
+) -> EaseModel:
+    """A model with about `per_movie` neighbours a movie, `max_per_movie` at most, the `nearest` in any case.
 
-    Memory: 4 * films^2 bytes and some 20 bytes a rating. Films past `dense_limit`, fewest ratings first, get cosines;
-    where there are none, `ratings` is used up: its films stay. `tell` hears now and then what is being done; it may
-    raise, which ends the build. Raises ArithmeticError where the ratings hold what is no number.
+    Memory: 4 * movies^2 bytes and some 20 bytes a rating. Movies past `dense_limit`, fewest ratings first, get cosines;
+    where there are none, `ratings` is used up: only its movie ids stay. `order`: instead of the measured
+    order_weight(). Raises ArithmeticError where a rating is not a finite number.
     """
-    order = order_strength(ratings) if order is None else order
-    late = lateness(ratings) ** order
-    dense, head = ratings, np.arange(len(ratings.films))
+    order = order_weight(ratings) if order is None else order
+    late = novelty(ratings) ** order
+    dense, head = ratings, np.arange(len(ratings.movie_ids))
     if len(head) > dense_limit:
-        rated = np.bincount(ratings.columns, minlength=len(ratings.films))
+        rated = np.bincount(ratings.columns, minlength=len(ratings.movie_ids))
         head = np.sort(np.argsort(-rated, kind="stable")[:dense_limit])
-        keep = np.zeros(len(ratings.films), bool)
-        keep[head] = True
-        dense = ratings.of_films(keep)
-    parts = [(dense.starts, 1 - order * sum(share for _, share in STRETCHES))]
+        in_head = np.zeros(len(ratings.movie_ids), bool)
+        in_head[head] = True
+        dense = ratings.select_movies(in_head)
+    parts = [(dense.user_starts, 1 - order * sum(share for _length, share in SESSIONS))]
     if order:
-        parts += [(dense.stretches(length), order * share) for length, share in STRETCHES]
-    give_back()
-    if sum(len(starts) for starts, _ in parts) * 3 < len(head):
-        inverse = _inverse_by_people(dense, parts, regularisation, workers, tell)
+        parts += [(dense.session_starts(length), order * share) for length, share in SESSIONS]
+    trim_heap()
+    if sum(len(starts) for starts, _share in parts) * 3 < len(head):
+        inverse = _inverse_by_users(dense, parts, regularisation, workers, report)
     else:
-        inverse = _gram(((dense.matrix(starts), share) for starts, share in parts), len(head), workers, tell)
+        inverse = _gram(((dense.to_csr(starts), share) for starts, share in parts), len(head), workers, report)
         inverse[np.diag_indices_from(inverse)] += regularisation
         del parts
         if dense is ratings:
-            ratings.forget()
-        give_back()
-        tell("weighing films against each other")
+            ratings.drop_ratings()
+        trim_heap()
+        report("weighing films against each other")
         _invert(inverse)
-    return Neighbours(ratings, order, per_film, most, nearest, head, inverse, late, regularisation)
+    return EaseModel(ratings, order, per_movie, max_per_movie, nearest, head, inverse, late, regularisation)
 
 
-def give_back() -> None:
-    """Have what was freed go back to the system, which the C library would keep for later; glibc only."""
+def trim_heap() -> None:
+    """Return freed memory to the system, which the C library would retain; glibc only."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _gram(matrices, size, workers, tell):
+def _gram(matrices: Iterable[tuple[sparse.csr_matrix, float]], size: int, workers: int, report: Report) -> FloatArray:
     """Sum of share * X'X over (X, share), float32[size, size]."""
     out = np.zeros((size, size), np.float32)
     for matrix, share in matrices:
-        _add_products(out, matrix, np.float32(share), workers, tell)
+        _add_products(out, matrix, np.float32(share), workers, report)
     return out
 
 
-def _add_products(out, matrix, share, workers, tell) -> None:
-    def add(start) -> None:
-        part = (turned[start : start + BLOCK] @ matrix).toarray()
+def _add_products(out: FloatArray, matrix: sparse.csr_matrix, share: np.float32, workers: int, report: Report) -> None:
+    """Add share * X'X of the matrix X [rows, movies] to `out` [movies, movies]."""
+
+    def add_block(start: int) -> None:
+        part = (transposed[start : start + BLOCK_ROWS] @ matrix).toarray()
         part *= share
-        out[first + start : first + start + BLOCK] += part
+        out[first + start : first + start + BLOCK_ROWS] += part
 
     with ThreadPoolExecutor(workers) as pool:  # scipy multiplies without the interpreter's lock
-        for first in range(0, len(out), STRIP):
-            tell(f"counting what was rated together: film {first} of {len(out)}")
-            turned = matrix[:, first : first + STRIP].T.tocsr()
-            list(pool.map(add, range(0, turned.shape[0], BLOCK)))
+        for first in range(0, len(out), STRIP_COLUMNS):
+            report(f"counting what was rated together: film {first} of {len(out)}")
+            transposed = matrix[:, first : first + STRIP_COLUMNS].T.tocsr()
+            list(pool.map(add_block, range(0, transposed.shape[0], BLOCK_ROWS)))
 
 
-def _invert(matrix) -> None:
-    """Inverse of a symmetric positive definite float32 matrix, in its own memory (Gauss-Jordan, by blocks).
+def _invert(matrix: FloatArray) -> None:
+    """Invert a symmetric positive definite matrix [n, n] in its own memory (Gauss-Jordan elimination, by blocks).
 
     LAPACK's Cholesky of the whole is quicker by a third, but that of OpenBLAS 0.3.30 writes past its buffers from some
-    27,000 rows on.
+    27,000 rows on. Raises ArithmeticError where the matrix is not positive definite.
     """
     size = len(matrix)
-    step = max(64, -(-size // PIVOTS))
+    step = max(64, -(-size // PIVOT_BLOCKS))
     column, swept = np.empty((2, size, step), np.float32)
-    tile = np.empty(TILE * TILE, np.float32)
+    tile = np.empty(TILE_ROWS * TILE_ROWS, np.float32)
     for start in range(0, size, step):  # the triangle above the diagonal becomes that of -inverse
         here = slice(start, min(start + step, size))
         pivot = _inverse_of_pivot(matrix[here, here], start)
         rows, after = column[:, : len(pivot)], swept[:, : len(pivot)]
         rows[:start], rows[here], rows[here.stop :] = matrix[:start, here], 0, matrix[here, here.stop :].T
         np.matmul(rows, pivot, out=after)
-        for top in range(0, size, TILE):
-            for left in range(top, size, TILE):
-                part = matrix[top : top + TILE, left : left + TILE]
+        for top in range(0, size, TILE_ROWS):
+            for left in range(top, size, TILE_ROWS):
+                part = matrix[top : top + TILE_ROWS, left : left + TILE_ROWS]
                 product = tile[: part.size].reshape(part.shape)
-                part -= np.matmul(after[top : top + TILE], rows[left : left + TILE].T, out=product)
+                part -= np.matmul(after[top : top + TILE_ROWS], rows[left : left + TILE_ROWS].T, out=product)
         matrix[:start, here], matrix[here, here] = after[:start], -pivot
         matrix[here, here.stop :] = after[here.stop :].T
-    for start in range(0, size, BLOCK):
-        end = start + BLOCK
+    for start in range(0, size, BLOCK_ROWS):
+        end = start + BLOCK_ROWS
         matrix[start:end, start:] *= -1
         matrix[end:, start:end] = matrix[start:end, end:].T
         matrix[start:end, start:end] = _mirrored(matrix[start:end, start:end])
 
 
-def _inverse_of_pivot(matrix, start):
+def _inverse_of_pivot(matrix: FloatArray, start: int) -> FloatArray:
+    """Inverse of the block [m, m] on the diagonal that begins at row `start`, by LAPACK's Cholesky."""
     inverse, failed = lapack.spotrf(matrix.T, lower=1)  # LAPACK counts by columns
     if not failed:
         inverse, failed = lapack.spotri(inverse, lower=1)
@@ -419,20 +479,23 @@ def _inverse_of_pivot(matrix, start):
     return _mirrored(inverse.T)
 
 
-def _mirrored(matrix):
+def _mirrored(matrix: FloatArray) -> FloatArray:
+    """The symmetric matrix [m, m] of which `matrix` holds the upper triangle."""
     return np.triu(matrix) + np.triu(matrix, 1).T
 
 
-def _inverse_by_people(ratings, parts, regularisation, workers, tell):
-    """The same P where rows are few: (X'X + r I)^-1 = (I - X' (XX' + r I)^-1 X) / r (Woodbury)."""
-    rows = sparse.vstack([ratings.matrix(starts) * np.float32(np.sqrt(share)) for starts, share in parts], format="csr")
-    small = _gram([(rows.T.tocsr(), 1.0)], rows.shape[0], workers, tell)
+def _inverse_by_users(
+    ratings: RatingMatrix, parts: list[tuple[IndexArray, float]], regularisation: float, workers: int, report: Report
+) -> FloatArray:
+    """P where there are fewer rows than movies: (X'X + r I)^-1 = (I - X' (XX' + r I)^-1 X) / r (Woodbury)."""
+    rows = sparse.vstack([ratings.to_csr(starts) * np.float32(np.sqrt(share)) for starts, share in parts], format="csr")
+    small = _gram([(rows.T.tocsr(), 1.0)], rows.shape[0], workers, report)
     small[np.diag_indices_from(small)] += regularisation
     _invert(small)
     out = np.empty((rows.shape[1], rows.shape[1]), np.float32)
-    by_film = rows.T.tocsr()
-    for start in range(0, len(out), BLOCK):
-        here = by_film[start : start + BLOCK]
-        out[start : start + BLOCK] = -(by_film @ (here @ small).T).T / regularisation
+    by_movie = rows.T.tocsr()
+    for start in range(0, len(out), BLOCK_ROWS):
+        here = by_movie[start : start + BLOCK_ROWS]
+        out[start : start + BLOCK_ROWS] = -(by_movie @ (here @ small).T).T / regularisation
     out[np.diag_indices_from(out)] += 1 / regularisation
     return out

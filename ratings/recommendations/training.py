@@ -1,7 +1,7 @@
-"""Learning which films go together, from everybody's ratings: read, related, written beside the old table, switched.
+"""One training run: read all ratings, fit the model, write its rows next to the ones in use, switch over.
 
-Runs in a process of its own (manage.py build_recommendations), the only one that loads numpy. What is written bears the
-build's number and is seen by nobody until one update finishes the build; ended at any moment, it has changed nothing.
+Runs in a process of its own (manage.py build_recommendations), the only one that loads numpy. Rows carry the run's
+number and are not read until one update finishes the run; a run that ends at any earlier moment has changed nothing.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
+from typing import TypeVar
 
 import numpy as np
 from django.db import DatabaseError, connection, transaction
@@ -19,218 +21,230 @@ from django.db.models.functions import Cast
 
 from config.jobs.locks import lock
 from movies.models import Movie
-from ratings.models import Build, Neighbours, Rating, WantedFilm
+from ratings.models import MissingMovie, Rating, SimilarMovies, TrainingRun
 from ratings.recommendations import ease
-from ratings.recommendations.movielens import ArchiveError
+from ratings.recommendations.ease import MovieNeighbours, RatingChunk, RatingMatrix, Report
+from ratings.recommendations.movielens import Archive, ArchiveError
 from ratings.recommendations.recommender import PRIOR_MEAN, PRIOR_VOTES
-from ratings.recommendations.training_process import LEASE
-from ratings.recommendations.user_profile import EVERYBODY
+from ratings.recommendations.training_process import LOCK_NAME
+from ratings.recommendations.user_profile import POPULARITY_ITEM
 
-LITTLE = 0.01  # share of the ratings that may have changed before another build is worth while
-AT_ONCE = 10_000  # rows in a statement or transaction: others write in between …
-FILMS_AT_ONCE = 250  # … or films with all their neighbours
-POPULAR = 500  # films that film 0 leads to
-YOUNG = 25  # people from which our own idea of what is popular outweighs TMDb's
-FEW = 50  # people below whom a film that one of them has rated says something
-OWN_WEIGHT = 2000  # people of an archive for which each of our own counts once more …
-MOST_WEIGHT = 10  # … up to so many times
+MIN_CHANGED_SHARE = 0.01  # of the ratings, for another run to be worth while
+BATCH_ROWS = 10_000  # rows in a statement or transaction, so that others can write in between …
+BATCH_MOVIES = 250  # … or movies with all their neighbours
+REPORT_INTERVAL_SECONDS = 0.5
+MAX_POPULAR_MOVIES = 500  # neighbours of POPULARITY_ITEM
+TMDB_PRIOR_USERS = 25  # users of the bot whose ratings count as much as TMDb's votes in what is popular
+MIN_USERS_FOR_PAIRS = 50  # below, a movie that a single user has rated is learned from too
+ARCHIVE_USERS_PER_WEIGHT = 2000  # users of an archive for which each user of the bot counts once more …
+MAX_USER_WEIGHT = 10  # … up to so many times
+MAX_RUNS = 50  # rows of training_runs that are retained
+
+STOPPED, DIED = "stopped", "died"  # errors of runs, other than those in words
+
+T = TypeVar("T")
 
 
-STOPPED, DIED = "stopped", "died"  # errors of builds, beside those in words
-
-
-class Busy(Exception):
-    """Another process is building."""
+class AlreadyRunning(Exception):
+    """Another process is training."""
 
 
 class Stopped(Exception):
-    """The build was told to stop; the table is as it was."""
+    """The run was stopped; the model in use is unchanged."""
 
 
-def build(
-    archive=None, force: bool = False, tell=lambda words: None, stop: threading.Event | None = None, asked_by: str = ""
-):
-    """Learn anew and let the result serve; the finished Build, or None where too little has changed.
+def train(
+    archive: Archive | None = None,
+    force: bool = False,
+    report: Report = lambda words: None,
+    stop: threading.Event | None = None,
+    triggered_by: str = "",
+) -> TrainingRun | None:
+    """Train and let the result serve; the finished run, or None where too little has changed.
 
-    `archive`: a ratings.recommendations.movielens.Archive to learn from besides, None for none; `tell` hears what is
-    being done, `stop` is an event, and `asked_by` is kept for the back office. Raises Busy, Stopped, ArchiveError.
+    `archive` is learned from as well; `report` is called with each step in words; `triggered_by` is shown in the admin.
+    Raises AlreadyRunning, Stopped (once `stop` is set), ArchiveError, ArithmeticError.
     """
     stop = stop or threading.Event()
-    with lock(LEASE, seconds=30) as free:
-        if not free:
-            raise Busy
-        current = Build.objects.current()
+    with lock(LOCK_NAME, seconds=30) as acquired:
+        if not acquired:
+            raise AlreadyRunning
+        current = TrainingRun.objects.current()
         path = str(archive.path) if archive else ""
-        if current and not force and current.archive == path and current.changes() <= LITTLE * current.ratings:
-            Build.objects.filter(pk=current.pk).update(checked_at=int(time.time()))
-            sweep(keep=Build.objects.finished()[:2])
+        if (
+            current
+            and not force
+            and current.archive == path
+            and current.changes() <= MIN_CHANGED_SHARE * current.ratings
+        ):
+            TrainingRun.objects.filter(pk=current.pk).update(checked_at=int(time.time()))
+            delete_old_runs(except_for=TrainingRun.objects.finished()[:2])
             return None
-        sweep(keep=[current] if current else [])
-        run = Build.objects.create(started_at=int(time.time()), archive=path, asked_by=asked_by)
+        delete_old_runs(except_for=[current] if current else [])
+        run = TrainingRun.objects.create(started_at=int(time.time()), archive=path, triggered_by=triggered_by)
 
         def step(words: str) -> None:
             if stop.is_set():
                 raise Stopped
-            Build.objects.filter(pk=run.pk).update(progress=words)
-            tell(words)
+            TrainingRun.objects.filter(pk=run.pk).update(progress=words)
+            report(words)
 
         try:
-            learn(run, archive, step)
+            write_model(run, archive, step)
         except Exception as error:
             with suppress(DatabaseError):
-                Build.objects.filter(pk=run.pk).update(error=reason(error))
+                TrainingRun.objects.filter(pk=run.pk).update(error=failure_reason(error))
             raise
         run.progress, run.finished_at = "", int(time.time())
-        if (
-            not Build.objects.running()
-            .filter(pk=run.pk)
-            .update(**{field.attname: getattr(run, field.attname) for field in Build._meta.concrete_fields[1:]})
-        ):
-            raise Busy  # another process has taken this build for a dead one
+        columns = {field.attname: getattr(run, field.attname) for field in TrainingRun._meta.concrete_fields[1:]}
+        if not TrainingRun.objects.running().filter(pk=run.pk).update(**columns):
+            raise AlreadyRunning  # another process has taken this run for a dead one
     return run
 
 
-def reason(error: Exception):
-    """What the list of builds says of an error: words only where they are our own."""
+def failure_reason(error: Exception) -> str:
+    """What the admin shows of an error: words only where they are our own."""
     if isinstance(error, Stopped):
         return STOPPED
     return str(error) if isinstance(error, (ArchiveError, ArithmeticError)) else type(error).__name__
 
 
-def learn(run, archive, step) -> None:
-    """Write the rows of one build and fill its figures in."""
+def write_model(run: TrainingRun, archive: Archive | None, step: Report) -> None:
+    """Fit the model and write its rows; fills in the counts of `run` without saving it."""
     step("reading the ratings")
-    everything = ease.read(chain(archive_ratings(run, archive), own_ratings(run)))
-    favourites = popular(everything)
-    kept = everything.at_least(1 if everything.people < FEW else 2)
-    del everything  # the largest matrix is still to come
-    model = ease.build(kept, tell=step)
-    run.order_strength = model.order
-    led_to, done, said = Counter(), 0, 0.0
-    for part in batched(model.by_film(), FILMS_AT_ONCE):
-        write(run, part)
-        done += len(part)
-        for _film, others, _weights, _nearest in part:
-            run.neighbours += len(others)
-            led_to.update(others.tolist())
-        if time.monotonic() > said + 0.5:
-            said = time.monotonic()
-            step(f"writing neighbours: film {done} of {len(kept.films)}")
-    run.films = len(kept.films)
-    write(run, [favourites])
-    led_to.update(favourites[1].tolist())
-    want_films(led_to)
+    every_rating = ease.read_ratings(chain(archive_ratings(run, archive), bot_ratings(run)))
+    popular = popularity_row(every_rating)
+    ratings = every_rating.with_min_count(1 if every_rating.n_users < MIN_USERS_FOR_PAIRS else 2)
+    del every_rating  # the largest matrix is still to come
+    model = ease.fit(ratings, report=step)
+    run.order_weight = model.order
+    links_to: Counter[int] = Counter()
+    done, reported = 0, 0.0
+    for batch in batched(model.by_movie(), BATCH_MOVIES):
+        save_rows(run, batch)
+        done += len(batch)
+        for row in batch:
+            run.neighbours += len(row.neighbour_ids)
+            links_to.update(row.neighbour_ids.tolist())
+        if time.monotonic() > reported + REPORT_INTERVAL_SECONDS:
+            reported = time.monotonic()
+            step(f"writing neighbours: film {done} of {len(ratings.movie_ids)}")
+    run.movies = len(ratings.movie_ids)
+    save_rows(run, [popular])
+    links_to.update(popular.neighbour_ids.tolist())
+    queue_missing_movies(links_to)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("ANALYZE neighbours")
+            cursor.execute("ANALYZE similar_movies")
     step("switching over")
 
 
-def batched(items, count: int):
-    """Lists of `count` items, the last one shorter; itertools has it from Python 3.12 on."""
-    items = iter(items)
-    while part := list(islice(items, count)):
-        yield part
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items, the last one shorter; itertools has it from Python 3.12 on."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
 
 
-def archive_ratings(run, archive):
-    """The archive's ratings in chunks for neighbours.read, counted into the build; its people get ids below 0."""
-    for people, films, values, times in archive.chunks() if archive else ():
-        run.archive_people, run.archive_ratings = archive.people, archive.ratings
-        yield -people, films, values, times
+def archive_ratings(run: TrainingRun, archive: Archive | None) -> Iterator[RatingChunk]:
+    """The archive's ratings, counted into the run; its users get ids below 0."""
+    if archive is None:
+        return
+    for chunk in archive.chunks():
+        run.archive_users, run.archive_ratings = archive.users, archive.ratings
+        yield chunk._replace(user_ids=-chunk.user_ids)
 
 
-def own_ratings(run):
-    """The bot's own ratings in chunks for neighbours.read, counted into the build.
-
-    Beside a large archive each of our people counts for more than one of the archive's.
-    """
-    weight = min(MOST_WEIGHT, max(1.0, run.archive_people / OWN_WEIGHT))
+def bot_ratings(run: TrainingRun) -> Iterator[RatingChunk]:
+    """The bot's own ratings, counted into the run; each user counts for several of a large archive's."""
+    weight = min(MAX_USER_WEIGHT, max(1.0, run.archive_users / ARCHIVE_USERS_PER_WEIGHT))
     rows = (
         Rating.objects.order_by("user_id")
-        .annotate(value=Cast("normalized_rating", FloatField()))
-        .values_list("user_id", "movie_id", "value", "rated_at")
+        .annotate(as_float=Cast("normalized_rating", FloatField()))
+        .values_list("user_id", "movie_id", "as_float", "rated_at")
     )
-    before = None
-    for part in batched(rows.iterator(chunk_size=AT_ONCE), AT_ONCE):
-        people, films, values, times = (np.array(column) for column in zip(*part, strict=True))
-        run.ratings += len(people)
-        run.people += len(np.unique(people)) - (people[0] == before)
-        before = people[-1]
-        yield people, films, values, times, weight
+    last_user = None
+    for batch in batched(rows.iterator(chunk_size=BATCH_ROWS), BATCH_ROWS):
+        users, movies, values, times = (np.array(column) for column in zip(*batch, strict=True))
+        run.ratings += len(users)
+        run.users += len(np.unique(users)) - int(users[0] == last_user)
+        last_user = users[-1]
+        yield RatingChunk(users, movies, values, times, weight)
 
 
-def write(run, films) -> None:
-    """Add (film, neighbours, weights, how many are the most alike) of some films to those of the build."""
-    columns = "build_id, movie_id, films, weights, nearest"
-    rows = [
-        (run.pk, int(film), others.astype("<i4").tobytes(), weights.astype("<f4").tobytes(), nearest)
-        for film, others, weights, nearest in films
+def save_rows(run: TrainingRun, rows: Iterable[MovieNeighbours]) -> None:
+    """Add rows to those of the run, in one transaction."""
+    columns = "run_id, movie_id, movie_ids, weights, nearest"
+    values = [
+        (
+            run.pk,
+            row.movie_id,
+            row.neighbour_ids.astype("<i4").tobytes(),
+            row.weights.astype("<f4").tobytes(),
+            row.n_nearest,
+        )
+        for row in rows
     ]
     with transaction.atomic(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            with cursor.copy(f"COPY neighbours ({columns}) FROM STDIN") as copy:
-                for row in rows:
+            with cursor.copy(f"COPY similar_movies ({columns}) FROM STDIN") as copy:
+                for row in values:
                     copy.write_row(row)
         else:
-            cursor.executemany(f"INSERT INTO neighbours ({columns}) VALUES (%s, %s, %s, %s, %s)", rows)
+            cursor.executemany(f"INSERT INTO similar_movies ({columns}) VALUES (%s, %s, %s, %s, %s)", values)
 
 
-def popular(ratings):
-    """What film 0 leads to, as write() takes it: what our people rate, and while they are few, what TMDb's visitors
-    vote well for."""
-    share = dict(zip(ratings.films.tolist(), ease.popularity(ratings).tolist(), strict=True))
-    voted = {
-        movie: max(0.0, (votes * mean + PRIOR_VOTES * PRIOR_MEAN) / (votes + PRIOR_VOTES) - PRIOR_MEAN)
-        for movie, votes, mean in Movie.objects.filter(vote_count__gt=0)
+def popularity_row(ratings: RatingMatrix) -> MovieNeighbours:
+    """The row of POPULARITY_ITEM: what our users rate and, while they are few, what TMDb's visitors vote well for."""
+    share = dict(zip(ratings.movie_ids.tolist(), ease.popularity(ratings).tolist(), strict=True))
+    tmdb_points = {
+        movie_id: max(0.0, (votes * mean + PRIOR_VOTES * PRIOR_MEAN) / (votes + PRIOR_VOTES) - PRIOR_MEAN)
+        for movie_id, votes, mean in Movie.objects.filter(vote_count__gt=0)
         .values_list("pk", "vote_count", "vote_average")
         .iterator()
     }
-    total = sum(voted.values()) or 1.0
-    for film in share:
-        share[film] *= ratings.people / (ratings.people + YOUNG)
-    for film, points in voted.items():
-        share[film] = share.get(film, 0.0) + points / total * YOUNG / (ratings.people + YOUNG)
-    best = sorted(share.items(), key=lambda one: (-one[1], one[0]))[:POPULAR]
-    films, weights = zip(*best, strict=True) if best else ((), ())
-    return EVERYBODY, np.array(films, int), np.array(weights, float), 0
+    total = sum(tmdb_points.values()) or 1.0
+    n_users = ratings.n_users
+    for movie_id in share:
+        share[movie_id] *= n_users / (n_users + TMDB_PRIOR_USERS)
+    for movie_id, points in tmdb_points.items():
+        share[movie_id] = share.get(movie_id, 0.0) + points / total * TMDB_PRIOR_USERS / (n_users + TMDB_PRIOR_USERS)
+    best = sorted(share.items(), key=lambda item: (-item[1], item[0]))[:MAX_POPULAR_MOVIES]
+    movie_ids, weights = zip(*best, strict=True) if best else ((), ())
+    return MovieNeighbours(POPULARITY_ITEM, np.array(movie_ids, np.int64), np.array(weights, np.float32), 0)
 
 
-def want_films(led_to) -> None:
-    """Let the worker's list be the films that the rows lead to, {film: from how many}, and that `movies` lacks."""
-    for part in batched(sorted(led_to), AT_ONCE):
-        known = set(Movie.objects.filter(pk__in=part).values_list("pk", flat=True))
-        WantedFilm.objects.bulk_create(
-            [WantedFilm(movie_id=film, wanted=led_to[film]) for film in part if film not in known],
+def queue_missing_movies(links_to: Counter[int]) -> None:
+    """Queue for the worker exactly the movies that rows lead to, {movie id: from how many}, and `movies` lacks."""
+    for batch in batched(sorted(links_to), BATCH_ROWS):
+        known = set(Movie.objects.filter(pk__in=batch).values_list("pk", flat=True))
+        MissingMovie.objects.bulk_create(
+            [MissingMovie(movie_id=movie_id, wanted=links_to[movie_id]) for movie_id in batch if movie_id not in known],
             update_conflicts=True,
             unique_fields=["movie_id"],
             update_fields=["wanted"],
         )
-    WantedFilm.objects.filter(movie_id__in=Movie.objects.values("pk")).delete()
-    needless = (film for film in WantedFilm.objects.values_list("pk", flat=True).iterator() if film not in led_to)
-    for part in batched(list(needless), AT_ONCE):
-        WantedFilm.objects.filter(pk__in=part).delete()
+    MissingMovie.objects.filter(movie_id__in=Movie.objects.values("pk")).delete()
+    queued = MissingMovie.objects.values_list("pk", flat=True).iterator()
+    for batch in batched([movie_id for movie_id in queued if movie_id not in links_to], BATCH_ROWS):
+        MissingMovie.objects.filter(pk__in=batch).delete()
 
 
-def sweep(keep) -> None:
-    """Delete rows of other builds than these, a part at a time, and all but the latest 50 builds.
+def delete_old_runs(except_for: Iterable[TrainingRun]) -> None:
+    """Delete the rows of all other runs, a batch at a time, and all but the latest MAX_RUNS of the runs themselves.
 
-    A build that was at work is taken for dead. The build before the present one stays until the next, so that nobody
-    who has just read its number finds it empty.
+    Marks a run that has not finished as dead. The run before the current one stays until the next, so that a request
+    that has just read its number still finds its rows.
     """
-    kept = {build.pk for build in keep}
-    Build.objects.running().update(error=DIED)
-    latest = Build.objects.order_by("-pk").values_list("pk", flat=True)[:50]
-    Build.objects.exclude(pk__in=[*kept, *latest]).delete()
+    retained = {run.pk for run in except_for}
+    TrainingRun.objects.running().update(error=DIED)
+    latest = TrainingRun.objects.order_by("-pk").values_list("pk", flat=True)[:MAX_RUNS]
+    TrainingRun.objects.exclude(pk__in=[*retained, *latest]).delete()
     number = 0
-    while (number := first_build_after(number)) is not None:
-        while number not in kept and (rows := Neighbours.objects.filter(build_id=number)).exists():
-            part = rows.order_by("movie_id").values("movie_id")[:AT_ONCE]
-            last = part.aggregate(last=Max("movie_id"))["last"]
+    while following := SimilarMovies.objects.filter(run_id__gt=number).order_by("run_id").first():
+        number = following.run_id
+        while number not in retained and (rows := SimilarMovies.objects.filter(run_id=number)).exists():
+            batch = rows.order_by("movie_id").values("movie_id")[:BATCH_ROWS]
+            last = batch.aggregate(last=Max("movie_id"))["last"]
             with transaction.atomic():
                 rows.filter(movie_id__lte=last).delete()
-
-
-def first_build_after(number: int):
-    row = Neighbours.objects.filter(build_id__gt=number).order_by("build_id").values_list("build_id").first()
-    return row and row[0]

@@ -1,64 +1,76 @@
-"""What a person's ratings say of their taste, as weights of films (pure Python: worked out while the person waits)."""
+"""The user vector: a weight for every movie that says something of a user's taste.
 
+Pure Python, since it is computed while the user waits. Weights follow the rating's distance from the user's mean and,
+where the order of ratings carries information, decay with the number of ratings made later.
+"""
+
+from collections.abc import Iterator, Sequence
 from heapq import nlargest
 from itertools import repeat
 from math import exp
 from operator import itemgetter
 
-SLOPE = 0.3  # weight of a rating per point above the person's mean
-MEAN = 3, 7  # the mean begins with so many imaginary ratings of so much: a single 1 is no sign of love
-NEARLY = 0.5  # points below their mean at which a rating still says that somebody liked the film
-EVERYBODY = 0  # the film that everybody has seen: its neighbours are the popular films
-FILL = 1e-6  # weight of that film: popularity decides only where nothing else does
-BEST = 200, 100  # films of a person that count: where order means nothing, and where it means all it can
-DECAY = 7  # ratings: how fast the weight of a rating falls with the ratings made after it
-FLOOR = 0.12  # and what stays of it, where the order of ratings means all it can
-DISLIKE = -0.2  # weight of a film the person called not interesting; a guess, never measured
-NOTHING = 1e-9  # of a weight: from there on nothing falls any more
-MOST_DISLIKES = 50  # the latest ones count
+RATING_SLOPE = 0.3  # weight of a rating per point above the user's mean
+PRIOR_COUNT, PRIOR_RATING = 3, 7  # imaginary ratings in the user's mean: a single 1 does not mean that they like it
+LIKED_MARGIN_POINTS = 0.5  # points below the user's mean at which a rating still counts as liking
+POPULARITY_ITEM = 0  # id of a pseudo movie that every user has seen: its neighbours are the popular movies
+POPULARITY_WEIGHT = 1e-6  # of that item: popularity decides only where nothing else does
+MAX_MOVIES_UNORDERED, MAX_MOVIES_ORDERED = 200, 100  # in a vector, at order weight 0 and 1; linear in between
+RECENCY_DECAY_RATINGS = 7  # ratings made later by which the recency part of a weight falls to 1/e
+MIN_RECENCY_WEIGHT = 0.12  # what remains of an old rating's weight at order weight 1
+NEGLIGIBLE_RECENCY = 1e-9  # recency parts below this count as 0
+DISMISSED_WEIGHT = -0.2  # of a dismissed movie; a guess, no data was available to measure it
+MAX_DISMISSED = 50  # the latest ones count
+
+RatingRow = tuple[int, float, int]  # (movie id, rating 1-10, UNIX seconds), as the database returns thousands of them
 
 
-def taste(ratings, order, dislikes=()):
-    """{film: weight} of the ratings that say most of a person.
+def user_vector(ratings: Sequence[RatingRow], order_weight: float, dismissed: Sequence[int] = ()) -> dict[int, float]:
+    """{movie id: weight} of the movies that say most about a user; without ratings only POPULARITY_ITEM.
 
-    ratings: [(film, rating 1-10, time)] in any order; order: Build.order_strength, 0-1; dislikes: films, latest first.
-    A rating weighs 1 + SLOPE * (rating - the person's mean), less with each rating made strictly later: what somebody
-    rated last says most of what they will see next.
+    `ratings` in any order; `order_weight` 0-1 (TrainingRun.order_weight); `dismissed` movie ids, latest first.
+    A rating weighs 1 + RATING_SLOPE * (rating - the user's mean), times `recency_weights`; weights <= 0 are left out.
     """
-    weights = {EVERYBODY: FILL if ratings else 1.0}
+    vector = {POPULARITY_ITEM: POPULARITY_WEIGHT if ratings else 1.0}
     if ratings:
-        mean = mean_of(ratings)
-        floor = 1 - (1 - FLOOR) * order
-        latest = sorted(ratings, key=itemgetter(2), reverse=True) if order else ratings
-        weighed = [
-            ((1 + SLOPE * (rating - mean)) * fresh, film)
-            for (film, rating, _time), fresh in zip(latest, freshness(latest, floor), strict=False)
+        mean = mean_rating(ratings)
+        floor = 1 - (1 - MIN_RECENCY_WEIGHT) * order_weight
+        latest_first = sorted(ratings, key=itemgetter(2), reverse=True) if order_weight else ratings
+        weighted = [
+            ((1 + RATING_SLOPE * (rating - mean)) * recency, movie_id)
+            for (movie_id, rating, _time), recency in zip(
+                latest_first, recency_weights(latest_first, floor), strict=False
+            )
         ]
-        most = round(BEST[0] + (BEST[1] - BEST[0]) * order)
-        weights |= {film: weight for weight, film in nlargest(most, weighed) if weight > 0}
-    for film in dislikes[:MOST_DISLIKES]:
-        weights.setdefault(film, DISLIKE)
-    return weights
+        max_movies = round(MAX_MOVIES_UNORDERED + (MAX_MOVIES_ORDERED - MAX_MOVIES_UNORDERED) * order_weight)
+        vector |= {movie_id: weight for weight, movie_id in nlargest(max_movies, weighted) if weight > 0}
+    for movie_id in dismissed[:MAX_DISMISSED]:
+        vector.setdefault(movie_id, DISMISSED_WEIGHT)
+    return vector
 
 
-def mean_of(ratings):
-    """The person's mean, drawn to what people give on average where their ratings are few."""
-    return (MEAN[0] * MEAN[1] + sum(rating for _film, rating, _time in ratings)) / (MEAN[0] + len(ratings))
+def mean_rating(ratings: Sequence[RatingRow]) -> float:
+    """The user's mean, shrunk towards PRIOR_RATING where they have rated little."""
+    total = PRIOR_COUNT * PRIOR_RATING + sum(rating for _movie_id, rating, _time in ratings)
+    return total / (PRIOR_COUNT + len(ratings))
 
 
-def liked(ratings):
-    """The films that a person can be told of as liked."""
-    least = mean_of(ratings) - NEARLY
-    return frozenset(film for film, rating, _time in ratings if rating >= least)
+def liked_movies(ratings: Sequence[RatingRow]) -> frozenset[int]:
+    """Ids of the movies that may be given to the user as a reason."""
+    threshold = mean_rating(ratings) - LIKED_MARGIN_POINTS
+    return frozenset(movie_id for movie_id, rating, _time in ratings if rating >= threshold)
 
 
-def freshness(latest, floor):
-    """What each of the ratings counts, latest first; those of one time count alike."""
-    before = None
-    for later, (_film, _rating, time) in enumerate(latest if floor < 1 else ()):
-        if time != before:
-            fresh, before = floor + (1 - floor) * exp(-later / DECAY), time
-            if fresh - floor < NOTHING:
+def recency_weights(latest_first: Sequence[RatingRow], floor: float) -> Iterator[float]:
+    """Endless factors `floor`-1 for ratings in this order, falling with the ratings made strictly later.
+
+    Ratings of one time get the same factor.
+    """
+    previous_time, weight = None, 1.0
+    for later, (_movie_id, _rating, time) in enumerate(latest_first if floor < 1 else ()):
+        if time != previous_time:
+            weight, previous_time = floor + (1 - floor) * exp(-later / RECENCY_DECAY_RATINGS), time
+            if weight - floor < NEGLIGIBLE_RECENCY:
                 break
-        yield fresh
+        yield weight
     yield from repeat(floor)

@@ -1,20 +1,20 @@
-"""A page of TMDb's ratings into the table: what is new, what changed there, what stands as the person set it here.
+"""Merging a page of TMDb's ratings into the table: what is new, what changed there, what stays as the user set it here.
 
 The rule where both sides changed: `Rating.tmdb_rating` is the value last seen at TMDb, the base. While TMDb still holds
-the base, what was done here stands. As soon as TMDb holds something else, TMDb wins, and the person is told by name.
+the base, the rating made here stays. As soon as TMDb holds something else, TMDb wins, and the report names the movie.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.db import connection
 
-from movies.catalogue import save_movies
-from movies.models import Movie, PosterNeed, PosterStatus
+from movies.models import Movie, PosterPriority, PosterStatus
+from movies.saving import save_movies
 from ratings.models import PendingWrite, Rating, Source, normalize
-from ratings.recommendations.dismissals import allow
+from ratings.recommendations.dismissals import undismiss
 
 if TYPE_CHECKING:
     from django.db.models.query import QuerySet
@@ -35,7 +35,7 @@ class Merged(NamedTuple):
     normalized_rating: Decimal
     rated_at: int
     source: str
-    seen_in_crawl: int
+    seen_in_pass: int
 
 
 # For the driver's executemany: bulk_create spends five times as long on the same rows (measured on SQLite)
@@ -46,107 +46,113 @@ UPSERT = (
 )
 
 
-def merge_page(run: Import, page: Page, now: int) -> tuple[list[int], bool] | tuple[list[Any], bool]:
-    """Write a Page of the import `run`, inside the caller's transaction, and count what it changed in `run`.
+class PageResult(NamedTuple):
+    without_details: list[int]  # ids of the page's movies whose details are not known
+    has_new_posters: bool
 
-    Returns (ids of its films without details, whether there are new posters).
-    """
+
+def merge_page(run: Import, page: Page, now: int) -> PageResult:
+    """Write a Page of the import `run`, inside the caller's transaction, and count in `run` what it changed."""
     rated = [row.movie.id for row in page.rows if row.rating is not None]
     known = dict(Movie.objects.filter(id__in=rated).values_list("id", "details_at"))
     new = [row.movie for row in page.rows if row.rating is not None and row.movie.id not in known]
     if new:
-        save_movies(new, PosterNeed.IMPORT)
+        save_movies(new, PosterPriority.IMPORT)
     if known:
-        unhurried = [PosterStatus.WAITING, PosterStatus.LOCAL]
-        waiting = Movie.objects.filter(id__in=list(known), poster_status__in=unhurried)
-        waiting.filter(poster_need__lt=PosterNeed.IMPORT).update(poster_need=PosterNeed.IMPORT)
+        without_poster = [PosterStatus.WAITING, PosterStatus.LOCAL]
+        waiting = Movie.objects.filter(id__in=list(known), poster_status__in=without_poster)
+        waiting.filter(poster_priority__lt=PosterPriority.IMPORT).update(poster_priority=PosterPriority.IMPORT)
     merge_ratings(run, page.rows, now)
-    return [film for film in rated if known.get(film) is None], any(movie.poster_path for movie in new)
+    without_details = [movie_id for movie_id in rated if known.get(movie_id) is None]
+    return PageResult(without_details, any(movie.poster_path for movie in new))
 
 
 def merge_ratings(run: Import, rows: list[Row], now: int) -> None:
-    ids = [row.movie.id for row in rows]
-    mine = {"user_id": run.user_id, "movie_id__in": ids}
-    held = {rating.movie_id: rating for rating in Rating.objects.select_for_update().filter(**mine)}
+    mine = {"user_id": run.user_id, "movie_id__in": [row.movie.id for row in rows]}
+    ratings = {rating.movie_id: rating for rating in Rating.objects.select_for_update().filter(**mine)}
     pending = {write.movie_id: write for write in PendingWrite.objects.select_for_update().filter(**mine)}
-    unchanged, changed, spent = [], [], []
+    changed: list[Merged] = []
+    unchanged: list[int] = []
+    obsolete: list[int] = []  # pending writes that TMDb's value has overtaken
     for row in rows:
-        film, rating, write = row.movie.id, held.get(row.movie.id), pending.get(row.movie.id)
+        movie_id, rating, write = row.movie.id, ratings.get(row.movie.id), pending.get(row.movie.id)
         if row.rating is None:
-            run.note("left_out", film, title=row.movie.title, rating=str(row.given)[:20])
+            run.note("left_out", movie_id, title=row.movie.title, rating=str(row.given)[:20])
         elif rating is None and write and write.rating is None and write.base == row.rating:
-            pass  # taken back here; TMDb has still to hear of it
+            pass  # deleted here, and not yet at TMDb
         elif rating is None:
             if write:
-                spent.append(write.pk)
-                report_override(run, row, None)
+                obsolete.append(write.pk)
+                report_override(run, row.movie, row.rating, None)
             run.added += 1
-            changed.append(seen_anew(run, film, row.rating, now))
+            changed.append(from_tmdb(run, movie_id, row.rating, now))
             continue
         elif rating.tmdb_rating != row.rating:
-            changed.append(take_over(run, rating, row, now))
+            changed.append(accept_tmdb_value(run, rating, row.movie, row.rating, now))
             if write:
-                spent.append(write.pk)
+                obsolete.append(write.pk)
             continue
         if rating:
-            unchanged.append(film)
-        elif film not in run.crawl["skipped"]:
-            run.crawl["skipped"].append(film)
+            unchanged.append(movie_id)
+        elif movie_id not in run.reader_state["skipped"]:
+            run.reader_state["skipped"].append(movie_id)
     if changed:
         write_ratings(changed)
-        allow(run.user_id, *(rating.movie_id for rating in changed))
+        undismiss(run.user_id, *(merged.movie_id for merged in changed))
     if unchanged:
-        Rating.objects.filter(user_id=run.user_id, movie_id__in=unchanged).update(seen_in_crawl=run.crawl_id)
-    if spent:
-        PendingWrite.objects.filter(pk__in=spent).delete()
+        Rating.objects.filter(user_id=run.user_id, movie_id__in=unchanged).update(seen_in_pass=run.pass_id)
+    if obsolete:
+        PendingWrite.objects.filter(pk__in=obsolete).delete()
 
 
 def write_ratings(rows: list[Merged]) -> None:
-    """Insert ratings (Merged), or bring those that are there up to date, in bulk."""
+    """Insert or update ratings in bulk."""
     with connection.cursor() as cursor:
         cursor.executemany(UPSERT, rows)
 
 
-def seen_anew(run: Import, film: int, value: Decimal, now: int) -> Merged:
-    return Merged(run.user_id, film, value, None, normalize(value), now, Source.TMDB.value, run.crawl_id)
+def from_tmdb(run: Import, movie_id: int, value: Decimal, now: int) -> Merged:
+    return Merged(run.user_id, movie_id, value, None, normalize(value), now, Source.TMDB.value, run.pass_id)
 
 
-def take_over(run, rating, row, now):
+def accept_tmdb_value(run: Import, rating: Rating, movie: Movie, value: Decimal, now: int) -> Merged:
     """The rating after TMDb's value moved away from the base."""
-    if rating.source == Source.MANUAL and rating.manual_rating == row.rating:
-        # ours has arrived there, and nobody had time to note it: the rating is as old as it was
-        ours = (rating.manual_rating, rating.normalized_rating, rating.rated_at, Source.MANUAL.value)
-        return Merged(run.user_id, row.movie.id, row.rating, *ours, run.crawl_id)
+    if rating.source == Source.MANUAL and rating.manual_rating == value:
+        # ours has arrived there, and that was not saved in time: the rating is as old as it was
+        return Merged(
+            run.user_id, movie.id, value,
+            rating.manual_rating, rating.normalized_rating, rating.rated_at, Source.MANUAL.value, run.pass_id,
+        )  # fmt: skip
     if rating.source == Source.MANUAL:
-        report_override(run, row, rating.manual_rating)
+        report_override(run, movie, value, rating.manual_rating)
     run.changed += 1
-    return seen_anew(run, row.movie.id, row.rating, now)
+    return from_tmdb(run, movie.id, value, now)
 
 
-def report_override(run, row, mine) -> None:
-    """TMDb's value displaces what the person did here: rated, or (None) took back."""
-    old = None if mine is None else plain(mine)
-    run.note("overridden", row.movie.id, title=row.movie.title, old=old, new=plain(row.rating))
+def report_override(run: Import, movie: Movie, value: Decimal, manual: Decimal | None) -> None:
+    """TMDb's value replaces what the user did here: rated, or (None) deleted the rating."""
+    old = None if manual is None else format_rating(manual)
+    run.note("overridden", movie.id, title=movie.title, old=old, new=format_rating(value))
 
 
-def plain(rating) -> str:
+def format_rating(rating: Decimal) -> str:
     """7, 7.5, 10"""
     return f"{rating.normalize():f}"
 
 
-def unseen(run: Import) -> QuerySet:
-    """What we know to be at TMDb and the present reading of the account has not come upon."""
+def not_in_pass(run: Import) -> QuerySet[Rating]:
+    """Ratings that we know to be at TMDb and that the present pass over the account has not found."""
     ratings = Rating.objects.filter(user_id=run.user_id, tmdb_rating__isnull=False)
-    return ratings.exclude(seen_in_crawl=run.crawl_id)
+    return ratings.exclude(seen_in_pass=run.pass_id)
 
 
-def drop_gone(run: Import) -> None:
-    """After a complete reading: ratings that TMDb no longer holds go, unless they are the person's own from here.
+def delete_missing(run: Import) -> None:
+    """After a complete pass: delete ratings that TMDb no longer holds, unless the user made them here.
 
-    None of these came to TMDb behind the page it is on: while an import runs, ratings.tmdb_sync.outbox writes nothing.
+    None of these came to TMDb on a page that had been read: while an import runs, the outbox sends nothing.
     """
-    unseen(run).filter(source=Source.MANUAL).update(tmdb_rating=None)
-    gone = unseen(run).filter(source=Source.TMDB)
-    for film, title in gone.values_list("movie_id", "movie__title"):
-        run.note("removed", film, title=title)
+    not_in_pass(run).filter(source=Source.MANUAL).update(tmdb_rating=None)
+    gone = not_in_pass(run).filter(source=Source.TMDB)
+    for movie_id, title in gone.values_list("movie_id", "movie__title"):
+        run.note("removed", movie_id, title=title)
     gone.delete()

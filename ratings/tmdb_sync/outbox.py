@@ -1,11 +1,11 @@
-"""Ratings made here, written to TMDb: tried until TMDb has them, or refuses for good."""
+"""The outbox of ratings made in the chat: each is sent to TMDb until TMDb has it or refuses it for good."""
 
 from __future__ import annotations
 
 import logging
 import time
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import F
@@ -17,9 +17,10 @@ from telebot.apihelper import ApiException
 from config.bot.client import TelegramUnavailable
 from config.bot.replies import is_unreachable
 from config.bot.router import bot
+from config.jobs.enqueue import StopEvent
 from config.jobs.locks import lock
-from movies.cards import name
-from movies.tmdb import NotFound, Refused, SessionRefused, TMDb, TMDbError, Unavailable
+from movies.cards import display_title
+from movies.tmdb import BadRequest, NotFound, SessionRefused, TMDb, TMDbError, Unavailable
 from ratings.models import PendingWrite, Rating
 from users.models import SessionUnreadable, SyncStatus, User
 
@@ -28,88 +29,92 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FIRST_DELAY = 30  # seconds to the second attempt
-LONGEST_DELAY = 6 * 3600
-GIVES_UP = gettext_noop("TMDb does not take your rating of “%(title)s”. It stays here.")
-SHUT_OUT = gettext_noop(
+FIRST_DELAY_SECONDS = 30  # before the second attempt; then twice as long
+MAX_DELAY_SECONDS = 6 * 3600
+MSG_RATING_REFUSED = gettext_noop("TMDb does not take your rating of “%(title)s”. It stays here.")
+MSG_SESSION_REFUSED = gettext_noop(
     "TMDb no longer lets me write your ratings. They stay here; please link your account again: /connect"
 )
-CLOSED = gettext_noop(
+MSG_SESSION_UNREADABLE = gettext_noop(
     "The link with your TMDb account cannot be used just now: that is a fault on our side, and we know of it. Your "
     "ratings are safe and will be written to TMDb once it is mended; /connect makes a new link."
 )
-KEEPS = gettext_noop("TMDb does not let me take your rating of “%(title)s” back there. Here it is gone.")
+MSG_DELETION_REFUSED = gettext_noop("TMDb does not let me take your rating of “%(title)s” back there. Here it is gone.")
 
 
-def write_pending(user_id: int | None = None) -> int:
-    """Write what waits for TMDb, of one person or of all; returns how much TMDb has taken.
+def write_pending(user_id: int | None, seconds: float, stop: StopEvent) -> int:
+    """Send pending ratings to TMDb, of one user or of all, for so many seconds at most; returns how many it has taken.
 
-    Nobody else writes the same person's ratings meanwhile, and none is written while an import reads them: it would
-    take a value that it has just read for TMDb's newest.
+    Whatever is left when `stop` is set or the time is over waits for the next run. A user's ratings are sent by one
+    worker at a time, and none while an import reads them: it would take an older value for TMDb's newest.
     """
+    deadline = time.monotonic() + seconds
     waiting = due() if user_id is None else due().filter(user_id=user_id)
     written = 0
-    for person in waiting.values_list("user_id", flat=True).order_by("user_id").distinct():
-        with lock(f"ratings.write.{person}") as free:
+    for owner_id in waiting.values_list("user_id", flat=True).order_by("user_id").distinct():
+        if stop.is_set() or time.monotonic() > deadline:
+            break
+        with lock(f"ratings.write.{owner_id}") as free:
             if not free:
                 continue
             try:
-                written += write_all_of(person)
+                written += write_all_of(owner_id, deadline, stop)
             except SessionRefused as error:
-                session_is_over(person, error, SHUT_OUT)
+                disconnect_user(owner_id, error, MSG_SESSION_REFUSED)
             except SessionUnreadable as error:
-                session_is_over(person, error, CLOSED)
+                disconnect_user(owner_id, error, MSG_SESSION_UNREADABLE)
             except Unavailable as error:
                 log.warning("ratings wait for TMDb: %s", error)
                 break  # the next tick; the row that failed waits longer
     return written
 
 
-def due() -> QuerySet:
-    """What is to be written now."""
+def due() -> QuerySet[PendingWrite]:
+    """What is to be sent now."""
     ready = PendingWrite.objects.filter(next_try_at__lte=int(time.time()), user__writes_ratings=True)
     return ready.filter(user__tmdb_session_id__gt="").exclude(user__sync_status=SyncStatus.QUEUED)
 
 
-def write_all_of(user_id: int) -> int:
+def write_all_of(user_id: int, deadline: float, stop: StopEvent) -> int:
+    mine = due().filter(user_id=user_id).select_related("user", "movie").order_by("next_try_at", "pk")
     written = 0
-    while write := due().filter(user_id=user_id).select_related("user", "movie").order_by("next_try_at", "pk").first():
+    while not stop.is_set() and time.monotonic() <= deadline and (write := mine.first()):
         if claim(write):
             written += attempt(write)
     return written
 
 
 def claim(write: PendingWrite) -> bool:
-    """Count the attempt and set the time of the next before it is made: what is killed in mid-attempt is not lost."""
-    delay = min(FIRST_DELAY * 2**write.attempts, LONGEST_DELAY)
+    """Count the attempt and set the time of the next before it is made, so that a killed attempt is not lost."""
+    delay = min(FIRST_DELAY_SECONDS * 2**write.attempts, MAX_DELAY_SECONDS)
     same = PendingWrite.objects.filter(pk=write.pk, attempts=write.attempts, next_try_at=write.next_try_at)
     return bool(same.update(attempts=F("attempts") + 1, next_try_at=int(time.time()) + delay))
 
 
 def attempt(write: PendingWrite) -> bool:
-    """Write one rating to TMDb, or take it back there. Raises SessionRefused, SessionUnreadable, Unavailable."""
+    """Send one rating to TMDb, or delete it there. Raises SessionRefused, SessionUnreadable, Unavailable."""
     try:
         session = write.user.session_id
         if write.rating is None:
             TMDb().unrate(write.movie_id, session)
         else:
             TMDb().rate(write.movie_id, write.rating, session)
-    except (NotFound, Refused) as error:
+    except (NotFound, BadRequest) as error:
         give_up(write, error)
         return False
     except TMDbError as error:
         PendingWrite.objects.filter(pk=write.pk).update(error=str(error)[:500])
         raise
-    written(write)
+    mark_written(write)
     return True
 
 
 @transaction.atomic
-def written(write: PendingWrite) -> None:
-    """TMDb holds the value now: it is the base of the next merge, and nothing is left to be written.
+def mark_written(write: PendingWrite) -> None:
+    """Save that TMDb holds the value: it is the base of the next merge, and the pending write is done.
 
-    Where the person has rated anew meanwhile, that waits; where an import has begun, it has perhaps read the old value,
-    so this is written once more when it is over.
+    A rating given meanwhile stays pending. Where an import has begun, it may have read the old value, so this write
+    stays too and is repeated after the import.
     """
     Rating.objects.select_for_update().filter(user=write.user, movie=write.movie).first()
     if User.objects.filter(pk=write.user_id, sync_status=SyncStatus.QUEUED).exists():
@@ -120,30 +125,34 @@ def written(write: PendingWrite) -> None:
         waiting.update(base=write.rating)
 
 
-def give_up(write, error: Exception) -> None:
-    """TMDb will never take it: say so once, and leave the rating as it is here."""
+def give_up(write: PendingWrite, error: TMDbError) -> None:
+    """TMDb will never take it: notify the user once, and leave the rating as it is here."""
     log.warning("rating of film %s: TMDb refuses it for good: %s", write.movie_id, error)
     if PendingWrite.objects.filter(pk=write.pk, rating=write.rating).delete()[0]:
-        tell(write.user, KEEPS if write.rating is None else GIVES_UP, title=escape(name(write.movie, 100)))
+        notify(
+            write.user,
+            MSG_DELETION_REFUSED if write.rating is None else MSG_RATING_REFUSED,
+            title=escape(display_title(write.movie, 100)),
+        )
 
 
-def session_is_over(user_id: int, error: SessionUnreadable, sentence: str) -> None:
-    """The session that we hold is good for nothing: say so once; what waits is written when there is one again."""
+def disconnect_user(user_id: int, error: SessionRefused | SessionUnreadable, message: str) -> None:
+    """The session cannot be used: notify the user once; pending ratings wait for the next session."""
     log.warning("ratings of %s: %s", user_id, error)
-    fresh = User.objects.filter(pk=user_id).exclude(sync_status__in=[SyncStatus.FAILED, SyncStatus.QUEUED])
-    if fresh.update(sync_status=SyncStatus.FAILED, sync_error=str(error)[:500]):
-        tell(User.objects.get(pk=user_id), sentence)
+    connected = User.objects.filter(pk=user_id).exclude(sync_status__in=[SyncStatus.FAILED, SyncStatus.QUEUED])
+    if connected.update(sync_status=SyncStatus.FAILED, sync_error=str(error)[:500]):
+        notify(User.objects.get(pk=user_id), message)
 
 
-def tell(user: User, sentence: str, **values: Any) -> None:
-    """Write to a person in their language, unless they have blocked us; who has is remembered."""
+def notify(user: User, message: str, **values: str) -> None:
+    """Send `message`, a msgid, in the user's language, unless they have blocked the bot; a new block is saved."""
     if user.blocked_at:
         return
     with translation.override(user.language):
-        text = _(sentence) % values
+        text = _(message) % values
     try:
         bot.send_message(user.pk, text)
     except (ApiException, TelegramUnavailable) as error:
-        log.warning("%s could not be told: %s", user.pk, error)
+        log.warning("user %s could not be notified: %s", user.pk, error)
         if is_unreachable(error):
             User.objects.filter(pk=user.pk).update(blocked_at=int(time.time()))

@@ -1,4 +1,4 @@
-"""What the person sees of an import: one message in the chat, edited as it goes on."""
+"""The message in the chat that shows an import of ratings from TMDb: sent once, edited as the import goes on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import queue
 import threading
 import time
+from typing import TypedDict
 
 from django.db import DatabaseError, connection
 from django.template.loader import render_to_string
@@ -20,77 +21,86 @@ from users.models import SessionUnreadable, User
 
 log = logging.getLogger(__name__)
 
-EDITS_APART = 3.0  # seconds between two edits of a message; Telegram stands about one a second in a chat
-GRACE = 5  # seconds that a person's own "queued" message has to reach an import before it writes one itself
-GOODBYE = 8.0  # seconds that the end of a slice spends on outcomes not yet told
-NAMED = 15  # films of a kind that the message names; the rest it counts
+EDIT_INTERVAL_SECONDS = 3.0  # between two edits of a message; Telegram allows about one a second in a chat
+GRACE_SECONDS = 5  # in which the "queued" message of /sync has to reach an import before the import sends one itself
+SHUTDOWN_SECONDS = 8.0  # that the end of a run spends on outcomes not yet reported
+MAX_NAMED = 15  # movies of a kind that the message names; the others it counts
+MAX_TITLE = 80  # characters
 
 
-class Teller(threading.Thread):
-    """Tells people how their imports go, beside the engine; an outcome at once, progress now and then.
+class Named(TypedDict):
+    """The movies of one kind that the message names, as Import.names holds them, and how many more there are."""
 
-    What could not be told stays untold in the table, and the next slice finds it there.
+    films: list[dict[str, str | None]]
+    more: int
+
+
+class ProgressReporter(threading.Thread):
+    """Reports imports to their users in a thread of its own; an outcome at once, progress now and then.
+
+    An outcome that could not be reported is found in the table by the next run (Import.objects.unreported).
     """
 
     def __init__(self) -> None:
-        super().__init__(daemon=True, name="import-teller")
-        self.inbox = queue.SimpleQueue()
-        self.due = {}  # import: when to tell of it
-        self.told = {}  # import: when it was last told of
-        self.outcomes = set()
+        super().__init__(daemon=True, name="import-reporter")
+        self.inbox: queue.SimpleQueue[tuple[int, bool] | None] = queue.SimpleQueue()
+        self.due: dict[int, float] = {}  # {import: when to report it}; times of time.monotonic()
+        self.reported: dict[int, float] = {}  # {import: when it was last reported}
+        self.outcomes: set[int] = set()
         self.closing = False
 
-    def poke(self, run_id: int, last: bool = False) -> None:
-        """There is something new to tell of an import; `last`: its outcome."""
+    def notify(self, run_id: int, last: bool = False) -> None:
+        """An import has changed; `last`: it is finished."""
         self.inbox.put((run_id, last))
 
     def close(self) -> None:
-        """Tell the outcomes that are still to be told, within reason, and stop."""
+        """Report the outcomes that are still unreported, for SHUTDOWN_SECONDS at most, and stop."""
         self.inbox.put(None)
-        self.join(GOODBYE + 2)
+        self.join(SHUTDOWN_SECONDS + 2)
 
     def run(self) -> None:
         try:
             while not self.closing:
-                self.take_in()
-                self.tell_due()
-            deadline = time.monotonic() + GOODBYE
+                self.receive()
+                self.report_due()
+            deadline = time.monotonic() + SHUTDOWN_SECONDS
             while any(self.due[run_id] < deadline for run_id in self.outcomes) and time.monotonic() < deadline:
-                self.tell_due(only=self.outcomes)
+                self.report_due(only=self.outcomes)
                 time.sleep(0.02)
         finally:
             connection.close()
 
-    def take_in(self) -> None:
+    def receive(self) -> None:
         now = time.monotonic()
         try:
-            pokes = [self.inbox.get(timeout=max(0.0, min(self.due.values(), default=now + 1) - now))]
+            received = [self.inbox.get(timeout=max(0.0, min(self.due.values(), default=now + 1) - now))]
         except queue.Empty:
             return
         while not self.inbox.empty():
-            pokes.append(self.inbox.get())
-        for poke in pokes:
-            if poke is None:
+            received.append(self.inbox.get())
+        for item in received:
+            if item is None:
                 self.closing = True
                 continue
-            run_id, last = poke
+            run_id, last = item
             if last:
                 self.outcomes.add(run_id)
                 self.due[run_id] = now
             else:
-                self.due.setdefault(run_id, max(now, self.told.get(run_id, now - EDITS_APART) + EDITS_APART))
+                earliest = self.reported.get(run_id, now - EDIT_INTERVAL_SECONDS) + EDIT_INTERVAL_SECONDS
+                self.due.setdefault(run_id, max(now, earliest))
 
-    def tell_due(self, only=None) -> None:
+    def report_due(self, only: set[int] | None = None) -> None:
         now = time.monotonic()
         for run_id in [run_id for run_id, when in self.due.items() if when <= now]:
             if only is not None and run_id not in only:
                 continue
             try:
-                wait = tell(run_id)
+                wait = report(run_id)
             except DatabaseError:
-                log.warning("import %s could not be told of", run_id, exc_info=True)
-                wait = EDITS_APART
-            self.told[run_id] = now
+                log.warning("import %s could not be reported", run_id, exc_info=True)
+                wait = EDIT_INTERVAL_SECONDS
+            self.reported[run_id] = now
             if wait:
                 self.due[run_id] = now + wait
             else:
@@ -98,40 +108,40 @@ class Teller(threading.Thread):
                 self.outcomes.discard(run_id)
 
 
-def tell(run_id):
-    """Bring the message of an import up to date. Returns the seconds to wait before another try, or 0."""
-    run = Import.objects.select_related("user").filter(pk=run_id, told_at=None, user__blocked_at=None).first()
+def report(run_id: int) -> float:
+    """Bring the message of an import up to date. Returns the seconds to wait before another attempt, or 0."""
+    run = Import.objects.select_related("user").filter(pk=run_id, reported_at=None, user__blocked_at=None).first()
     if run is None or (run.scheduled and not run.finished_at):
         return 0
-    if not run.message_id and not run.finished_at and time.time() < run.started_at + GRACE:
-        return GRACE
-    text = words(run)
+    if not run.message_id and not run.finished_at and time.time() < run.started_at + GRACE_SECONDS:
+        return GRACE_SECONDS
+    text = render(run)
+    message_id = run.message_id
     try:
         with max_retry_wait(0):
             message_id = show(run, text)
     except ApiTelegramException as error:
         if error.error_code == 429:
-            return retry_after(error.result.content)
-        log.warning("import of %s: the person could not be told: %s", run.user_id, error.description)
+            return float(retry_after(error.result.content))
+        log.warning("import of %s: the user could not be notified: %s", run.user_id, error.description)
         if error.error_code >= 500:
-            return EDITS_APART
+            return EDIT_INTERVAL_SECONDS
         if is_unreachable(error):
             User.objects.filter(pk=run.user_id).update(blocked_at=int(time.time()))
-        message_id = run.message_id
     except (ApiException, TelegramUnavailable) as error:
-        log.warning("import of %s: the person could not be told: %s", run.user_id, error)
-        if run.message_id or not getattr(error, "sent", True):
-            return EDITS_APART
+        log.warning("import of %s: the user could not be notified: %s", run.user_id, error)
+        if run.message_id or (isinstance(error, TelegramUnavailable) and not error.sent):
+            return EDIT_INTERVAL_SECONDS
         message_id = None  # it may have arrived: rather no second one
     Import.objects.filter(pk=run.pk, message_id=run.message_id).update(message_id=message_id)
     if run.finished_at:
-        # another message may have taken this one's place meanwhile: then that one is to be told, too
-        told = Import.objects.filter(pk=run.pk, message_id=message_id).update(told_at=int(time.time()))
-        return 0 if told else EDITS_APART
+        # another message may have taken this one's place meanwhile: then that one is to be edited, too
+        reported = Import.objects.filter(pk=run.pk, message_id=message_id).update(reported_at=int(time.time()))
+        return 0 if reported else EDIT_INTERVAL_SECONDS
     return 0
 
 
-def show(run, text: str):
+def show(run: Import, text: str) -> int:
     """Edit the message, or send one. Returns its id. Raises ApiException, TelegramUnavailable."""
     if run.message_id:
         try:
@@ -143,29 +153,27 @@ def show(run, text: str):
             if error.error_code != 400 or "chat not found" in error.description:
                 raise
             if not run.finished_at:
-                return run.message_id  # the person has deleted it: they will be told the outcome
+                return run.message_id  # the user has deleted it: they will be sent the outcome
     return bot.send_message(run.user_id, text).message_id
 
 
-def words(run) -> str:
-    """The text of the message, in the person's language."""
+def render(run: Import) -> str:
+    """The text of the message, in the user's language."""
     template = "running" if not run.finished_at else "failed" if run.error else "finished"
     with translation.override(run.user.language):
-        context = {"run": run, "user": run.user, "unreadable": run.error == SessionUnreadable.REASON, **lists(run)}
+        context = {"run": run, "user": run.user, "unreadable": run.error == SessionUnreadable.REASON, **named(run)}
         return render_to_string(f"ratings/{template}.html", context).strip()
 
 
-def lists(run):
-    """The films to be named, by kind: {"failed": {"films": […], "more": 3}}."""
-    named = {}
+def named(run: Import) -> dict[str, Named]:
+    """The movies to be named, by kind: {"failed": {"films": […], "more": 3}}."""
+    by_kind: dict[str, Named] = {}
     for kind in ("overridden", "removed", "failed", "left_out"):
-        films = list(run.names.get(kind, {}).items())[:NAMED]
-        named[kind] = {
-            "films": [{**film, "id": movie_id, "title": short(film["title"] or movie_id)} for movie_id, film in films],
-            "more": getattr(run, kind) - len(films),
-        }
-    return named
+        shown = list(run.names.get(kind, {}).items())[:MAX_NAMED]
+        films = [{**facts, "id": movie_id, "title": truncate(facts["title"] or movie_id)} for movie_id, facts in shown]
+        by_kind[kind] = {"films": films, "more": getattr(run, kind) - len(films)}
+    return by_kind
 
 
-def short(title: str):
-    return title if len(title) <= 80 else title[:79] + "…"
+def truncate(title: str) -> str:
+    return title if len(title) <= MAX_TITLE else title[: MAX_TITLE - 1] + "…"

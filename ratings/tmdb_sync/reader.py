@@ -1,32 +1,37 @@
 """Reading an account of TMDb page by page while its owner goes on rating: what is still to be read, and is it whole.
 
 TMDb serves 20 ratings a page and 500 pages at most (/account/{id}/rated/movies). In created_at.asc a new rating comes
-last and moves nothing; one that is taken back moves everything behind it a place forward, so that a rating slips from
-a page not yet read to one already read. The pages at both ends are therefore read first and once more at the end: had
-anything slipped in between, their films could not be the same. An account that would not stand still is read again, a
-few times. A changed value moves nothing and is left to the next import.
+last and moves nothing; one that is deleted moves all later ones a place forward, so that a rating slips from a page
+not yet read to one already read. The pages at both ends are therefore read first and once more at the end: had anything
+slipped in between, their movies could not be the same. An account that changes meanwhile is read again, a few times. A
+changed value moves nothing and is left to the next import.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from movies.catalogue import LARGEST_ID, Malformed, movie_from
 from movies.models import Movie
+from movies.parsing import MAX_MOVIE_ID, MalformedAnswer, parse_movie
 from ratings.models import HALF_POINTS
 
-PER_PAGE = 20
-LAST_PAGE = 500
-READINGS = 3  # of an account that will not stand still
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PAGE_SIZE = 20
+MAX_PAGE = 500
+MAX_PASSES = 3  # over an account that changes meanwhile
+MAX_COUNT = 2**31 - 1  # of what the columns of an import hold
+NEWEST = "newest"  # stands for the first page of created_at.desc where that is all that is read
 
 _valid = frozenset(HALF_POINTS)
 
 
 @dataclass
 class Row:
-    """A rated film; `rating` is None where TMDb gave none that can be: 0, out of range, no half point."""
+    """A rated movie; `rating` is None where TMDb's value `given` cannot be one: 0, out of range, no half point."""
 
     movie: Movie
     rating: Decimal | None
@@ -36,41 +41,39 @@ class Row:
 @dataclass
 class Page:
     rows: list[Row]
-    films: list[int | None]  # the ids as they came; None for a row without one
+    movie_ids: list[int | None]  # as they came; None for a row without one
     pages: int
     total: int
 
 
-def read_page(reply, number: int):
-    """A Page from an answer of /account/{id}/rated/movies. Raises Malformed."""
-    results, pages, total = (reply.get(name) for name in ("results", "total_pages", "total_results"))
-    if not isinstance(results, list) or not _count(pages) or not _count(total):
-        raise Malformed(f"page {number}: not a page of ratings")
-    if reply.get("page", number) != number:
-        raise Malformed(f"page {number}: answered with another page")
-    rows, films = {}, []
-    for result in results:
-        row = read_row(result)
-        films.append(row and row.movie.id)
-        if row:
-            rows[row.movie.id] = row
-    return Page(list(rows.values()), films, pages, total)
+def read_page(answer: Mapping[str, object], number: int) -> Page:
+    """A Page from an answer of /account/{id}/rated/movies. Raises MalformedAnswer."""
+    results, pages, total = (answer.get(name) for name in ("results", "total_pages", "total_results"))
+    if not isinstance(results, list) or not _is_count(pages) or not _is_count(total):
+        raise MalformedAnswer(f"page {number}: not a page of ratings")
+    if answer.get("page", number) != number:
+        raise MalformedAnswer(f"page {number}: answered with another page")
+    rows = [read_row(result) for result in results]
+    by_id = {row.movie.id: row for row in rows if row}
+    return Page(list(by_id.values()), [row.movie.id if row else None for row in rows], pages, total)
 
 
-def read_row(result):
-    """A Row, or None for what names no film. A film with nothing but an id is kept by it: its details may tell more."""
+def read_row(result: object) -> Row | None:
+    """A Row, or None for what has no id. A movie with nothing but an id is valid: its details may hold more."""
+    if not isinstance(result, dict):
+        return None
     try:
-        movie = movie_from(result)
-    except Malformed:
-        movie_id = result.get("id") if isinstance(result, dict) else None
-        if not _count(movie_id) or not 0 < movie_id <= LARGEST_ID:
+        movie = parse_movie(result)
+    except MalformedAnswer:
+        movie_id = result.get("id")
+        if not _is_count(movie_id) or not 0 < movie_id <= MAX_MOVIE_ID:
             return None
         movie = Movie(id=movie_id)
     given = result.get("rating")
     return Row(movie, half_points(given), given)
 
 
-def half_points(value):
+def half_points(value: object) -> Decimal | None:
     """An exact rating of 0.5-10.0 in half points, else None."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
@@ -78,48 +81,50 @@ def half_points(value):
     return rating if rating in _valid else None
 
 
-def _count(value):
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT
 
 
-class Crawl:
-    """The state of a reading, kept as plain data (`state`, the column Import.crawl).
+class AccountReader:
+    """How far an account has been read: plain data in `state`, which is the column Import.reader_state.
 
     A page is named by its number: n is page n in created_at.asc, -n in created_at.desc, which reaches the newest of
     more than 10,000 ratings.
     """
 
-    def __init__(self, state: dict[Any, Any]) -> None:
+    def __init__(self, state: dict[str, Any]) -> None:  # as it comes from the column: JSON
         self.state = state
         if not state:
-            self.begin()
+            self.start()
 
-    def begin(self) -> None:
-        """Read the account from the start (again)."""
+    def start(self) -> None:
+        """Begin a pass over the account (another one)."""
         self.state.update(
-            reading=self.state.get("reading", 0) + 1,
-            pages=None,  # how many TMDb has
-            total=None,  # how many ratings TMDb counts
-            done=[],
-            ends={},  # the films of the pages at the ends when they were first read
-            same=[],  # the ends that were read again, with the same films
-            moved=False,
-            missing=[],  # pages that TMDb would not give
-            skipped=[],  # films seen that left no mark in the table of ratings
-            settled=False,
+            {
+                "pass": self.state.get("pass", 0) + 1,
+                "total_pages": None,  # as TMDb counts; NULL until the first page has come
+                "total_results": None,  # how many ratings TMDb counts
+                "pages_read": [],
+                "edge_pages": {},  # {page at an end: ids of its movies when it was first read}
+                "edges_confirmed": [],  # pages at the ends that were read again, with the same movies
+                "list_changed": False,
+                "missing": [],  # pages that TMDb would not give
+                "skipped": [],  # movies seen that left no mark in the table of ratings
+                "consistent": False,
+            }
         )
 
     @property
     def ascending(self) -> int:
-        return min(self.state["pages"], LAST_PAGE)
+        return min(int(self.state["total_pages"]), MAX_PAGE)
 
     @property
     def descending(self) -> int:
-        return min(max(self.state["pages"] - LAST_PAGE, 0), LAST_PAGE)
+        return min(max(int(self.state["total_pages"]) - MAX_PAGE, 0), MAX_PAGE)
 
     @property
-    def ends(self) -> list[Any | int]:
-        """The pages that give away any movement between them."""
+    def edges(self) -> list[int]:
+        """The pages that show any movement between them."""
         if self.ascending < 2:
             return []
         if self.ascending == 2:
@@ -127,52 +132,54 @@ class Crawl:
         return [1, self.ascending, *dict.fromkeys([-1, -self.descending] if self.descending else [])]
 
     @property
-    def out_of_reach(self) -> int:
+    def beyond_api_limit(self) -> int:
         """How many ratings no page serves."""
-        return max(0, self.state["total"] - 2 * LAST_PAGE * PER_PAGE) if self.state["pages"] > 2 * LAST_PAGE else 0
+        if self.state["total_pages"] <= 2 * MAX_PAGE:
+            return 0
+        return max(0, int(self.state["total_results"]) - 2 * MAX_PAGE * PAGE_SIZE)
 
-    def to_read(self) -> list[Any | int]:
-        """The pages that may be read now, side by side; none: all has been read."""
-        if self.state["pages"] is None:
+    def pages_to_read(self) -> list[int]:
+        """The pages that may be read now, concurrently; none: all have been read."""
+        if self.state["total_pages"] is None:
             return [1]
-        done = set(self.state["done"]) | set(self.state["missing"])
-        if opening := [page for page in self.ends if page not in done]:
-            return opening
+        done = set(self.state["pages_read"]) | set(self.state["missing"])
+        if first := [page for page in self.edges if page not in done]:
+            return first
         between = [*range(1, self.ascending + 1), *range(-1, -self.descending - 1, -1)]
         if left := [page for page in between if page not in done]:
             return left
-        if self.state["moved"] or self.state["missing"]:
+        if self.state["list_changed"] or self.state["missing"]:
             return []
-        return [page for page in self.ends if page not in self.state["same"]]
+        return [page for page in self.edges if page not in self.state["edges_confirmed"]]
 
-    def page_read(self, number: int, page: Page) -> bool:
-        """Take note of a page that came. Returns whether it was the first time in this reading."""
+    def record_page(self, number: int, page: Page) -> bool:
+        """Save that a page came. Returns whether it was the first time in this pass."""
         state = self.state
-        if state["total"] is None:
-            state.update(pages=page.pages, total=page.total)
-        elif page.total != state["total"] or page.pages != state["pages"]:
-            state.update(moved=True, total=page.total, pages=max(page.pages, state["pages"]))
-        first = number not in state["done"]
+        if state["total_results"] is None:
+            state.update(total_pages=page.pages, total_results=page.total)
+        elif page.total != state["total_results"] or page.pages != state["total_pages"]:
+            state.update(list_changed=True, total_results=page.total, total_pages=max(page.pages, state["total_pages"]))
+        first = number not in state["pages_read"]
         if first:
-            state["done"].append(number)
-            if number in self.ends or number == 1:
-                state["ends"][str(number)] = page.films
-        elif state["ends"].get(str(number)) == page.films:
-            state["same"].append(number)
+            state["pages_read"].append(number)
+            if number in self.edges or number == 1:
+                state["edge_pages"][str(number)] = page.movie_ids
+        elif state["edge_pages"].get(str(number)) == page.movie_ids:
+            state["edges_confirmed"].append(number)
         else:
-            state["moved"] = True
+            state["list_changed"] = True
         return first
 
-    def page_missing(self, number: int) -> None:
-        """Do without a page that TMDb does not give."""
+    def give_up_page(self, number: int) -> None:
+        """Go on without a page that TMDb does not give."""
         self.state["missing"].append(number)
 
-    def over(self) -> bool:
-        """Whether the account has been read; begins another reading where it moved, unless it has had its share."""
-        if self.to_read():
+    def is_finished(self) -> bool:
+        """Whether the account has been read; starts another pass where the account changed, up to MAX_PASSES."""
+        if self.pages_to_read():
             return False
-        if self.state["moved"] and not self.state["missing"] and self.state["reading"] < READINGS:
-            self.begin()
+        if self.state["list_changed"] and not self.state["missing"] and self.state["pass"] < MAX_PASSES:
+            self.start()
             return False
-        self.state["settled"] = not self.state["moved"] and not self.state["missing"]
+        self.state["consistent"] = not self.state["list_changed"] and not self.state["missing"]
         return True

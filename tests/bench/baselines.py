@@ -1,4 +1,4 @@
-"""The libraries beside which our recommendations are measured: implicit's ALS and lenskit's SLIM.
+"""The baselines of our recommendations: implicit's ALS and lenskit's SLIM.
 
     .venv-peers/bin/python -m tests.bench.baselines als|slim FOLDER
 

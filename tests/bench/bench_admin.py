@@ -1,4 +1,4 @@
-"""How fast the back office is with a million films: python -m tests.bench.bench_admin
+"""How fast the admin is with a million films: python -m tests.bench.bench_admin
 
 Fills a database of its own in PostgreSQL (BENCH_POSTGRES names the server; default: the local one) with 1,000,000
 films, 100,000 people and 10,000,000 ratings, and asks for every page. Ends with 1 if one takes more than 300 ms (95 of
@@ -22,7 +22,8 @@ FILMS, PEOPLE, PER_PERSON = int(1_000_000 * SCALE), int(100_000 * SCALE), 106
 FILL = f"""
 SET session_replication_role = replica;  -- no look at the other table for each of ten million rows
 INSERT INTO movies (id, title, original_title, overview, release_date, poster_path, poster_status, telegram_file_id,
-                    width, height, vote_count, search_text, details_at, poster_need, poster_next_try_at, poster_error,
+                    width, height, vote_count, search_text, details_at,
+                    poster_priority, poster_next_try_at, poster_error,
                     poster_attempts)
 SELECT n, word || ' ' || n, 'Film ' || n, repeat('Что было дальше, никто не знает. ', 8),
        CASE WHEN n % 50 > 0 THEN date '1920-01-01' + (n::bigint * 7919 % 38700)::int END,
@@ -45,7 +46,7 @@ INSERT INTO user_movie_ratings (telegram_user_id, movie_id, tmdb_rating, normali
 SELECT 5000000000 + p, 1 + floor(power(random(), 3) * {FILMS} * 0.3)::int, 8, 8, 1600000000 + (random() * 1e8)::bigint,
        'tmdb'
 FROM generate_series(1, {PEOPLE}) p, generate_series(1, {PER_PERSON}) k ON CONFLICT DO NOTHING;
-INSERT INTO imports (telegram_user_id, started_at, finished_at, error, crawl, names, ratings_done)
+INSERT INTO imports (telegram_user_id, started_at, finished_at, error, reader_state, names, ratings_done)
 SELECT 5000000000 + n, extract(epoch from now())::bigint - n * 60, CASE WHEN n > 30 THEN
        extract(epoch from now())::bigint - n * 60 + 40 END, CASE WHEN n % 50 = 0 THEN 'TMDb refused the session' ELSE ''
        END, '{{}}', '{{}}', 50 FROM generate_series(1, {PEOPLE}) n;

@@ -125,7 +125,7 @@ class Bench:
 
         from movies.models import Movie
         from ratings.models import HALF_POINTS, Import, Rating, normalize
-        from ratings.tmdb_sync.merge import UPSERT, seen_anew, write_ratings
+        from ratings.tmdb_sync.merge import UPSERT, from_tmdb, write_ratings
         from users.models import User
 
         run = Import.objects.create(user=User.objects.create(pk=1), started_at=1)
@@ -134,7 +134,7 @@ class Bench:
         ratings = [(film, HALF_POINTS[film % 20]) for film in films]
 
         def ours(batch):
-            write_ratings([seen_anew(run, film, value, 5) for film, value in batch])
+            write_ratings([from_tmdb(run, film, value, 5) for film, value in batch])
 
         def drivers(batch):
             with connection.cursor() as cursor:

@@ -28,8 +28,8 @@ from telebot import types
 from config.bot import client
 from config.bot.router import bot
 from movies.bot import inline
-from movies.catalogue import Ask, find_movies
-from movies.models import Movie, PosterStatus, searchable
+from movies.catalogue import TmdbPolicy, find_movies
+from movies.models import Movie, PosterStatus, normalize_title
 from ratings.models import Rating
 from sandbox.server import Sandbox
 from users.models import User
@@ -59,7 +59,7 @@ def fill(file_id):
                 poster_path=f"/{id}.jpg",
                 poster_status=PosterStatus.TELEGRAM,
                 telegram_file_id=file_id,
-                search_text=searchable(title, original),
+                search_text=normalize_title(title, original),
             )
         )
     Movie.objects.bulk_create(movies, batch_size=500)
@@ -106,10 +106,10 @@ def main():
             for text in ("м", "матрица", "matrix", "ночь город", "звезда 1999", "603", "нет такого фильма", ""):
                 measure(f"inline “{text}”", lambda text=text: answer(anna, text))
             measure("inline “матрица”, third page", lambda: answer(anna, "матрица", "40"))
-            measure("search “матрица”, in the chat", lambda: find_movies("матрица", 7, Ask.NEVER))
+            measure("search “матрица”, in the chat", lambda: find_movies("матрица", 7, TmdbPolicy.NEVER))
             Movie.objects.update(search_text="")
             started = time.perf_counter()
-            find_movies("матрица", 7, Ask.NEVER)
+            find_movies("матрица", 7, TmdbPolicy.NEVER)
             took = (time.perf_counter() - started) * 1000
             print(f"first search after another program wrote all {FILMS} films: {took:.0f} ms")
     finally:

@@ -134,7 +134,7 @@ def fill(n, first=0, status=0, need=0):
         cursor.execute("DELETE FROM movies")
         cursor.execute(
             "WITH RECURSIVE n(i) AS (SELECT %s UNION ALL SELECT i + 1 FROM n WHERE i + 1 < %s)"
-            " INSERT INTO movies (id, title, poster_path, poster_status, poster_need, poster_next_try_at)"
+            " INSERT INTO movies (id, title, poster_path, poster_status, poster_priority, poster_next_try_at)"
             " SELECT i + 1, 'Film ' || i, '/p' || i || '.jpg', %s, %s, i FROM n",
             [first, first + n, status, need],
         )
@@ -311,22 +311,22 @@ def queries(row, many, connection):
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     cases = {
-        "40 to download": lambda: Movie.objects.awaiting_download().most_needed(40),
-        "none to upload": lambda: Movie.objects.awaiting_upload().of_channel(1, 5).most_needed(1),
+        "40 to download": lambda: Movie.objects.awaiting_download().by_priority(40),
+        "none to upload": lambda: Movie.objects.awaiting_upload().for_channel(1, 5).by_priority(1),
     }
     for what, query in cases.items():
         row(f"query at {many:,} films: {what}", f"{timed(query):.2f} ms", "", "", "10 ms")
     Movie.objects.update(poster_status=1, local_path="x")
     ready = {
-        "none to download": lambda: Movie.objects.awaiting_download().most_needed(40),
-        "one to upload": lambda: Movie.objects.awaiting_upload().of_channel(3, 5).most_needed(1),
+        "none to download": lambda: Movie.objects.awaiting_download().by_priority(40),
+        "one to upload": lambda: Movie.objects.awaiting_upload().for_channel(3, 5).by_priority(1),
     }
     for what, query in ready.items():
         row(f"query at {many:,} films: {what}", f"{timed(query):.2f} ms", "", "", "10 ms")
-    due = Movie.objects.awaiting_upload().of_channel(3, 5).order_by("-poster_need", "poster_next_try_at", "id")
+    due = Movie.objects.awaiting_upload().for_channel(3, 5).order_by("-poster_priority", "poster_next_try_at", "id")
     print("\n" + due[:1].explain())
-    Movie.objects.filter(pk__lte=10_000).update(poster_need=2, poster_next_try_at=2_000_000_000)
-    delayed = timed(lambda: Movie.objects.awaiting_upload().of_channel(3, 5).most_needed(1))
+    Movie.objects.filter(pk__lte=10_000).update(poster_priority=2, poster_next_try_at=2_000_000_000)
+    delayed = timed(lambda: Movie.objects.awaiting_upload().for_channel(3, 5).by_priority(1))
     row(f"query at {many:,} films: behind 10,000 delayed", f"{delayed:.2f} ms", "", "", "10 ms")
     claim = timed(lambda: pipeline._claim(Movie.objects.awaiting_upload(), 40))
     row(f"claim at {many:,} films: 40", f"{claim:.2f} ms", "", "", "")

@@ -5,19 +5,19 @@
 (or MOVIELENS=DIR DATABASE_URL=URL, as `make bench` passes them on)
 
 Quality, with --movielens (a folder with ratings.csv; none is in this repository): NDCG@10 of ours and of popularity on
-the same splits, through `evaluate_recommendations`. A person's last 20% of at least 20 ratings are hidden; temporal:
-everybody's; fold-in: a fifth of the people, whom the build does not know, five times over. A hidden film counts as
-found where its rating is no lower than the mean of those that were not hidden. implicit's ALS and, after
-`make peers`, lenskit's SLIM stand beside them.
+the same splits, through `evaluate_recommendations`. A user's last 20% of at least 20 ratings are held out; temporal:
+of all users; fold-in: of a fifth of the users, whom the training does not see, five times over. A held-out movie is
+relevant where its rating is no lower than the mean of those that were not held out. implicit's ALS and, after
+`make peers`, lenskit's SLIM are the baselines.
 
-Other data, with --movielens: the same (temporal) on data made from it and on made-up data, ours beside popularity.
+Other data, with --movielens: the same (temporal) on data derived from it and on synthetic data, against popularity.
 
-First day, with --movielens: NDCG@10 (fold-in) by how many people the bot knows, alone and beside an archive of half of
-the people; the strangers are in neither.
+Cold start, with --movielens: NDCG@10 (fold-in) by how many users the bot has, alone and with an archive of half of
+the users; the held-out users are in neither.
 
-Latency: the whole recommend(), reasons and all, for people with 0, 20, 200, 2,000 and 8,000 ratings,
-beside that of SELECT 1, and what processors worked for it, ours and the server's (where its /proc can be read): on a
-machine with other work, the figure that means something. Build: time and memory of
+Latency: the whole recommend(), reasons and all, for users with 0, 20, 200, 2,000 and 8,000 ratings,
+compared with SELECT 1, and the CPU time, ours and the server's (where its /proc can be read): on a
+machine with other work, the number that means something. Training: time and memory of
 the process, synthetic ratings. Each part has a database and a process of its own.
 """
 
@@ -40,7 +40,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SIZES = [(100_000, 5_000), (1_000_000, 10_000), (3_000_000, 35_000), (10_000_000, 20_000)]  # ratings, films
 PEOPLE = [0, 1, 5, 25, 100, 488]  # of the bot, in the learning curve
 PROFILES = [0, 20, 200, 2_000, 8_000]
-PEERS = ROOT / ".venv-peers/bin/python"
+BASELINES_PYTHON = ROOT / ".venv-peers/bin/python"
 TIMES = 60  # lists asked for in each case
 HEADER = ["user", "item", "rating", "rated_at"]
 
@@ -68,7 +68,7 @@ def main():
             rated = people_of(options.movielens)
             quality(rated, Path(scratch))
             other_data(rated, Path(scratch))
-            first_day(rated, Path(scratch))
+            cold_start(rated, Path(scratch))
         else:
             print("quality: not measured; --movielens names a folder with ratings.csv")
         latency(f"sqlite:///{scratch}/latency.sqlite3", "SQLite")
@@ -76,7 +76,7 @@ def main():
             on_postgres(options.postgres)
         for ratings, films in SIZES:
             if ratings <= options.most:
-                build(ratings, films, Path(scratch))
+                train(ratings, films, Path(scratch))
 
 
 def manage(url, *arguments):
@@ -94,11 +94,11 @@ def manage(url, *arguments):
     process = subprocess.Popen(
         [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    said = process.stdout.read().decode()
+    output = process.stdout.read().decode()
     _pid, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, said
-    return said, time.perf_counter() - began, usage
+    assert process.returncode == 0, output
+    return output, time.perf_counter() - began, usage
 
 
 def migrated(url):
@@ -120,20 +120,20 @@ def people_of(archive):
     with open(archive / "ratings.csv") as file:
         for user, film, rating, at in list(csv.reader(file))[1:]:
             rated[int(user)].append((int(at), int(film), float(rating) * 2))
-    dice = random.Random(0)
+    rng = random.Random(0)
     for user in sorted(rated):
-        rated[user].sort(key=lambda row: (row[0], dice.random()))  # ties are in no order
+        rated[user].sort(key=lambda row: (row[0], rng.random()))  # ties are in no order
     return rated
 
 
 def quality(rated, scratch):
     methods = {"ours": ours, "popularity": popularity}
     if find_spec("implicit"):
-        methods["implicit's ALS"] = partial(peer, "als", sys.executable)
-    if PEERS.exists():
-        methods["lenskit's SLIM"] = partial(peer, "slim", str(PEERS))
+        methods["implicit's ALS"] = partial(baseline, "als", sys.executable)
+    if BASELINES_PYTHON.exists():
+        methods["lenskit's SLIM"] = partial(baseline, "slim", str(BASELINES_PYTHON))
     else:
-        print("lenskit: not measured; `make peers` installs it, some 3 GB, beside .venv")
+        print("lenskit: not measured; `make peers` installs it, some 3 GB, next to .venv")
     found = {(name, protocol): [] for name in methods for protocol in ("temporal", "fold-in")}
     eligible = sorted(user for user, mine in rated.items() if len(mine) >= 20)
     for protocol, strangers in [("temporal", set()), *(("fold-in", set(eligible[fold::5])) for fold in range(5))]:
@@ -172,8 +172,8 @@ def ours(scratch, train, profiles, strangers):
         if strangers:
             write(f"{folder}/profiles.csv", profiles)
         url = migrated(f"sqlite:///{folder}/quality.sqlite3")
-        said = manage(url, "manage.py", "evaluate_recommendations", folder, "--output", f"{folder}/recs.csv")[0]
-        print("  " + said.strip().rpartition("\n")[2], flush=True)
+        output = manage(url, "manage.py", "evaluate_recommendations", folder, "--output", f"{folder}/recs.csv")[0]
+        print("  " + output.strip().rpartition("\n")[2], flush=True)
         return lists_of(f"{folder}/recs.csv")
 
 
@@ -202,7 +202,7 @@ def popularity(scratch, train, profiles, strangers):
     return {user: [film for film in best if film not in seen[user]][:10] for user in profiles}
 
 
-def peer(method, python, scratch, train, profiles, strangers):
+def baseline(method, python, scratch, train, profiles, strangers):
     """The lists of a library (tests.bench.baselines), run by the interpreter for which it is installed."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         write(f"{folder}/train.csv", train)
@@ -232,7 +232,7 @@ def other_data(rated, scratch):
 
 def variants(rated):
     """{what it is: ratings in the shape of people_of()}."""
-    dice = random.Random(4)
+    rng = random.Random(4)
     count = defaultdict(int)
     for mine in rated.values():
         for _at, film, _rating in mine:
@@ -241,7 +241,7 @@ def variants(rated):
 
     def some(number, least=0):
         chosen = [user for user, mine in rated.items() if len(mine) > least]
-        return {user: rated[user] for user in dice.sample(chosen, min(number, len(chosen)))}
+        return {user: rated[user] for user in rng.sample(chosen, min(number, len(chosen)))}
 
     def each(change):
         return {user: change(mine) for user, mine in rated.items()}
@@ -250,7 +250,7 @@ def variants(rated):
         return [(at, film, value) for at, film, _rating in mine]
 
     def retimed(mine, times):
-        dice.shuffle(mine)
+        rng.shuffle(mine)
         return sorted(
             ((at, film, rating) for at, (_at, film, rating) in zip(times, mine, strict=True)), key=lambda row: row[0]
         )
@@ -259,7 +259,7 @@ def variants(rated):
         return {user: kept for user, mine in rated.items() if (kept := [row for row in mine if row[1] in films])}
 
     return {
-        "25 ratings of each person": each(lambda mine: sorted(dice.sample(mine, min(25, len(mine))))),
+        "25 ratings of each person": each(lambda mine: sorted(rng.sample(mine, min(25, len(mine))))),
         "people of more than 300 ratings": some(len(rated), 300),
         **{f"{number} people": some(number) for number in (15, 25, 50, 100, 200)},
         "all ratings 8": each(lambda mine: rerated(mine, 8.0)),
@@ -268,35 +268,35 @@ def variants(rated):
         "times shuffled": each(lambda mine: retimed(mine[:], [at for at, _film, _rating in mine])),
         "the 300 most rated films": within(set(known[:300])),
         "all but the 200 most rated films": within(set(known[200:])),
-        "made up: 500 people, 400 films": made_up(500, 400),
-        "made up: 200 people, 2,500 films": made_up(200, 2_500),
-        "made up: 50 people, 200 films": made_up(50, 200),
-        "made up, without tastes: 200, 1,000": made_up(200, 1_000, tastes=1),
+        "synthetic: 500 people, 400 films": synthetic(500, 400),
+        "synthetic: 200 people, 2,500 films": synthetic(200, 2_500),
+        "synthetic: 50 people, 200 films": synthetic(50, 200),
+        "synthetic, without tastes: 200, 1,000": synthetic(200, 1_000, tastes=1),
     }
 
 
-def made_up(people, films, tastes=5, each=50):
+def synthetic(people, films, tastes=5, each=50):
     """People of a few tastes, rating by a power law of films, in no order."""
-    dice = random.Random(5)
+    rng = random.Random(5)
     base = [1 / (rank + 10) for rank in range(films)]
-    liking = [[weight * math.exp(dice.gauss(0, 0.7)) for weight in base] for _taste in range(tastes)]
+    liking = [[weight * math.exp(rng.gauss(0, 0.7)) for weight in base] for _taste in range(tastes)]
     rated = {}
     for person in range(1, people + 1):
-        weights = dice.choice(liking)
-        length = max(20, min(films // 2, round(each * math.exp(dice.gauss(0, 0.6)))))
-        drawn = sorted(range(films), key=lambda film: dice.expovariate(weights[film]))[:length]
-        dice.shuffle(drawn)
+        weights = rng.choice(liking)
+        length = max(20, min(films // 2, round(each * math.exp(rng.gauss(0, 0.6)))))
+        drawn = sorted(range(films), key=lambda film: rng.expovariate(weights[film]))[:length]
+        rng.shuffle(drawn)
         liked = [7 + math.log(weights[film] / base[film]) for film in drawn]
-        values = [min(10.0, max(1.0, round(2 * dice.gauss(mean, 1.5)) / 2)) for mean in liked]
+        values = [min(10.0, max(1.0, round(2 * rng.gauss(mean, 1.5)) / 2)) for mean in liked]
         rated[person] = [(at, film + 1, value) for at, (film, value) in enumerate(zip(drawn, values, strict=True))]
     return rated
 
 
-# --- The first day
+# --- Cold start
 
 
-def first_day(rated, scratch):
-    """Strangers' lists from a bot of few people; the order of people is one of many, the same in all columns."""
+def cold_start(rated, scratch):
+    """Lists of held-out users from a bot of few users; the order of users is one of many, the same in all columns."""
     users = sorted((u for u, mine in rated.items() if len(mine) >= 20), key=lambda u: u * 7919 % 10_007)
     known = {user: mine[: hidden_from(mine)] for user, mine in rated.items()}
     strangers, others = users[::5], [user for number, user in enumerate(users) if number % 5]
@@ -306,13 +306,15 @@ def first_day(rated, scratch):
     for count in PEOPLE:
         train = {user: known[user] for user in (others[::2] + half)[:count]}
         columns = [popularity(scratch, train, profiles, True)]
-        columns += [beside(scratch, train, profiles, archive) for archive in ({}, {user: known[user] for user in half})]
+        columns += [
+            with_archive(scratch, train, profiles, archive) for archive in ({}, {user: known[user] for user in half})
+        ]
         scores = [fmean(judge(rated, known, strangers, lists)) for lists in columns]
         print(f"{count:>18}{scores[0]:>12.4f}{scores[1]:>12.4f}{scores[2]:>18.4f}", flush=True)
 
 
-def beside(scratch, train, profiles, archive):
-    """Our lists, learned from `train` and from an archive of these people in MovieLens' shape."""
+def with_archive(scratch, train, profiles, archive):
+    """Our lists, learned from `train` and from an archive of these users in MovieLens' format."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         write(f"{folder}/train.csv", train)
         write(f"{folder}/profiles.csv", profiles)
@@ -352,17 +354,17 @@ def on_postgres(server):
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-# --- Build
+# --- Training
 
 
-def build(ratings, films, scratch):
+def train(ratings, films, scratch):
     path = scratch / f"{ratings}.sqlite3"
     url = migrated(f"sqlite:///{path}")
     ourselves(url, "fill", ratings=ratings, films=films)
-    said, seconds, used = manage(url, "manage.py", "build_recommendations", "--force")
+    output, seconds, used = manage(url, "manage.py", "build_recommendations", "--force")
     work, memory = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
-    summary = said.strip().rpartition("\n")[2]
-    print(f"build: {seconds:.0f} s ({work:.0f} s of processors), {memory:.0f} MiB; {summary}", flush=True)
+    summary = output.strip().rpartition("\n")[2]
+    print(f"training: {seconds:.0f} s ({work:.0f} s of processors), {memory:.0f} MiB; {summary}", flush=True)
     for file in scratch.glob(f"{path.name}*"):
         file.unlink()
 
@@ -378,57 +380,61 @@ def child(options):
     if options.child == "fill":
         fill(options.ratings, options.films)
     elif options.child == "judge":
-        judge_first_day(Path(options.folder))
+        judge_cold_start(Path(options.folder))
     else:
         for line in latencies():
             print(line)
 
 
-def judge_first_day(folder):
+def judge_cold_start(folder):
     from movies.models import Movie
     from ratings.recommendations import evaluation
     from ratings.recommendations.movielens import Archive
-    from ratings.recommendations.recommender import Viewer, ranked
-    from ratings.recommendations.training import build as learn
+    from ratings.recommendations.recommender import UserProfile, top_movies
+    from ratings.recommendations.training import train as learn
 
-    evaluation.read(folder / "train.csv")
+    evaluation.load_ratings(folder / "train.csv")
     archive = Archive(folder) if (folder / "links.csv").exists() else None
     if archive:  # as if the worker had fetched them
-        Movie.objects.bulk_create([Movie(pk=film) for film in set(archive.ids.tolist()) - {0}], ignore_conflicts=True)
+        Movie.objects.bulk_create(
+            [Movie(pk=film) for film in set(archive.tmdb_ids.tolist()) - {0}], ignore_conflicts=True
+        )
     learn(archive, force=True)
-    profiles = evaluation.read(folder / "profiles.csv")
+    profiles = evaluation.load_ratings(folder / "profiles.csv")
     with open(folder / "recs.csv", "w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["user", "item", "rank"])
-        rows.writerows((u, film, n) for u in sorted(profiles) for n, film in enumerate(ranked(Viewer.of(u), 10), 1))
+        rows.writerows(
+            (u, film, n) for u in sorted(profiles) for n, film in enumerate(top_movies(UserProfile.load(u), 10), 1)
+        )
 
 
 def fill(ratings, films):
     """People with lists of log-normal lengths of films by a power law, after eight tastes; the order means nothing."""
     import numpy as np
 
-    from ratings.recommendations.evaluation import add
+    from ratings.recommendations.evaluation import FileRating, insert_ratings
 
     people = max(5, ratings // 140)
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     base = 1 / (np.arange(films) + 30) ** 1.05
-    tastes = [np.cumsum(each / each.sum()) for each in (base * np.exp(dice.normal(0, 0.8, films)) for _n in range(8))]
-    lengths = np.exp(dice.normal(0, 1.1, people))
+    tastes = [np.cumsum(each / each.sum()) for each in (base * np.exp(rng.normal(0, 0.8, films)) for _n in range(8))]
+    lengths = np.exp(rng.normal(0, 1.1, people))
     lengths = np.maximum(5, lengths * ratings / lengths.sum()).astype(int)
     known, met, rows = set(), set(), []
     for person, length in enumerate(lengths.tolist(), 1):
-        mine = np.unique(np.searchsorted(tastes[dice.integers(8)], dice.random(int(length * 1.25))))
-        mine = dice.permutation(mine[mine < films]) + 1
-        values = np.clip(np.round(dice.normal(7, 2, len(mine)) * 2) / 2, 1, 10)
+        mine = np.unique(np.searchsorted(tastes[rng.integers(8)], rng.random(int(length * 1.25))))
+        mine = rng.permutation(mine[mine < films]) + 1
+        values = np.clip(np.round(rng.normal(7, 2, len(mine)) * 2) / 2, 1, 10)
         rows += [
-            (person, film, value, at)
+            FileRating(person, film, value, at)
             for at, (film, value) in enumerate(zip(mine.tolist(), values.tolist(), strict=True))
         ]
         if len(rows) > 50_000:
-            add(rows, met, known)
+            insert_ratings(rows, met, known)
             rows = []
     if rows:
-        add(rows, met, known)
+        insert_ratings(rows, met, known)
 
 
 def latencies():
@@ -437,7 +443,7 @@ def latencies():
     from ratings.recommendations.recommender import recommend
     from users.models import User
 
-    dice = random.Random(1)
+    rng = random.Random(1)
     films = list(Movie.objects.values_list("pk", flat=True))
     yield "SELECT 1: " + figures(*zip(*(measured(select_one) for _n in range(3 * TIMES)), strict=True))
     for size in PROFILES:
@@ -446,8 +452,8 @@ def latencies():
             user = User.objects.create(pk=10_000_000_000 + size * 1000 + number)
             Rating.objects.bulk_create(
                 [
-                    Rating(user=user, movie_id=film, normalized_rating=dice.randint(2, 20) / 2, rated_at=at)
-                    for at, film in enumerate(dice.sample(films, size))
+                    Rating(user=user, movie_id=film, normalized_rating=rng.randint(2, 20) / 2, rated_at=at)
+                    for at, film in enumerate(rng.sample(films, size))
                 ],
                 batch_size=500,
             )

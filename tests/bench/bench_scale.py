@@ -45,7 +45,7 @@ INSERT INTO user_movie_ratings (telegram_user_id, movie_id, tmdb_rating, normali
 SELECT 7000000001 + n / 20, 1 + floor(power((hashint4(n) & 1073741823) / 1073741824.0, 3) * %(films)s)::int AS film,
     (1 + n %% 20) / 2.0, greatest(1, (1 + n %% 20) / 2.0), 1700000000 + n %% 50000000
 FROM generate_series(0, %(ratings)s - 1) AS n ON CONFLICT DO NOTHING;
-INSERT INTO neighbour_builds (id, started_at, finished_at, people, ratings) VALUES (1, 1, 2, %(people)s, %(ratings)s);
+INSERT INTO training_runs (id, started_at, finished_at, users, ratings) VALUES (1, 1, 2, %(people)s, %(ratings)s);
 """
 
 
@@ -57,7 +57,7 @@ def fill(own, ratings, films, people):
         if statement.strip():
             own.execute(statement, values)
     dice, weights = random.Random(1), array("f", (1 / place for place in range(1, 61))).tobytes()
-    with own.cursor().copy("COPY neighbours (build_id, movie_id, films, weights, nearest) FROM STDIN") as copy:
+    with own.cursor().copy("COPY similar_movies (run_id, movie_id, movie_ids, weights, nearest) FROM STDIN") as copy:
         for film in range(1, min(films, 30_000) + 1):
             copy.write_row((1, film, array("i", dice.sample(range(1, films + 1), 60)).tobytes(), weights, 10))
 
@@ -77,7 +77,7 @@ def make(name, ratings, films, people):
 
 
 def questions(films, people):
-    from movies.catalogue import Ask, find_movies
+    from movies.catalogue import TmdbPolicy, find_movies
     from movies.models import Movie
     from ratings.chat.lists import ORDERS, rated_page
     from ratings.models import Import, Rating
@@ -102,17 +102,17 @@ def questions(films, people):
     titles = list(Movie.objects.filter(pk__in=some).values_list("title", flat=True))
     return {
         "card": lambda: find_movies(str(dice.randint(101, films)), person()),
-        "search": lambda: find_movies(dice.choice(titles), person(), Ask.NEVER),
-        "a common word": lambda: find_movies(dice.choice(WORDS), person(), Ask.NEVER),
+        "search": lambda: find_movies(dice.choice(titles), person(), TmdbPolicy.NEVER),
+        "a common word": lambda: find_movies(dice.choice(WORDS), person(), TmdbPolicy.NEVER),
         "/rated": lambda: rated_page(person(), next(iter(ORDERS)), 0),
         "/recommend": lambda: recommend(person()),
         "posters due": lambda: (
-            Movie.objects.awaiting_download().most_needed(100),
-            Movie.objects.awaiting_upload().most_needed(1),
+            Movie.objects.awaiting_download().by_priority(100),
+            Movie.objects.awaiting_upload().by_priority(1),
         ),
         "imports due": lambda: (
             list(User.objects.awaiting_import().order_by("pk")[:200]),
-            list(Import.objects.untold()[:50]),
+            list(Import.objects.unreported()[:50]),
         ),
         "100 ratings in": upsert,
     }

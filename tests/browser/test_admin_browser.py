@@ -1,4 +1,4 @@
-"""The back office as an operator uses it all day: in a browser, from the keyboard, on a phone, in the dark."""
+"""The admin as an operator uses it all day: in a browser, from the keyboard, on a phone, in the dark."""
 
 import re
 import time
@@ -12,10 +12,11 @@ from playwright.sync_api import expect
 
 from config.models import MetricCount
 from config.monitoring import heartbeats, metrics
-from movies.catalogue import fetch_movie, save_movies
+from movies.catalogue import fetch_movie
 from movies.models import Movie, PosterStatus
+from movies.saving import save_movies
 from movies.tmdb import TMDb
-from ratings.models import Build, Import, Rating
+from ratings.models import Import, Rating, TrainingRun
 from tests.conftest import wait_until
 from users.models import SyncStatus, User
 
@@ -26,8 +27,8 @@ FILMS = [603, 604, 238, 550]
 
 
 @pytest.fixture
-def office(sandbox, live_server):
-    """The back office with some films, people and figures in it, and an operator to log in."""
+def admin_url(sandbox, live_server):
+    """The address of an admin with some films, people and counts in it, and an operator to log in."""
     groups = Group.objects.filter(name="operators")
     olga = get_user_model().objects.create_user("olga", password=PASSWORD, is_staff=True)
     olga.groups.set(groups or [operators()])
@@ -38,10 +39,10 @@ def office(sandbox, live_server):
         Rating.objects.create(user=anna, movie=movie, tmdb_rating=8, normalized_rating=8, rated_at=1_700_000_000)
     Import.objects.create(user=anna, started_at=int(time.time()) - 90, ratings_done=40, total_results=120)
     MetricCount.objects.create(name="tmdb.requests", minute=int(time.time()) // 60 * 60, number=7)
-    Build.objects.create(started_at=5, finished_at=65, films=9000, neighbours=450_000, people=700, ratings=90_000)
-    Build.objects.create(started_at=66, error="links.csv holds no TMDb ids", asked_by="olga")
-    Build.objects.create(started_at=int(time.time()), progress="writing neighbours: film 63 of 8746")
-    heartbeats.record_heartbeat("bot", "here", "polls Telegram")
+    TrainingRun.objects.create(started_at=5, finished_at=65, movies=9000, neighbours=450_000, users=700, ratings=90_000)
+    TrainingRun.objects.create(started_at=66, error="links.csv holds no TMDb ids", triggered_by="olga")
+    TrainingRun.objects.create(started_at=int(time.time()), progress="writing neighbours: film 63 of 8746")
+    heartbeats.record_heartbeat("bot", "here", "polling")
     metrics.flush()
     return live_server.url
 
@@ -54,28 +55,29 @@ def operators():
 
     import_module("config.migrations.0004_groups").make(apps, None)
     import_module("ratings.migrations.0006_builds_in_the_office").let_operators_build(apps, None)
+    import_module("ratings.migrations.0009_standard_names").rename_permissions(apps, None)
     return Group.objects.get(name="operators")
 
 
 @pytest.fixture
-def olga(page, office):
+def olga(page, admin_url):
     """Her browser, logged in."""
-    log_in(page, office)
+    log_in(page, admin_url)
     return page
 
 
-def log_in(page, office):
-    page.goto(office + reverse("admin:index"))
+def log_in(page, admin_url):
+    page.goto(admin_url + reverse("admin:index"))
     page.fill("#id_username", "olga")
     page.fill("#id_password", PASSWORD)
     page.keyboard.press("Enter")
-    expect(page.locator("#figures")).to_be_visible()
+    expect(page.locator("#dashboard")).to_be_visible()
 
 
 def test_a_poster_is_requeued_and_seen_to_travel_to_telegram(olga, start):
     start("qcluster", METRICS_FLUSH_SECONDS="0.5")
     there = PosterStatus.TELEGRAM.value
-    uploaded = olga.locator(f'#films li a[href$="poster_status__exact={there}"]')
+    uploaded = olga.locator(f'#movies li a[href$="poster_status__exact={there}"]')
     expect(uploaded.locator("b")).to_have_text("0")
     # the front page refreshes by itself as posters come into the channel
     expect(uploaded.locator("b")).not_to_have_text("0", timeout=60_000)
@@ -98,7 +100,7 @@ def test_a_poster_is_requeued_and_seen_to_travel_to_telegram(olga, start):
 
 
 def test_the_front_page_refreshes_by_itself_and_keeps_the_focus(olga):
-    link = olga.locator('#people a[href*="exact=-1"]')
+    link = olga.locator('#users a[href*="exact=-1"]')
     expect(link.locator("b")).to_have_text("1")
     link.focus()
     User.objects.create(pk=503, sync_status=SyncStatus.FAILED)
@@ -106,44 +108,44 @@ def test_the_front_page_refreshes_by_itself_and_keeps_the_focus(olga):
     expect(link).to_be_focused()
 
 
-def test_figures_that_cannot_be_refreshed_say_so(chromium, office):
+def test_numbers_that_cannot_be_refreshed_say_so(chromium, admin_url):
     context = chromium.new_context()  # of its own: the browser complains of the refused request, as it should
     page = context.new_page()
-    log_in(page, office)
-    page.route("**/figures/", lambda route: route.abort())
+    log_in(page, admin_url)
+    page.route("**/dashboard/", lambda route: route.abort())
     expect(page.locator("#stale")).to_be_visible(timeout=20_000)
-    page.unroute("**/figures/")
+    page.unroute("**/dashboard/")
     expect(page.locator("#stale")).to_be_hidden(timeout=30_000)
     context.close()
 
 
-def test_a_films_card_is_shown_as_the_chat_shows_it_in_both_languages(olga, office):
-    olga.goto(office + reverse("admin:movies_movie_change", args=[603]))
+def test_a_films_card_is_shown_as_the_chat_shows_it_in_both_languages(olga, admin_url):
+    olga.goto(admin_url + reverse("admin:movies_movie_change", args=[603]))
     olga.locator(".object-tools a").first.click()
     cards = olga.locator("article.card")
     expect(cards).to_have_count(2)
     for card in cards.all():
         expect(card.locator("b").first).to_have_text("Матрица")
-        expect(card.locator(".keys span").first).to_have_text("1")
+        expect(card.locator(".buttons span").first).to_have_text("1")
 
 
-def test_everything_is_reached_from_the_keyboard(olga, office):
+def test_everything_is_reached_from_the_keyboard(olga, admin_url):
     olga.keyboard.press("Tab")
     expect(olga.locator(".skip-to-content-link")).to_be_focused()
     olga.keyboard.press("Enter")
     olga.keyboard.press("Tab")
-    expect(olga.locator("#people h2 a")).to_be_focused()
+    expect(olga.locator("#users h2 a")).to_be_focused()
     olga.keyboard.press("Tab")
     olga.keyboard.press("Enter")
     olga.wait_for_url("**/users/user/**")
 
 
-def test_times_are_in_the_viewers_zone(chromium, office):
+def test_times_are_in_the_viewers_zone(chromium, admin_url):
     context = chromium.new_context(locale="en-US", timezone_id="Asia/Kolkata")
     page = context.new_page()
-    log_in(page, office)
+    log_in(page, admin_url)
     User.objects.filter(pk=501).update(last_sync_at=1_700_000_000)  # 22:13 UTC
-    page.goto(office + reverse("admin:users_user_change", args=[501]))
+    page.goto(admin_url + reverse("admin:users_user_change", args=[501]))
     expect(page.locator(".field-last_import time")).to_have_text("15 November 2023, 03:43")
     context.close()
 
@@ -152,20 +154,20 @@ PAGES = [
     reverse("admin:index"),
     reverse("admin:users_user_changelist"),
     reverse("admin:users_user_change", args=[501]),
-    reverse("admin:ratings_of_person", args=[501]),
+    reverse("admin:ratings_of_user", args=[501]),
     reverse("admin:ratings_import_changelist"),
-    reverse("admin:ratings_build_changelist"),
+    reverse("admin:ratings_trainingrun_changelist"),
     reverse("admin:movies_movie_changelist"),
     reverse("admin:movies_movie_change", args=[603]),
     reverse("admin:movies_card", args=[603]),
-    reverse("admin:counts"),
+    reverse("admin:counters"),
     reverse("admin:django_q_schedule_changelist"),
 ]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390], ids=["desktop", "phone"])
-def test_no_page_has_a_serious_finding_of_axe_or_scrolls_sideways(chromium, office, theme, width):
+def test_no_page_has_a_serious_finding_of_axe_or_scrolls_sideways(chromium, admin_url, theme, width):
     Movie.objects.filter(pk=604).update(poster_status=PosterStatus.NONE, poster_error="TMDb has no such image")
     Movie.objects.filter(pk=238).update(poster_status=PosterStatus.LOCAL)
     Movie.objects.filter(pk=550).update(poster_status=PosterStatus.TELEGRAM, telegram_file_id="AgAC")
@@ -174,9 +176,9 @@ def test_no_page_has_a_serious_finding_of_axe_or_scrolls_sideways(chromium, offi
     viewport = {"width": width, "height": 850}
     context = chromium.new_context(bypass_csp=True, color_scheme=theme, viewport=viewport)
     page = context.new_page()
-    log_in(page, office)
+    log_in(page, admin_url)
     for address in PAGES:
-        page.goto(office + address)
+        page.goto(admin_url + address)
         serious = [
             (one["id"], node["html"][:200], node.get("failureSummary"))
             for one in Axe().run(page).response["violations"]

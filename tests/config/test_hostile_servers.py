@@ -175,7 +175,7 @@ def pointed(settings, monkeypatch):
 
 
 def hurried():
-    tmdb_client = TMDb(patient=False)
+    tmdb_client = TMDb(background=False)
     tmdb_client.timeout, tmdb_client.attempts = (1, 1), 1
     return tmdb_client
 

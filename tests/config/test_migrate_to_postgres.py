@@ -24,7 +24,7 @@ from decimal import Decimal
 from django.contrib.auth.models import Group, User as Operator
 from django.utils import timezone
 from django_q.models import Task
-from config.models import MetricCount, Heartbeat, Update
+from config.models import Count, Heartbeat, Update
 from movies.models import Movie
 from ratings.models import Import, PendingWrite, Rating
 from users.models import SessionToRevoke, RequestToken, User
@@ -42,7 +42,7 @@ for n in range(1, 31):
         Rating(user=user, movie_id=m, tmdb_rating=value, normalized_rating=max(Decimal(1), value), rated_at=m)
         for m in range(n, 600, 3) for value in [Decimal(m % 20 + 1) / 2])
     names = {"left_out": {"1": {"title": "т"}}}
-    Import.objects.create(user=user, started_at=1, crawl={"page": n, "seen": ["é", None, 1.5]}, names=names)
+    Import.objects.create(user=user, started_at=1, reader_state={"page": n, "seen": ["é", None, 1.5]}, names=names)
 PendingWrite.objects.create(user=user, movie_id=5, rating=None, base=Decimal("7.5"))
 SessionToRevoke.objects.create(session_id="x")
 RequestToken.objects.create(user=user, token="x", expires_at=2**40)
@@ -53,7 +53,7 @@ values = {"args": (1, "é"), "kwargs": {"k": {1, 2}}, "result": [None]}
 Task.objects.create(id="a" * 32, name="one", func="f", started=now, stopped=now, **values)
 Update.objects.create(update_id=2**40, chat="1", body="{}", received_at=1.5)
 Heartbeat.objects.create(kind="bot", name="here", seen_at=time.time())
-MetricCount.objects.create(name="x", minute=60, number=2**40)
+Count.objects.create(name="x", minute=60, number=2**40)
 """
 SUMS = """
 import hashlib
@@ -141,7 +141,8 @@ def small(start, tmp_path):
         database.execute("PRAGMA ignore_check_constraints = ON")
         database.executemany("INSERT INTO movies (id, title) VALUES (?, 'x')", [(7,), (8,), (9,)])
         database.execute("INSERT INTO users (telegram_user_id) VALUES (5)")
-        database.execute("INSERT INTO imports (telegram_user_id, started_at, crawl, names) VALUES (5, 1, '{}', '{}')")
+        columns = "telegram_user_id, started_at, reader_state, names"
+        database.execute(f"INSERT INTO imports ({columns}) VALUES (5, 1, '{{}}', '{{}}')")
         yield database, f"sqlite:///{path}"
 
 
@@ -163,7 +164,10 @@ def refused(start, source, target, **variables):
         ("UPDATE movies SET release_date = '1999-13-99' WHERE id = 8", "movies, row id 8: month must be in 1..12"),
         ("UPDATE movies SET title = x'ff41' WHERE id = 8", "movies, row id 8: title is a text, not bytes"),
         ("UPDATE movies SET title = CAST(x'ff41' AS text) WHERE id = 9", "movies, row id 9: Could not decode to UTF-8"),
-        ("""UPDATE imports SET crawl = '{"a": "\\u0000"}'""", "imports, row id 1, column crawl: unsupported Unicode"),
+        (
+            """UPDATE imports SET reader_state = '{"a": "\\u0000"}'""",
+            "imports, row id 1, column reader_state: unsupported Unicode",
+        ),
         ("UPDATE imports SET telegram_user_id = 6", "violates foreign key constraint"),
     ],
 )  # fmt: skip

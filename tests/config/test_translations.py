@@ -169,15 +169,16 @@ def test_the_menu_fits(language):
     assert not [title for title in titles.values() if not 1 <= len(title) <= 256]
 
 
-def test_everything_in_the_back_office_has_a_russian_name():
+def test_everything_in_the_admin_has_a_russian_name():
     with translation.override("ru"):
-        for model, office in admin.site._registry.items():
+        for model, model_admin in admin.site._registry.items():
             if model._meta.app_label not in ("movies", "users", "ratings"):
                 continue
-            shown = [*office.list_display, *(name for _title, part in office.fieldsets for name in part["fields"])]
-            filtered = [name[0] for name in office.list_filter if isinstance(name, tuple)]
+            detailed = [name for _title, part in model_admin.fieldsets for name in part["fields"]]
+            shown = [*model_admin.list_display, *detailed]
+            filtered = [name[0] for name in model_admin.list_filter if isinstance(name, tuple)]
             for name in [*shown, *filtered]:
-                label = str(label_for_field(name, model, office))
+                label = str(label_for_field(name, model, model_admin))
                 assert label == "ID" or re.search("[а-яё]", label), f"{model.__name__}.{name}: {label}"
         for job in SCHEDULES:
             assert re.search("[а-яё]", translation.gettext(job)), job

@@ -1,12 +1,12 @@
-"""CSV through the importer: rows and a report, or Unreadable; nothing else, and no memory without end."""
+"""CSV through the importer: rows and a report, or ParseError; nothing else, and no memory without end."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratings.files.importer import ROWS, write
+from ratings.files.importer import BATCH_ROWS, write_batch
 from ratings.files.matching import Matcher
-from ratings.files.parser import Unreadable, read
+from ratings.files.parser import ParseError, read
 from ratings.files.report import report
 from ratings.models import HALF_POINTS, FileImport, Rating
 from sandbox.telegram.text import parse_html, utf16
@@ -65,15 +65,15 @@ def test_any_file_is_imported_or_refused(sandbox, content):
     before = most_memory()
     try:
         rows = read(content, NOW)
-    except Unreadable:
+    except ParseError:
         return
     finally:
         assert most_memory() - before < MOST_MEMORY
-    assert all(row.flaw or row.value in HALF_POINTS for row in rows)
+    assert all(row.skip_reason or row.value in HALF_POINTS for row in rows)
     user, _new = User.objects.get_or_create(pk=7)
     file = FileImport.objects.create(user=user, sent_at=NOW, rows_total=len(rows))
-    some = rows[:ROWS]
-    file = write(file, some, Matcher().match(some))
+    some = rows[:BATCH_ROWS]
+    file = write_batch(file, some, Matcher().match(some))
     file.finished_at = NOW
     text, _keyboard = report(file)
     assert 0 < utf16(parse_html(text)[0]) <= 4096

@@ -10,16 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.bot.replies import keyboard
-from movies.cards import buttons, caption, units, visible
-from movies.catalogue import Ask, fetch_movie, find_movies, get_movie, save_movies, similar_movies
+from movies.cards import buttons, caption, strip_tags, utf16_length
+from movies.catalogue import TmdbPolicy, fetch_movie, find_movies, get_movie, similar_movies
 from movies.models import Movie
-from movies.refresh import Refresh, refresh_movies
+from movies.refresh import Refresh, due_movies
+from movies.saving import save_movies
 from movies.tmdb import TMDb, TMDbError
 from ratings.files.matching import Matcher
 from ratings.files.parser import Row
-from ratings.models import HALF_POINTS, Import, Rating, TMDbAsked
+from ratings.models import HALF_POINTS, Import, Rating, TMDbRecommendationFetch
 from ratings.tasks import import_ratings
 from tests.fuzz.mutations import EXAMPLES, JUNK, bounded, most_memory, spoilt
+from tests.helpers.imports import hurry
 from users.bot import link_account
 from users.models import SessionToRevoke, User
 
@@ -63,8 +65,7 @@ def answer_with(sandbox, answers):
 @pytest.fixture
 def no_pauses(monkeypatch):
     monkeypatch.setattr("movies.tmdb.time.sleep", lambda seconds: None)
-    for pause, seconds in {"FIRST_PAUSE": 0.01, "SOON": 0.05, "AWAY": 0.1, "PROBE_PAUSE": 0.01, "LINGER": 0.01}.items():
-        monkeypatch.setattr(f"ratings.tmdb_sync.engine.{pause}", seconds)
+    hurry(monkeypatch)
 
 
 @bounded
@@ -74,32 +75,31 @@ def test_any_answer_becomes_a_film_or_an_error_of_tmdbs(sandbox, no_pauses, answ
     before = most_memory()
     cache.clear()
     user, _new = User.objects.get_or_create(pk=7)
-    tmdb = TMDb(patient=False)
+    tmdb = TMDb(background=False)
 
     def similar():
-        TMDbAsked.objects.all().delete()
+        TMDbRecommendationFetch.objects.all().delete()
         similar_movies(603, user.pk)
 
     def refreshed():
         Movie.objects.filter(pk=603).update(details_at=1)
-        refresh_movies(Refresh(threading.Event()), limit=1)
+        Refresh(threading.Event()).run(due_movies(limit=1))
 
     for ask in (
-        lambda: find_movies("матрица 1999", user.pk, Ask.ALWAYS),
+        lambda: find_movies("матрица 1999", user.pk, TmdbPolicy.ALWAYS),
         lambda: get_movie(603, user.pk),
         lambda: save_movies([fetch_movie(603, tmdb)]),
         similar,
-        lambda: Matcher(resigned=True).match([Row(title="Матрица", year=1999, imdb_id="tt0133093", tmdb_id=603)]),
+        lambda: Matcher(given_up=True).match([Row(title="Матрица", year=1999, imdb_id="tt0133093", tmdb_id=603)]),
         lambda: tmdb.request_token(),
         lambda: link_account(user, "a token"),
-        lambda: tmdb.changes("2026-01-01", "2026-01-02"),
         refreshed,
     ):
         answer_with(sandbox, answers)
         with suppress(TMDbError):
             ask()
-    for movie in Movie.objects.seen_by(user.pk):
-        assert units(visible(caption(movie))) <= 1024
+    for movie in Movie.objects.with_user_rating(user.pk):
+        assert utf16_length(strip_tags(caption(movie))) <= 1024
         assert all(len(b.callback_data or "") <= 64 for row in keyboard(*buttons(movie)).keyboard for b in row)
     for model in (Movie, SessionToRevoke):
         model.objects.all().delete()

@@ -50,9 +50,9 @@ MESSAGES = [
 ]  # fmt: skip
 DATA = [
     "rate:603:8", "unrate:603", "keep:603", "card:603", "card:603:501", "similar:603", "similar:603:0:501",
-    "found:0::матрица", "more:0:501:матрица", "rated:new:0", "recommend:0:any:any", "wish:decade:0:any:any", "seen:603",
-    "dull:603:0:any:any", "undull:603:0:any:any", "dulls:0:603", "firsts:1", "match:abcdefghijkl",
-    "matchend:abcdefghijkl", "nomatch", "file:1", "forget:no", "writes:off", "approved:abc",
+    "found:0::матрица", "more:0:501:матрица", "rated:new:0", "recommend:0:any:any", "filter:decade:0:any:any",
+    "watched:603", "dismiss:603:0:any:any", "undismiss:603:0:any:any", "dismissed:0:603", "coldstart:1",
+    "match:abcdefghijkl", "matchend:abcdefghijkl", "nomatch", "file:1", "forget:no", "writes:off", "approved:abc",
 ]  # fmt: skip
 PRESS = {"id": "1", "from": ANNA, "message": CARD, "chat_instance": "1"}
 UPDATES = [

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from movies.models import Movie
 from ratings.tasks import import_ratings
+from ratings.tmdb_sync import limits
 from users.models import User
 
 
@@ -54,3 +55,18 @@ def know(films):
         [Movie(id=film, title=f"Фильм {film}", details_at=1, search_text=f"фильм {film}") for film in films],
         batch_size=2000,
     )
+
+
+def hurry(monkeypatch):
+    """Pauses a fiftieth as long, so that a test sees many; what follows from them stays as it is."""
+    for name in (
+        "FIRST_RETRY_SECONDS",
+        "MAX_RETRY_SECONDS",
+        "FIRST_PROBE_SECONDS",
+        "MAX_IDLE_SECONDS",
+        "SERVICE_DOWN_SECONDS",
+        "DRAIN_SECONDS",
+        "POLL_SECONDS",
+    ):
+        monkeypatch.setattr(limits, name, getattr(limits, name) / 50)
+    monkeypatch.setattr(limits, "RETRY_IMPORT_SECONDS", 0)

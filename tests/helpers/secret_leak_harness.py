@@ -88,7 +88,7 @@ def report_services(session, token):
         logger.setLevel(logging.DEBUG)
         if not name or not logger.propagate:
             logger.addHandler(collector)
-    session, token, tmdb = Secret(session), Secret(token), TMDb(patient=False)
+    session, token, tmdb = Secret(session), Secret(token), TMDb(background=False)
     tmdb.attempts, client.PAUSE = 1, 0
     try_and_report(
         movie=lambda: tmdb.movie(603),

@@ -13,10 +13,20 @@ from PIL import Image
 
 from config.bot.replies import keyboard
 from config.bot.router import bot
-from movies.bot import Search, found_page
-from movies.cards import buttons, caption, name, points, running_time, shortened, units, visible
-from movies.catalogue import LARGEST_ID, Found, Query, movie_from
-from movies.models import Movie, searchable
+from movies.bot import Search, search_page
+from movies.cards import (
+    buttons,
+    caption,
+    display_title,
+    format_rating,
+    format_runtime,
+    strip_tags,
+    truncate,
+    utf16_length,
+)
+from movies.catalogue import Found, Query
+from movies.models import Movie, normalize_title
+from movies.parsing import MAX_MOVIE_ID, parse_movie
 from movies.tmdb import Unavailable
 from ratings.models import HALF_POINTS
 
@@ -28,14 +38,14 @@ TEXT = st.text() | PATCHWORK | LONG
 
 FILMS = st.builds(
     Movie,
-    id=st.integers(1, LARGEST_ID),
+    id=st.integers(1, MAX_MOVIE_ID),
     title=TEXT,
     original_title=TEXT,
     overview=TEXT,
     release_date=st.none() | st.dates(date(1, 1, 1)),
     runtime=st.none() | st.integers(0, 100_000),
     vote_average=st.floats(0, 10),
-    vote_count=st.integers(0, LARGEST_ID),
+    vote_count=st.integers(0, MAX_MOVIE_ID),
 )
 
 
@@ -43,7 +53,7 @@ FILMS = st.builds(
 def films(draw):
     movie = draw(FILMS)
     movie.year = movie.release_date and movie.release_date.year
-    movie.mine = draw(st.none() | st.sampled_from(HALF_POINTS))
+    movie.user_rating = draw(st.none() | st.sampled_from(HALF_POINTS))
     return movie
 
 
@@ -74,7 +84,7 @@ def chat(sandbox):
 def test_telegram_takes_every_card(chat, movie, language):
     with translation.override(language):
         text, markup = caption(movie), keyboard(*buttons(movie))
-    assert units(visible(text)) <= 1024
+    assert utf16_length(strip_tags(text)) <= 1024
     assert all(len(data.encode()) <= 64 for data in data_of(markup))
     bot.send_message(chat, text, reply_markup=markup)
 
@@ -101,7 +111,7 @@ def poster(sandbox, chat):
 )
 def test_telegram_takes_every_page_of_every_list(chat, found, text, asker, hidden):
     for page in range((len(found) - 1) // 8 + 1):
-        contents = found_page(Found(found, hidden), Search(text, asker), "more", page)
+        contents = search_page(Found(found, hidden), Search(text, asker), "more", page)
         assert all(1 <= len(data.encode()) <= 64 for data in data_of(contents["reply_markup"]))
         bot.send_message(chat, **contents)
 
@@ -112,19 +122,19 @@ def test_telegram_takes_every_page_of_every_list(chat, found, text, asker, hidde
 )
 def test_the_running_time_has_no_empty_part(minutes, words):
     with translation.override("ru"):
-        assert running_time(Movie(id=1, runtime=minutes)) == words
+        assert format_runtime(Movie(id=1, runtime=minutes)) == words
 
 
 @checked
 @given(text=TEXT, most=st.integers(2, 300))
 def test_a_shortened_text_is_never_too_long(text, most):
-    assert units(shortened(text, most)) <= most
+    assert utf16_length(truncate(text, most)) <= most
 
 
 @checked
 @given(text=TEXT)
 def test_every_film_has_a_name(text):
-    assert name(Movie(id=603, title=text, original_title=text), 100).strip()
+    assert display_title(Movie(id=603, title=text, original_title=text), 100).strip()
 
 
 @checked
@@ -139,8 +149,8 @@ def test_every_text_can_be_searched_for(text):
 @given(text=TEXT)
 def test_a_search_finds_every_film_by_its_own_title(text):
     """What the table keeps of a title holds each word that the search makes of it."""
-    movie = movie_from({"id": 1, "title": text or "x", "original_title": "x"})
-    kept = searchable(movie.title)
+    movie = parse_movie({"id": 1, "title": text or "x", "original_title": "x"})
+    kept = normalize_title(movie.title)
     assert all(word in kept for word in Query(title=movie.title).words.split())
     assert "|" not in kept
 
@@ -154,7 +164,7 @@ def test_a_search_finds_every_film_by_its_own_title(text):
 )
 def test_what_tmdb_answers_becomes_a_row_or_is_refused(reply):
     try:
-        movie = movie_from(reply)
+        movie = parse_movie(reply)
     except Unavailable:
         return
     for text in (movie.title, movie.original_title, movie.overview):
@@ -164,4 +174,4 @@ def test_what_tmdb_answers_becomes_a_row_or_is_refused(reply):
 
 @pytest.mark.parametrize(("rating", "written"), [("0.5", "0.5"), ("1", "1"), ("7.5", "7.5"), ("10", "10")])
 def test_a_rating_is_written_as_people_write_it(rating, written):
-    assert points(Decimal(rating)) == written
+    assert format_rating(Decimal(rating)) == written

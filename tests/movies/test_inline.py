@@ -2,7 +2,7 @@
 
 import pytest
 
-from movies.models import Movie, searchable
+from movies.models import Movie, normalize_title
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +28,7 @@ def ask(anna, handle):
 def keep(id, title, **fields):
     defaults = {"release_date": "1999-03-30", "vote_count": 10, "vote_average": 7.5, "details_at": 1}
     return Movie.objects.create(
-        pk=id, title=title, original_title=title, search_text=searchable(title), **defaults | fields
+        pk=id, title=title, original_title=title, search_text=normalize_title(title), **defaults | fields
     )
 
 
@@ -99,7 +99,7 @@ def test_nothing_typed_offers_the_persons_own_favourites(ask, anna, sandbox, han
         anna.send(f"/rate {movie_id} {1 + number % 10}")
         handle()
     query = ask("")
-    best = [Movie.objects.seen_by(anna.id).get(pk=result["id"]).mine for result in query.results]
+    best = [Movie.objects.with_user_rating(anna.id).get(pk=result["id"]).user_rating for result in query.results]
     assert best == sorted(best, reverse=True)
     assert (len(best), query.next_offset) == (20, "20")
     assert len(ask("", "20").results) == 5

@@ -8,14 +8,15 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from movies import refresh, tasks
-from movies.catalogue import fetch_movie, save_movies
-from movies.models import KnownChanges, Movie, PosterStatus
+from movies.catalogue import fetch_movie
+from movies.models import Movie, PosterStatus
+from movies.saving import save_movies
 from movies.tmdb import TMDb
 from ratings.models import Rating
 from users.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
-MONTH = 30 * refresh.DAY
+MONTH = 30 * refresh.DAY_SECONDS
 
 
 def known(sandbox, movie_id, months, **fields):
@@ -46,7 +47,7 @@ def test_a_film_is_read_again_after_three_months_and_not_before(sandbox):
     assert read(sandbox) == [603]
 
 
-def test_everything_that_changed_follows(sandbox):
+def test_everything_that_changed_is_updated(sandbox):
     before = known(sandbox, 603, 4)
     sandbox.tmdb.change(
         603,
@@ -105,7 +106,7 @@ def test_a_tmdb_that_is_down_stops_the_run_and_loses_nothing(sandbox):
         known(sandbox, movie_id, 4)
     sandbox.tmdb.fail("^/3/movie/", status=503, times=None)
     assert "TMDb does not answer" in tasks.refresh_movies(limit=10)
-    assert len(set(read(sandbox))) == refresh.MOST_FAILURES
+    assert len(set(read(sandbox))) == refresh.MAX_CONSECUTIVE_FAILURES
     assert Movie.objects.exclude(title="").count() == 10
 
 
@@ -137,71 +138,19 @@ def test_a_hundred_thousand_films_of_one_day_are_all_read_again_before_they_are_
     left, hour = films, oldest
     while left > 0:
         late = left if hour >= 135 * 24 else 0
-        left -= max(-(-films // refresh.SPREAD), min(late, -(-films // refresh.HURRY)))
+        left -= max(-(-films // refresh.SPREAD_HOURS), min(late, -(-films // refresh.CATCH_UP_HOURS)))
         hour += 1
     assert hour < 150 * 24
-    assert films / refresh.HURRY < 3600  # a few each hour, by TMDb's measure of forty a second
+    assert films / refresh.CATCH_UP_HOURS < 3600  # a few each hour, by TMDb's measure of forty a second
 
 
 def test_an_hours_share_is_a_few_films(sandbox):
     Movie.objects.bulk_create(
         Movie(pk=2_000_000 + n, title="x", details_at=int(time.time() - 4 * MONTH)) for n in range(2400)
     )
-    assert len(refresh.due_films()) == 2
+    assert len(refresh.due_movies()) == 2
     Movie.objects.update(details_at=int(time.time() - 4.6 * MONTH))
-    assert len(refresh.due_films()) == 8
-
-
-# --- /movie/changes
-
-
-@pytest.fixture
-def many(sandbox, monkeypatch):
-    """Enough films that asking what changed is cheaper than reading them, read four months ago; changes are known."""
-    ids = sandbox.tmdb.add_films(300)
-    save_movies([fetch_movie(movie_id, TMDb()) for movie_id in ids])
-    Movie.objects.update(details_at=int(time.time() - 4 * MONTH))
-    midnight = int(time.time()) // refresh.DAY * refresh.DAY
-    KnownChanges.objects.create(since=midnight - 125 * refresh.DAY, until=midnight - refresh.DAY)
-    sandbox.tmdb.forget_requests()
-    return ids
-
-
-def changed_yesterday(sandbox, movie_id, **what):
-    clock, sandbox.tmdb.clock = sandbox.tmdb.clock, lambda: time.time() - refresh.DAY
-    sandbox.tmdb.change(movie_id, **what)
-    sandbox.tmdb.clock = clock
-
-
-def test_what_did_not_change_is_not_read_until_it_is_late(sandbox, many):
-    changed_yesterday(sandbox, many[7], title_ru="Другое название")
-    call_command("refresh_movies", limit=300)
-    assert read(sandbox) == [many[7]]
-    assert len(sandbox.tmdb.requests_of("/movie/changes")) == 1
-    assert Movie.objects.get(pk=many[7]).title == "Другое название"
-    call_command("refresh_movies", limit=300)
-    assert len(sandbox.tmdb.requests_of("/movie/changes")) == 1  # once a day
-
-    age_of(many[0], 4.6)
-    call_command("refresh_movies", limit=300)
-    assert read(sandbox) == [many[7], many[0]]
-
-
-def test_where_the_list_of_changes_is_longer_than_it_is_worth_the_films_are_read(sandbox, many):
-    for movie_id in list(sandbox.tmdb.films):
-        changed_yesterday(sandbox, movie_id, vote_count=5)
-    sandbox.tmdb.films.pop(many[0])
-    Movie.objects.exclude(pk__in=many[:20]).delete()
-    call_command("refresh_movies", limit=5)
-    assert len(sandbox.tmdb.requests_of("/movie/changes")) == 1
-    assert len(read(sandbox)) == 5
-
-
-def test_a_gap_in_what_is_known_of_changes_has_the_films_read(sandbox, many):
-    KnownChanges.objects.update(until=int(time.time() - 40 * refresh.DAY) // refresh.DAY * refresh.DAY)
-    sandbox.tmdb.fail("^/3/movie/changes$", status=500, times=None)
-    call_command("refresh_movies", limit=5)
-    assert len(read(sandbox)) == 5
+    assert len(refresh.due_movies()) == 8
 
 
 # --- The command
@@ -221,7 +170,7 @@ def test_two_at_once_read_each_film_once(sandbox):
     ids = sandbox.tmdb.add_films(20)
     for movie_id in ids:
         known(sandbox, movie_id, 4)
-    films = refresh.due_films(limit=20)
+    films = refresh.due_movies(limit=20)
     for run in (refresh.Refresh(threading.Event()), refresh.Refresh(threading.Event())):
         run.run(films)
     assert sorted(read(sandbox)) == ids

@@ -6,15 +6,15 @@ import pytest
 from django.db import connection
 
 from config.bot.router import bot
-from movies.catalogue import Ask, find_movies
-from movies.models import Movie, searchable
-from movies.search import MOST_ORDERED
+from movies.catalogue import TmdbPolicy, find_movies
+from movies.models import Movie, normalize_title
+from movies.search import MAX_RANKED
 from ratings.models import Rating
 from tests.helpers.lists import nth
 
 pytestmark = pytest.mark.django_db
 
-NIGHTS = MOST_ORDERED + 1000
+NIGHTS = MAX_RANKED + 1000
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def keep(id, title, original="", **fields):
     defaults = {"release_date": "1999-03-30", "vote_count": 10, "vote_average": 7.5, "details_at": 1}
     original = original or title
     return Movie.objects.create(
-        pk=id, title=title, original_title=original, search_text=searchable(title, original), **defaults | fields
+        pk=id, title=title, original_title=original, search_text=normalize_title(title, original), **defaults | fields
     )
 
 
@@ -169,19 +169,19 @@ def test_a_film_hardly_anybody_knows_is_first_where_it_is_called_so(nights):
         ("Ночь, которой не было", "", "ночь которой"),
     ):
         film = keep(1, title, original, vote_count=0, release_date="1961-01-01")
-        assert find_movies(typed, 7, Ask.NEVER).movies[0] == film, typed
+        assert find_movies(typed, 7, TmdbPolicy.NEVER).movies[0] == film, typed
         film.delete()
 
 
 def test_of_a_word_that_most_titles_hold_the_best_known_ones_are_found(nights):
-    found = find_movies("ночь", 7, Ask.NEVER).movies
+    found = find_movies("ночь", 7, TmdbPolicy.NEVER).movies
     assert [movie.vote_count for movie in found] == list(range(NIGHTS, NIGHTS - 100, -2))
 
 
 def test_a_film_hardly_anybody_knows_is_found_by_parts_of_words(nights):
     keep(1, "Побег ночного конокрада", vote_count=0, release_date="1975-01-01")
     for typed in ("конокрад", "КОНОК", "онокра", "ночного", "конокрад ночн", "ночн 1975"):
-        found = find_movies(typed, 7, Ask.NEVER).movies
+        found = find_movies(typed, 7, TmdbPolicy.NEVER).movies
         assert [movie.pk for movie in found] == [1], typed
 
 

@@ -21,7 +21,7 @@ from django.db import connection, connections
 from PIL import Image
 
 from config.jobs.schedules import sync_schedules
-from movies.models import SET_ASIDE, Movie, PosterStatus
+from movies.models import NEVER, Movie, PosterStatus
 from movies.tmdb import TMDb, Unavailable
 from posters import images, pipeline, storage, tasks
 from posters.run import Run
@@ -52,7 +52,7 @@ def upload(**options):
 
 def let_time_pass():
     """Every delay and every dead worker's claim is over; what is set aside stays so."""
-    Movie.objects.filter(poster_next_try_at__lt=SET_ASIDE).update(poster_next_try_at=0)
+    Movie.objects.filter(poster_next_try_at__lt=NEVER).update(poster_next_try_at=0)
 
 
 def bring_home(days=30):
@@ -126,7 +126,7 @@ def test_garbage_blocks_no_other_is_tried_again_later_and_then_set_aside(sandbox
     steps = [delay // 10 for delay in delays[:-1]]  # a second may pass between the two looks at the clock
     assert steps == sorted(steps)
     assert delays[0] < 70
-    assert matrix.poster_next_try_at == SET_ASIDE
+    assert matrix.poster_next_try_at == NEVER
     assert matrix.poster_error
     assert matrix.poster_status == PosterStatus.WAITING
     tasks.upload_posters()
@@ -253,7 +253,7 @@ def test_an_image_that_comes_a_byte_at_a_time_is_given_up_in_bounded_time(settin
     server = ThreadingHTTPServer(("127.0.0.1", 0), Dribble)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     settings.TMDB_IMAGE_URL = f"http://127.0.0.1:{server.server_port}"
-    client = TMDb(patient=False)
+    client = TMDb(background=False)
     client.timeout = (1, 0.2)
     with pytest.raises(Unavailable, match="more than 0.3"):
         client.image("/x.jpg")  # would take half an hour
@@ -354,7 +354,7 @@ def test_a_photo_that_telegram_refuses_blocks_no_other_and_is_set_aside(sandbox,
         upload()
     matrix.refresh_from_db()
     assert len(sandbox.telegram.photos) == len(others)
-    assert matrix.poster_next_try_at == SET_ASIDE
+    assert matrix.poster_next_try_at == NEVER
     assert "IMAGE_PROCESS_FAILED" in matrix.poster_error
     assert left_on_disk(poster_dir) == []
 
@@ -397,7 +397,7 @@ def test_a_broken_channel_keeps_its_posters_waiting_and_holds_up_no_other_channe
     assert f"channel {telegram.poster_channel.id} takes no posters" in caplog.text
     assert statuses() == [PosterStatus.LOCAL, PosterStatus.TELEGRAM] * 5
     left = Movie.objects.filter(poster_status=PosterStatus.LOCAL)
-    assert not left.exclude(poster_attempts=0, poster_unanswered=0, poster_error="").exists()
+    assert not left.exclude(poster_attempts=0, uploads_unconfirmed=0, poster_error="").exists()
     assert len([call for call in telegram.calls_of("sendPhoto") if call.status != 200]) <= pipeline.UPLOADS_PER_CHANNEL
 
 
@@ -409,7 +409,7 @@ def test_a_telegram_that_says_it_is_ill_is_no_posters_fault(sandbox, matrix, sta
         upload()
     sandbox.faults.clear()
     matrix.refresh_from_db()
-    assert (matrix.poster_status, matrix.poster_attempts, matrix.poster_unanswered) == (PosterStatus.LOCAL, 0, 0)
+    assert (matrix.poster_status, matrix.poster_attempts, matrix.uploads_unconfirmed) == (PosterStatus.LOCAL, 0, 0)
     upload()
     assert statuses() == [PosterStatus.TELEGRAM]
 
@@ -454,7 +454,7 @@ def test_a_poster_whose_answer_was_lost_goes_up_once_more(sandbox, matrix, fault
     sandbox.telegram.fail("sendPhoto", **fault)
     run = upload()
     matrix.refresh_from_db()
-    assert (matrix.poster_status, matrix.poster_unanswered, matrix.poster_attempts) == (PosterStatus.LOCAL, 1, 0)
+    assert (matrix.poster_status, matrix.uploads_unconfirmed, matrix.poster_attempts) == (PosterStatus.LOCAL, 1, 0)
     assert "may be in channel" in run.errors[0]
     assert upload().started == 0
     monkeypatch.setattr(pipeline, "UPLOAD_TIMEOUT_SECONDS", 30)
@@ -479,7 +479,7 @@ def test_a_poster_whose_answer_is_lost_twice_is_set_aside_rather_than_sent_a_thi
     lose(sandbox, matrix, fault)
     bring_home()
     matrix.refresh_from_db()
-    assert matrix.poster_next_try_at == SET_ASIDE
+    assert matrix.poster_next_try_at == NEVER
     assert "look for it in channel" in matrix.poster_error
     wait_until(lambda: sent(sandbox).count(603) == 2)
     assert Movie.objects.filter(poster_status=PosterStatus.TELEGRAM).count() == 2
@@ -588,12 +588,12 @@ def test_an_upload_that_is_killed_goes_up_once_more_and_not_twice(sandbox, matri
         wait_until(lambda process=process: reached.is_set() or process.process.poll() is not None, 30)
         dies(process)
         matrix.refresh_from_db()
-        if matrix.poster_next_try_at == SET_ASIDE:
+        if matrix.poster_next_try_at == NEVER:
             break
     bring_home()
     assert len(sandbox.telegram.photos) <= 2
     matrix.refresh_from_db()
-    assert (matrix.poster_next_try_at, matrix.telegram_file_id) == (SET_ASIDE, "")
+    assert (matrix.poster_next_try_at, matrix.telegram_file_id) == (NEVER, "")
     assert "look for it in channel" in matrix.poster_error
     assert left_on_disk(poster_dir) == []
 
@@ -628,7 +628,7 @@ def test_a_poster_that_kills_every_worker_is_set_aside_and_takes_none_of_the_oth
         if not subprocess.run([sys.executable, "-c", CRASH], cwd=ROOT, env=env, capture_output=True).returncode:
             break
     poison.refresh_from_db()
-    assert poison.poster_next_try_at == SET_ASIDE
+    assert poison.poster_next_try_at == NEVER
     assert "ended the worker" in poison.poster_error
     bring_home(1)
     assert statuses() == [PosterStatus.WAITING] + [PosterStatus.TELEGRAM] * 10

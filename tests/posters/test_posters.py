@@ -10,8 +10,9 @@ from django.db import connection, connections
 from PIL import Image
 
 from config.jobs import locks, rate_limiter
-from movies.catalogue import fetch_movie, save_movies
-from movies.models import SET_ASIDE, Movie, PosterNeed, PosterStatus
+from movies.catalogue import fetch_movie
+from movies.models import NEVER, Movie, PosterPriority, PosterStatus
+from movies.saving import save_movies
 from movies.tmdb import TMDb
 from posters import checks, pipeline, tasks
 from posters.bot_change import handle_bot_change
@@ -81,7 +82,7 @@ def test_the_download_rings_for_the_upload_but_does_not_flood_the_queue(sandbox)
 
 def test_a_job_that_finds_another_at_work_leaves_it_to_it(sandbox, matrix):
     with locks.lock("posters.download"), locks.lock("posters.upload"):
-        assert tasks.download_posters() == tasks.upload_posters() == "another worker is at it"
+        assert tasks.download_posters() == tasks.upload_posters() == "already running elsewhere"
     assert statuses() == [PosterStatus.WAITING]
 
 
@@ -122,8 +123,8 @@ def test_a_disposable_limit_is_kept(sandbox):
 def test_what_somebody_asked_for_goes_first_then_running_imports_then_the_rest(sandbox, monkeypatch):
     monkeypatch.setattr(pipeline, "UPLOADS_PER_CHANNEL", 1)
     old = films(sandbox, 30)
-    film(sandbox, 603, poster_need=PosterNeed.IMPORT)
-    film(sandbox, 550).poster_wanted()
+    film(sandbox, 603, poster_priority=PosterPriority.IMPORT)
+    film(sandbox, 550).prioritize_poster()
     tasks.download_posters()
     tasks.upload_posters()
     assert sent(sandbox)[:2] == [550, 603]
@@ -135,7 +136,7 @@ def test_a_new_film_does_not_wait_behind_ten_thousand_old_ones(sandbox):
         Movie(pk=2_000_000 + n, title="x", poster_path=f"/none{n}.jpg", poster_status=PosterStatus.WAITING)
         for n in range(10_000)
     )
-    asked = film(sandbox, 603, poster_need=PosterNeed.ASKED)
+    asked = film(sandbox, 603, poster_priority=PosterPriority.ASKED)
     call_command("download_posters", limit=1)
     asked.refresh_from_db()
     assert asked.poster_status == PosterStatus.LOCAL
@@ -197,7 +198,7 @@ def test_a_longer_refusal_than_a_job_may_last_is_left_to_the_next_job(sandbox, m
     sandbox.telegram.fail("sendPhoto", retry_after=1000)
     run = pipeline.upload_posters(Run(seconds=60))
     matrix.refresh_from_db()
-    assert (matrix.poster_status, matrix.poster_attempts, matrix.poster_unanswered) == (PosterStatus.LOCAL, 0, 0)
+    assert (matrix.poster_status, matrix.poster_attempts, matrix.uploads_unconfirmed) == (PosterStatus.LOCAL, 0, 0)
     assert run.errors == []
     pipeline.upload_posters(Run(seconds=60))
     assert len(sandbox.telegram.calls_of("sendPhoto")) == 1
@@ -315,7 +316,7 @@ def test_the_card_that_overtakes_an_upload_under_way_wins_and_nothing_is_sent_ag
 def test_requeue_posters_revives_what_failed_for_good_and_nothing_else(sandbox, matrix, capsys):
     film(sandbox, 550).poster_uploaded("fine", 500, 750)
     film(sandbox, 13, poster_status=PosterStatus.NONE, poster_error="TMDb has no such image")
-    film(sandbox, 680, poster_next_try_at=SET_ASIDE, poster_attempts=8, poster_error="no picture")
+    film(sandbox, 680, poster_next_try_at=NEVER, poster_attempts=8, poster_error="no picture")
     call_command("requeue_posters")
     assert "2 posters queued" in capsys.readouterr().out
     tasks.download_posters()
@@ -372,8 +373,8 @@ def test_the_worker_cluster_brings_posters_by_itself_and_stops_in_their_midst(sa
 def test_the_claims_use_the_index(db):
     if connection.vendor != "sqlite":
         pytest.skip("SQLite tells it in one line")
-    for due in (Movie.objects.awaiting_download(), Movie.objects.awaiting_upload().of_channel(1, 3)):
-        plan = due.order_by("-poster_need", "poster_next_try_at", "id").explain()
+    for due in (Movie.objects.awaiting_download(), Movie.objects.awaiting_upload().for_channel(1, 3)):
+        plan = due.order_by("-poster_priority", "poster_next_try_at", "id").explain()
         assert "movies_by_poster_status (poster_status=?" in plan
         assert "TEMP B-TREE" not in plan
 

@@ -10,6 +10,7 @@ from movies.models import Movie
 from ratings.models import PendingWrite, Rating, Source
 from ratings.rate import points_in
 from ratings.tasks import write_ratings
+from ratings.tmdb_sync import outbox
 from tests.conftest import wait_until
 from tests.helpers.lists import nth
 from users.models import SyncStatus, User, session_cipher
@@ -378,6 +379,36 @@ def test_a_rating_given_anew_before_tmdb_heard_of_its_end_knows_what_tmdb_holds(
     assert (rating_of(anna).tmdb_rating, PendingWrite.objects.get().base) == (8, 8)
     write_ratings()
     assert sandbox.tmdb.account("empty").ratings == {603: 5.0}
+
+
+def test_sending_ends_where_the_worker_is_told_to_stop_and_the_next_run_sends_the_rest(
+    anna, sandbox, handle, linked, monkeypatch
+):
+    for movie_id in (603, 604, 605):
+        anna.send(f"/rate {movie_id} 8")
+        handle()
+    stop = threading.Event()
+    monkeypatch.setattr("ratings.tasks.worker_stop_event", lambda: stop)
+    send = outbox.attempt
+
+    def send_and_stop(write: PendingWrite) -> bool:
+        stop.set()
+        return send(write)
+
+    monkeypatch.setattr(outbox, "attempt", send_and_stop)
+    assert write_ratings() == "1 written"
+    assert write_ratings() == "0 written"
+    stop.clear()
+    monkeypatch.setattr(outbox, "attempt", send)
+    assert write_ratings() == "2 written"
+    assert sandbox.tmdb.account("empty").ratings == {603: 8.0, 604: 8.0, 605: 8.0}
+
+
+def test_sending_takes_no_longer_than_it_may(anna, sandbox, handle, linked, card, monkeypatch):
+    tap(anna, card, handle, text="8")
+    monkeypatch.setattr("ratings.tasks.MAX_SECONDS", -1)
+    assert write_ratings() == "0 written"
+    assert PendingWrite.objects.count() == 1
 
 
 def test_tmdb_is_asked_again_and_again_ever_more_seldom_until_it_takes_the_rating(anna, sandbox, handle, linked, card):

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import F, Q
 
 from config.models import Update
-from movies.models import SET_ASIDE, Movie, PosterStatus
+from movies.models import NEVER, Movie, PosterStatus
 from ratings.models import Import, PendingWrite, Rating
 from users.models import SessionToRevoke, SyncStatus, User
 
@@ -28,17 +28,17 @@ def settled(telegram, token):
         "writes to TMDb": PendingWrite.objects.count(),
         "sessions to be ended": SessionToRevoke.objects.count(),
         "posters": Movie.objects.filter(
-            Q(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL]), poster_next_try_at__lt=SET_ASIDE
+            Q(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL]), poster_next_try_at__lt=NEVER
         ).count(),
         "files in POSTER_DIR": len(files_left()),
-        "outcomes to be told": Import.objects.untold().count(),
+        "outcomes to be told": Import.objects.unreported().count(),
     }
     return {what: number for what, number in waiting.items() if number}
 
 
 def move_the_clock_on():
     """Let every pause that is being waited out be over: next tries are due now."""
-    Movie.objects.filter(poster_next_try_at__gt=time.time() + 70, poster_next_try_at__lt=SET_ASIDE).update(
+    Movie.objects.filter(poster_next_try_at__gt=time.time() + 70, poster_next_try_at__lt=NEVER).update(
         poster_next_try_at=F("poster_attempts") * 0
     )
     PendingWrite.objects.update(next_try_at=0)
@@ -111,10 +111,10 @@ def posters_are_in_the_channel_once(verdict, sandbox, weather, moments):
         "a poster is in the channel more than once for no reason",
         [f"film {film}: {len(sent)} times" for film, sent in times.items() if not explained(film, sent)],
     )
-    aside = Movie.objects.filter(poster_next_try_at=SET_ASIDE)
+    aside = Movie.objects.filter(poster_next_try_at=NEVER)
     verdict.check(
         "a poster was set aside though no answer was lost",
-        [f"film {film.pk}: {film.poster_error}" for film in aside if film.poster_unanswered < 2],
+        [f"film {film.pk}: {film.poster_error}" for film in aside if film.uploads_unconfirmed < 2],
     )
     return {
         "posters in the channel": sum(map(len, times.values())),

@@ -24,7 +24,7 @@ class Viewer:
     in_chat: list
     dice: random.Random
     question: object = None  # the message with the button "Done" that they have pressed
-    asked_at: float = 0.0
+    fetched_at: float = 0.0
     linked: bool = False
     presses: list = field(default_factory=list)  # (film, value, CallbackQuery) in order
 
@@ -52,16 +52,16 @@ class Viewer:
         if self.question is not None and self.says_linked():
             self.linked = True
             return "linked"
-        if newest is None or (newest is self.question and time.time() > self.asked_at + PATIENCE):
+        if newest is None or (newest is self.question and time.time() > self.fetched_at + PATIENCE):
             self.person.send("/connect")
-            self.asked_at = time.time()
+            self.fetched_at = time.time()
             return "connect"
         message, data = newest, self.data_of(newest, "approved:")
         token = data.partition(":")[2]
         if token in tmdb.tokens:
             tmdb.approve(token, self.account)
         self.question = message
-        self.asked_at = self.asked_at or time.time()
+        self.fetched_at = self.fetched_at or time.time()
         self.press(message, data)
         return "approve"
 

@@ -261,7 +261,7 @@ def test_who_did_not_ask_for_an_import_hears_nothing_of_a_missing_key(sandbox, a
     locked.refresh_from_db()
     assert locked.sync_status == SyncStatus.FAILED
     assert len(anna.chat) == said
-    assert Import.objects.get().told_at
+    assert Import.objects.get().reported_at
 
 
 def test_a_rating_made_meanwhile_waits_and_is_written_when_the_key_is_back(sandbox, anna, locked, settings):
@@ -311,16 +311,16 @@ def test_a_link_begun_under_a_key_that_is_gone_is_simply_too_old(sandbox, anna, 
     assert session_cipher().decrypt(User.objects.get(pk=anna.id).tmdb_session_id)
 
 
-def test_an_operator_sees_the_reason_in_the_back_office(admin_client, locked):
+def test_an_operator_sees_the_reason_in_the_admin(admin_client, locked):
     User.objects.filter(pk=locked.pk).queue_import()
     work(locked)
     for page in (f"/admin/users/user/{locked.pk}/change/", "/admin/users/user/", "/admin/"):
         assert "cannot be decrypted" in admin_client.get(page).text, page
 
 
-def test_the_back_office_ends_a_link_without_the_key_and_loses_nothing(admin_client, locked):
+def test_the_admin_ends_a_link_without_the_key_and_loses_nothing(admin_client, locked):
     stored = locked.tmdb_session_id
-    data = {"action": "end_session", "_selected_action": [locked.pk]}
+    data = {"action": "disconnect_tmdb", "_selected_action": [locked.pk]}
     page = admin_client.post("/admin/users/user/", data, follow=True)
     assert [message.level_tag for message in page.context["messages"]] == ["info", "warning"]
     assert SessionToRevoke.objects.get().session_id == stored

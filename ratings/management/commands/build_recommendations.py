@@ -1,3 +1,5 @@
+"""build_recommendations: one training run, in the foreground or as the process that a worker starts."""
+
 from __future__ import annotations
 
 import time
@@ -6,20 +8,22 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandError
 
 from config.progress import format_duration, stop_on_signals
-from ratings.models import Build
+from ratings.models import TrainingRun
 from ratings.recommendations import training_process
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
+    from ratings.recommendations.movielens import Archive
+
 LICENCE = (
-    "Learning from a MovieLens archive besides. Its licence (README in the archive) allows research and no commercial "
-    "use without GroupLens' permission; nobody from it is written into the tables."
+    "Learning from a MovieLens archive too. Its licence (README in the archive) allows research and no commercial "
+    "use without GroupLens' permission; none of its users is written to the tables."
 )
 
 
 class Command(BaseCommand):
-    help = "Learn from everybody's ratings which films go together, for /recommend; the old table serves until the end."
+    help = "Learn from all ratings which movies go together, for /recommend; the current model serves until the end."
 
     def add_arguments(self, parser: CommandParser) -> None:
         archive = parser.add_mutually_exclusive_group()
@@ -33,63 +37,74 @@ class Command(BaseCommand):
         parser.add_argument("--force", action="store_true", help="however little has changed")
         parser.add_argument(
             "--asked-by",
-            default=training_process.COMMAND_LINE,
+            dest="triggered_by",
+            default=training_process.TRIGGERED_BY_COMMAND,
             metavar="NAME",
-            help="who is to stand in the list of builds",
+            help="shown in the admin's list of runs",
         )
 
     def handle(
-        self, movielens=None, without_movielens: bool = False, force: bool = False, asked_by: str = "", **options: Any
+        self,
+        *,
+        movielens: str | None = None,
+        without_movielens: bool = False,
+        force: bool = False,
+        triggered_by: str = "",
+        **options: Any,
     ) -> None:
         if movielens is not None and not movielens.strip():
             raise CommandError("--movielens wants a path; to learn from no archive any more, say --without-movielens.")
         from ratings.recommendations.movielens import ArchiveError
-        from ratings.recommendations.training import Busy, Stopped, build  # loads numpy, which no other process does
+        from ratings.recommendations.training import AlreadyRunning, Stopped, train  # loads numpy, as no other process
 
-        stop, self.said = stop_on_signals(), ""
-        current = Build.objects.current()
+        stop, self.last_step = stop_on_signals(), ""
+        current = TrainingRun.objects.current()
         path = movielens or (current.archive if current and not without_movielens else "")
         try:
-            archive = self.opened(path, asked_by) if path else None
+            archive = self.open_archive(path, triggered_by) if path else None
             if archive:
                 self.stdout.write(LICENCE)
-            run = build(archive, force, self.tell, stop, asked_by)
-        except ArchiveError as error:
+            run = train(archive, force, self.report, stop, triggered_by)
+        except (ArchiveError, ArithmeticError) as error:
             raise CommandError(f"{error}. The neighbours stay as they were.") from None
-        except ArithmeticError as error:
-            raise CommandError(f"{error}. The neighbours stay as they were.") from None
-        except Busy:
-            raise CommandError("Another process is building.") from None
+        except AlreadyRunning:
+            raise CommandError("Another process is training.") from None
         except Stopped:
             raise CommandError("Stopped. The neighbours stay as they were.", returncode=130) from None
         if run is None:
-            self.stdout.write(
-                "Little has changed since the last build, so nothing is to be done; --force builds anyway."
-            )
-            return
+            self.stdout.write("Little has changed since the last run, so nothing is to be done; --force trains anyway.")
+        else:
+            self.summarize(run, archive)
+
+    def summarize(self, run: TrainingRun, archive: Archive | None) -> None:
         if archive and archive.unknown:
-            self.stdout.write(f"{archive.unknown} ratings of films without a TMDb id were left out.")
+            self.stdout.write(f"{archive.unknown} ratings of movies without a TMDb id were left out.")
         self.stdout.write(
-            f"{run.neighbours} neighbours of {run.films} films, from {run.ratings} ratings of {run.people} people"
-            + (f" and {run.archive_ratings} of {run.archive_people} in the archive" if archive else "")
-            + f", in {format_duration(run.finished_at - run.started_at)}."
+            f"{run.neighbours} neighbours of {run.movies} movies, from {run.ratings} ratings of {run.users} users"
+            + (f" and {run.archive_ratings} of {run.archive_users} in the archive" if archive else "")
+            + f", in {format_duration((run.finished_at or run.started_at) - run.started_at)}."
         )
 
-    def opened(self, path, asked_by):
-        """The archive; one that cannot be opened stands in the list of builds, since by night nobody looks on."""
+    def open_archive(self, path: str, triggered_by: str) -> Archive:
+        """The archive; a failure to open it is recorded as a run, since by night the output is not read.
+
+        Raises ArchiveError.
+        """
         from ratings.recommendations.movielens import Archive, ArchiveError
 
         try:
             return Archive(path)
         except ArchiveError as error:
-            Build.objects.create(started_at=int(time.time()), archive=path, asked_by=asked_by, error=str(error))
+            TrainingRun.objects.create(
+                started_at=int(time.time()), archive=path, triggered_by=triggered_by, error=str(error)
+            )
             raise
 
-    def tell(self, words: str) -> None:
+    def report(self, words: str) -> None:
         """A line for each step; on a terminal the last line changes in place."""
         if self.stdout.isatty():
             self.stdout.write(f"\r{words}\x1b[K", ending="")
             self.stdout.flush()
-        elif (step := words.partition(":")[0]) != self.said:
-            self.said = step
+        elif (step := words.partition(":")[0]) != self.last_step:
+            self.last_step = step
             self.stdout.write(words)

@@ -1,4 +1,4 @@
-"""Who may do what in the back office, and what its pages let nobody do."""
+"""Who may do what in the admin, and what its pages allow no one."""
 
 import html
 import re
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from config.jobs.schedules import SCHEDULES, sync_schedules
 from movies.models import Movie, PosterStatus
-from ratings.models import Build, Import, Rating
+from ratings.models import Import, Rating, TrainingRun
 from tests.conftest import queued
 from users.models import SyncStatus, User
 
@@ -28,7 +28,7 @@ PASSWORD = "a long enough password"
 
 @pytest.fixture
 def member(client):
-    """member("support"): a browser in which somebody of this group is logged in."""
+    """member("support"): a browser in which a member of this group is logged in."""
 
     def log_in(group):
         person = get_user_model().objects.create_user("sasha", password=PASSWORD, is_staff=True)
@@ -49,8 +49,8 @@ def rows():
     return movie, person
 
 
-def panels(client):
-    return {panel["id"] for panel in client.get(reverse("admin:index")).context["panels"]}
+def widgets(client):
+    return {widget.id for widget in client.get(reverse("admin:index")).context["widgets"]}
 
 
 def act(client, page, action, pk, **more):
@@ -63,38 +63,38 @@ def act(client, page, action, pk, **more):
 
 def test_support_looks_at_people_and_films_only(member, rows):
     client = member("support")
-    assert panels(client) == {"people", "films", "posters", "failures"}
+    assert widgets(client) == {"users", "movies", "posters", "failures"}
     for name, args in (
         ("movies_movie_changelist", []),
         ("movies_movie_change", [603]),
         ("movies_card", [603]),
         ("users_user_changelist", []),
         ("users_user_change", [501]),
-        ("ratings_of_person", [501]),
-        ("ratings_of_film", [603]),
+        ("ratings_of_user", [501]),
+        ("ratings_of_movie", [603]),
     ):
         assert client.get(reverse(f"admin:{name}", args=args)).status_code == 200, name
     for name in (
         "django_q_schedule_changelist",
         "django_q_failure_changelist",
         "auth_user_changelist",
-        "counts",
-        "space",
+        "counters",
+        "storage",
     ):
         assert client.get(reverse(f"admin:{name}")).status_code == 403, name
 
 
 def test_support_has_no_actions(member, rows):
     client = member("support")
-    assert "config/deed" not in client.get(reverse("admin:movies_movie_change", args=[603])).text
+    assert 'name="from_page"' not in client.get(reverse("admin:movies_movie_change", args=[603])).text
     assert 'name="action"' not in client.get(reverse("admin:movies_movie_change", args=[603])).text
     assert 'name="action"' not in client.get(reverse("admin:users_user_changelist")).text
     for page, action, pk in (
         ("movies_movie", "requeue_posters", 603),
-        ("movies_movie", "set_aside", 603),
+        ("movies_movie", "pause_posters", 603),
         ("users_user", "import_again", 501),
-        ("users_user", "end_session", 501),
-        ("users_user", "forget", 501),
+        ("users_user", "disconnect_tmdb", 501),
+        ("users_user", "delete_data", 501),
     ):
         act(client, page, action, pk, confirmed="1")
     assert User.objects.get(pk=501).sync_status == SyncStatus.IMPORTED
@@ -102,25 +102,17 @@ def test_support_has_no_actions(member, rows):
     assert queued() == []
 
 
-def test_support_neither_sees_builds_nor_asks_for_one(member, rows):
+def test_support_neither_sees_training_runs_nor_starts_one(member, rows):
     client = member("support")
-    assert client.get(reverse("admin:ratings_build_changelist")).status_code == 403
-    assert client.post(reverse("admin:build_now")).status_code == 403
+    assert client.get(reverse("admin:ratings_trainingrun_changelist")).status_code == 403
+    assert client.post(reverse("admin:start_training")).status_code == 403
     assert queued() == []
 
 
 def test_operators_see_everything_and_act_but_manage_no_accounts(member, rows):
     client = member("operators")
-    assert panels(client) == {
-        "people",
-        "films",
-        "posters",
-        "imports",
-        "builds",
-        "failures",
-        "requests",
-        "signs",
-        "space",
+    assert widgets(client) == {
+        *("users", "movies", "posters", "imports", "training", "failures", "requests", "heartbeats", "storage")
     }
     act(client, "users_user", "import_again", 501)
     assert User.objects.get(pk=501).sync_status == SyncStatus.QUEUED
@@ -140,12 +132,12 @@ def test_every_link_of_the_front_page_leads_somewhere_for_each_group(member, row
 def test_nobody_sees_anything_without_logging_in(client, rows):
     for name, args in (
         ("index", []),
-        ("figures", []),
+        ("dashboard", []),
         ("thumbnail", [603]),
-        ("ratings_of_person", [501]),
+        ("ratings_of_user", [501]),
         ("movies_card", [603]),
-        ("counts", []),
-        ("space", []),
+        ("counters", []),
+        ("storage", []),
     ):
         answer = client.get(reverse(f"admin:{name}", args=args))
         assert answer.status_code == 302, name
@@ -227,7 +219,7 @@ def test_a_failed_job_is_shown_by_its_cause_and_resubmitted(member):
     assert not Failure.objects.exists()
 
 
-# --- The door
+# --- Logging in
 
 
 def test_who_keeps_guessing_has_to_wait(client):
@@ -275,12 +267,12 @@ def test_no_page_has_inline_scripts_styles_or_anything_from_elsewhere(admin_clie
         ("movies_card", [603]),
         ("users_user_changelist", []),
         ("users_user_change", [501]),
-        ("ratings_of_person", [501]),
+        ("ratings_of_user", [501]),
         ("ratings_import_changelist", []),
-        ("ratings_build_changelist", []),
+        ("ratings_trainingrun_changelist", []),
         ("django_q_schedule_changelist", []),
-        ("counts", []),
-        ("space", []),
+        ("counters", []),
+        ("storage", []),
     ):
         page = admin_client.get(reverse(f"admin:{name}", args=args)).text
         assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>\s*\S", page), name
@@ -319,8 +311,8 @@ def test_what_comes_from_outside_is_never_markup(admin_client, title, overview, 
     run, _ = Import.objects.update_or_create(
         user=person, defaults={"started_at": 1, "finished_at": finished, "error": f"<x-{error}>", "names": names}
     )
-    said = {"error": f"<x-{error}>", "asked_by": mark, "archive": mark, "progress": mark}
-    build, _ = Build.objects.update_or_create(pk=1, defaults={"started_at": finished, **said})
+    said = {"error": f"<x-{error}>", "triggered_by": mark, "archive": mark, "progress": mark}
+    training, _ = TrainingRun.objects.update_or_create(pk=1, defaults={"started_at": finished, **said})
     for name, args in (
         ("index", []),
         ("movies_movie_changelist", []),
@@ -328,11 +320,11 @@ def test_what_comes_from_outside_is_never_markup(admin_client, title, overview, 
         ("movies_card", [603]),
         ("users_user_changelist", []),
         ("users_user_change", [501]),
-        ("ratings_of_person", [501]),
-        ("ratings_of_film", [603]),
+        ("ratings_of_user", [501]),
+        ("ratings_of_movie", [603]),
         ("ratings_import_changelist", []),
         ("ratings_import_change", [run.pk]),
-        ("ratings_build_changelist", []),
-        ("ratings_build_change", [build.pk]),
+        ("ratings_trainingrun_changelist", []),
+        ("ratings_trainingrun_change", [training.pk]),
     ):
         assert "<x-" not in admin_client.get(reverse(f"admin:{name}", args=args)).text, name

@@ -38,7 +38,7 @@ class Tags(HTMLParser):
 def test_what_comes_from_tmdb_is_text_in_the_chat(title, original, overview):
     marks = {"title": f"<x-{title}>", "original_title": f"<x-{original}>", "overview": f"<x-{overview}>"}
     hostile = Movie(id=603, year=1999, **marks)
-    hostile.mine = None
+    hostile.user_rating = None
     assert "<x-" not in caption(hostile)
     assert set(Tags(caption(hostile)).found) <= OURS
     person = User(pk=1, sync_status=SyncStatus.FAILED)

@@ -161,7 +161,7 @@ def test_a_made_up_button_reaches_nothing_of_another_persons(press, anna, boris,
     other = User.objects.create(pk=boris.id, language="en")
     Rating.objects.create(user=other, movie_id=603, manual_rating=9, normalized_rating=9, rated_at=1, source="manual")
     file = FileImport.objects.create(user=other, sent_at=1, finished_at=1, telegram_file_id="x")
-    link = MatchLink.objects.create(user=other, token="abcdefghijkl", made_at=1)
+    link = MatchLink.objects.create(user=other, token="abcdefghijkl", created_at=1)
     assert "no longer have" in press(f"file:{file.pk}")
     assert "somebody else's" in press(f"card:603:{boris.id}")
     assert "somebody else's" in press(f"similar:603:0:{boris.id}")
@@ -178,7 +178,8 @@ def test_a_made_up_button_reaches_nothing_of_another_persons(press, anna, boris,
 
 def test_a_button_in_a_group_does_not_show_or_do_what_is_for_a_private_chat(press, film, group, anna):
     place = {"message_id": 1, "date": 1_700_000_000, "chat": group.as_json()}
-    for data in ("rated:new:0", "recommend:0:any:any", "dulls:0", "firsts:1", "seen:603", "dull:603:0:any:any"):
+    lists = ("rated:new:0", "recommend:0:any:any", "dismissed:0", "coldstart:1")
+    for data in (*lists, "watched:603", "dismiss:603:0:any:any"):
         assert press(data, place) == "This button is out of date."
 
 
@@ -236,7 +237,7 @@ def test_a_token_that_somebody_else_approved_is_used_in_no_chat_but_the_askers(s
 def test_two_peoples_consent_cannot_be_had_with_one_persons_link(press, anna, boris, film):
     """A made-up yes to a link that does not exist, is one's own, or is over, compares and tells nothing."""
     me = User.objects.create(pk=anna.id, language="en")
-    MatchLink.objects.create(user=me, token="abcdefghijkl", made_at=2_000_000_000)
+    MatchLink.objects.create(user=me, token="abcdefghijkl", created_at=2_000_000_000)
     for token in ("abcdefghijkl", "mnopqrstuvwx", "a" * 10, "a" * 41, "%" * 12, "abcdefghijk_"):
         assert press(f"match:{token}")
     assert not User.objects.filter(pk=boris.id).exists()

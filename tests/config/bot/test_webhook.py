@@ -255,14 +255,14 @@ def test_the_sweep_goes_on_with_what_dead_processes_left_and_gives_up_what_kills
     leave(2, 501, Update.State.WAITING, tries=0)
     leave(3, 502, Update.State.AT_HAND, tries=webhook.MOST_TRIES)
     leave(4, 502, Update.State.WAITING, tries=0)
-    assert webhook.sweep().startswith("2 chats")
+    assert webhook.sweep().startswith("2 resumed")
     assert sorted(call.params["chat_id"] for call in sandbox.telegram.calls_of("sendMessage")) == [
         "501",
         "501",
         "502",
     ]
     assert set(Update.objects.values_list("state", flat=True)) == {Update.State.DONE}
-    assert webhook.sweep().startswith("0 chats")
+    assert webhook.sweep().startswith("0 resumed")
 
 
 def test_a_round_that_fails_unforeseen_does_not_end_the_keeping_of_claims(monkeypatch):

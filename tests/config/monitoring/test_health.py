@@ -133,13 +133,13 @@ def test_metrics_without_redis_lack_the_depth_of_the_queue_alone(serve):
     assert {"kinoteka_cards_total", "kinoteka_movies", "kinoteka_updates_pending", "kinoteka_component_up"} <= names
 
 
-def test_the_back_office_is_there_while_redis_is_away(serve, client):
+def test_the_admin_is_there_while_redis_is_away(serve, client):
     client.force_login(get_user_model().objects.create_superuser("olga"))
     session = {"sessionid": client.cookies["sessionid"].value}
     url = serve(REDIS_URL="redis://127.0.0.1:9/0")
     page = requests.get(f"{url}/admin/", cookies=session, timeout=30)
     assert page.status_code == 200
-    assert 'id="space"' in page.text
+    assert 'id="storage"' in page.text
 
 
 def test_metrics_without_the_database_are_not_there_and_say_why(serve):

@@ -57,9 +57,9 @@ def test_what_could_not_be_written_is_written_later(monkeypatch):
 def test_requests_and_refusals_of_both_services_are_counted(sandbox):
     busy = {"Retry-After": "1"}
     sandbox.faults.add("/3/movie/604", response=Response.json({"status_code": 25}, status=429, **busy))
-    TMDb(patient=False).movie(603)
+    TMDb(background=False).movie(603)
     with pytest.raises(Unavailable):
-        TMDb(patient=False).movie(604)
+        TMDb(background=False).movie(604)
     refusal = {"ok": False, "error_code": 429, "description": "Too Many Requests", "parameters": {"retry_after": 9}}
     sandbox.faults.add("/getMe", response=Response.json(refusal, status=429))
     with max_retry_wait(0), pytest.raises(ApiTelegramException):

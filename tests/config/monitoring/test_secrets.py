@@ -316,7 +316,7 @@ def test_nothing_the_system_writes_holds_a_secret(sandbox, start, flooded, clien
         with suppress(OSError):
             assert_clean(path.read_bytes().decode(errors="replace"), path, *secrets)
     client.force_login(get_user_model().objects.create_superuser("olga"))
-    for address, text in office_pages(client).items():
+    for address, text in admin_pages(client).items():
         assert_clean(text, address, *secrets)
     for process in running:
         process.terminate()
@@ -355,8 +355,8 @@ def listens(port):
         return True
 
 
-def office_pages(client):
-    """{address: HTML} of lists and rows of the back office, three links deep, a few of a kind."""
+def admin_pages(client):
+    """{address: HTML} of lists and rows of the admin, three links deep, a few of a kind."""
     pages, waiting = {}, ["/admin/"]
     for _step in range(3):
         links = []
@@ -396,7 +396,7 @@ def test_a_record_is_masked_as_it_is_made_whoever_handles_it(sandbox, settings, 
     caplog.set_level("DEBUG", logger="urllib3")
     settings.TMDB_API_KEY = MARKS["TMDB_API_KEY"]
     sandbox.tmdb.fail("^/3/", 500, times=None)
-    tmdb = TMDb(patient=False)
+    tmdb = TMDb(background=False)
     with pytest.raises(TMDbError):
         tmdb.account(SESSION)
     try:

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import threading
 import time
 import tracemalloc
 from contextlib import suppress
@@ -14,13 +15,13 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as bounds
 from hypothesis import strategies as st
 
-from movies.models import Movie, searchable
+from movies.models import Movie, normalize_title
 from ratings.files import parser
-from ratings.files.exporter import export, safe
+from ratings.files.exporter import escape_formula, export
 from ratings.files.importer import Merge
-from ratings.files.parser import Unreadable, read
+from ratings.files.parser import ParseError, read
 from ratings.files.report import report
-from ratings.models import FileImport, NotInteresting, PendingWrite, Rating, normalize
+from ratings.models import DismissedMovie, FileImport, PendingWrite, Rating, normalize
 from ratings.tasks import import_file, import_files
 from sandbox.telegram.text import parse_html, utf16
 from users.disconnect import forget
@@ -85,7 +86,7 @@ def film(movie_id, title, year=None, **what):
         title=title,
         original_title=what.pop("original_title", title),
         release_date=f"{year}-01-01" if year else None,
-        search_text=searchable(title),
+        search_text=normalize_title(title),
         **what,
     )
 
@@ -223,10 +224,10 @@ def test_the_same_value_only_makes_the_date_true(sandbox, user, send):
 def test_a_film_rated_in_a_file_is_no_longer_one_that_was_called_not_interesting(sandbox, user, send):
     film(603, "Матрица"), film(680, "Криминальное чтиво")
     for refused in (603, 680):
-        NotInteresting.objects.create(user=user, movie_id=refused, said_at=1)
+        DismissedMovie.objects.create(user=user, movie_id=refused, dismissed_at=1)
     send("tmdbID,Title,Rating10\n603,Матрица,8\n")
     assert 603 in mine(user)
-    assert [row.movie_id for row in NotInteresting.objects.all()] == [680]
+    assert [row.movie_id for row in DismissedMovie.objects.all()] == [680]
 
 
 def test_the_later_rating_counts_and_what_was_kept_is_named(sandbox, user, send):
@@ -353,18 +354,30 @@ def test_telegram_away_or_without_the_file(sandbox, user, send):
 def test_a_worker_that_is_stopped_goes_on_where_it_was(sandbox, anna, user, handle, monkeypatch):
     for number in range(300):
         film(number + 1, f"Film {number}")
-    monkeypatch.setattr("ratings.tasks.FILE_SLICE", -1)
+    monkeypatch.setattr("ratings.tasks.FILE_SECONDS", -1)
     rows = "".join(f"{number + 1},8\n" for number in range(300))
     anna.send_document("r.csv", b"tmdbID,Rating10\n" + rows.encode(), "text/csv")
     handle()
     file = FileImport.objects.get()
     assert import_file(file.pk) == "more to do"
     FileImport.objects.update(rows_done=100)
-    monkeypatch.setattr("ratings.tasks.FILE_SLICE", 60)
+    monkeypatch.setattr("ratings.tasks.FILE_SECONDS", 60)
     assert import_file(file.pk) == "done for now"
     assert set(mine(user)) == set(range(101, 301))
     import_file(file.pk)
     assert FileImport.objects.get().outcome == {"added": 200}
+
+
+def test_a_run_over_many_files_ends_in_time_or_where_the_worker_is_told_to_stop(user, monkeypatch):
+    for message_id in range(3):
+        FileImport.objects.create(user=user, telegram_file_id="f", message_id=message_id, sent_at=1)
+    monkeypatch.setattr("ratings.tasks.MAX_SECONDS", -1)
+    assert import_files() == "0 in progress"
+    monkeypatch.setattr("ratings.tasks.MAX_SECONDS", 60)
+    stop = threading.Event()
+    monkeypatch.setattr("ratings.tasks.worker_stop_event", lambda: stop)
+    monkeypatch.setattr("ratings.tasks.import_file", lambda file_id: stop.set())
+    assert import_files() == "1 in progress"
 
 
 def test_an_import_does_not_bring_back_who_was_forgotten(sandbox, anna, user, send, handle, monkeypatch):
@@ -522,7 +535,7 @@ def test_ten_thousand_columns_do_no_harm():
 def test_a_hostile_file_of_twenty_megabytes_takes_bounded_memory(content):
     tracemalloc.start()
     try:
-        with suppress(Unreadable):
+        with suppress(ParseError):
             read(content, NOW)
         assert tracemalloc.get_traced_memory()[1] < 3 * len(content)
     finally:
@@ -545,16 +558,16 @@ def test_a_hostile_file_of_twenty_megabytes_takes_bounded_memory(content):
     ],
 )
 def test_a_date_is_what_it_surely_is(text, expected):
-    assert parser.moment_of(text, NOW) == expected
+    assert parser.parse_date(text, NOW) == expected
 
 
 @bounds(deadline=None, max_examples=300)
 @given(st.one_of(st.binary(max_size=500), st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace"))))
 def test_any_bytes_are_read_or_refused(content):
     for prefix in (b"", b"Title,Year,Rating10\n", b"\xff\xfe", b"tmdbID;Rating;Date\n"):
-        with suppress(Unreadable):
+        with suppress(ParseError):
             rows = read(prefix + content, NOW)
-            assert all(row.flaw or Decimal("0.5") <= row.value <= 10 for row in rows)
+            assert all(row.skip_reason or Decimal("0.5") <= row.value <= 10 for row in rows)
 
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -567,7 +580,7 @@ def test_any_table_is_imported_and_told_within_telegrams_limits(sandbox, user, r
     csv.writer(text).writerows([["tmdbID", "Title", "Your Rating", "Date Rated"], *rows])
     try:
         read_rows = read(text.getvalue().encode(), NOW)
-    except Unreadable:
+    except ParseError:
         return
     file = FileImport(user=user, sent_at=NOW, finished_at=NOW, rows_total=len(read_rows))
     Merge(file, {}).take(read_rows)
@@ -627,10 +640,10 @@ def test_an_export_comes_back_in_as_it_was(sandbox, anna, user, send):
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_no_cell_of_an_export_is_a_formula(title):
-    text = safe(title)
+    text = escape_formula(title)
     assert text[:1] not in set("=+-@\t\r\n＝＋－＠")
     if title.strip() and title.strip()[0] not in "'":
-        assert parser.title_of(text) == parser.title_of(title)
+        assert parser.parse_title(text) == parser.parse_title(title)
 
 
 def test_twelve_thousand_ratings_go_out_and_come_back(sandbox, user, send):

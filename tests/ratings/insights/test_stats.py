@@ -1,4 +1,4 @@
-"""/stats: the figures are right, the picture is drawn for any of them, and the caption says them in words."""
+"""/stats: the statistics are right, the image is drawn for any of them, and the caption says them in words."""
 
 from decimal import Decimal
 from io import BytesIO
@@ -12,7 +12,7 @@ from PIL import Image
 
 from movies.models import Movie
 from ratings.insights.stats import Opinion, Stats, stats_of
-from ratings.insights.stats_image import SIZE, font, in_words, picture, tiles
+from ratings.insights.stats_image import SIZE, draw_stats, font, stats_caption, summary_tiles
 from ratings.models import HALF_POINTS, Rating, normalize
 from sandbox.telegram.text import parse_html, utf16
 from users.models import User
@@ -47,7 +47,7 @@ def rate(user_id, movie_id, value, year=None, tmdb=0.0, votes=100, runtime=None,
     )
 
 
-def test_stats_are_a_picture_with_the_figures_in_words(sandbox, anna, handle):
+def test_stats_are_an_image_with_the_same_numbers_in_the_caption(sandbox, anna, handle):
     rate(anna.id, 1, 8, 1999, tmdb=6.0, runtime=120)
     rate(anna.id, 2, 8, 1994, tmdb=8.0, runtime=60, source="tmdb")
     rate(anna.id, 3, 3, 2011, tmdb=7.0)
@@ -76,7 +76,7 @@ def test_without_ratings_it_says_how_to_get_some(anna, handle):
     assert anna.chat[-1].photo is None
 
 
-def test_in_a_group_nobodys_figures_are_shown(sandbox, anna, handle):
+def test_in_a_group_no_statistics_are_shown(sandbox, anna, handle):
     rate(anna.id, 1, 8)
     group = sandbox.telegram.group("Film club", [anna])
     anna.send("/stats", chat=group)
@@ -94,7 +94,7 @@ def test_decades_without_films_are_in_between_and_films_without_a_year_in_none(a
 def test_films_with_few_votes_do_not_count_for_tmdb(anna):
     rate(anna.id, 1, 8, tmdb=2.0, votes=3)
     assert stats_of(anna.id).tmdb_mean is None
-    assert "TMDb" not in in_words(stats_of(anna.id))
+    assert "TMDb" not in stats_caption(stats_of(anna.id))
 
 
 def test_the_best_decade_needs_some_films_and_a_rival(anna):
@@ -115,9 +115,9 @@ def test_stats_ask_the_database_once(anna, django_assert_num_queries):
 
 
 @pytest.mark.parametrize("language", ["ru", "en"])
-def test_every_letter_of_the_picture_is_in_its_fonts(language):
+def test_every_letter_of_the_image_is_in_its_fonts(language):
     with translation.override(language):
-        words = "".join(label + figure for figure, label, _colour in tiles(Stats(3, 7.5, minutes=60_000_000)))
+        words = "".join(tile.label + tile.number for tile in summary_tiles(Stats(3, 7.5, minutes=60_000_000)))
     alphabet = "абвгдеёжзийклмнопрстуфхцчшщъыьэюяАБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ’«»—…\N{NO-BREAK SPACE}"
     for bold in (False, True):
         letters = font(40, bold)
@@ -136,7 +136,7 @@ OPINIONS = st.lists(
 
 @bounds(deadline=None, max_examples=25)
 @given(RATINGS, DECADES, st.none() | st.floats(0.5, 10), OPINIONS, st.integers(0, 10**9), LANGUAGES)
-def test_any_figures_make_a_picture_and_a_caption_for_telegram(by_value, decades, tmdb, films, minutes, language):
+def test_any_statistics_make_an_image_and_a_caption_for_telegram(by_value, decades, tmdb, films, minutes, language):
     count = sum(by_value.values())
     stats = Stats(
         count=count,
@@ -149,7 +149,7 @@ def test_any_figures_make_a_picture_and_a_caption_for_telegram(by_value, decades
     )
     stats.by_value.update(by_value)
     with translation.override(language):
-        image = Image.open(BytesIO(picture(stats)))
-        words = parse_html(in_words(stats))[0]
+        image = Image.open(BytesIO(draw_stats(stats)))
+        words = parse_html(stats_caption(stats))[0]
     assert image.size == (SIZE, SIZE)
     assert 0 < utf16(words) <= 1024

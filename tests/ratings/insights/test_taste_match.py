@@ -1,4 +1,4 @@
-"""How far two people's tastes agree, between two who both consent by a link."""
+"""The taste match of two users who both consent, by a link and a button."""
 
 import re
 from decimal import Decimal
@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from movies.models import Movie
-from ratings.insights.taste_match import LIFE, TooFew, agreement
+from ratings.insights.taste_match import LINK_TTL_SECONDS, TooFewInCommon, match_tastes
 from ratings.models import MatchLink, Rating
 from users.models import User
 
@@ -46,14 +46,14 @@ def tap(person, handle, text):
     return query.answer
 
 
-def test_one_sends_a_link_and_the_other_agrees_and_both_see_the_figure(anna, boris, handle):
+def test_one_sends_a_link_and_the_other_agrees_and_both_see_the_result(anna, boris, handle):
     rate(anna.id, [9, 8, 3, 2, 10, 5, 6])
     rate(boris.id, [10, 7, 2, 2, 9, 6, 9])
     boris.send(f"/start match_{link_for(anna, handle)}")
     handle()
     assert "%" not in boris.chat[-1].text
     tap(boris, handle, "Compare")
-    percent = agreement(anna.id, boris.id).percent
+    percent = match_tastes(anna.id, boris.id).percent
     assert 50 < percent <= 100
     for person in (anna, boris):
         assert f"agree by {percent}%" in person.chat[-1].text
@@ -62,7 +62,7 @@ def test_one_sends_a_link_and_the_other_agrees_and_both_see_the_figure(anna, bor
     assert anna.chat[-1].text.startswith("<b>Boris")
 
 
-def test_however_often_compare_is_pressed_the_owner_hears_once_until_the_figure_changes(anna, boris, handle):
+def test_however_often_compare_is_pressed_the_owner_is_notified_once_until_the_result_changes(anna, boris, handle):
     rate(anna.id, [9, 8, 3, 2, 10, 5, 6])
     rate(boris.id, [10, 7, 2, 2, 9])
     token = link_for(anna, handle)
@@ -85,20 +85,20 @@ def test_however_often_compare_is_pressed_the_owner_hears_once_until_the_figure_
     assert "You have both rated 7 films" in anna.chat[-1].text
 
 
-def test_where_the_owner_could_not_be_told_they_are_told_the_next_time(anna, boris, handle, sandbox):
+def test_where_the_owner_could_not_be_notified_they_are_the_next_time(anna, boris, handle, sandbox):
     rate(anna.id, [9, 8, 3, 2, 10])
     rate(boris.id, [10, 7, 2, 2, 9])
     token, before = link_for(anna, handle), len(anna.chat)
-    for told in (0, 1):
+    for notified in (0, 1):
         boris.send(f"/start match_{token}")
         handle()
-        if not told:
+        if not notified:
             sandbox.telegram.fail("sendMessage", status=502, times=2)
         tap(boris, handle, "Compare")
-        assert len(anna.chat) - before == told
+        assert len(anna.chat) - before == notified
 
 
-def test_without_the_others_yes_nobody_learns_anything(anna, boris, handle):
+def test_without_the_others_consent_nothing_is_compared(anna, boris, handle):
     rate(anna.id, [9, 8, 3, 2, 10])
     rate(boris.id, [9, 8, 3, 2, 10])
     boris.send(f"/start match_{link_for(anna, handle)}")
@@ -115,7 +115,7 @@ def test_a_link_that_is_no_longer_good_says_so(anna, boris, handle, end):
     if end == "stopped":
         tap(anna, handle, "Stop the link")
     elif end == "old":
-        MatchLink.objects.update(made_at=MatchLink.objects.get().made_at - LIFE - 1)
+        MatchLink.objects.update(created_at=MatchLink.objects.get().created_at - LINK_TTL_SECONDS - 1)
     elif end == "replaced":
         link_for(anna, handle)
     elif end == "forgotten":
@@ -179,13 +179,13 @@ def test_a_link_that_ends_before_the_yes_compares_nothing(anna, boris, handle):
     assert "no longer works" in tap(boris, handle, "Compare").text
 
 
-def test_ones_own_link_is_said_to_be_so(anna, handle):
+def test_ones_own_link_is_named_as_such(anna, handle):
     anna.send(f"/start match_{link_for(anna, handle)}")
     handle()
     assert "your own link" in anna.chat[-1].text
 
 
-def test_too_few_films_in_common_give_no_figure(anna, boris, handle):
+def test_too_few_films_in_common_give_no_percentage(anna, boris, handle):
     rate(anna.id, [9, 8, 3])
     rate(boris.id, [9, 8, 3], start=2)
     boris.send(f"/start match_{link_for(anna, handle)}")
@@ -225,20 +225,20 @@ def test_too_few_films_in_common_give_no_figure(anna, boris, handle):
         "alike on a few",
     ],
 )
-def test_the_figure_is_high_for_like_tastes_and_fifty_for_strangers(mine, theirs, expected):
+def test_the_percentage_is_high_for_similar_tastes_and_fifty_for_strangers(mine, theirs, expected):
     rate(1, mine)
     rate(2, theirs)
-    assert agreement(1, 2).percent in expected
-    assert agreement(1, 2).percent == agreement(2, 1).percent
+    assert match_tastes(1, 2).percent in expected
+    assert match_tastes(1, 2).percent == match_tastes(2, 1).percent
 
 
 def test_the_same_ratings_of_films_in_common_agree_whatever_else_the_two_have_rated():
     rate(1, [10] * 30)
     rate(2, [10] * 30 + [4] * 40)
-    assert agreement(1, 2).percent > 90
+    assert match_tastes(1, 2).percent > 90
 
 
-def test_nobody_agrees_with_a_person_without_ratings():
+def test_there_is_no_match_with_a_user_without_ratings():
     rate(1, [5] * 9)
-    with pytest.raises(TooFew):
-        agreement(1, 2)
+    with pytest.raises(TooFewInCommon):
+        match_tastes(1, 2)

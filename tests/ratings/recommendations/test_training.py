@@ -18,7 +18,7 @@ from config.database import redis_client
 from config.jobs.locks import lock
 from config.models import Lease
 from movies.models import Movie
-from ratings.models import Build, Neighbours, Rating, WantedFilm
+from ratings.models import MissingMovie, Rating, SimilarMovies, TrainingRun
 from ratings.recommendations import recommender, training_process
 from ratings.tasks import build_recommendations
 from tests.conftest import ROOT
@@ -29,7 +29,7 @@ np = pytest.importorskip("numpy")
 
 from ratings.recommendations import ease  # noqa: E402
 from ratings.recommendations.movielens import Archive, ArchiveError  # noqa: E402
-from ratings.recommendations.training import Stopped, build, sweep  # noqa: E402
+from ratings.recommendations.training import Stopped, delete_old_runs, train  # noqa: E402
 
 
 def people(count, films=30, each=12, seed=1):
@@ -61,11 +61,11 @@ def save(rated, start=1_000_000):
 
 
 def rows():
-    """(build, film, neighbour, weight, place) of all that is written; place 0: not among the most alike."""
+    """(run, movie, neighbour, weight, place) of all that is written; place 0: not among the nearest."""
     return [
-        (build, film, other, weight, place if place <= nearest else 0)
-        for build, film, films, weights, nearest in Neighbours.objects.order_by("pk").values_list(
-            "build_id", "movie_id", "films", "weights", "nearest"
+        (run, film, other, weight, place if place <= nearest else 0)
+        for run, film, films, weights, nearest in SimilarMovies.objects.order_by("pk").values_list(
+            "run_id", "movie_id", "movie_ids", "weights", "nearest"
         )
         for place, (other, weight) in enumerate(zip(array("i", films), array("f", weights), strict=True), 1)
     ]
@@ -76,7 +76,7 @@ def rows():
 
 def test_the_weights_are_those_of_the_method_worked_out_plainly():
     save(people(80))
-    finished = build()
+    finished = train()
     rated = {}
     for person, film, value, time in Rating.objects.order_by("user_id", "-rated_at", "movie_id").values_list(
         "user_id", "movie_id", "normalized_rating", "rated_at"
@@ -88,12 +88,12 @@ def test_the_weights_are_those_of_the_method_worked_out_plainly():
         mean = sum(value for _film, value, _time in mine) / len(mine)
         for film, value, _time in mine:
             matrix[row, films.index(film)] = max(0, 1 + 0.3 * (value - mean))
-    model = ease.build(ratings_of(rated), order=0.0)
+    model = ease.fit(ratings_of(rated), order=0.0)
     inverse = np.linalg.inv(matrix.T @ matrix + 300 * np.eye(len(films)))
     expected = -inverse / np.diag(inverse)
     np.fill_diagonal(expected, 0)
     got = np.zeros_like(expected)
-    for one, others, weights, nearest in model.by_film():
+    for one, others, weights, nearest in model.by_movie():
         got[np.searchsorted(films, one), np.searchsorted(films, others)] = weights
         row = -inverse[films.index(one)] / np.sqrt(np.diag(inverse))
         row[films.index(one)] = -1
@@ -101,17 +101,12 @@ def test_the_weights_are_those_of_the_method_worked_out_plainly():
         assert nearest == min(10, (row > 0).sum())
     assert np.abs(got - expected)[got != 0].max() < 1e-6
     assert (got != 0).sum() > len(films) * 9
-    assert finished.films == len(films)
+    assert finished.movies == len(films)
 
 
 def ratings_of(rated):
-    return ease.read(
-        (
-            np.full(len(mine), person),
-            np.array([row[0] for row in mine]),
-            np.array([row[1] for row in mine]),
-            np.array([row[2] for row in mine]),
-        )
+    return ease.read_ratings(
+        ease.RatingChunk(np.full(len(mine), person), *(np.array(column) for column in zip(*mine, strict=True)))
         for person, mine in rated.items()
     )
 
@@ -121,29 +116,31 @@ def test_however_the_ratings_are_cut_into_chunks_they_are_read_the_same():
     person = np.sort(dice.integers(0, 40, 1000))
     films, values, times = dice.permutation(1000) + 1, dice.integers(1, 11, 1000), dice.integers(0, 50, 1000)
     columns = (person, films, values, times)
-    whole = ease.read([columns])
+    whole = ease.read_ratings([ease.RatingChunk(*columns)])
     for size in (1, 7, 333):
-        parts = ease.read([column[at : at + size] for column in columns] for at in range(0, 1000, size))
-        for name in ("films", "starts", "columns", "weights", "later"):
+        parts = ease.read_ratings(
+            ease.RatingChunk(*(column[at : at + size] for column in columns)) for at in range(0, 1000, size)
+        )
+        for name in ("movie_ids", "user_starts", "columns", "weights", "later"):
             assert np.array_equal(getattr(whole, name), getattr(parts, name)), (size, name)
-    assert whole.people == len(np.unique(person))
+    assert whole.n_users == len(np.unique(person))
 
 
-def test_people_by_people_gives_the_same_as_film_by_film():
+def test_the_inverse_by_users_is_the_same_as_by_movies():
     dice = np.random.default_rng(5)
     rated = {p: [(int(f) + 1, float(dice.integers(1, 11)), t) for t, f in enumerate(dice.permutation(300)[:30])]
              for p in range(60)}  # fmt: skip
     ratings = ratings_of(rated)
-    parts = [(ratings.starts, 0.4), (ratings.stretches(20), 0.3), (ratings.stretches(100), 0.3)]
-    by_people = ease._inverse_by_people(ratings, parts, 300.0, 2, lambda words: None)
-    by_films = ease.build(ratings, order=1.0).inverse
-    assert np.abs(by_people - by_films).max() < 1e-7
-    assert np.allclose(by_people, by_films, rtol=1e-3, atol=1e-8)
+    parts = [(ratings.user_starts, 0.4), (ratings.session_starts(20), 0.3), (ratings.session_starts(100), 0.3)]
+    by_users = ease._inverse_by_users(ratings, parts, 300.0, 2, lambda words: None)
+    by_films = ease.fit(ratings, order=1.0).inverse
+    assert np.abs(by_users - by_films).max() < 1e-7
+    assert np.allclose(by_users, by_films, rtol=1e-3, atol=1e-8)
 
 
 @pytest.mark.parametrize("films", [0, 1, 64, 150, 300])
 def test_a_matrix_is_inverted_in_its_own_memory(films, monkeypatch):
-    monkeypatch.setattr(ease, "TILE", 90)
+    monkeypatch.setattr(ease, "TILE_ROWS", 90)
     rated = np.random.default_rng(0).random((400, films), dtype=np.float32)
     matrix = rated.T @ rated + 3 * np.eye(films, dtype=np.float32)
     inverse = np.linalg.inv(matrix.astype(float))
@@ -153,7 +150,7 @@ def test_a_matrix_is_inverted_in_its_own_memory(films, monkeypatch):
 
 
 @pytest.mark.parametrize("value", [np.nan, -1.0])
-def test_ratings_that_are_no_numbers_are_told_and_not_learned_from(value):
+def test_ratings_that_are_not_finite_raise_an_error(value):
     matrix = np.eye(1000, dtype=np.float32)
     matrix[700, 700] = value
     with pytest.raises(ArithmeticError, match="not positive definite past 6.*: are there numbers"):
@@ -162,16 +159,16 @@ def test_ratings_that_are_no_numbers_are_told_and_not_learned_from(value):
 
 def test_films_past_the_dense_limit_get_neighbours_too_and_none_comes_twice():
     ratings = ratings_of({p: [(f, v, f) for f, v in mine.items()] for p, mine in people(60, films=80).items()})
-    model = ease.build(ratings, dense_limit=40)
-    led_to, tail = {}, set(ratings.films.tolist()) - set(ratings.films[model.head].tolist())
-    for one, others, weights, nearest in model.by_film():
+    model = ease.fit(ratings, dense_limit=40)
+    led_to, tail = {}, set(ratings.movie_ids.tolist()) - set(ratings.movie_ids[model.head].tolist())
+    for one, others, weights, nearest in model.by_movie():
         assert one not in led_to
         assert np.isfinite(weights).all()
         assert len(others) == len(weights) == len(set(others.tolist())) >= nearest > 0
         led_to[one] = dict(zip(others.tolist(), weights.tolist(), strict=True))
         assert one not in led_to[one]
     assert len(tail) == 40
-    assert set(led_to) == set(ratings.films.tolist())
+    assert set(led_to) == set(ratings.movie_ids.tolist())
     for one in tail:  # and what it leads to leads back to it
         for other in led_to[one].keys() - tail:
             assert led_to[other][one] > 0
@@ -189,21 +186,21 @@ def test_films_past_the_dense_limit_get_neighbours_too_and_none_comes_twice():
 )
 def test_odd_ratings_are_learned_from_without_an_error(rated):
     save(rated)
-    assert build().ratings == sum(map(len, rated.values()))
-    assert all(abs(weight) < 2 for _build, _film, _other, weight, _place in rows())
+    assert train().ratings == sum(map(len, rated.values()))
+    assert all(abs(weight) < 2 for _run, _film, _other, weight, _place in rows())
 
 
 def test_times_that_say_nothing_switch_the_order_off():
     rated = people(60, films=60, each=25)
     save(rated)
     Rating.objects.update(rated_at=5)
-    assert build().order_strength == 0
+    assert train().order_weight == 0
 
 
 def test_a_person_with_ten_thousand_ratings_is_learned_from_and_gets_recommendations():
     save({1: {film: 1 + film % 10 for film in range(1, 10_001)}, **people(30, films=40)})
     Movie.objects.bulk_create([Movie(pk=20_000 + n, title="new", vote_count=900, vote_average=8) for n in range(30)])
-    build()
+    train()
     films, more = recommender.recommend(1)
     assert len(films) == 10
     assert more
@@ -212,90 +209,90 @@ def test_a_person_with_ten_thousand_ratings_is_learned_from_and_gets_recommendat
 # --- How it is written
 
 
-def test_nobody_sees_a_half_table():
+def test_a_run_in_progress_changes_no_recommendation():
     save(people(40))
-    first = build()
+    first = train()
     seen = []
 
     def look(words):
-        assert Build.objects.current().pk == first.pk
+        assert TrainingRun.objects.current().pk == first.pk
         seen.append(recommender.recommend(1)[0])
 
     save({99: {1: 9, 3: 9, 5: 2}})
-    second = build(force=True, tell=look)
+    second = train(force=True, report=look)
     assert len(seen) > 3
     assert all(films == seen[0] for films in seen)
-    assert Build.objects.current().pk == second.pk > first.pk
+    assert TrainingRun.objects.current().pk == second.pk > first.pk
 
 
-def test_who_read_the_number_of_the_build_before_still_finds_its_rows():
+def test_a_profile_of_the_run_before_still_finds_its_rows():
     save(people(40))
-    viewer_before = (build(), recommender.Viewer.of(1))[1]
-    expected = recommender.ranked(viewer_before, 10)
-    build(force=True)
-    assert recommender.ranked(viewer_before, 10) == expected
+    profile_before = (train(), recommender.UserProfile.load(1))[1]
+    expected = recommender.top_movies(profile_before, 10)
+    train(force=True)
+    assert recommender.top_movies(profile_before, 10) == expected
 
 
-def test_no_more_than_two_builds_are_kept():
+def test_the_rows_of_no_more_than_two_runs_are_retained():
     save(people(40))
     for _again in range(4):
-        build(force=True)
-    assert Neighbours.objects.values("build_id").distinct().count() == 2
+        train(force=True)
+    assert SimilarMovies.objects.values("run_id").distinct().count() == 2
 
 
-def test_little_change_is_no_reason_to_build_and_force_is():
+def test_a_run_is_skipped_where_little_has_changed_and_not_with_force():
     save(people(40))
-    first = build()
-    assert build() is None
-    assert Build.objects.current().checked_at >= first.started_at
-    assert build(force=True).pk > first.pk
+    first = train()
+    assert train() is None
+    assert TrainingRun.objects.current().checked_at >= first.started_at
+    assert train(force=True).pk > first.pk
     save({500: dict.fromkeys(range(1, 30), 7)}, start=2_000_000_000)
-    assert build() is not None
+    assert train() is not None
 
 
-def test_a_build_that_is_told_to_stop_leaves_the_table_as_it_was():
+def test_a_run_that_is_stopped_leaves_the_rows_as_they_were():
     save(people(40))
-    build()
+    train()
     before, stop = rows(), threading.Event()
 
-    def told(words):
+    def stop_while_writing(words):
         if words.startswith("writing"):
             stop.set()
 
     with pytest.raises(Stopped):
-        build(force=True, tell=told, stop=stop)
-    assert Build.objects.current().neighbours
-    sweep(keep=[Build.objects.current()])
+        train(force=True, report=stop_while_writing, stop=stop)
+    assert TrainingRun.objects.current().neighbours
+    delete_old_runs(except_for=[TrainingRun.objects.current()])
     assert rows() == before
 
 
-def test_a_build_killed_at_any_moment_changes_nothing_and_the_next_one_mends_all(start):
+def test_a_run_killed_at_any_moment_changes_nothing_and_the_next_one_cleans_up(start):
     save(people(300, films=400, each=60))
-    finished = build()
+    finished = train()
     before = recommender.recommend(1)
     for words in ("reading", "counting", "weighing", "writing"):
         process = start("build_recommendations", "--force")
         process.wait_for_line(words)
         process.kill()
-        serving = Build.objects.current()
+        serving = TrainingRun.objects.current()
         assert serving.pk == finished.pk or "switching" in process.output
-        assert sum(build == serving.pk and film > 0 for build, film, *_row in rows()) == finished.neighbours
+        assert sum(run == serving.pk and film > 0 for run, film, *_row in rows()) == finished.neighbours
         assert recommender.recommend(1) == before
         lease_runs_out()
-    again = build(force=True)
-    assert Neighbours.objects.exclude(build_id__in=[serving.pk, again.pk]).count() == 0
+    again = train(force=True)
+    assert SimilarMovies.objects.exclude(run_id__in=[serving.pk, again.pk]).count() == 0
     assert recommender.recommend(1) == before
 
 
-def test_what_a_killed_build_has_left_goes_even_where_too_little_has_changed_for_another():
+def test_the_rows_of_a_killed_run_are_deleted_even_where_the_next_one_is_skipped():
     save(people(40))
-    before, serving = build(), build(force=True)
-    dead = Build.objects.create(started_at=serving.started_at)
-    Neighbours.objects.create(build_id=dead.pk, movie_id=1, films=b"", weights=b"")
-    assert build() is None
-    assert not Build.objects.running().exists()
-    kept = set(Neighbours.objects.values_list("build_id", flat=True))
-    assert kept == {before.pk, serving.pk}  # somebody may just have read the number of the one before
+    before, serving = train(), train(force=True)
+    dead = TrainingRun.objects.create(started_at=serving.started_at)
+    SimilarMovies.objects.create(run_id=dead.pk, movie_id=1, movie_ids=b"", weights=b"")
+    assert train() is None
+    assert not TrainingRun.objects.running().exists()
+    retained = set(SimilarMovies.objects.values_list("run_id", flat=True))
+    assert retained == {before.pk, serving.pk}  # a request may just have read the number of the one before
 
 
 def lease_runs_out():
@@ -305,12 +302,12 @@ def lease_runs_out():
         redis_client().delete("lease:ratings.recommendations")
 
 
-def test_two_builds_do_not_work_beside_each_other():
+def test_two_runs_are_never_concurrent():
     save(people(20))
-    busy = pytest.raises(CommandError, match="Another process is building")
+    busy = pytest.raises(CommandError, match="Another process is training")
     with lock("ratings.recommendations"), busy:
         call_command("build_recommendations")
-    assert not Build.objects.exists()
+    assert not TrainingRun.objects.exists()
 
 
 def test_the_command_shows_what_it_does_and_what_came_of_it(capsys):
@@ -319,75 +316,77 @@ def test_the_command_shows_what_it_does_and_what_came_of_it(capsys):
     call_command("build_recommendations")
     said = capsys.readouterr().out
     assert "reading the ratings\n" in said
-    assert "neighbours of 30 films, from" in said
-    assert "ratings of 40 people" in said
+    assert "neighbours of 30 movies, from" in said
+    assert "ratings of 40 users" in said
     assert "Little has changed" in said
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL's client is not Python's")
 def test_a_plain_client_reads_and_writes_the_table():
     save(people(40))
-    build()
+    train()
     with sqlite3.connect(connection.settings_dict["NAME"]) as client:
-        read = "SELECT COUNT(*), SUM(length(films)), SUM(length(weights)), MIN(nearest), MAX(nearest) FROM neighbours"
-        found = client.execute(read).fetchone()
-        client.execute("INSERT INTO neighbours VALUES (999, 1, x'02000000', x'0000003f', 1)")
+        columns = "COUNT(*), SUM(length(movie_ids)), SUM(length(weights)), MIN(nearest), MAX(nearest)"
+        found = client.execute(f"SELECT {columns} FROM similar_movies").fetchone()
+        client.execute("INSERT INTO similar_movies VALUES (999, 1, x'02000000', x'0000003f', 1)")
     client.close()
     every = rows()
     assert found == (31, 4 * (len(every) - 1), 4 * (len(every) - 1), 0, 10)
     assert (999, 1, 2, 0.5, 1) in every
 
 
-def test_films_that_the_neighbours_lead_to_and_we_lack_are_wanted(tmp_path):
+def test_movies_that_neighbours_lead_to_and_the_table_lacks_are_queued(tmp_path):
     save(people(40))
-    build(Archive(movielens(tmp_path)))
-    wanted = set(WantedFilm.objects.values_list("movie_id", flat=True))
+    train(Archive(movielens(tmp_path)))
+    wanted = set(MissingMovie.objects.values_list("movie_id", flat=True))
     assert wanted == set(range(101, 131))
-    assert all(film.wanted for film in WantedFilm.objects.all())
+    assert all(film.wanted for film in MissingMovie.objects.all())
 
 
-def test_films_that_nothing_leads_to_any_more_are_no_longer_wanted(tmp_path):
+def test_movies_that_nothing_leads_to_any_more_are_no_longer_queued(tmp_path):
     save(people(40))
     call_command("build_recommendations", movielens=str(movielens(tmp_path)))
-    WantedFilm.objects.filter(pk=101).update(next_try_at=2_000_000_000)
+    MissingMovie.objects.filter(pk=101).update(next_try_at=2_000_000_000)
     call_command("build_recommendations", force=True)
-    assert WantedFilm.objects.count() == 30
-    assert WantedFilm.objects.get(pk=101).next_try_at == 2_000_000_000
+    assert MissingMovie.objects.count() == 30
+    assert MissingMovie.objects.get(pk=101).next_try_at == 2_000_000_000
     call_command("build_recommendations", without_movielens=True)
-    assert not WantedFilm.objects.exists()
+    assert not MissingMovie.objects.exists()
 
 
 # --- By night, in a process of its own
 
 
-def test_the_build_is_due_once_a_night_and_as_soon_as_there_is_a_rating():
+def test_a_run_is_due_once_a_night_and_as_soon_as_there_is_a_rating():
     assert not training_process.is_due()
     save(people(20))
     assert training_process.is_due()
     assert build_recommendations() == "due"
-    build()
+    train()
     assert not training_process.is_due()
-    Build.objects.update(started_at=1)
+    TrainingRun.objects.update(started_at=1)
     assert training_process.is_due()
-    build(force=True)
+    train(force=True)
     assert not training_process.is_due()
 
 
-def test_builds_that_never_end_are_not_begun_for_ever():
+def test_runs_that_never_finish_are_not_started_for_ever():
     save(people(20))
-    for _again in range(training_process.TRIES):
+    for _again in range(training_process.MAX_UNFINISHED_RUNS):
         assert training_process.is_due()
-        Build.objects.create(started_at=2_000_000_000)
+        TrainingRun.objects.create(started_at=2_000_000_000)
     assert not training_process.is_due()
 
 
-def test_the_worker_builds_in_another_process_and_keeps_its_last_line(start):
+def test_the_worker_trains_in_another_process_and_returns_its_last_line(start):
     save(people(20))
-    worker = start("shell", "-c", "from ratings.tasks import build_apart; print('said:', build_apart())")
+    worker = start(
+        "shell", "-c", "from ratings.tasks import train_recommendations; print('said:', train_recommendations())"
+    )
     assert worker.wait(60) == 0, worker.output
     worker.wait_for_line("said: ")
     assert "from" in worker.output.partition("said: ")[2]
-    assert Build.objects.current().people == 20
+    assert TrainingRun.objects.current().users == 20
 
 
 def test_workers_and_bots_do_not_load_numpy():
@@ -425,10 +424,10 @@ def zipped(folder):
     return folder / "archive.zip"
 
 
-def test_an_archive_is_learned_from_and_nobody_of_it_is_written_down(tmp_path, capsys):
+def test_an_archive_is_learned_from_and_none_of_its_users_is_saved(tmp_path, capsys):
     call_command("build_recommendations", "--movielens", str(zipped(movielens(tmp_path))))
-    run = Build.objects.current()
-    assert (run.people, run.archive_people) == (0, 60)
+    run = TrainingRun.objects.current()
+    assert (run.users, run.archive_users) == (0, 60)
     assert run.neighbours > 300
     assert not User.objects.exists()
     assert not Rating.objects.exists()
@@ -436,19 +435,19 @@ def test_an_archive_is_learned_from_and_nobody_of_it_is_written_down(tmp_path, c
     assert "no commercial use" in capsys.readouterr().out
 
 
-def test_an_archive_is_learned_from_every_night_until_it_is_given_up(tmp_path):
+def test_an_archive_is_learned_from_every_night_until_it_is_switched_off(tmp_path):
     folder = movielens(tmp_path)
     call_command("build_recommendations", movielens=str(folder))
     call_command("build_recommendations", force=True)
-    assert Build.objects.current().archive_people == 60
+    assert TrainingRun.objects.current().archive_users == 60
     save(people(20))
     call_command("build_recommendations", without_movielens=True)
-    assert Build.objects.current().archive_people == 0
+    assert TrainingRun.objects.current().archive_users == 0
     call_command("build_recommendations", movielens=str(folder))
     (folder / "ratings.csv").unlink()
     with pytest.raises(CommandError, match="no such file"):
         call_command("build_recommendations", force=True)
-    assert Build.objects.current().archive_people == 60
+    assert TrainingRun.objects.current().archive_users == 60
 
 
 def test_a_path_that_is_empty_is_refused_and_the_archive_stays(tmp_path):
@@ -456,7 +455,7 @@ def test_a_path_that_is_empty_is_refused_and_the_archive_stays(tmp_path):
     for empty in ("", " "):
         with pytest.raises(CommandError, match="--movielens wants a path"):
             call_command("build_recommendations", "--movielens", empty, "--force")
-    assert Build.objects.count() == 1
+    assert TrainingRun.objects.count() == 1
 
 
 HEADER = "userId,movieId,rating,timestamp\n"
@@ -468,7 +467,7 @@ HEADER = "userId,movieId,rating,timestamp\n"
     [
         ("", None, "no MovieLens file"),
         ("Title,Year\nDune,2021\n", None, "no MovieLens file"),
-        (HEADER, None, "no rating of a film"),
+        (HEADER, None, "no rating of a movie"),
         (HEADER + "1,1,4.0,5\n1,two,4.0,5\n", None, "line 3: '1,two,4.0,5' is not userId,movieId,rating,timestamp"),
         (HEADER + "1,1,4.0\n", None, "line 2: '1,1,4.0' is not"),
         (HEADER + "1,1,4.0,5\n\n1,2,4.0,5\n1,3,4", None, "line 5: '1,3,4' is not"),
@@ -481,19 +480,19 @@ HEADER = "userId,movieId,rating,timestamp\n"
         (HEADER + "1,1,4.0,inf\n", None, "no rating of 0.5-5 stars"),
         (HEADER + "1," + "1" * 5000 + ",4.0,5\n", None, "is not userId,movieId,rating,timestamp"),
         (HEADER + "2,1,4.0,5\n1,2,4.0,5\n", None, "not sorted"),
-        (HEADER + "1,999999,4.0,5\n", None, "no rating of a film"),
+        (HEADER + "1,999999,4.0,5\n", None, "no rating of a movie"),
         (None, "movieId,imdbId,tmdbId\n1,0000001,\n", "holds no TMDb ids"),
         (None, "movieId,imdbId,tmdbId\n1,0000001,x\n", "links.csv"),
     ],
 )
 def test_what_is_no_archive_is_refused_in_words_and_changes_nothing(tmp_path, ratings, links, why):
     save(people(20))
-    build()
-    before = Build.objects.current().pk
+    train()
+    before = TrainingRun.objects.current().pk
     movielens(tmp_path, ratings=ratings, links=links)
     with pytest.raises(CommandError, match=why):
         call_command("build_recommendations", movielens=str(tmp_path))
-    assert Build.objects.current().pk == before
+    assert TrainingRun.objects.current().pk == before
 
 
 def test_a_broken_or_missing_archive_is_refused_in_words(tmp_path):
@@ -516,7 +515,7 @@ def test_a_broken_or_missing_archive_is_refused_in_words(tmp_path):
         Archive(tmp_path)
 
 
-def test_an_archive_of_the_old_kind_is_told_from_one_that_is_none(tmp_path):
+def test_an_archive_of_the_old_format_is_named_as_such(tmp_path):
     (tmp_path / "ratings.dat").write_text("1::1193::5::978300760\n")
     with zipfile.ZipFile(tmp_path / "ml-1m.zip", "w") as file:
         file.write(tmp_path / "ratings.dat", "ml-1m/ratings.dat")
@@ -525,16 +524,16 @@ def test_an_archive_of_the_old_kind_is_told_from_one_that_is_none(tmp_path):
             Archive(path)
 
 
-def test_a_film_that_everybody_has_rated_and_a_person_who_has_rated_everything_are_no_obstacle():
+def test_a_movie_rated_by_all_and_a_user_who_has_rated_all_movies_are_no_obstacle():
     rated = people(40, films=60)
     for person, mine in rated.items():
         mine[500] = 1 + person % 10
     rated[1] = dict.fromkeys([*range(1, 61), 500], 8)
     save(rated)
-    build()
-    assert all(abs(weight) < 2 for _build, _film, _other, weight, _place in rows())
+    train()
+    assert all(abs(weight) < 2 for _run, _film, _other, weight, _place in rows())
     for person in (1, 2):
-        assert not set(recommender.ranked(recommender.Viewer.of(person), 10)) & set(rated[person])
+        assert not set(recommender.top_movies(recommender.UserProfile.load(person), 10)) & set(rated[person])
     assert len(recommender.recommend(2)[0]) == 10
 
 
@@ -543,11 +542,11 @@ def test_ratings_of_unknown_films_are_left_out_and_counted(tmp_path, capsys):
     with open(folder / "ratings.csv", "a") as file:
         file.write("61,5,4.0,5\n61,4000000,4.0,6\n62,31,3.0,5\n")
     call_command("build_recommendations", movielens=str(folder))
-    assert "2 ratings of films without a TMDb id were left out" in capsys.readouterr().out
-    assert Build.objects.current().archive_people == 62
+    assert "2 ratings of movies without a TMDb id were left out" in capsys.readouterr().out
+    assert TrainingRun.objects.current().archive_users == 62
 
 
-# --- To be judged from outside
+# --- Evaluation from outside
 
 
 def csv_of(rated):
@@ -576,16 +575,16 @@ def test_an_evaluation_writes_twenty_new_films_for_each_person(tmp_path):
     assert not any(set(films) & set(rated[person]) for person, films in lists.items())
     right = sum(film % 2 == person % 2 for person, films in lists.items() for film in films[:5])
     assert right > 0.8 * 5 * 60
-    viewer = recommender.Viewer.of(1)
-    assert lists[1] == list(recommender.ranked(viewer, 20))
+    profile = recommender.UserProfile.load(1)
+    assert lists[1] == list(recommender.top_movies(profile, 20))
 
 
-def test_people_of_profiles_come_after_the_build(tmp_path):
+def test_users_of_profiles_are_added_after_the_training(tmp_path):
     (tmp_path / "train.csv").write_text(csv_of(people(60, films=80)))
     strangers = {person + 1000: mine for person, mine in people(5, films=80, seed=9).items()}
     (tmp_path / "profiles.csv").write_text(csv_of(strangers))
     assert judged(tmp_path).keys() == strangers.keys()
-    assert Build.objects.current().people == 60
+    assert TrainingRun.objects.current().users == 60
 
 
 def test_an_evaluation_refuses_a_database_that_is_not_empty(tmp_path):
@@ -616,13 +615,13 @@ def test_an_evaluation_that_cannot_end_well_does_not_begin(tmp_path, strange):
     output = tmp_path / {"unwritable": "", "no folder": "nowhere/recs.csv"}.get(strange, "recs.csv")
     with pytest.raises(CommandError, match="directory|No such file"):
         call_command("evaluate_recommendations", str(tmp_path), output=str(output))
-    assert not Build.objects.exists()
+    assert not TrainingRun.objects.exists()
 
 
 def as_lists(folder, text):
     (folder / "train.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     lists = judged(folder)
-    for model in (Neighbours, Build, Rating, User, Movie, WantedFilm):
+    for model in (SimilarMovies, TrainingRun, Rating, User, Movie, MissingMovie):
         model.objects.all().delete()
     return lists
 
@@ -645,7 +644,7 @@ def test_however_a_file_of_ratings_is_written_the_lists_are_the_same(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [",5\n", ",\n", "\n"], ids=["all the same", "empty", "no column"])
-def test_times_that_nobody_tells_are_no_reason_to_refuse_a_file(tmp_path, cut):
+def test_a_file_without_times_is_accepted(tmp_path, cut):
     rated = people(30, films=60)
     rows = "".join(f"{person},{film},{value}{cut}" for person, mine in rated.items() for film, value in mine.items())
     lists = as_lists(tmp_path, ("user,item,rating,rated_at\n" if cut.startswith(",") else "user,item,rating\n") + rows)
@@ -673,7 +672,7 @@ def test_who_has_rated_nearly_everything_gets_twenty_films_as_long_as_there_are_
     assert lists[1] != lists[2]
 
 
-def test_films_of_profiles_that_the_build_does_not_know_are_no_obstacle(tmp_path):
+def test_movies_of_profiles_that_the_model_does_not_know_are_no_obstacle(tmp_path):
     (tmp_path / "train.csv").write_text(csv_of(people(60, films=80)))
     (tmp_path / "profiles.csv").write_text(csv_of({1001: {900: 9, 901: 8, 3: 10}, 1002: {900: 9}}))
     lists = judged(tmp_path)
@@ -704,7 +703,7 @@ def before_rows_by_film():
     executor.migrate(executor.loader.graph.leaf_nodes())
 
 
-def test_an_upgrade_keeps_the_neighbours_that_serve(before_rows_by_film):
+def test_an_upgrade_preserves_the_neighbours_in_use(before_rows_by_film):
     Old, Run = (before_rows_by_film.get_model("ratings", name) for name in ("Neighbour", "Build"))
     before, serving, died = (Run.objects.create(started_at=1, finished_at=end) for end in (2, 3, None))
     pairs = [(0, 5, 0.25, 0), (5, 9, 0.5, 2), (5, 7, -0.125, 0), (5, 6, 0.75, 1), (5, 3, 0.125, 0)]
@@ -716,4 +715,4 @@ def test_an_upgrade_keeps_the_neighbours_that_serve(before_rows_by_film):
     executor = MigrationExecutor(connection)
     executor.migrate(executor.loader.graph.leaf_nodes())
     assert rows() == [(serving.pk, *pairs[at]) for at in (0, 3, 1, 4, 2)]
-    assert recommender.similar(5) == [6, 9]
+    assert recommender.similar_movie_ids(5) == [6, 9]

@@ -9,7 +9,7 @@ from django_q.signals import pre_enqueue
 from movies.models import Movie, PosterStatus
 from movies.tasks import refresh_movies
 from ratings.models import DetailsFailure, Import, Rating
-from ratings.tasks import DAY, import_ratings, queue_daily_imports
+from ratings.tasks import DAY_SECONDS, import_ratings, queue_daily_imports
 from ratings.tmdb_sync.engine import import_queued
 from tests.conftest import wait_until
 from tests.helpers.imports import at_tmdb, know, linked, rate, sync, table_of, work
@@ -38,7 +38,7 @@ def test_each_film_is_asked_for_once_and_not_at_all_the_second_time(sandbox, ann
     rate(anna.account, sandbox.tmdb.add_films(45))
     work(anna)
     assert len(sandbox.tmdb.requests_of("/movie/*")) == 45
-    fields = [field.attname for field in Rating._meta.concrete_fields if field.attname != "seen_in_crawl"]
+    fields = [field.attname for field in Rating._meta.concrete_fields if field.attname != "seen_in_pass"]
     before = list(Rating.objects.order_by("movie").values_list(*fields))
     sandbox.tmdb.forget_requests()
     sync(anna)
@@ -137,7 +137,7 @@ def test_the_message_of_the_chat_is_the_one_that_is_edited(sandbox, anna):
     (message,) = [message for message in anna.person.chat if message.from_bot]
     assert message.id == message_id
     assert "45" in message.text
-    assert Import.objects.get().told_at
+    assert Import.objects.get().reported_at
 
 
 # --- Large accounts
@@ -161,7 +161,7 @@ def test_ratings_beyond_five_hundred_pages_are_read_from_the_other_end(sandbox, 
     assert anna.sync_status == SyncStatus.IMPORTED
     assert anna.ratings_count == len(table_of(anna)) == size - unreachable
     run = Import.objects.get()
-    assert run.out_of_reach == unreachable
+    assert run.beyond_api_limit == unreachable
     assert run.complete == (not unreachable)
     assert ("50" in anna.person.chat[-1].text) == bool(unreachable)
 
@@ -189,7 +189,7 @@ def clock(monkeypatch):
 
 
 def a_day_later(clock, user):
-    clock.pass_by(DAY)
+    clock.pass_by(DAY_SECONDS)
     queue_daily_imports()
     work()
     user.refresh_from_db()
@@ -200,7 +200,7 @@ def test_everybody_is_imported_once_a_day_each_at_their_hour(sandbox, transactio
         linked(sandbox, sandbox.telegram.person(f"P{n}", id=8_000_000_000 + n * 7919), f"p{n}") for n in range(12)
     ]
     work()
-    clock.pass_by(-clock() % DAY)  # to midnight
+    clock.pass_by(-clock() % DAY_SECONDS)  # to midnight
     hours = {}
     for hour in range(72):
         clock.pass_by(3600)
@@ -210,7 +210,7 @@ def test_everybody_is_imported_once_a_day_each_at_their_hour(sandbox, transactio
         work()
     for user in people:
         # the first days it may wait for twelve hours to pass since the import by hand
-        assert [hour for hour in hours[user.pk] if hour >= 48] == [48 + user.pk % DAY // 3600]
+        assert [hour for hour in hours[user.pk] if hour >= 48] == [48 + user.pk % DAY_SECONDS // 3600]
     assert len({times[-1] for times in hours.values()}) > 4
 
 
@@ -270,11 +270,11 @@ def test_a_sync_that_joins_a_daily_import_reads_everything(sandbox, anna, clock)
     rate(anna.account, films)
     work(anna)
     anna.account.rate(films[3], 10)
-    clock.pass_by(DAY)
+    clock.pass_by(DAY_SECONDS)
     queue_daily_imports()
     sync(anna)
     assert table_of(anna) == at_tmdb(anna.account)
-    assert Import.objects.latest("pk").told_at
+    assert Import.objects.latest("pk").reported_at
 
 
 def test_a_session_that_ended_is_told_by_the_daily_import_once(sandbox, anna, clock):

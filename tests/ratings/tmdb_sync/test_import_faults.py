@@ -15,10 +15,11 @@ from config.models import Lease
 from movies.models import Movie
 from ratings.models import DetailsFailure, Import, Rating
 from ratings.tasks import import_ratings
-from ratings.tmdb_sync import engine
+from ratings.tmdb_sync import engine, limits
 from ratings.tmdb_sync.engine import import_queued
+from ratings.tmdb_sync.user_import import begin
 from tests.conftest import wait_until
-from tests.helpers.imports import at_tmdb, linked, rate, sync, table_of, work
+from tests.helpers.imports import at_tmdb, hurry, linked, rate, sync, table_of, work
 from users.disconnect import disconnect, forget
 from users.models import SyncStatus, User
 
@@ -52,10 +53,7 @@ def anna(sandbox, transactional_db):
 
 @pytest.fixture
 def hurried(monkeypatch):
-    """Pauses between tries a fiftieth as long, so that a test sees many; what follows from them stays as it is."""
-    for name in ("FIRST_PAUSE", "LONGEST_PAUSE", "PROBE_PAUSE", "SOON", "AWAY", "DRAIN", "LOOK"):
-        monkeypatch.setattr(engine, name, getattr(engine, name) / 50)
-    monkeypatch.setattr(engine, "AGAIN", 0)
+    hurry(monkeypatch)
 
 
 def assert_all_is_in(user):
@@ -86,7 +84,7 @@ def test_while_tmdb_is_away_the_import_waits_says_so_and_goes_on_by_itself(sandb
         import_ratings(anna.pk, message_id)
     anna.refresh_from_db()
     assert anna.sync_status == SyncStatus.QUEUED
-    assert Import.objects.get().trouble_since
+    assert Import.objects.get().failing_since
     assert anna.person.chat[-1].id == message_id
     waiting = anna.person.chat[-1].text
     sandbox.faults.clear()
@@ -174,12 +172,12 @@ def test_a_page_that_fails_for_ever_is_done_without_and_nothing_is_removed(sandb
     gone = list(anna.account.ratings)[0]
     anna.account.unrate(gone)
     fail_page(sandbox, monkeypatch, 3)
-    monkeypatch.setattr(engine, "PAGE_PATIENCE", -1)
+    monkeypatch.setattr(limits, "GIVE_UP_PAGE_SECONDS", -1)
     sync(anna)
     assert anna.sync_status == SyncStatus.IMPORTED
     run = Import.objects.latest("pk")
     assert not run.complete
-    assert run.crawl["missing"] == [3]
+    assert run.reader_state["missing"] == [3]
     assert gone in table_of(anna)
     assert anna.ratings_count == len(table_of(anna)) == 100
 
@@ -253,6 +251,22 @@ def test_a_rating_that_cannot_be_is_left_out_and_named(sandbox, anna, value):
     assert (anna.sync_status, anna.ratings_count) == (SyncStatus.IMPORTED, 1)
     assert list(Import.objects.get().names["left_out"]) == ["604"]
     assert "Матрица: Перезагрузка" in anna.person.chat[-1].text
+
+
+@pytest.mark.parametrize("field", ["total_results", "total_pages"])
+@pytest.mark.parametrize("value", [2**31, 10**20])
+def test_a_count_that_no_column_holds_delays_that_user_alone(sandbox, anna, hurried, field, value):
+    rate(anna.account, [603])
+    other = linked(sandbox, sandbox.telegram.person("Борис"), "boris")
+    rate(other.account, [604])
+    body = {"page": 1, "results": [], "total_pages": 1, "total_results": 0} | {field: value}
+    sandbox.tmdb.fail(rf"^/3/account/{anna.account.id}/rated/movies", 200, times=None, body=json.dumps(body))
+    import_ratings()
+    other.refresh_from_db()
+    assert (other.sync_status, list(table_of(other))) == (SyncStatus.IMPORTED, [604])
+    sandbox.tmdb.faults.clear()
+    work(anna)
+    assert list(table_of(anna)) == [603]
 
 
 def test_half_a_character_in_a_title_stops_nothing(sandbox, anna):
@@ -488,9 +502,9 @@ def test_a_message_that_telegram_did_not_take_is_told_later(sandbox, anna):
     sandbox.telegram.fail("sendMessage", status=429, retry_after=30, times=1)
     import_ratings(anna.pk)
     assert_all_is_in(anna)
-    assert not Import.objects.get().told_at
+    assert not Import.objects.get().reported_at
     import_ratings()
-    assert Import.objects.get().told_at
+    assert Import.objects.get().reported_at
     assert len([message for message in anna.person.chat if message.from_bot]) == 1
 
 
@@ -510,7 +524,7 @@ def test_a_second_sync_joins_the_first_and_its_message_takes_over(sandbox, anna)
 
     rate(anna.account, sandbox.tmdb.add_films(45))
     first, second = (bot.send_message(anna.pk, "queued").message_id for _time in range(2))
-    engine.begin(anna)
+    begin(anna)
     Import.objects.update(message_id=first)
     import_ratings(anna.pk, second)
     assert_all_is_in(anna)
@@ -522,7 +536,7 @@ def test_who_joins_a_daily_import_that_is_over_at_once_hears_what_came(sandbox, 
     from config.bot.router import bot
 
     rate(anna.account, [603])
-    engine.begin(anna, scheduled=True)
+    begin(anna, scheduled=True)
     import_ratings()
     assert [message for message in anna.person.chat if message.from_bot] == []
     message = bot.send_message(anna.pk, "queued")
@@ -567,7 +581,7 @@ def test_kill_9_at_any_moment_loses_and_doubles_nothing(sandbox, anna, start, mo
     work()
     assert_all_is_in(anna)
     assert Import.objects.count() == 1
-    assert len(sandbox.tmdb.requests_of("/movie/*")) <= 100 + engine.THREADS + engine.BATCH
+    assert len(sandbox.tmdb.requests_of("/movie/*")) <= 100 + limits.THREADS + limits.DETAILS_BATCH
 
 
 def forget_lease():
@@ -695,7 +709,7 @@ def test_who_is_queued_while_others_are_imported_joins_them(sandbox, anna):
     wait_until(lambda: len(sandbox.tmdb.requests_of("/movie/*")) > 20)
     boris = linked(sandbox, sandbox.telegram.person("Борис"), "boris")
     boris.account.rate(603, 8)
-    assert import_ratings(boris.pk) == "another worker is at it"
+    assert import_ratings(boris.pk) == "already running elsewhere"
     wait_until(lambda: User.objects.get(pk=boris.pk).sync_status == SyncStatus.IMPORTED)
     assert User.objects.get(pk=anna.pk).sync_status == SyncStatus.QUEUED
     worker.join()
@@ -724,6 +738,6 @@ def test_no_secret_reaches_the_log(sandbox, anna, caplog):
     sandbox.tmdb.fail(FILMS, drop="before", times=6)
     with caplog.at_level(logging.DEBUG):
         work(anna)
-    text = caplog.text + json.dumps(list(Import.objects.values("trouble", "error", "names")))
+    text = caplog.text + json.dumps(list(Import.objects.values("last_error", "error", "names")))
     assert anna.session_id not in text
     assert sandbox.tmdb_key not in text

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from movies.models import Movie
-from ratings.models import DetailsFailure, Import, NotInteresting, PendingWrite, Rating, Source, normalize
-from ratings.tmdb_sync import engine
-from tests.helpers.imports import linked, sync, table_of, work
+from ratings.models import DetailsFailure, DismissedMovie, Import, PendingWrite, Rating, Source, normalize
+from ratings.tmdb_sync.user_import import begin
+from tests.helpers.imports import hurry, linked, sync, table_of, work
 from users.models import SyncStatus, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -69,10 +69,10 @@ def test_a_rating_made_here_stands_while_tmdb_holds_the_base(sandbox, anna):
 def test_a_film_rated_at_tmdb_is_no_longer_one_that_was_called_not_interesting(sandbox, anna):
     for film in (550, 680):
         Movie.objects.create(id=film, title="x")
-        NotInteresting.objects.create(user=anna, movie_id=film, said_at=1)
+        DismissedMovie.objects.create(user=anna, movie_id=film, dismissed_at=1)
     anna.account.rate(550, 8)
     sync(anna)
-    assert [row.movie_id for row in NotInteresting.objects.all()] == [680]
+    assert [row.movie_id for row in DismissedMovie.objects.all()] == [680]
 
 
 def test_where_tmdb_changed_it_wins_and_says_so_by_name(sandbox, anna):
@@ -149,7 +149,7 @@ def test_ratings_are_compared_exactly(sandbox, anna):
 def test_who_is_imported_by_the_clock_hears_only_of_their_own_that_gave_way(sandbox, anna):
     def daily():
         User.objects.filter(pk=anna.pk).queue_import()
-        engine.begin(anna, scheduled=True)
+        begin(anna, scheduled=True)
         work()
 
     messages = len(anna.person.chat)
@@ -326,9 +326,7 @@ class Ratings(RuleBasedStateMachine):
 def test_after_the_last_clean_import_the_table_is_the_account_by_the_merge_rule(
     sandbox, transactional_db, monkeypatch, steps
 ):
-    for name in ("FIRST_PAUSE", "LONGEST_PAUSE", "PROBE_PAUSE", "SOON", "AWAY", "DRAIN", "LOOK"):
-        monkeypatch.setattr(engine, name, getattr(engine, name) / 50)
-    monkeypatch.setattr(engine, "AGAIN", 0)
+    hurry(monkeypatch)
     sandbox.tmdb.add_films(len(FILMS), start=FILMS[0])
     machine = type("Ratings", (Ratings,), {"sandbox": sandbox})
     run_state_machine_as_test(

@@ -1,0 +1,70 @@
+"""What the admin classes of all apps share: read-only rows, filters by condition, and where an action leads."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponseRedirect
+from django.shortcuts import redirect
+
+from config.admin.pagination import EstimatedCountPaginator, KeysetChangeList
+
+ModelT = TypeVar("ModelT", bound=Model)
+MAX_TELEGRAM_ID_DIGITS = 18  # of a number that fits into a bigint
+
+
+class ReadOnlyAdmin(admin.ModelAdmin, Generic[ModelT]):
+    """A list and pages of rows that come from TMDb and Telegram: nobody edits them here, only actions change them."""
+
+    list_per_page = 50
+    ordering = ("-pk",)
+    paginator = EstimatedCountPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return KeysetChangeList
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: ModelT | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: ModelT | None = None) -> bool:
+        return False
+
+    def redirect_back(self, request: HttpRequest) -> HttpResponseRedirect | None:
+        """Where an action leads: to the page of the one row on which it was pressed, else (None) to the list."""
+        return redirect_back(request, f"admin:{self.opts.app_label}_{self.opts.model_name}_change")
+
+
+class ConditionFilter(admin.SimpleListFilter):
+    """A list filter each of whose choices is a condition on the rows."""
+
+    def conditions(self) -> dict[str, tuple[str, Q]]:
+        """{value in the address: (label, condition)}"""
+        raise NotImplementedError
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        return [(value, label) for value, (label, _condition) in self.conditions().items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
+        chosen = self.conditions().get(self.value() or "")
+        return queryset.filter(chosen[1]) if chosen else queryset
+
+
+def parse_id(text: str) -> int | None:
+    """The id that an operator typed into a search field; None for what is none."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MAX_TELEGRAM_ID_DIGITS else None
+
+
+def redirect_back(request: HttpRequest, change_page: str) -> HttpResponseRedirect | None:
+    """The change page of the one row on which an action was pressed; None where it was pressed on the list."""
+    chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
+    return redirect(change_page, chosen[0]) if "from_page" in request.POST and len(chosen) == 1 else None
