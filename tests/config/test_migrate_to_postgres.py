@@ -24,7 +24,7 @@ from decimal import Decimal
 from django.contrib.auth.models import Group, User as Operator
 from django.utils import timezone
 from django_q.models import Task
-from config.models import Count, Heartbeat, Update
+from config.models import Heartbeat, MetricCount, Update
 from movies.models import Movie
 from ratings.models import Import, PendingWrite, Rating
 from users.models import SessionToRevoke, RequestToken, User
@@ -53,7 +53,7 @@ values = {"args": (1, "é"), "kwargs": {"k": {1, 2}}, "result": [None]}
 Task.objects.create(id="a" * 32, name="one", func="f", started=now, stopped=now, **values)
 Update.objects.create(update_id=2**40, chat="1", body="{}", received_at=1.5)
 Heartbeat.objects.create(kind="bot", name="here", seen_at=time.time())
-Count.objects.create(name="x", minute=60, number=2**40)
+MetricCount.objects.create(name="x", minute=60, number=2**40)
 """
 SUMS = """
 import hashlib
