@@ -28,7 +28,7 @@ test: install  ## the whole suite on SQLite; what needs a browser says so and sk
 	$(PY) -m pytest $(HOW) -m "not processes" $(MORE)
 	$(PY) -m pytest -m processes $(MORE)
 
-SERVERLESS := tests/browser tests/sandbox tests/config/test_hostile_servers.py  # asks nothing of PostgreSQL or Redis
+SERVERLESS := tests/browser tests/sandbox tests/config/test_hostile_servers.py tests/config/test_start.py  # ask nothing of PostgreSQL or Redis
 
 test-services: export DATABASE_URL := $(or $(DATABASE_URL),postgres://postgres@127.0.0.1:5432/postgres)
 test-services: export REDIS_URL := $(or $(REDIS_URL),redis://127.0.0.1:6379/15)
