@@ -6,7 +6,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config.bot.client import TelegramUnavailable, patience
+from config.bot.client import TelegramUnavailable, max_retry_wait
 from config.bot.router import bot
 from config.monitoring.logs import in_one_line
 
@@ -70,7 +70,7 @@ def telegram_knows_the_bot(app_configs, **kwargs):
             )
         ]
     try:
-        with patience(0):
+        with max_retry_wait(0):
             bot.get_me()
     except ApiTelegramException as error:
         if error.error_code in (401, 404):

@@ -15,7 +15,7 @@ from telebot.apihelper import ApiException
 from config.admin.charts import bar
 from config.admin.pagination import BigTablePaginator, big_table_list
 from config.admin.site import NOTHING, ago, back, moment, nobody, page, panel, show, when, word
-from config.bot.client import TelegramUnavailable, patience
+from config.bot.client import TelegramUnavailable, max_retry_wait
 from config.bot.router import LANGUAGES
 from config.jobs.enqueue import async_task
 from config.monitoring import status_counts
@@ -251,7 +251,7 @@ def card(request, movie_id):
 def keys(movie):
     """What the card's buttons say; none while Telegram, which tells what the bot can do, is away."""
     try:
-        with patience(0):
+        with max_retry_wait(0):
             rows = buttons(movie)
     except (ApiException, TelegramUnavailable):
         return []

@@ -9,19 +9,8 @@ from telebot import types
 from telebot.apihelper import ApiTelegramException
 from telebot.util import extract_arguments
 
-from config.bot.router import (
-    Refusal,
-    answer,
-    bot,
-    button,
-    command,
-    deep_link,
-    edit,
-    gone,
-    in_reply,
-    keyboard,
-    read_button,
-)
+from config.bot.replies import answer, deep_link, edit, is_unreachable, keyboard, reply_to
+from config.bot.router import UserError, bot, button, command, parse_callback_data
 from config.bot.validation import cleaned
 from movies.cards import caption, excuse, is_wrong_file, name, rates_by_reply, send_card
 from movies.catalogue import Ask, find_movies, get_movie, similar_movies, with_details
@@ -56,7 +45,7 @@ def plain_text(message):
 
 def say(message, text):
     """Answer a message, under it where other people write too."""
-    bot.send_message(message.chat.id, text, reply_parameters=None if private(message) else in_reply(message))
+    bot.send_message(message.chat.id, text, reply_parameters=None if private(message) else reply_to(message))
 
 
 def private(message):
@@ -86,10 +75,10 @@ def show(message, text):
     elif len(found.movies) == 1:
         rows = [[(_("More films called so"), search.data("more", 0))]] if found.hidden and search.fits else []
         movie = with_details(found.movies[0], viewer)
-        send_card(message.chat.id, movie, None if private(message) else in_reply(message), rows)
+        send_card(message.chat.id, movie, None if private(message) else reply_to(message), rows)
     else:
         # a reply, since a long search does not fit into the buttons: they find it in the message they answer
-        bot.send_message(message.chat.id, **found_page(found, search, "found", 0), reply_parameters=in_reply(message))
+        bot.send_message(message.chat.id, **found_page(found, search, "found", 0), reply_parameters=reply_to(message))
 
 
 class Search:
@@ -126,20 +115,20 @@ def found_page(found, search, kind, page):
 @button("more")
 def turn_page(query):
     """Another page of a list, or all that TMDb knows: then under a card, whose buttons stay, as a new message."""
-    kind, page, asker, text = read_button(query, r"(found|more):(\d{1,3})(?::(\d*):(.*))?")
+    kind, page, asker, text = parse_callback_data(query, r"(found|more):(\d{1,3})(?::(\d*):(.*))?")
     check_asker(query, asker)
     search = Search(text or asked_for(query.message), int(asker) if asker else None)
     viewer = None if asker else query.from_user.id
     try:
         found = find_movies(search.text, viewer, Ask.ALWAYS if kind == "more" else Ask.NEVER)
     except TMDbError as error:
-        raise Refusal(excuse(error)) from error
+        raise UserError(excuse(error)) from error
     page = int(page)
     if not page_of(found.movies, page):
-        raise Refusal(_("This list is out of date: please search again."))
+        raise UserError(_("This list is out of date: please search again."))
     contents = found_page(found, search, kind, page)
     if query.message.photo or is_card(query.message):
-        bot.send_message(query.message.chat.id, **contents, reply_parameters=in_reply(query.message))
+        bot.send_message(query.message.chat.id, **contents, reply_parameters=reply_to(query.message))
     else:
         edit(query.message, **contents)
     answer(query)
@@ -160,19 +149,19 @@ def asked_for(message):
 def check_asker(query, asker):
     """In a group only the asker's buttons act for the asker; a message that is too old to be read acts for nobody."""
     if query.message is None or query.message.date == 0:
-        raise Refusal(_("This button is out of date."))
+        raise UserError(_("This button is out of date."))
     if asker and int(asker) != query.from_user.id:
-        raise Refusal(_("This list is somebody else's: please search yourself."))
+        raise UserError(_("This list is somebody else's: please search yourself."))
 
 
 @button("card")
 def card(query):
-    movie_id, asker = read_button(query, r"card:(\d{1,10})(?::(\d{1,20}))?")
+    movie_id, asker = parse_callback_data(query, r"card:(\d{1,10})(?::(\d{1,20}))?")
     check_asker(query, asker)
     try:
         movie = with_details(get_movie(int(movie_id), query.from_user.id), query.from_user.id)
     except TMDbError as error:
-        raise Refusal(excuse(error)) from error
+        raise UserError(excuse(error)) from error
     send_card(query.message.chat.id, movie)
     answer(query)
 
@@ -180,7 +169,7 @@ def card(query):
 @button("similar")
 def similar(query):
     """Films like the one on the card, as a new list; its pages by editing it."""
-    movie_id, page, asker = read_button(query, r"similar:(\d{1,10})(?::(\d{1,3})(?::(\d{1,20}))?)?")
+    movie_id, page, asker = parse_callback_data(query, r"similar:(\d{1,10})(?::(\d{1,3})(?::(\d{1,20}))?)?")
     check_asker(query, asker)
     shared = not private(query.message)
     viewer = None if shared else query.from_user.id
@@ -188,12 +177,12 @@ def similar(query):
         movie = get_movie(int(movie_id), viewer)
         movies = similar_movies(movie.pk, viewer)
     except TMDbError as error:
-        raise Refusal(excuse(error)) from error
+        raise UserError(excuse(error)) from error
     if not movies:
-        raise Refusal(_("TMDb names no similar films."))
+        raise UserError(_("TMDb names no similar films."))
     number = int(page or 0)
     if not page_of(movies, number):
-        raise Refusal(_("This list is out of date: please search again."))
+        raise UserError(_("This list is out of date: please search again."))
     asker = query.from_user.id if shared else None
     owner = f":{asker}" if asker else ""
     contents = film_list(
@@ -205,7 +194,7 @@ def similar(query):
         asker=asker,
     )
     if page is None:
-        bot.send_message(query.message.chat.id, **contents, reply_parameters=in_reply(query.message))
+        bot.send_message(query.message.chat.id, **contents, reply_parameters=reply_to(query.message))
     else:
         edit(query.message, **contents)
     answer(query)
@@ -247,7 +236,7 @@ def answer_inline(query, results, next_offset, hint):
             query.id, results, SAME_ANSWER_FOR, is_personal=True, next_offset=next_offset, button=hint
         )
     except ApiTelegramException as error:
-        if not gone(error):
+        if not is_unreachable(error):
             raise
 
 

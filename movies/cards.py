@@ -16,8 +16,8 @@ from django.utils.translation import gettext as _
 from telebot import types
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config.bot import client
-from config.bot.router import bot, deep_link, edit, edit_buttons, keyboard
+from config.bot.replies import deep_link, edit, edit_buttons, keyboard
+from config.bot.router import bot
 from config.bot.validation import cleaned
 from config.monitoring import metrics
 from movies.models import PosterStatus
@@ -145,8 +145,7 @@ def send_card(chat_id, movie, reply_to=None, rows=()):
     more = {"reply_markup": keyboard(*buttons(movie), *rows), "reply_parameters": reply_to}
     if movie.telegram_file_id:
         try:
-            with client.unheard():
-                bot.send_photo(chat_id, movie.telegram_file_id, text, **more)
+            bot.send_photo(chat_id, movie.telegram_file_id, text, **more)
             metrics.count("cards.by_file_id")
             return
         except ApiTelegramException as error:

@@ -2,7 +2,7 @@
 
 from django.template.loader import render_to_string
 
-from config.bot.router import keyboard
+from config.bot.replies import keyboard
 from movies.cards import name, points, shortened
 
 PAGE = 8  # films on a page

@@ -8,7 +8,7 @@ from django.core.checks import Error, Warning, register
 from telebot import apihelper
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config.bot.client import TelegramUnavailable, patience
+from config.bot.client import TelegramUnavailable, max_retry_wait
 from config.bot.router import bot
 
 CHANNEL = (
@@ -65,7 +65,7 @@ def the_bot_may_post_in_the_channels(app_configs, **kwargs):
         return []  # said elsewhere
     problems = []
     try:
-        with patience(0):
+        with max_retry_wait(0):
             me = bot.get_me().id
             for channel in settings.TELEGRAM_POSTER_CHANNELS:
                 if why := trouble_with(channel, me):

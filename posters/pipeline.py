@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError, connection, connections,
 from django.db.models import F, Min
 from telebot.apihelper import ApiException, ApiHTTPException, ApiTelegramException
 
-from config.bot.client import TelegramUnavailable, patience, retry_after
+from config.bot.client import TelegramUnavailable, max_retry_wait, retry_after
 from config.bot.router import bot
 from config.jobs import rate_limiter
 from config.monitoring import metrics
@@ -459,7 +459,7 @@ def _serve_all(run, channels):
 def _greet():
     """Raise Stopped where Telegram does not answer at all, before a poster is risked on it; notice another bot."""
     try:
-        with patience(0):
+        with max_retry_wait(0):
             me = bot.get_me()
     except ApiTelegramException as error:
         if error.error_code in (401, 404):
@@ -576,7 +576,7 @@ def _upload(movie, channel):
         storage.remove(movie.local_path)
         return "postponed"
     try:
-        with patience(0):
+        with max_retry_wait(0):
             message = bot.send_photo(
                 channel,
                 (f"{movie.pk}.jpg", content),

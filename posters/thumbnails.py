@@ -12,7 +12,7 @@ from django.conf import settings
 from PIL import Image
 from telebot.apihelper import ApiException
 
-from config.bot.client import TelegramUnavailable, download, patience
+from config.bot.client import TelegramUnavailable, download, max_retry_wait
 from config.http_client import TooMuch
 from posters import storage
 
@@ -44,7 +44,7 @@ def thumbnail(movie):
 
 
 def from_telegram(movie):
-    with AT_ONCE, patience(0):
+    with AT_ONCE, max_retry_wait(0):
         try:
             return download(movie.telegram_file_id, LARGEST)
         except (ApiException, TelegramUnavailable, TooMuch) as error:

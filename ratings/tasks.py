@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import BigIntegerField, F, Q, Value
 from django.db.models.functions import Mod
 
-from config.bot.router import take_away
+from config.bot.replies import delete_message
 from config.jobs.enqueue import async_task, stop_event
 from config.jobs.rate_limiter import BUSY
 from ratings.files import importer, report
@@ -54,7 +54,7 @@ def show_in(user_id, message_id):
         else:
             needless = message_id  # all was over, and told, or the link ended, before this message came
     if needless and message_id and old != message_id:
-        take_away(user_id, needless)
+        delete_message(user_id, needless)
 
 
 def queue_daily_imports():

@@ -12,25 +12,27 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from telebot.util import content_type_media, extract_arguments
 
-from config.bot.router import (
-    Refusal,
+from config.bot.replies import (
     answer,
-    bot,
-    button,
-    command,
-    command_of,
     deep_link,
+    delete_message,
     edit,
     edit_buttons,
-    in_reply,
     keyboard,
-    links,
-    menu,
-    only_in_private,
-    prefix_of,
-    prefixes,
-    read_button,
-    take_away,
+    reply_to,
+    require_private_chat,
+)
+from config.bot.router import (
+    UserError,
+    bot,
+    button,
+    button_prefix_of,
+    button_prefixes,
+    command,
+    command_of,
+    commands,
+    deep_links,
+    parse_callback_data,
 )
 from config.jobs.enqueue import async_task
 from config.monitoring.secret import Secret
@@ -55,14 +57,14 @@ def start(message):
         if found := re.fullmatch(r"movie_([0-9]{1,20})", payload):
             return send_asked_card(message, int(found[1]))
         prefix, _sign, rest = payload.partition("_")
-        if prefix in links:
-            return links[prefix](message, rest)
+        if prefix in deep_links:
+            return deep_links[prefix](message, rest)
     return show_help(message)
 
 
 @command("help", gettext_lazy("help"))
 def show_help(message):
-    bot.send_message(message.chat.id, render_to_string("users/help.html", {"commands": menu}).strip())
+    bot.send_message(message.chat.id, render_to_string("users/help.html", {"commands": commands}).strip())
 
 
 def send_asked_card(message, movie_id):
@@ -83,7 +85,7 @@ def connect(message):
     The token stays with us and in the person's own button; the address TMDb returns to carries none, since an address
     with somebody's token would tie another person's chat to that account.
     """
-    if not only_in_private(message):
+    if not require_private_chat(message):
         return
     user = User.objects.met(message.from_user)
     broken = user.sync_status == SyncStatus.FAILED  # perhaps TMDb no longer lets us in
@@ -199,7 +201,7 @@ def forget_tokens(user):
 
 @command("sync", gettext_lazy("import my ratings from TMDb again"))
 def sync(message):
-    if not only_in_private(message):
+    if not require_private_chat(message):
         return
     user = User.objects.met(message.from_user)
     if not user.connected:
@@ -233,7 +235,7 @@ def unknown_command(message):
     bot.send_message(
         message.chat.id,
         _("I do not know this command. /help lists those I do."),
-        reply_parameters=None if message.chat.type == "private" else in_reply(message),
+        reply_parameters=None if message.chat.type == "private" else reply_to(message),
     )
 
 
@@ -241,8 +243,8 @@ def is_unknown(message):
     """In private whatever begins like a command; in a group only what names this bot."""
     name = command_of(message)
     if message.chat.type == "private":
-        return name not in menu
-    return name is not None and name not in menu and "@" in message.text.split(maxsplit=1)[0]
+        return name not in commands
+    return name is not None and name not in commands and "@" in message.text.split(maxsplit=1)[0]
 
 
 @bot.message_handler(
@@ -253,9 +255,9 @@ def no_text(message):
     bot.send_message(message.chat.id, _("I understand titles of films, not this. Send me a title, or see /help."))
 
 
-@bot.callback_query_handler(lambda query: prefix_of(query) not in prefixes)
+@bot.callback_query_handler(lambda query: button_prefix_of(query) not in button_prefixes)
 def unknown_button(query):
-    raise Refusal(_("This button is out of date."))
+    raise UserError(_("This button is out of date."))
 
 
 # --- What of theirs is written to TMDb
@@ -263,7 +265,7 @@ def unknown_button(query):
 
 @command("settings", gettext_lazy("what I write to TMDb"))
 def show_settings(message):
-    if only_in_private(message):
+    if require_private_chat(message):
         bot.send_message(message.chat.id, **settings_page(User.objects.met(message.from_user)))
 
 
@@ -282,7 +284,7 @@ def settings_page(user):
 
 @button("writes")
 def switch_writing(query):
-    (wish,) = read_button(query, "writes:(on|off)")
+    (wish,) = parse_callback_data(query, "writes:(on|off)")
     user = User.objects.met(query.from_user)
     if wish == "off":
         disconnect.stop_writing(user.pk)
@@ -303,7 +305,7 @@ def messages_at_work(runs):
 
 @command("disconnect", gettext_lazy("end the link with TMDb"))
 def disconnect_command(message):
-    if not only_in_private(message):
+    if not require_private_chat(message):
         return
     user = User.objects.met(message.from_user)
     if not user.connected:
@@ -312,7 +314,7 @@ def disconnect_command(message):
     needless = messages_at_work(user.imports)
     ended = disconnect.disconnect(user.pk)
     for message_id in needless:
-        take_away(user.pk, message_id)
+        delete_message(user.pk, message_id)
     if ended:
         text = _("The link with TMDb is over: the session has been ended there and deleted here.")
     else:
@@ -325,7 +327,7 @@ def disconnect_command(message):
 
 @command("forget", gettext_lazy("delete all you know of me"))
 def ask_to_forget(message):
-    if not only_in_private(message):
+    if not require_private_chat(message):
         return
     user = User.objects.filter(pk=message.from_user.id).first()
     count = user.ratings.count() if user else 0
@@ -345,7 +347,7 @@ def ask_to_forget(message):
 
 @button("forget")
 def forget(query):
-    (decision,) = read_button(query, "forget:(yes|no)")
+    (decision,) = parse_callback_data(query, "forget:(yes|no)")
     if decision == "no":
         text = _("Nothing has been deleted.")
     elif forget_everything(query.from_user.id):
@@ -366,5 +368,5 @@ def forget_everything(user_id):
     needless = [*messages_at_work(user.imports), *messages_at_work(user.file_imports)] if user else []
     ended = disconnect.forget(user_id)
     for message_id in needless:
-        take_away(user_id, message_id)
+        delete_message(user_id, message_id)
     return ended

@@ -39,7 +39,7 @@ REPEATABLE = re.compile(r"edit|answer|delete|get|set|sendChatAction")
 
 
 @contextmanager
-def patience(seconds):
+def max_retry_wait(seconds):
     """Calls in this block wait out no more than so many seconds of 429; 0: the caller sees to it, and to all else."""
     token = _patience.set(seconds)
     try:
@@ -299,7 +299,7 @@ def new_chat_of(body):
         return None
 
 
-def install():
+def patch_telebot():
     """Have pyTelegramBotAPI call Telegram through this module."""
     apihelper.CUSTOM_REQUEST_SENDER = send
     # what these make is an address with the token in it

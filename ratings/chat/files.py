@@ -8,16 +8,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from telebot import types
 
-from config.bot.router import (
-    Refusal,
-    answer,
-    bot,
-    button,
-    command,
-    edit,
-    only_in_private,
-    read_button,
-)
+from config.bot.replies import answer, edit, require_private_chat
+from config.bot.router import UserError, bot, button, command, parse_callback_data
 from ratings.files.exporter import LETTERBOXD_MOST, export
 from ratings.files.importer import LARGEST, TooManyFiles, receive, replace_kept, ring
 from ratings.files.report import TROUBLE
@@ -28,7 +20,7 @@ CSV_NAME = re.compile(r".*\.(csv|tsv|txt)", re.IGNORECASE | re.DOTALL)
 
 @command("export", gettext_lazy("my ratings as a file"))
 def send_export(message):
-    if not only_in_private(message):
+    if not require_private_chat(message):
         return
     content, count = export(message.from_user.id)
     if not count:
@@ -65,10 +57,10 @@ def take_file(message):
 @button("file")
 def take_kept_ratings(query):
     """Import the file once more, this time over the ratings that were kept."""
-    (number,) = read_button(query, r"file:(\d{1,18})")
+    (number,) = parse_callback_data(query, r"file:(\d{1,18})")
     file = replace_kept(int(number), query.from_user.id)
     if file is None:
-        raise Refusal(_("I no longer have this file. Please send it again."))
+        raise UserError(_("I no longer have this file. Please send it again."))
     edit(query.message, _("Reading your file…"))
     answer(query)
     ring(file)

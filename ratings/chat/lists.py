@@ -7,16 +7,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from telebot import types
 
-from config.bot.router import (
-    Refusal,
-    answer,
-    bot,
-    button,
-    command,
-    edit,
-    only_in_private,
-    read_button,
-)
+from config.bot.replies import answer, edit, require_private_chat
+from config.bot.router import UserError, bot, button, command, parse_callback_data
 from movies.models import Movie
 from movies.movie_list import PAGE, film_list
 from ratings.insights.stats import stats_of
@@ -33,15 +25,15 @@ ORDERS = {
 
 @command("rated", gettext_lazy("films you have rated"))
 def rated(message):
-    if only_in_private(message):
+    if require_private_chat(message):
         bot.send_message(message.chat.id, **rated_page(message.from_user.id, "new", 0))
 
 
 @button("rated")
 def turn_rated(query):
-    order, page = read_button(query, rf"rated:({'|'.join(ORDERS)}):(\d{{1,5}})")
+    order, page = parse_callback_data(query, rf"rated:({'|'.join(ORDERS)}):(\d{{1,5}})")
     if query.message is None or query.message.chat.type != "private":
-        raise Refusal(_("This button is out of date."))
+        raise UserError(_("This button is out of date."))
     edit(query.message, **rated_page(query.from_user.id, order, int(page)))
     answer(query)
 
@@ -73,7 +65,7 @@ def rated_page(user_id, order, page):
 
 @command("stats", gettext_lazy("my films in figures"))
 def send_stats(message):
-    if not only_in_private(message):
+    if not require_private_chat(message):
         return
     stats = stats_of(message.from_user.id)
     if not stats.count:

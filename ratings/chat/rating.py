@@ -7,15 +7,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from telebot.util import extract_arguments
 
-from config.bot.router import (
-    Refusal,
-    answer,
-    bot,
-    button,
-    command,
-    in_reply,
-    read_button,
-)
+from config.bot.replies import answer, reply_to
+from config.bot.router import UserError, bot, button, command, parse_callback_data
 from movies.cards import ask_on_card, excuse, movie_on_card, name, points, rates_by_reply, send_card, show_rating
 from movies.catalogue import Query, get_movie
 from movies.tmdb import TMDbError
@@ -31,7 +24,7 @@ def rate_by_button(query):
 
     A card in a group is everybody's: it rates for whoever taps, says so to them alone, and shows nobody's rating.
     """
-    movie_id, value = read_button(query, r"rate:(\d{1,10}):(10|[1-9])")
+    movie_id, value = parse_callback_data(query, r"rate:(\d{1,10}):(10|[1-9])")
     movie, value = film(query, movie_id), Decimal(value)
     if movie.mine == value:
         ask_to_take_back(query, movie)
@@ -57,7 +50,7 @@ def ask_to_take_back(query, movie):
 
 @button("unrate")
 def take_back_by_button(query):
-    (movie_id,) = read_button(query, r"unrate:(\d{1,10})")
+    (movie_id,) = parse_callback_data(query, r"unrate:(\d{1,10})")
     movie = film(query, movie_id)
     taken = take_back(User.objects.met(query.from_user), movie.pk)
     movie.mine = None
@@ -67,7 +60,7 @@ def take_back_by_button(query):
 
 @button("keep")
 def keep(query):
-    (movie_id,) = read_button(query, r"keep:(\d{1,10})")
+    (movie_id,) = parse_callback_data(query, r"keep:(\d{1,10})")
     movie = film(query, movie_id)
     answer(query)
     show_rating(query.message, movie)
@@ -77,7 +70,7 @@ def film(query, movie_id):
     try:
         return get_movie(int(movie_id), query.from_user.id)
     except TMDbError as error:
-        raise Refusal(excuse(error)) from error
+        raise UserError(excuse(error)) from error
 
 
 def facts(movie):
@@ -129,4 +122,4 @@ def rate_in_words(message, movie_id, value_text, card=None):
 
 
 def reply(message, text):
-    bot.send_message(message.chat.id, text, reply_parameters=in_reply(message))
+    bot.send_message(message.chat.id, text, reply_parameters=reply_to(message))

@@ -7,18 +7,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 from django_q.tasks import async_task
 
-from config.bot.router import (
-    Refusal,
-    answer,
-    bot,
-    button,
-    command,
-    edit,
-    edit_buttons,
-    keyboard,
-    only_in_private,
-    read_button,
-)
+from config.bot.replies import answer, edit, edit_buttons, keyboard, require_private_chat
+from config.bot.router import UserError, bot, button, command, parse_callback_data
 from movies.cards import buttons, excuse, name, points, running_time, send_card
 from movies.catalogue import get_movie, with_details
 from movies.movie_list import film_list, page_of
@@ -40,7 +30,7 @@ LONGEST = 70  # of a title, so that ten of them with their reasons stay within a
 
 @command("recommend", gettext_lazy("films to see next"))
 def send_recommendations(message):
-    if not only_in_private(message):
+    if not require_private_chat(message):
         return
     bot.send_message(message.chat.id, **recommendations(message.from_user.id))
     if may_help(message.from_user.id):
@@ -128,7 +118,7 @@ def facts(number, movie):
 
 @button("recommend")
 def turn_recommendations(query):
-    page, decade, length = read_button(query, rf"recommend:{STATE}")
+    page, decade, length = parse_callback_data(query, rf"recommend:{STATE}")
     show(query, int(page), decade, length)
     rated = Rating.objects.filter(user_id=query.from_user.id).exists()
     answer(query, None if rated else _("Rate a film first: press its number."))
@@ -147,7 +137,7 @@ def replace(message, contents):
 
 def private_message(query):
     if query.message is None or query.message.chat.type != "private":
-        raise Refusal(_("This button is out of date."))
+        raise UserError(_("This button is out of date."))
     return query.message
 
 
@@ -181,7 +171,7 @@ def length_title(length):
 @button("wish")
 def choose(query):
     """The decades or lengths to choose from, in the place of the list's buttons."""
-    what, page, decade, length = read_button(query, rf"wish:(decade|length):{STATE}")
+    what, page, decade, length = parse_callback_data(query, rf"wish:(decade|length):{STATE}")
     message = private_message(query)
     if what == "decade":
         newest = date.today().year // 10 * 10
@@ -204,7 +194,7 @@ def choose(query):
 @button("pick")
 def open_card(query):
     """The card of a film on the list, where it can be called not interesting too."""
-    (movie_id,) = read_button(query, r"pick:(\d{1,10})")
+    (movie_id,) = parse_callback_data(query, r"pick:(\d{1,10})")
     movie = opened(query, movie_id)
     send_card(query.message.chat.id, movie, rows=[opinion(movie, dull=False)])
     answer(query)
@@ -216,7 +206,7 @@ def opened(query, movie_id):
     try:
         return with_details(get_movie(int(movie_id), query.from_user.id), query.from_user.id)
     except TMDbError as error:
-        raise Refusal(excuse(error)) from error
+        raise UserError(excuse(error)) from error
 
 
 def opinion(movie, dull):
@@ -228,7 +218,7 @@ def opinion(movie, dull):
 
 @button("carddull")
 def call_not_interesting_on_card(query):
-    (movie_id,) = read_button(query, r"carddull:(\d{1,10})")
+    (movie_id,) = parse_callback_data(query, r"carddull:(\d{1,10})")
     movie = known_film(query, movie_id)
     refuse(User.objects.met(query.from_user), movie.pk)
     seen = edit_buttons(query.message, keyboard(*buttons(movie), opinion(movie, dull=True)))
@@ -237,7 +227,7 @@ def call_not_interesting_on_card(query):
 
 @button("uncarddull")
 def take_it_back_on_card(query):
-    (movie_id,) = read_button(query, r"uncarddull:(\d{1,10})")
+    (movie_id,) = parse_callback_data(query, r"uncarddull:(\d{1,10})")
     movie = known_film(query, movie_id)
     allow(query.from_user.id, movie.pk)
     seen = edit_buttons(query.message, keyboard(*buttons(movie), opinion(movie, dull=False)))
@@ -247,14 +237,14 @@ def take_it_back_on_card(query):
 @button("seen")
 def seen(query):
     """The film's card, where they rate it: the next list then knows."""
-    (movie_id,) = read_button(query, r"seen:(\d{1,10})")
+    (movie_id,) = parse_callback_data(query, r"seen:(\d{1,10})")
     send_card(query.message.chat.id, opened(query, movie_id))
     answer(query, _("How did you like it? Rate it on the card."))
 
 
 @button("dull")
 def call_not_interesting(query):
-    movie_id, page, decade, length = read_button(query, rf"dull:(\d{{1,10}}):{STATE}")
+    movie_id, page, decade, length = parse_callback_data(query, rf"dull:(\d{{1,10}}):{STATE}")
     movie = known_film(query, movie_id)
     refuse(User.objects.met(query.from_user), movie.pk)
     show(query, int(page), decade, length, undo=movie)
@@ -263,7 +253,7 @@ def call_not_interesting(query):
 
 @button("undull")
 def take_not_interesting_back(query):
-    movie_id, page, decade, length = read_button(query, rf"undull:(\d{{1,10}}):{STATE}")
+    movie_id, page, decade, length = parse_callback_data(query, rf"undull:(\d{{1,10}}):{STATE}")
     movie = known_film(query, movie_id)
     allow(query.from_user.id, movie.pk)
     show(query, int(page), decade, length)
@@ -275,13 +265,13 @@ def known_film(query, movie_id):
     try:
         return get_movie(int(movie_id), query.from_user.id)
     except TMDbError as error:
-        raise Refusal(excuse(error)) from error
+        raise UserError(excuse(error)) from error
 
 
 @button("dulls")
 def show_not_interesting(query):
     """The films called not interesting, each with a button to take that back."""
-    page, movie_id = read_button(query, r"dulls:(\d{1,3})(?::(\d{1,10}))?")
+    page, movie_id = parse_callback_data(query, r"dulls:(\d{1,3})(?::(\d{1,10}))?")
     message = private_message(query)
     if movie_id:
         allow(query.from_user.id, int(movie_id))
@@ -338,6 +328,6 @@ def films_to_rate_first(user_id, page=0):
 
 @button("firsts")
 def turn_first_films(query):
-    (page,) = read_button(query, r"firsts:(\d)")
+    (page,) = parse_callback_data(query, r"firsts:(\d)")
     replace(private_message(query), films_to_rate_first(query.from_user.id, int(page)))
     answer(query)

@@ -10,19 +10,8 @@ from django.utils.translation import gettext_lazy, ngettext
 from telebot.apihelper import ApiException
 
 from config.bot.client import TelegramUnavailable
-from config.bot.router import (
-    Refusal,
-    answer,
-    bot,
-    button,
-    command,
-    deep_link,
-    edit,
-    keyboard,
-    link,
-    only_in_private,
-    read_button,
-)
+from config.bot.replies import answer, deep_link, edit, keyboard, require_private_chat
+from config.bot.router import UserError, bot, button, command, deep_link_handler, parse_callback_data
 from movies.cards import name
 from movies.models import Movie
 from ratings.insights.taste_match import LIFE, TooFew, agreement, end_link, link_of, owner_of
@@ -34,7 +23,7 @@ DAY = 86_400  # seconds
 @command("match", gettext_lazy("compare tastes with a friend"))
 def send_link(message):
     """The person's link: to send it to somebody is their consent."""
-    if not only_in_private(message):
+    if not require_private_chat(message):
         return
     token = link_of(User.objects.met(message.from_user))
     text = _(
@@ -47,7 +36,7 @@ def send_link(message):
 
 @button("matchend")
 def stop_link(query):
-    (token,) = read_button(query, r"matchend:([\w-]{10,40})")
+    (token,) = parse_callback_data(query, r"matchend:([\w-]{10,40})")
     if end_link(query.from_user.id, token):
         text = _("This link has ended already; the newer one works.")
     else:
@@ -58,7 +47,7 @@ def stop_link(query):
         answer(query, text, alert=True)
 
 
-@link("match")
+@deep_link_handler("match")
 def open_link(message, token):
     """Somebody has opened a link: they are asked whether they want it too."""
     owner = owner_of(token)
@@ -85,10 +74,10 @@ def refuse_match(query):
 @button("match")
 def compare(query):
     """Both have consented: the figure for both."""
-    (token,) = read_button(query, r"match:([\w-]{10,40})")
+    (token,) = parse_callback_data(query, r"match:([\w-]{10,40})")
     owner = owner_of(token)
     if owner is None or owner == query.from_user.id:
-        raise Refusal(_("This link no longer works. Ask your friend for a new one: they send me /match."))
+        raise UserError(_("This link no longer works. Ask your friend for a new one: they send me /match."))
     visitor = User.objects.met(query.from_user)
     found = found_out(visitor.pk, owner)
     if not edit(query.message, in_words(found)):

@@ -10,8 +10,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config.bot.client import TelegramUnavailable, patience
-from config.bot.router import bot, gone, keyboard, unchanged
+from config.bot.client import TelegramUnavailable, max_retry_wait
+from config.bot.replies import is_not_modified, is_unreachable, keyboard
+from config.bot.router import bot
 from movies.cards import shortened, units, visible
 from ratings.models import FileImport
 from users.models import User
@@ -87,7 +88,7 @@ class Teller:
             tell(file)
         elif time.monotonic() - self.told_at >= EDITS_APART:
             self.told_at = time.monotonic()
-            with patience(0):
+            with max_retry_wait(0):
                 tell(file)
 
 
@@ -108,7 +109,7 @@ def tell(file):
         show(file, text, markup)
     except ApiTelegramException as error:
         log.info("file import %s could not be told of: %s", file.pk, error.description)
-        if error.error_code == 403 and gone(error):
+        if error.error_code == 403 and is_unreachable(error):
             User.objects.filter(pk=user.pk).update(blocked_at=int(time.time()))
         if error.error_code == 429 or error.error_code >= 500:
             return
@@ -128,7 +129,7 @@ def show(file, text, markup):
     try:
         bot.edit_message_text(text, file.user_id, file.message_id, reply_markup=markup)
     except ApiTelegramException as error:
-        if unchanged(error):
+        if is_not_modified(error):
             return
         if error.error_code != 400 or not file.finished_at:
             raise

@@ -12,7 +12,8 @@ from django.utils.translation import gettext_noop
 from telebot.apihelper import ApiException
 
 from config.bot.client import TelegramUnavailable
-from config.bot.router import bot, gone
+from config.bot.replies import is_unreachable
+from config.bot.router import bot
 from config.jobs.rate_limiter import only_one
 from movies.cards import name
 from movies.tmdb import NotFound, Refused, SessionRefused, TMDb, TMDbError, Unavailable
@@ -138,5 +139,5 @@ def tell(user, sentence, **values):
         bot.send_message(user.pk, text)
     except (ApiException, TelegramUnavailable) as error:
         log.warning("%s could not be told: %s", user.pk, error)
-        if gone(error):
+        if is_unreachable(error):
             User.objects.filter(pk=user.pk).update(blocked_at=int(time.time()))

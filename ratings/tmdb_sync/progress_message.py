@@ -10,8 +10,9 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config.bot.client import TelegramUnavailable, patience, retry_after
-from config.bot.router import bot, gone, unchanged
+from config.bot.client import TelegramUnavailable, max_retry_wait, retry_after
+from config.bot.replies import is_not_modified, is_unreachable
+from config.bot.router import bot
 from ratings.models import Import
 from users.models import SessionUnreadable, User
 
@@ -104,7 +105,7 @@ def tell(run_id):
         return GRACE
     text = words(run)
     try:
-        with patience(0):
+        with max_retry_wait(0):
             message_id = show(run, text)
     except ApiTelegramException as error:
         if error.error_code == 429:
@@ -112,7 +113,7 @@ def tell(run_id):
         log.warning("import of %s: the person could not be told: %s", run.user_id, error.description)
         if error.error_code >= 500:
             return EDITS_APART
-        if gone(error):
+        if is_unreachable(error):
             User.objects.filter(pk=run.user_id).update(blocked_at=int(time.time()))
         message_id = run.message_id
     except (ApiException, TelegramUnavailable) as error:
@@ -135,7 +136,7 @@ def show(run, text):
             bot.edit_message_text(text, run.user_id, run.message_id)
             return run.message_id
         except ApiTelegramException as error:
-            if unchanged(error):
+            if is_not_modified(error):
                 return run.message_id
             if error.error_code != 400 or "chat not found" in error.description:
                 raise

@@ -177,7 +177,7 @@ def main():
         from config.bot.router import bot
 
         bot.token = token
-        client.install()
+        client.patch_telebot()
         call_command("migrate", verbosity=0)
         bench = Bench(here)
         films = list(range(1_000_000, 1_002_000))

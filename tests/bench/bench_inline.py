@@ -95,7 +95,7 @@ def main():
         with Sandbox() as sandbox:
             settings.TELEGRAM_API_URL, settings.TMDB_API_URL = sandbox.telegram_api_url, sandbox.tmdb_api_url
             bot.token = sandbox.telegram_token
-            client.install()
+            client.patch_telebot()
             bot.user  # noqa: B018  asked once in a process
             anna = sandbox.telegram.person("Anna", id=7)
             anna.send("/start")

@@ -163,7 +163,7 @@ def pointed(settings, monkeypatch):
     def point(url):
         settings.TELEGRAM_API_URL = settings.TMDB_API_URL = settings.TMDB_IMAGE_URL = url
         settings.PROXIES = {}
-        client.install()
+        client.patch_telebot()
         forget()
 
     monkeypatch.setattr(apihelper, "READ_TIMEOUT", 1)

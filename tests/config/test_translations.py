@@ -13,7 +13,7 @@ from django.contrib.admin.utils import label_for_field
 from django.utils import translation
 from django.utils.translation.template import templatize
 
-from config.bot.router import LANGUAGES, menu
+from config.bot.router import LANGUAGES, commands
 from config.jobs.schedules import CLOCK
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -162,9 +162,9 @@ def test_numbers_have_their_case(number, words):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_menu_fits(language):
     """Bot API: setMyCommands, BotCommand."""
-    assert 1 <= len(menu) <= 100
+    assert 1 <= len(commands) <= 100
     with translation.override(language):
-        titles = {name: str(title) for name, title in menu.items()}
+        titles = {name: str(title) for name, title in commands.items()}
     assert not [name for name in titles if not re.fullmatch(r"[a-z0-9_]{1,32}", name)]
     assert not [title for title in titles.values() if not 1 <= len(title) <= 256]
 

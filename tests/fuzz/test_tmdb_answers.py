@@ -9,7 +9,7 @@ from django.core.cache import cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.bot.router import keyboard
+from config.bot.replies import keyboard
 from movies.cards import buttons, caption, units, visible
 from movies.catalogue import Ask, fetch_movie, find_movies, get_movie, save_movies, similar_movies
 from movies.models import Movie

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from config.bot import router
+from config.bot.validation import read_update
 from config.models import Update
 from tests.config.bot.test_webhook import HEADER, SECRET
 from tests.fuzz.mutations import JUNK, LONG, TEXT, WHOLE, bounded, most_memory, spoilt
@@ -104,7 +104,7 @@ def deliver(sandbox, client, settings, monkeypatch, caplog):
 
 def test_what_is_spoilt_is_good_before_that(deliver):
     for update in UPDATES:
-        router.read_update(json.loads(json.dumps({"update_id": 1} | update)))
+        read_update(json.loads(json.dumps({"update_id": 1} | update)))
         deliver(update)
 
 

@@ -74,7 +74,9 @@ def try_and_report(**attempts):
 def report_services(session, token):
     """Call TMDb and Telegram in every way that carries a secret, and report what comes of it."""
     from config.bot import client
-    from config.bot.router import bot, handle_update, keyboard
+    from config.bot.dispatch import handle_update
+    from config.bot.replies import keyboard
+    from config.bot.router import bot
     from config.monitoring.secret import Secret
     from movies.tmdb import TMDb
     from users.bot import remember_token

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from config.bot.router import bot, keyboard
+from config.bot.replies import keyboard
+from config.bot.router import bot
 from movies.bot import Search, found_page
 from movies.cards import buttons, caption, name, points, running_time, shortened, units, visible
 from movies.catalogue import LARGEST_ID, Found, Query, movie_from

@@ -10,7 +10,7 @@ from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot.client import TelegramUnavailable
 from config.bot.polling import CannotPoll, poll
-from config.bot.router import bot, publish_menu
+from config.bot.router import bot, publish_commands
 from config.database import require_tables
 from config.monitoring.logs import streams
 
@@ -47,7 +47,7 @@ class Command(BaseCommand):
         """Publish the menu as soon as Telegram answers; the chat works without it."""
         while not stop.is_set():
             try:
-                publish_menu()
+                publish_commands()
                 log.info("the bot is @%s", bot.user.username)
                 import_string("posters.pipeline.notice_new_bot")(bot.user.id)
                 connection.close()

@@ -7,7 +7,7 @@ from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot.client import TelegramUnavailable
 from config.bot.polling import KINDS
-from config.bot.router import bot, publish_menu
+from config.bot.router import bot, publish_commands
 
 
 class Command(BaseCommand):
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         url = served(url)
         try:
             bot.set_webhook(url, max_connections=max_connections, allowed_updates=KINDS, secret_token=secret)
-            publish_menu()
+            publish_commands()
         except ApiTelegramException as error:
             raise CommandError(f"Telegram refuses the webhook {url}: {error.description}.") from None
         except (ApiException, TelegramUnavailable) as error:

@@ -12,7 +12,8 @@ import pytest
 from telebot import apihelper
 
 from config.bot import client
-from config.bot.router import bot, edit, menu, publish_menu
+from config.bot.replies import edit
+from config.bot.router import bot, commands, publish_commands
 from movies.models import Movie
 from ratings.models import Rating
 from tests.helpers.lists import nth
@@ -40,15 +41,15 @@ def ask(anna, handle):
 
 
 def test_the_menu_is_published_in_both_languages(sandbox):
-    publish_menu()
+    publish_commands()
     account = sandbox.telegram.accounts[sandbox.telegram_token]
-    by_language = {language: commands for (_scope, language), commands in account.commands.items()}
+    by_language = {language: listed for (_scope, language), listed in account.commands.items()}
     assert set(by_language) == {"", "ru", "en"}
     assert by_language[""] == by_language["ru"]
-    for commands in by_language.values():
+    for listed in by_language.values():
         assert (
-            {command["command"] for command in commands}
-            == set(menu)
+            {command["command"] for command in listed}
+            == set(commands)
             >= {
                 "start",
                 "help",
@@ -64,7 +65,7 @@ def test_the_menu_is_published_in_both_languages(sandbox):
 def test_help_lists_every_command_and_carries_tmdbs_notice(ask):
     for text in ("/help", "/start"):
         said = ask(text).text
-        assert all(f"/{name} — " in said for name in menu)
+        assert all(f"/{name} — " in said for name in commands)
         assert "This product uses the TMDB API but is not endorsed or certified by TMDB." in said
 
 
@@ -265,7 +266,7 @@ def test_one_update_that_cannot_be_read_stops_no_other(anna, sandbox, handle):
 def test_typing_is_shown_on_slow_work_only(ask, anna, sandbox, monkeypatch):
     ask("/help")
     assert sandbox.telegram.calls_of("sendChatAction") == []
-    monkeypatch.setattr("config.bot.router.SOON", 0.05)
+    monkeypatch.setattr("config.bot.dispatch.TYPING_DELAY_SECONDS", 0.05)
     sandbox.tmdb.latency = 0.5
     ask("/movie 603")
     (first, *_more) = sandbox.telegram.calls_of("sendChatAction")
@@ -355,7 +356,7 @@ def test_what_may_have_arrived_is_repeated_only_where_that_shows_nowhere(ask, sa
         bot.send_message(anna.id, "z")
     assert [each.text for each in anna.chat].count("z") == 1
     sandbox.telegram.fail("editMessageText", drop="after")
-    with client.patience(0), pytest.raises(client.TelegramUnavailable):
+    with client.max_retry_wait(0), pytest.raises(client.TelegramUnavailable):
         edit(message, "z")
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import DatabaseError
 from telebot.apihelper import ApiTelegramException
 
-from config.bot.client import patience
+from config.bot.client import max_retry_wait
 from config.bot.router import bot
 from config.jobs.enqueue import async_task
 from config.models import Count, Heartbeat
@@ -62,7 +62,7 @@ def test_requests_and_refusals_at_both_doors_are_counted(sandbox):
         TMDb(patient=False).movie(604)
     refusal = {"ok": False, "error_code": 429, "description": "Too Many Requests", "parameters": {"retry_after": 9}}
     sandbox.faults.add("/getMe", response=Response.json(refusal, status=429))
-    with patience(0), pytest.raises(ApiTelegramException):
+    with max_retry_wait(0), pytest.raises(ApiTelegramException):
         bot.get_me()
     bot.get_me()
     metrics.flush()

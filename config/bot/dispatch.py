@@ -1,0 +1,190 @@
+"""One update to its handler, in the sender's language: polling and the webhook both end here.
+
+`handle_update` never raises: errors are logged with the update's correlation id, and the user is told in one sentence.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import close_old_connections, connections
+from django.utils import translation
+from django.utils.translation import gettext as _
+from telebot import types
+from telebot.apihelper import ApiException
+
+from config.bot import client
+from config.bot.client import TelegramUnavailable
+from config.bot.replies import answer, is_unreachable, reply_to
+from config.bot.router import UserError, bot, command_of, commands, language_of
+from config.bot.validation import NoUpdate, is_nobody, read_update, sender_of
+from config.monitoring import metrics
+from config.monitoring.logs import caused_by
+
+log = logging.getLogger(__name__)
+
+HEALTH_CHECK_INTERVAL_SECONDS = 0.5  # no database is stopped and started again in this time
+TYPING_DELAY_SECONDS = 0.7  # after which a user should see that the bot is working
+TYPING_INTERVAL_SECONDS = 4.5  # Telegram shows it for five seconds
+
+
+def handle_update(data: Any) -> None:
+    """Handle one raw update (any JSON) in the language of its sender; never raises."""
+    update_id = data.get("update_id", "?") if isinstance(data, dict) else "?"
+    with caused_by(f"u{update_id}"):
+        recycle_connections()
+        started = time.monotonic()
+        try:
+            update = read_update(data)
+            with translation.override(language_of(sender_language(data))), typing(update):
+                process(update)
+        except NoUpdate as why:
+            log.warning("update %s is not handled: %s", update_id, why)
+        except Exception:
+            log.exception("update %s cannot be handled", update_id)
+        finally:
+            recycle_connections()
+            seconds = time.monotonic() - started
+            metrics.observe("updates", seconds)
+            log.debug("update %s handled in %.0f ms", update_id, seconds * 1000)
+
+
+def recycle_connections() -> None:
+    """Close broken and old connections, as Django does around a request.
+
+    A connection that this thread has just used is not checked again: a card is one query, not two.
+    """
+    close_old_connections()
+    now = time.monotonic()
+    if now - getattr(_connections, "recycled_at", 0) < HEALTH_CHECK_INTERVAL_SECONDS:
+        for one in connections.all(initialized_only=True):
+            one.health_check_done = True
+    _connections.recycled_at = now
+
+
+_connections = threading.local()
+
+
+def process(update: types.Update) -> None:
+    """Run the handlers; in a function without the raw update, which no error report may show."""
+    try:
+        if update.message and is_nobody(update.message):
+            decline_anonymous(update.message)
+        else:
+            bot.process_new_updates([update])
+    except UserError as error:
+        answer(update.callback_query, str(error), alert=True)
+    except Exception as error:
+        notify_failure(update, error)
+
+
+def sender_language(data: dict[str, Any]) -> object:
+    """The language_code of the sender of a raw update, whatever its kind."""
+    return (sender_of(data) or {}).get("language_code")
+
+
+def decline_anonymous(message: types.Message) -> None:
+    """Tell a group's or channel's anonymous sender so; ignore bots and posts forwarded automatically."""
+    if message.sender_chat and not message.is_automatic_forward and command_of(message) in commands:
+        bot.send_message(
+            message.chat.id,
+            _("I cannot see who you are: write to me as yourself, or privately."),
+            reply_parameters=reply_to(message),
+        )
+
+
+def notify_failure(update: types.Update, error: Exception) -> None:
+    """Log why an update failed, and tell the user what to do, in the least demanding way."""
+    unreachable = is_unreachable(error)
+    if unreachable:
+        log.info("update %s: the user cannot be reached: %s", update.update_id, error)
+    else:
+        metrics.count("updates.failed")
+        log.error("update %s failed", update.update_id, exc_info=error)
+    sentence = _("Something went wrong on our side. Please try again in a minute.")
+    message, query, inline = update.message, update.callback_query, update.inline_query
+    try:
+        if query:
+            answer(query, "" if unreachable else sentence, alert=not unreachable)
+        elif unreachable:
+            return
+        elif message and (message.chat.type == "private" or command_of(message)):
+            bot.send_message(message.chat.id, sentence)
+        elif inline:
+            hint = types.InlineQueryResultsButton(_("Something went wrong: try again"), start_parameter="help")
+            bot.answer_inline_query(inline.id, [], cache_time=0, is_personal=True, button=hint)
+    except (ApiException, TelegramUnavailable) as failure:
+        log.warning("update %s: the user could not be notified: %s", update.update_id, failure)
+
+
+# --- Typing
+
+
+@dataclass(eq=False, slots=True)
+class _Typing:
+    """An update in progress, for which its chat shows that the bot is typing."""
+
+    chat_id: int
+    due: float  # of time.monotonic()
+
+
+@contextmanager
+def typing(update: types.Update) -> Iterator[None]:
+    """Show in the chat that the bot is typing, if the block takes longer than a moment."""
+    message = update.message or (update.callback_query and update.callback_query.message)
+    if not message:
+        yield
+        return
+    in_progress = _Typing(message.chat.id, time.monotonic() + TYPING_DELAY_SECONDS)
+    _in_progress.add(in_progress)
+    _start_typing_thread()
+    try:
+        yield
+    finally:
+        _in_progress.discard(in_progress)
+
+
+_in_progress: set[_Typing] = set()
+_busy = threading.Event()
+_typing_thread: threading.Thread | None = None
+
+
+def _start_typing_thread() -> None:
+    """One thread serves all updates in progress; a thread for each would cost as much as a card."""
+    global _typing_thread
+    _busy.set()
+    if _typing_thread is None:
+        _typing_thread = threading.Thread(target=_show_typing, daemon=True, name="typing")
+        _typing_thread.start()
+
+
+def _show_typing() -> None:
+    with client.max_retry_wait(0):
+        while True:
+            _busy.wait()
+            _busy.clear()
+            while _in_progress:
+                time.sleep(0.2)
+                for one in _in_progress.copy():
+                    if time.monotonic() < one.due:
+                        continue
+                    pause = TYPING_INTERVAL_SECONDS
+                    try:
+                        bot.send_chat_action(one.chat_id, "typing")
+                    except (ApiException, TelegramUnavailable):
+                        pause = 3600  # it is only a courtesy
+                    one.due = time.monotonic() + pause
+
+
+def _after_fork() -> None:
+    global _typing_thread
+    _typing_thread = None
+    _in_progress.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,133 @@
+"""Answers: messages, edits and keyboards, and what Telegram's errors mean for them."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+from telebot import types
+from telebot.apihelper import ApiException, ApiTelegramException
+
+from config.bot.client import TelegramUnavailable
+from config.bot.router import bot
+from config.monitoring.secret import Secret
+
+UNREACHABLE_ERRORS = (
+    "chat not found",
+    "query is too old",
+    "message to edit not found",
+    "message can't be edited",
+    "message_id_invalid",
+    "message identifier is not specified",
+    "message to be replied not found",
+    "user is deactivated",
+    "peer_id_invalid",
+    "have no rights to send",
+    "not enough rights to send",
+    "chat_write_forbidden",
+    "topic_closed",
+)
+
+KeyboardButton = types.InlineKeyboardButton | tuple[str, str]  # or (text, callback data or address)
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Whether a call failed because the user, chat or message no longer exists: there is no one to notify."""
+    if not isinstance(error, ApiTelegramException):
+        return False
+    text = error.description.lower()
+    return error.error_code == 403 or any(part in text for part in UNREACHABLE_ERRORS)
+
+
+def is_not_modified(error: BaseException) -> bool:
+    """Whether an edit failed only because the message already reads so, which is success."""
+    return isinstance(error, ApiTelegramException) and "message is not modified" in error.description
+
+
+class Keyboard(types.InlineKeyboardMarkup):
+    """An inline keyboard that error reports do not show: a button may hold a request token."""
+
+    def to_json(self) -> Secret:
+        return Secret(super().to_json())
+
+
+def keyboard(*rows: list[KeyboardButton]) -> Keyboard:
+    """An inline keyboard of rows; a button is one of telebot's, or (text, callback data or address)."""
+
+    def build(text: str, data: str) -> types.InlineKeyboardButton:
+        return types.InlineKeyboardButton(text, **{"url" if data.startswith("http") else "callback_data": data})
+
+    markup = Keyboard()
+    for row in rows:
+        markup.row(*(build(*one) if isinstance(one, tuple) else one for one in row))
+    return markup
+
+
+def answer(query: types.CallbackQuery, text: str | None = None, alert: bool = False) -> None:
+    """Answer a button; one that is too old to be answered is no error."""
+    try:
+        bot.answer_callback_query(query.id, text, show_alert=alert)
+    except ApiTelegramException as error:
+        if not is_unreachable(error):
+            raise
+
+
+def edit(message: types.Message | None, text: str, reply_markup: types.InlineKeyboardMarkup | None = None) -> bool:
+    """Change the bot's message in place, be it a text or a photo's caption; False where it can no longer be changed."""
+    if message is None or message.date == 0:  # sent by inline mode, or too old (Bot API: InaccessibleMessage)
+        return False
+    chat_id, message_id = message.chat.id, message.message_id
+    if message.photo:
+        return try_edit(
+            lambda: bot.edit_message_caption(text, chat_id=chat_id, message_id=message_id, reply_markup=reply_markup)
+        )
+    return try_edit(
+        lambda: bot.edit_message_text(text, chat_id=chat_id, message_id=message_id, reply_markup=reply_markup)
+    )
+
+
+def edit_buttons(message: types.Message | None, markup: types.InlineKeyboardMarkup | None = None) -> bool:
+    """Change only the buttons of the bot's message; False where it can no longer be changed."""
+    if message is None or message.date == 0:
+        return False
+    return try_edit(lambda: bot.edit_message_reply_markup(message.chat.id, message.message_id, reply_markup=markup))
+
+
+def try_edit(call: Callable[[], object]) -> bool:
+    """Whether the message reads as the call wants it; False where it can no longer be edited."""
+    try:
+        call()
+    except ApiTelegramException as error:
+        if not is_not_modified(error) and not is_unreachable(error):
+            raise
+        return is_not_modified(error)
+    return True
+
+
+def delete_message(chat_id: int, message_id: int) -> None:
+    """Delete the bot's message; where that fails it stays, harmlessly."""
+    with suppress(ApiException, TelegramUnavailable):
+        bot.delete_message(chat_id, message_id)
+
+
+def reply_to(message: types.Message) -> types.ReplyParameters:
+    """Where an answer in a group belongs: under the question, if that still exists."""
+    return types.ReplyParameters(message.message_id, allow_sending_without_reply=True)
+
+
+def require_private_chat(message: types.Message) -> bool:
+    """Whether this is a private chat; elsewhere the user is asked to open one."""
+    if message.chat.type == "private":
+        return True
+    bot.send_message(
+        message.chat.id,
+        _("That is between you and me: write to me privately."),
+        reply_parameters=reply_to(message),
+        reply_markup=keyboard([(_("Open a private chat"), deep_link())]),
+    )
+    return False
+
+
+def deep_link(start: str = "") -> str:
+    """The address that opens a private chat with the bot, with the payload of /start."""
+    return f"{settings.TELEGRAM_WEB_URL}/{bot.user.username}" + (f"?start={start}" if start else "")
