@@ -14,7 +14,7 @@ from django.utils.formats import date_format
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from telebot import types
-from telebot.apihelper import ApiException, ApiTelegramException
+from telebot.apihelper import ApiTelegramException
 
 from config.bot.replies import deep_link, edit, edit_buttons, keyboard
 from config.bot.router import bot
@@ -155,8 +155,6 @@ def send_card(chat_id, movie, reply_to=None, rows=()):
             if is_wrong_file(error):
                 movie.poster_lost()
                 movie.refresh_from_db(fields=["poster_status", "telegram_file_id", "local_path"])
-        except ApiException as error:  # no answer of Telegram's at all, but a gateway's
-            log.warning("film %s: its card by file_id: %s", movie.pk, type(error).__name__)
     if movie.poster_status in (PosterStatus.WAITING, PosterStatus.LOCAL) and (poster := poster_bytes(movie)):
         try:
             photo = types.InputFile(BytesIO(poster), file_name=f"{movie.pk}.jpg")
@@ -165,8 +163,6 @@ def send_card(chat_id, movie, reply_to=None, rows=()):
             if error.error_code in NO_FAULT_OF_THE_PHOTO:
                 raise
             log.warning("film %s: Telegram refuses its poster: %s", movie.pk, error.description)
-        except ApiException as error:
-            log.warning("film %s: its card by upload: %s", movie.pk, type(error).__name__)
         else:
             largest = max(message.photo, key=lambda size: size.width * size.height)
             movie.poster_uploaded(largest.file_id, largest.width, largest.height)

@@ -55,7 +55,9 @@ def keyboard(*rows: list[KeyboardButton]) -> Keyboard:
     """An inline keyboard of rows; a button is one of telebot's, or (text, callback data or address)."""
 
     def build(text: str, data: str) -> types.InlineKeyboardButton:
-        return types.InlineKeyboardButton(text, **{"url" if data.startswith("http") else "callback_data": data})
+        if data.startswith("http"):
+            return types.InlineKeyboardButton(text, url=data)
+        return types.InlineKeyboardButton(text, callback_data=data)
 
     markup = Keyboard()
     for row in rows:
