@@ -56,7 +56,7 @@ def button(prefix: str) -> Callable[[Handler], Handler]:
 
 
 def deep_link_handler(prefix: str) -> Callable[[DeepLinkHandler], DeepLinkHandler]:
-    """Answer links to the bot whose payload is `prefix_…` with the decorated function: it gets the message and the rest."""
+    """Answer links to the bot with the payload `prefix_…` by the decorated function: (message, rest of the payload)."""
 
     def register(handler: DeepLinkHandler) -> DeepLinkHandler:
         deep_links[prefix] = handler
