@@ -11,9 +11,10 @@ from config.monitoring.logs import formatter
 wsgi_app = "config.wsgi:application"
 bind = "127.0.0.1:8000"
 worker_class = "gthread"
-threads = settings.BOT_THREADS + 8  # an admin or a health check finds a thread even while updates take all theirs
+threads = 16  # of requests; updates are handled by BOT_THREADS of config.bot.engine
 keepalive = 75  # seconds; Telegram and proxies use a connection again
-graceful_timeout = 30  # seconds that SIGTERM leaves to updates at hand
+graceful_timeout = 30  # seconds that SIGTERM leaves to requests and, within them, to updates being handled
+FINISH_SECONDS = 15  # for the latter
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 the heartbeat's file, never on a disk
 control_socket_disable = True
 logconfig_dict = settings.LOGGING
@@ -27,3 +28,18 @@ class logger_class(Logger):
         super()._set_handler(log, output, formatter(settings.LOG_FORMAT), stream)
 
     access_log_enabled = property(lambda self: False)
+
+
+def post_worker_init(worker):
+    """Have each worker handle what waits as soon as it is there, not only from its first delivery on."""
+    if settings.TELEGRAM_WEBHOOK_URL:
+        from config.bot.engine import engine
+
+        engine()
+
+
+def worker_exit(server, worker):
+    """Finish the updates that this worker handles."""
+    from config.bot.engine import stop_engine
+
+    stop_engine(FINISH_SECONDS)

@@ -4,7 +4,7 @@ import logging
 
 from config.jobs.enqueue import stop_event
 from config.jobs.rate_limiter import BUSY, only_one
-from movies import refresh, unheard
+from movies import refresh
 
 log = logging.getLogger(__name__)
 
@@ -20,14 +20,3 @@ def refresh_movies(limit=None):
     if run.done or run.trouble:
         log.info("films: %s", run)
     return str(run)
-
-
-def check_answers():
-    """See whether Telegram knew the photos of the cards that went out in answers to the webhook."""
-    with only_one("movies.check_answers") as free:
-        if not free:
-            return BUSY
-        asked, again = unheard.check_answers()
-    if again:
-        log.warning("%s cards sent again: Telegram did not know their photos", again)
-    return f"{asked} photos asked for, {again} cards sent again"

@@ -14,6 +14,7 @@ from django.db import connections
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
+from config.bot.engine import stop_engine
 from config.jobs.rate_limiter import redis_client
 from config.models import Lease
 from sandbox.server import Sandbox
@@ -23,10 +24,10 @@ from tests.helpers.waiting import ROOT, wait_until
 @pytest.fixture(autouse=True)
 def nothing_counted_yet(monkeypatch):
     """No sign of life or count of another test waits to be written."""
-    from config.bot import flood_control
+    from config.bot import drop_notice
     from config.monitoring import metrics
 
-    for kept in (metrics._counts, metrics._beats, metrics._alive, flood_control._senders):
+    for kept in (metrics._counts, metrics._beats, metrics._alive, drop_notice._told_at):
         kept.clear()
     monkeypatch.setattr(metrics, "_swept_at", 0.0)
 
@@ -36,7 +37,7 @@ def no_pause(monkeypatch):
     """A call to Telegram that is made once more is made at once."""
     from config.bot import client
 
-    monkeypatch.setattr(client, "PAUSE", 0.0)
+    monkeypatch.setattr(client, "RETRY_DELAYS_SECONDS", (0.0,) * 5)
 
 
 @pytest.fixture(autouse=True)
@@ -64,8 +65,9 @@ def sandbox(settings, monkeypatch, transactional_db):
         settings.TMDB_WEB_URL = sandbox.tmdb_web_url
         settings.TMDB_API_KEY = sandbox.tmdb_key
         monkeypatch.setattr(bot, "token", sandbox.telegram_token)
-        client.install()
+        client.patch_telebot()
         yield sandbox
+        stop_engine(10)
 
 
 @pytest.fixture
@@ -180,8 +182,8 @@ def leases_run_out():
 @pytest.fixture
 def handle(sandbox):
     """handle(): let the bot answer, in this process, all that people have sent so far."""
+    from config.bot.dispatch import handle_update
     from config.bot.polling import get_updates
-    from config.bot.router import handle_update
 
     def all_updates():
         offset = None

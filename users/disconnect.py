@@ -1,6 +1,7 @@
 """How a person's link with TMDb ends, how the person is forgotten, and the sessions TMDb has still to end."""
 
 import logging
+import re
 import time
 
 from django.contrib.admin.models import LogEntry
@@ -8,7 +9,7 @@ from django.db import transaction
 from django.db.models import F
 from django_q.models import Task
 
-from config.bot.webhook import forget_answers
+from config.bot import update_queue
 from config.models import Lease
 from movies.tmdb import TMDb, TMDbError
 from users.models import OldSession, SessionUnreadable, User, decrypted, encrypted
@@ -44,10 +45,11 @@ def forget(user_id):
         old = user and set_aside(user)
         if user:
             user.delete()
-        forget_answers(user_id)
+        update_queue.forget(user_id)
         LogEntry.objects.filter(content_type__app_label="users", object_id=str(user_id)).delete()
         Lease.objects.filter(name__endswith=f".{user_id}").delete()
-    jobs = [job.pk for job in Task.objects.iterator() if str(user_id) in repr((job.args, job.kwargs, job.result))]
+    whole_id = re.compile(rf"(?<!\d){user_id}(?!\d)")  # 1234 is not in 912345
+    jobs = [job.pk for job in Task.objects.iterator() if whole_id.search(repr((job.args, job.kwargs, job.result)))]
     Task.objects.filter(pk__in=jobs).delete()
     return end_now(old)
 

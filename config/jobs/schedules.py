@@ -23,8 +23,7 @@ CLOCK = {
     _("download posters"): ("posters.tasks.download_posters", 1),
     _("upload posters"): ("posters.tasks.upload_posters", 1),
     _("refresh films"): ("movies.tasks.refresh_movies", 60),
-    _("check answers"): ("movies.tasks.check_answers", 1),
-    _("go on with updates"): ("config.jobs.tasks.go_on_with_updates", 1),
+    _("recover updates"): ("config.jobs.tasks.recover_updates", 1),
     _("count figures"): ("config.jobs.tasks.count_figures", 1),
     _("end old sessions"): ("users.tasks.end_sessions", 5),
 }

@@ -1,6 +1,8 @@
 """Jobs of the house itself; see config.jobs.schedules for how often."""
 
-from config.bot import webhook
+from config.bot import engine, update_queue
+from config.jobs.enqueue import stop_event
+from config.jobs.rate_limiter import BUSY, only_one
 from config.monitoring import status_counts
 
 
@@ -12,6 +14,10 @@ def count_figures():
     return f"{len(large)} counted"
 
 
-def go_on_with_updates():
-    """Handle what web processes that died have left of the updates they had taken in."""
-    return webhook.sweep()
+def recover_updates() -> str:
+    """Handle the updates that dead processes left, and delete those that can no longer come again."""
+    with only_one("config.recover_updates") as free:
+        if not free:
+            return BUSY
+        handled = engine.recover(stop_event())
+        return f"{handled} recovered, {update_queue.purge()} old ones deleted"

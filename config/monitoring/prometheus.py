@@ -23,8 +23,7 @@ COUNTERS = {
 }
 SINGLES = {
     "updates_failed": ("Updates that ended in an error", "updates.failed"),
-    "updates_declined": ("Updates of people who flood, left unhandled", "updates.declined"),
-    "webhook_answers": ("Calls that rode in the answer to a webhook", "telegram.answers"),
+    "updates_dropped": ("Updates of chats in which too many waited, left unhandled", "updates.dropped"),
     "images": ("Images asked of TMDb", "tmdb.images"),
 }
 
@@ -82,8 +81,8 @@ class Collector:
             family.add_metric([name], depth)
         if family.samples:
             yield family
-        open_ = Update.objects.exclude(state=Update.State.DONE).count()
-        yield GaugeMetricFamily("kinoteka_updates_open", "Updates of the webhook not yet handled", value=open_)
+        pending = Update.objects.filter(state__lt=Update.State.HANDLED).count()
+        yield GaugeMetricFamily("kinoteka_updates_pending", "Updates not yet handled", value=pending)
 
 
 def render():

@@ -677,6 +677,8 @@ def getUpdates(telegram, account, params):
         if "allowed_updates" in params:
             account.allowed = set(params["allowed_updates"])
         offset = params.get("offset", 0)
+        if offset > account.next_update_id:
+            offset = 0  # beyond the newest id: from the beginning of what waits
         waiting = telegram.waiting_updates(account)
         if offset < 0:
             account.updates = waiting[offset:]

@@ -190,4 +190,4 @@ def test_every_call_carries_its_parameters_in_the_body(sandbox, handle):
 
 def test_a_long_poll_may_last_longer_than_a_connection_takes(sandbox):
     url = f"{sandbox.telegram_api_url}/bot{sandbox.telegram_token}/getUpdates"
-    assert client.send("post", url, {"timeout": 3}, timeout=(1, 30)).json()["ok"]
+    assert client.request("post", url, {"timeout": 3}, timeout=(1, 30)).json()["ok"]
