@@ -8,7 +8,8 @@ from config.jobs.enqueue import async_task, queue_of
 from config.jobs.schedules import CLOCK, write_schedules
 from movies.models import Movie, PosterStatus
 from sandbox.http_server import Response
-from tests.config.bot.test_webhook import Web, at_once, message, sent
+from tests.config.bot.test_webhook import Web, sent
+from tests.helpers.updates import at_once, message
 from tests.conftest import wait_until
 from tests.helpers.imports import linked, rate
 

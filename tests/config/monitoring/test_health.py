@@ -126,7 +126,7 @@ def test_metrics_without_redis_lack_the_depth_of_the_queue_alone(serve):
     assert answer.status_code == 200
     names = {name for name, *_labels in metrics_of(answer.text)}
     assert "kinoteka_queue_depth" not in names
-    assert {"kinoteka_cards_total", "kinoteka_films", "kinoteka_updates_open", "kinoteka_silent"} <= names
+    assert {"kinoteka_cards_total", "kinoteka_films", "kinoteka_updates_pending", "kinoteka_silent"} <= names
 
 
 def test_the_back_office_is_there_while_redis_is_away(serve, client):
@@ -226,7 +226,7 @@ def test_metrics_tell_of_all_processes_together(client, settings, sandbox, handl
     assert found["kinoteka_films", "0"] + found["kinoteka_films", "2"] == Movie.objects.count()
     assert found["kinoteka_people", "1"] == 1
     assert found["kinoteka_queue_depth", "kinoteka"] >= 0
-    assert found["kinoteka_updates_open",] == 1
+    assert found["kinoteka_updates_pending",] == 1
     assert scrape()["kinoteka_requests_total", "telegram"] == found["kinoteka_requests_total", "telegram"]
 
 
