@@ -101,7 +101,8 @@ def _run() -> None:
 def _after_fork() -> None:
     global _lock, _pending
     _lock, _pending = threading.Lock(), queue.Queue(MAX_PENDING)
-    _threads.clear(), _told_at.clear()
+    _threads.clear()
+    _told_at.clear()
 
 
 os.register_at_fork(after_in_child=_after_fork)

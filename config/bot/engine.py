@@ -98,6 +98,11 @@ class Engine:
             self.full_until.update((update_queue.chat_of(update), until) for update in dropped)
         return dropped
 
+    def wait_while_running(self, seconds: float) -> None:
+        """Wait, at most so long, while this process handles anything."""
+        with self.progress:
+            self.progress.wait_for(lambda: not self.running, seconds)
+
     def wait_until_idle(self, seconds: float) -> bool:
         """Wait until this process handles nothing and finds nothing to handle; returns whether it came to that."""
         with self.progress:
@@ -186,13 +191,23 @@ class Engine:
                     lambda: self.closed or self.ended or self.to_look, max(0.0, look_at - time.monotonic())
                 )
                 ended, self.ended = self.ended, []
-                to_look, self.to_look = self.to_look or bool(ended), False
+                to_look, self.to_look = self.to_look, False
             if ended:
-                self._patiently(lambda ended=ended: update_queue.finish(ended))
-                self._free(ended)
+                to_look |= self._finish(ended)
             if to_look:
                 self._patiently(self._claim)
             recycle_connections()
+
+    def _finish(self, claims: Sequence[Claim]) -> bool:
+        """Write how updates ended; returns whether others may wait."""
+        waiting: list[bool] = []
+        self._patiently(lambda: waiting.append(update_queue.finish(claims)))
+        self._free(claims)
+        if not any(waiting):
+            with self.progress:
+                self.idle = not self.running
+                self.progress.notify_all()
+        return any(waiting)
 
     def _free(self, claims: Sequence[Claim]) -> None:
         with self.progress:

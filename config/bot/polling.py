@@ -25,6 +25,7 @@ LONG_POLL_SECONDS = 25
 MAX_UPDATES = 100  # that Telegram gives at once
 MAX_PAUSE_SECONDS = 30  # between two questions, while Telegram or the database is away
 OVERLOAD_PAUSE_SECONDS = 0.02  # or one chat's surplus would have us ask as fast as we can
+HANDOVER_SECONDS = 0.005  # for which handlers have the processor to themselves before the next question
 FINISH_SECONDS = 8  # that SIGTERM leaves to what runs
 KINDS = ["message", "callback_query", "inline_query", "my_chat_member"]
 
@@ -64,6 +65,7 @@ def _ask(queue: Engine, stop: threading.Event) -> None:
             recycle_connections()
             offset = max((update["update_id"] + 1 for update in sound), default=offset)
             pause = 0.5
+            queue.wait_while_running(HANDOVER_SECONDS)
             if dropped or len(sound) < len(updates):
                 stop.wait(OVERLOAD_PAUSE_SECONDS)
             continue

@@ -46,7 +46,7 @@ def telegram_webhook(request: HttpRequest) -> HttpResponse:
 
 def is_telegram(given: str) -> bool:
     """Whether who sends this secret is Telegram."""
-    return proves(given, settings.TELEGRAM_WEBHOOK_SECRET)
+    return bool(proves(given, settings.TELEGRAM_WEBHOOK_SECRET))
 
 
 def update_in(body: bytes) -> RawUpdate | None:

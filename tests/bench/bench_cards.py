@@ -174,7 +174,7 @@ def by_webhook(ours):
             measure(api, 8, 100, **plan)
             alone, _rate = measure(api, 1, 200, **plan)
             _ms, rate = measure(api, 8, 1000, **plan)
-            print(f"a card in the webhook's answer: p50 {statistics.median(alone):.1f} ms, {rate:.0f} a second")
+            print(f"a card by webhook: p50 {statistics.median(alone):.1f} ms, {rate:.0f} a second")
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ from config.jobs.schedules import CLOCK, write_schedules
 from config.models import Update
 from movies.models import Movie, PosterStatus
 from tests.config.bot.test_webhook import MARK, Web
-from tests.helpers.updates import message
 from tests.conftest import wait_until
 from tests.helpers.imports import at_tmdb, linked, rate, table_of
 from tests.helpers.servers import Postgres, Redis
+from tests.helpers.updates import message
 from users.models import SyncStatus, User
 
 pytestmark = [

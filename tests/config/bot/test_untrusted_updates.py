@@ -315,5 +315,6 @@ def test_of_a_name_given_twice_the_last_counts_for_everybody(sandbox, post, anna
     update = json.dumps({"update_id": 9} | said("/start", boris.private_chat(), boris.as_json()))
     first = json.dumps(anna.as_json())
     post(update.replace('"from":', f'"from": {first}, "from":'))
+    wait_until(lambda: not Update.objects.filter(state__lt=Update.State.HANDLED).exists())
     assert User.objects.get().pk == boris.id
     assert [call.params["chat_id"] for call in sandbox.telegram.calls_of("sendMessage")] == [str(boris.id)]

@@ -268,7 +268,7 @@ def test_an_end_is_written_even_if_the_database_is_away_for_a_moment(run, monkey
     def finish(claims):
         if failure := next(failures, None):
             raise failure
-        write(claims)
+        return write(claims)
 
     monkeypatch.setattr(update_queue, "finish", finish)
     handled = []

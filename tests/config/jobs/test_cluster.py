@@ -9,9 +9,9 @@ from config.jobs.schedules import CLOCK, write_schedules
 from movies.models import Movie, PosterStatus
 from sandbox.http_server import Response
 from tests.config.bot.test_webhook import Web, sent
-from tests.helpers.updates import at_once, message
 from tests.conftest import wait_until
 from tests.helpers.imports import linked, rate
+from tests.helpers.updates import at_once, message
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
