@@ -40,8 +40,8 @@ KEEP_SECONDS = 25 * 3600  # Telegram itself gives an update up after a day
 NEW_NUMBERING_GAP = 100_000  # ids below the newest; at 350 updates a second it is five minutes
 MAX_PURGED = 20_000  # rows in one statement
 
-# The clock of the database server, since machines need not agree on the time. As SQL that stays the same, so that SQLite
-# finds its statement prepared: that is half of what storing an update costs.
+# The clock of the database server, since machines need not agree on the time. The SQL stays the same, so that SQLite
+# finds its statement prepared.
 POSTGRESQL_NOW = "EXTRACT(EPOCH FROM clock_timestamp())::float8"
 SQLITE_NOW = "((julianday('now') - 2440587.5) * 86400.0)"
 
@@ -159,7 +159,8 @@ def _insert_sql(rows: int) -> str:
         newest AS (SELECT numbering, update_id FROM updates ORDER BY numbering DESC, update_id DESC LIMIT 1),
         judged AS (
             SELECT *,
-                COALESCE((SELECT CASE WHEN newest.update_id - {NEW_NUMBERING_GAP} > %s THEN numbering + 1 ELSE numbering END FROM newest), 0)
+                COALESCE((SELECT numbering + CASE WHEN newest.update_id - {NEW_NUMBERING_GAP} > %s THEN 1 ELSE 0 END
+                    FROM newest), 0)
                     AS numbering,
                 CASE
                 WHEN earlier + (SELECT count(*) FROM updates AS other

@@ -119,7 +119,8 @@ def test_kills_restarts_and_an_emptied_redis_lose_and_double_nothing(servers, sa
         async_task(job)  # rather than wait half a minute for the clock
 
     def state():
-        open_ = list(Update.objects.filter(state__lt=Update.State.HANDLED).values_list("update_id", "state", "attempts"))
+        pending = Update.objects.filter(state__lt=Update.State.HANDLED)
+        open_ = list(pending.values_list("update_id", "state", "attempts"))
         asked = (
             f"{people.questions} questions, {people.answers} answers, {Update.objects.count()} updates, open {open_}"
         )
