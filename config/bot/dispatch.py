@@ -78,10 +78,9 @@ def process(update: types.Update) -> None:
         else:
             bot.process_new_updates([update])
     except UserError as error:
-        if update.callback_query:
-            answer(update.callback_query, str(error), alert=True)
-        elif update.message:
-            bot.send_message(update.message.chat.id, str(error))
+        if not update.callback_query:  # only a button's handler raises it
+            raise
+        answer(update.callback_query, str(error), alert=True)
     except Exception as error:
         notify_failure(update, error)
 
