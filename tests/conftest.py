@@ -216,6 +216,24 @@ def handle(sandbox):
 
 
 @pytest.fixture
+def anna(sandbox):
+    """Who has not written to the bot yet; reads English."""
+    return sandbox.telegram.person("Anna", language_code="en")
+
+
+@pytest.fixture
+def ask(anna, handle):
+    """ask("/help"): the bot's answer in Anna's private chat."""
+
+    def answer(text):
+        asked = anna.send(text)
+        handle()
+        return anna.wait(after=asked)
+
+    return answer
+
+
+@pytest.fixture
 def poster_dir(settings, tmp_path):
     """POSTER_DIR of this test alone; not made yet."""
     settings.POSTER_DIR = tmp_path / "posters"

@@ -18,11 +18,6 @@ NIGHTS = MAX_RANKED + 1000
 
 
 @pytest.fixture
-def anna(sandbox):
-    return sandbox.telegram.person("Anna", language_code="en")
-
-
-@pytest.fixture
 def ask(anna, handle):
     """ask("matrix"): the bot's answer in Anna's private chat."""
 

@@ -19,11 +19,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def anna(sandbox):
-    return sandbox.telegram.person("Anna", language_code="en")
-
-
-@pytest.fixture
 def card(anna, handle):
     """The card of The Matrix in Anna's chat."""
     return card_for(anna, handle)

@@ -15,23 +15,6 @@ from users.tasks import revoke_sessions
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def anna(sandbox):
-    return sandbox.telegram.person("Anna", language_code="en")
-
-
-@pytest.fixture
-def ask(anna, handle):
-    """ask("/connect"): the bot's answer in Anna's private chat."""
-
-    def answer(text):
-        asked = anna.send(text)
-        handle()
-        return anna.wait(after=asked)
-
-    return answer
-
-
 def tap(person, message, handle, text="Done"):
     query = person.press(message, text=text)
     handle()

@@ -23,11 +23,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def anna(sandbox):
-    return sandbox.telegram.person("Anna", language_code="en")
-
-
-@pytest.fixture
 def linked(anna, sandbox):
     """Anna, linked with the account demo, with two ratings, one of them still to be written to TMDb."""
     session = sandbox.tmdb.session_for("demo")
@@ -222,8 +217,10 @@ def test_forget_deletes_what_the_admins_log_says_of_the_user(anna, linked, admin
     stranger = User.objects.create(pk=anna.id * 10)
     for row in (linked, run, stranger):
         LogEntry.objects.log_actions(admin_user.pk, [row], CHANGE, "changed", single_object=True)
+    foreign = f"{stranger.pk} · {linked.pk}"  # a number of another kind, in the name of what is the stranger's
+    LogEntry.objects.create(user=admin_user, action_flag=CHANGE, object_repr=foreign)
     disconnect.forget(linked.pk)
-    assert [entry.object_id for entry in LogEntry.objects.all()] == [str(stranger.pk)]
+    assert {entry.object_repr for entry in LogEntry.objects.all()} == {str(stranger), foreign}
 
 
 def test_a_job_that_ends_after_forget_leaves_no_log_of_the_user(anna, linked, handle):

@@ -22,11 +22,6 @@ pytestmark = pytest.mark.django_db
 OLD, NEW, WRONG = (Fernet.generate_key().decode() for _ in range(3))
 
 
-@pytest.fixture
-def anna(sandbox):
-    return sandbox.telegram.person("Anna", language_code="en")
-
-
 def sealed(session, key=OLD):
     return Fernet(key).encrypt(session.encode()).decode()
 

@@ -23,23 +23,6 @@ from users.models import User
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def anna(sandbox):
-    return sandbox.telegram.person("Anna", language_code="en")
-
-
-@pytest.fixture
-def ask(anna, handle):
-    """ask("/help"): the bot's answer in Anna's private chat."""
-
-    def answer(text):
-        asked = anna.send(text)
-        handle()
-        return anna.wait(after=asked)
-
-    return answer
-
-
 def test_the_menu_is_published_in_both_languages(sandbox):
     publish_commands()
     account = sandbox.telegram.accounts[sandbox.telegram_token]

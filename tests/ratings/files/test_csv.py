@@ -56,11 +56,6 @@ def at(text):
 
 
 @pytest.fixture
-def anna(sandbox):
-    return sandbox.telegram.person("Anna", language_code="en")
-
-
-@pytest.fixture
 def user(anna):
     return User.objects.create(pk=anna.id, language="en")
 

@@ -20,11 +20,6 @@ from users.models import User
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def anna(sandbox):
-    return sandbox.telegram.person("Anna", language_code="en")
-
-
 def rate(user_id, movie_id, value, year=None, tmdb=0.0, votes=100, runtime=None, source="manual"):
     User.objects.get_or_create(pk=user_id)
     Movie.objects.create(

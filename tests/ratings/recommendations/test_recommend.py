@@ -30,11 +30,6 @@ CANDIDATES = range(101, 141)
 
 
 @pytest.fixture
-def anna(sandbox):
-    return sandbox.telegram.person("Anna", language_code="en")
-
-
-@pytest.fixture
 def films():
     """Two films to rate, and forty to recommend, of four decades and three lengths."""
     Movie.objects.bulk_create(
