@@ -53,9 +53,7 @@ def forget(user_id: int) -> bool:
         forget_answers(user_id)
         # the admin's log names a user by id, and what belongs to the user by an id in front: "501 · …"
         logged = Q(content_type__app_label="users", object_id=str(user_id))
-        # a rating's name begins with the user's id, an import's ends with it
-        logged |= Q(object_repr__startswith=f"{user_id} · ") | Q(object_repr__endswith=f" · {user_id}")
-        LogEntry.objects.filter(logged).delete()
+        LogEntry.objects.filter(logged | Q(object_repr__startswith=f"{user_id} · ")).delete()
         Lease.objects.filter(name=f"ratings.write.{user_id}").delete()
     _delete_jobs(user_id)
     return revoke_now(old)
