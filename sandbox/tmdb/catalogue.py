@@ -1,4 +1,4 @@
-"""What the stand-in for TMDb knows before anybody adds to it: well-known films and a demo account.
+"""What the fake TMDb knows from the start: well-known films and a demo account.
 
 The facts (ids, titles, dates, runtimes, votes) are TMDb's; the overviews are our own words. Some rows are
 odd on purpose: TMDb has films without a poster, a date, a runtime, an overview or a translation.
@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -35,7 +36,7 @@ GENRES = {
 }
 
 
-def poster_path(film_id) -> str:
+def poster_path(film_id: int) -> str:
     """A poster's address in TMDb's manner, always the same for one film: "/oYu…6f.jpg", 27 letters."""
     number = int.from_bytes(hashlib.sha256(f"poster {film_id}".encode()).digest(), "big")
     letters: list[str] = []
@@ -75,26 +76,25 @@ class Film:
     plain_poster: bool = False
     gone: bool = False
     hidden: bool = False
-    extra: dict = field(default_factory=dict)
-    changes: list = field(default_factory=list)
-    answers: dict = field(default_factory=dict, repr=False, compare=False)
+    extra: dict[str, Any] = field(default_factory=dict)
+    answers: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)  # JSON already made
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: object) -> None:
         """Forget the answers made from what the film was before."""
         object.__setattr__(self, name, value)
         object.__setattr__(self, "answers", {})
 
-    def title(self, language="ru") -> str:
+    def title(self, language: str = "ru") -> str:
         """The title in a language, else the original one, in its own script: that is what TMDb does."""
         translated = {"ru": self.title_ru, "en": self.title_en}.get(language[:2], "")
         if language[:2] == self.original_language:
             return self.original_title or translated
         return translated or self.original_title
 
-    def overview(self, language="ru") -> str:
+    def overview(self, language: str = "ru") -> str:
         return {"ru": self.overview_ru, "en": self.overview_en}.get(language[:2], "")
 
-    def tagline(self, language="ru") -> str:
+    def tagline(self, language: str = "ru") -> str:
         return {"ru": self.tagline_ru, "en": self.tagline_en}.get(language[:2], "")
 
     @property
@@ -106,8 +106,9 @@ FIELDS = {f.name for f in fields(Film)} - {"answers"}
 
 
 @lru_cache(maxsize=1)
-def _read() -> dict:
-    return json.loads(Path(__file__).with_name("catalogue.json").read_text(encoding="utf-8"))
+def _read() -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(Path(__file__).with_name("catalogue.json").read_text(encoding="utf-8"))
+    return read
 
 
 def films() -> dict[int, Film]:
@@ -125,6 +126,7 @@ def demo_ratings() -> list[tuple[int, float]]:
     return [(film_id, value) for film_id, value in _read()["demo"]]
 
 
-def collections() -> dict[str, dict]:
+def collections() -> dict[str, dict[str, Any]]:
     """The series that TMDb calls collections: {"matrix": {"id": 2344, "ru": …, "en": …}}."""
-    return _read()["collections"]
+    found: dict[str, dict[str, Any]] = _read()["collections"]
+    return found

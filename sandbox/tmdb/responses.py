@@ -3,11 +3,13 @@
 import json
 import re
 import unicodedata
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
 
-from sandbox.http_server import Response
+from sandbox.http_server import Request, Response
 from sandbox.tmdb import catalogue
-from sandbox.tmdb.catalogue import GENRES
+from sandbox.tmdb.catalogue import GENRES, Film
 
 PAGE_SIZE = 20
 LAST_PAGE = 500
@@ -25,9 +27,7 @@ STATUS = {
     13: (200, "The item/record was deleted successfully."),
     17: (401, "Session denied."),
     18: (400, "Validation failed."),
-    20: (422, "Invalid date range: Should be a range no longer than 14 days."),
     22: (400, "Invalid page: Pages start at 1 and max at 500. They are expected to be an integer."),
-    23: (400, "Invalid date: Format needs to be YYYY-MM-DD."),
     24: (504, "Your request to the backend server timed out. Try again."),
     25: (429, "Your request count (#) is over the allowed limit of (40)."),
     27: (400, "Too many append to response objects: The maximum number of remote calls is 20."),
@@ -64,43 +64,46 @@ LANGUAGES = {
 class Refused(Exception):
     """The request ends here, with this answer."""
 
-    def __init__(self, response):
+    def __init__(self, response: Response) -> None:
         self.response = response
 
 
-def error(code, status=None, message=None, headers=None, **more) -> Response:
+def error(
+    code: int, status: int | None = None, message: str | None = None, headers: dict[str, str] | None = None, **more: Any
+) -> Response:
     """One of TMDb's errors, by its code."""
     usual, text = STATUS.get(code, (500, "Something went wrong."))
     body = {"success": False, "status_code": code, "status_message": message or text, **more}
     return Response.json(body, status or usual, **(headers or {}))
 
 
-def fold(text) -> str:
+def fold(text: str) -> str:
     """What search compares: no case, no accents, no punctuation; ё is е."""
     text = unicodedata.normalize("NFKD", text.casefold())
     text = "".join(c for c in text if not unicodedata.combining(c))
     return " ".join(re.findall(r"\w+", text))
 
 
-def row_json(film, language) -> str:
+def row_json(film: Film, language: str) -> str:
     return _kept(film, ("row", language), lambda: row(film, language))
 
 
-def details_json(film, language) -> str:
+def details_json(film: Film, language: str) -> str:
     return _kept(film, ("details", language), lambda: details(film, language))
 
 
-def _kept(film, key, make) -> str:
+def _kept(film: Film, key: tuple[str, str], make: Callable[[], dict[str, Any]]) -> str:
     """JSON made once, until the film changes; what `extra` lays over it may change unseen."""
     if film.extra:
         return json.dumps(make(), ensure_ascii=False)
     answers = film.answers  # a change brings a new dictionary: what is made meanwhile goes with the old one
     if key not in answers:
         answers[key] = json.dumps(make(), ensure_ascii=False)
-    return answers[key]
+    kept: str = answers[key]
+    return kept
 
 
-def row(film, language):
+def row(film: Film, language: str) -> dict[str, Any]:
     """A film as lists show it: no runtime, genres by number."""
     row = {
         "adult": False,
@@ -122,7 +125,7 @@ def row(film, language):
     return row | film.extra
 
 
-def details(film, language):
+def details(film: Film, language: str) -> dict[str, Any]:
     """A film as its own page shows it."""
     english, own, country, country_name = LANGUAGES.get(film.original_language, LANGUAGES["en"])
     collection = catalogue.collections().get(film.series)
@@ -164,18 +167,18 @@ def details(film, language):
     return body | film.extra
 
 
-def listing(rows, page, size=PAGE_SIZE) -> dict:
+def listing(rows: list[dict[str, Any]], page: int) -> dict[str, Any]:
     """One page of a list."""
-    total = -(-len(rows) // size)
-    shown = rows[(page - 1) * size : page * size]
+    total = -(-len(rows) // PAGE_SIZE)
+    shown = rows[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
     return {"page": page, "results": shown, "total_pages": total, "total_results": len(rows)}
 
 
-def raw_json(text) -> Response:
+def raw_json(text: str) -> Response:
     return Response(200, text.encode(), {"Content-Type": "application/json;charset=utf-8"})
 
 
-def json_body(request) -> dict:
+def json_body(request: Request) -> dict[str, Any]:
     try:
         body = json.loads(request.body or b"{}")
     except ValueError:
@@ -183,36 +186,32 @@ def json_body(request) -> dict:
     return body if isinstance(body, dict) else {}
 
 
-def page_of(request) -> int:
+def page_of(request: Request) -> int:
     text = request.query.get("page") or "1"
     if not re.fullmatch(r"\d{1,9}", text) or not 1 <= int(text) <= LAST_PAGE:
         raise Refused(error(22))
     return int(text)
 
 
-def named_genres(ids, language) -> list[dict]:
+def named_genres(ids: Iterable[int], language: str) -> list[dict[str, Any]]:
     name = 0 if language.startswith("ru") else 1
     return [{"id": one, "name": GENRES[one][name]} for one in ids if one in GENRES]
 
 
-def moment(at) -> str:
+def moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def day(at) -> date:
-    return datetime.fromtimestamp(at, UTC).date()
-
-
-def same_series(film, other) -> bool:
+def same_series(film: Film, other: Film) -> bool:
     return bool(film.series) and film.series == other.series
 
 
-def external_ids(film) -> dict:
-    empty = dict.fromkeys(("wikidata_id", "facebook_id", "instagram_id", "twitter_id"))
+def external_ids(film: Film) -> dict[str, Any]:
+    empty: dict[str, Any] = dict.fromkeys(("wikidata_id", "facebook_id", "instagram_id", "twitter_id"))
     return {"id": film.id, "imdb_id": film.imdb_id, **empty}
 
 
-def translations(film) -> list[dict]:
+def translations(film: Film) -> list[dict[str, Any]]:
     """The languages we hold; a title that is the original one is left empty, as TMDb does."""
     rows = []
     for language in ("en", "ru"):
@@ -220,22 +219,19 @@ def translations(film) -> list[dict]:
         overview, tagline = film.overview(language), film.tagline(language)
         if title or overview:
             english, own, country, _ = LANGUAGES[language]
-            data = {"homepage": "", "overview": overview, "runtime": film.runtime or 0, "tagline": tagline}
+            data: dict[str, Any] = {
+                "homepage": "",
+                "overview": overview,
+                "runtime": film.runtime or 0,
+                "tagline": tagline,
+            }
             data["title"] = "" if language == film.original_language else title
             row = {"iso_3166_1": country, "iso_639_1": language, "name": own, "english_name": english}
             rows.append({**row, "data": data})
     return rows
 
 
-def change_key(name) -> tuple[str, str]:
-    """A field of Film in the words of /changes: (key, language)."""
-    base, _, language = name.rpartition("_")
-    if base in ("title", "overview", "tagline"):
-        return base, language
-    return {"poster_path": "images", "release_date": "release_dates", "genre_ids": "genres"}.get(name, name), ""
-
-
-def matches(film, words) -> bool | None:
+def matches(film: Film, words: list[str]) -> bool | None:
     """None if the words are not in any title; else whether they are a whole title."""
     answers = film.answers
     if "folded" not in answers:

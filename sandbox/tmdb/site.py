@@ -6,7 +6,8 @@ from base64 import b64encode
 from hashlib import sha256
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from sandbox.http_server import Response
+from sandbox.http_server import Request, Response
+from sandbox.tmdb.state import State
 
 WORDS = {
     "ru": {
@@ -59,8 +60,8 @@ STYLE = (
 STYLE_HASH = b64encode(sha256(STYLE.encode()).digest()).decode()
 
 
-def page(title, content, words, status=200, onward="") -> Response:
-    """A page of the site. No scripts; forms go to ourselves, and from there only to where we were asked to lead."""
+def page(title: str, content: str, words: dict[str, str], status: int = 200, onward: str = "") -> Response:
+    """A page of the site. No scripts; forms go to ourselves, and from there only to the address given in the link."""
     parts = urlsplit(onward)
     target = ""
     if parts.scheme in ("http", "https") and re.fullmatch(r"[\w.:\[\]-]+", parts.netloc):
@@ -71,12 +72,12 @@ def page(title, content, words, status=200, onward="") -> Response:
         f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; img-src 'self'; "
         f"form-action 'self'{target}; base-uri 'none'; frame-ancestors 'none'"
     )
-    page = (
+    text = (
         f'<!doctype html><html lang="{words["lang"]}"><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{title} — {words["site"]}</title>'
         f"<style>{STYLE}</style><header>{words['site']}</header><main>{content}</main></html>"
     )
-    response = Response.html(page, status)
+    response = Response.html(text, status)
     response.headers |= {
         "Content-Security-Policy": policy,
         "Referrer-Policy": "no-referrer",
@@ -86,18 +87,20 @@ def page(title, content, words, status=200, onward="") -> Response:
     return response
 
 
-def tongue(request) -> str:
+def _language(request: Request) -> str:
     return "en" if request.headers.get("accept-language", "ru").startswith("en") else "ru"
 
 
-def words_for(request) -> dict[str, str]:
-    return WORDS[tongue(request)]
+def _words(request: Request) -> dict[str, str]:
+    return WORDS[_language(request)]
 
 
-def film(film, request) -> Response:
-    """The page of a film, as far as a link to it needs one; None is no film."""
-    words, language = words_for(request), tongue(request)
-    if film is None:
+def film_page(tmdb: State, request: Request) -> Response:
+    """TMDb: /movie/{movie_id}, the address that people copy; as far as a link to it needs one."""
+    words, language = _words(request), _language(request)
+    number = re.match(r"/movie/(\d{1,18})", request.path)
+    film = tmdb.films.get(int(number[1])) if number else None
+    if film is None or film.gone:
         return page(words["no film"], f"<h1>{words['no film']}</h1>", words, 404)
     poster = f'<img src="/t/p/w342{film.poster_path}" width="171" alt="">' if film.poster_path else ""
     title, original = html.escape(film.title(language)), html.escape(film.original_title)
@@ -106,25 +109,37 @@ def film(film, request) -> Response:
     return page(title, f"{poster}{head}<p>{original}</p><p>{overview}</p>", words)
 
 
-def stale(request) -> Response:
-    """There is nothing to approve: the token is unknown, used or old."""
-    words = words_for(request)
-    return page(words["stale"], f"<h1>{words['stale']}</h1><p>{words['again']}</p>", words, 404)
+def approval_page(tmdb: State, request: Request) -> Response:
+    """TMDb: /authenticate/{request_token}, where the person allows or denies; then on to redirect_to."""
+    words = _words(request)
+    parts = request.path.strip("/").split("/")
+    token = tmdb.live_token(parts[1]) if len(parts) in (2, 3) else None
+    if token is None:
+        return page(words["stale"], f"<h1>{words['stale']}</h1><p>{words['again']}</p>", words, 404)
+    form = request.fields()[0] if request.method == "POST" else {}
+    verdict = parts[2] if len(parts) == 3 else form.get("answer", "")
+    onward = request.query.get("redirect_to", "")
+    if verdict == "allow":
+        name = form.get("account") or request.query.get("account") or "demo"
+        if name not in tmdb.accounts:
+            return page(words["no account"], f"<h1>{words['no account']}</h1>", words, 400)
+        tmdb.approve(token.token, name)
+        return _answered(token.token, "approved", onward, words)
+    if verdict == "deny":
+        tmdb.deny(token.token)
+        return _answered(token.token, "denied", onward, words)
+    if token.account is not None:
+        return _answered(token.token, "approved", "", words)
+    return _question(tmdb, token.token, onward, words)
 
 
-def no_account(request) -> Response:
-    words = words_for(request)
-    return page(words["no account"], f"<h1>{words['no account']}</h1>", words, 400)
-
-
-def question(token, accounts, onward, request) -> Response:
+def _question(tmdb: State, token: str, onward: str, words: dict[str, str]) -> Response:
     """Which account, and allow or deny?"""
-    words = words_for(request)
     choices = "".join(
         f'<label><input type="radio" name="account" value="{html.escape(account.username)}"'
         f"{' checked' if account.username == 'demo' else ''}> <b>{html.escape(account.username)}</b>"
         f" <small>{words['ratings']}: {len(account.ratings)}</small></label>"
-        for account in accounts
+        for account in tmdb.accounts.values()
     )
     action = f"/authenticate/{token}" + (f"?redirect_to={quote(onward, safe='')}" if onward else "")
     form = (
@@ -136,11 +151,10 @@ def question(token, accounts, onward, request) -> Response:
     return page(words["question"], form, words, onward=onward)
 
 
-def answered(token, what, onward, request) -> Response:
-    """Lead the person on to where the link asked, with what they said: "approved" or "denied"."""
+def _answered(token: str, what: str, onward: str, words: dict[str, str]) -> Response:
+    """Lead the person on to where the link asked, with the answer: "approved" or "denied"."""
     parts = urlsplit(onward)
     if parts.scheme in ("http", "https", "tg"):
         query = urlencode([*parse_qsl(parts.query), ("request_token", token), (what, "true")])
         return Response(302, b"", {"Location": urlunsplit(parts._replace(query=query)), "Cache-Control": "no-store"})
-    words = words_for(request)
     return page(words[what], f"<h1>{words[what]}</h1><p>{words['go back']}</p>", words)
