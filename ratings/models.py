@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from array import array
 from decimal import Decimal
+from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import ForeignKey, Q, QuerySet
+from django.db.models.deletion import Collector
 from django.utils.translation import gettext_lazy as _
 
 from movies.models import Movie
@@ -490,3 +492,37 @@ class MatchLink(models.Model):
 
     def __str__(self) -> str:
         return str(self.user_id)
+
+
+def clear_result(collector: Collector, field: ForeignKey[Any, Any], rows: QuerySet[Any], using: str) -> None:
+    """Leave of a deleted user's results only that there was one."""
+    for cleared in (field, *(column for column in MatchResult._meta.fields if column.name in MatchResult.RESULT)):
+        collector.add_field_update(cleared, None, rows)
+
+
+class MatchResult(models.Model):
+    """What two users have been told of their tastes; see ratings.insights.taste_match on how long it stands.
+
+    When one of them is deleted, the row stays without any result, so that coming back yields no second one that day.
+    """
+
+    RESULT = ("common", "percent", "both_love", "differ")
+
+    pair = models.CharField(max_length=64, primary_key=True, db_comment="keyed digest of the two ids")
+    one = models.ForeignKey(User, clear_result, null=True, related_name="+")
+    other = models.ForeignKey(User, clear_result, null=True, related_name="+")
+    checked_at = models.BigIntegerField(db_comment="UNIX seconds: when it was last decided whether it still stands")
+    computed_at = models.BigIntegerField(db_comment="UNIX seconds")
+    common = models.IntegerField(null=True, db_comment="movies both have rated; never told exactly")
+    percent = models.SmallIntegerField(null=True, db_comment="in steps of 5; NULL: too few movies in common")
+    both_love = models.IntegerField(null=True, db_comment="id of a movie")
+    differ = models.IntegerField(null=True, db_comment="id of a movie")
+    owner_told = models.BooleanField(db_default=False, default=False)
+
+    class Meta:
+        db_table = "match_results"
+        db_table_comment = "Taste matches as told, for a week"
+        indexes = [models.Index(fields=["computed_at"], name="match_results_by_computed_at")]
+
+    def __str__(self) -> str:
+        return self.pair

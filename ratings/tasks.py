@@ -15,6 +15,7 @@ from config.bot.replies import delete_message
 from config.jobs.enqueue import async_task, worker_stop_event
 from config.jobs.locks import ALREADY_RUNNING
 from ratings.files import importer, report
+from ratings.insights.taste_match import delete_old_results
 from ratings.models import Import
 from ratings.recommendations import cold_start, training_process
 from ratings.tmdb_sync.active_imports import queued_now
@@ -67,7 +68,8 @@ def show_in(user_id: int, message_id: int | None) -> None:
 
 
 def queue_daily_imports() -> str:
-    """Queue the users whose hour has come: once a day each, spread over the day by their ids."""
+    """Queue the users whose hour has come: once a day each, spread over the day by their ids; delete old matches."""
+    delete_old_results()
     now, deadline, stop = int(time.time()), time.monotonic() + MAX_SECONDS, worker_stop_event()
     second_of_day = Mod(F("pk"), DAY_SECONDS, output_field=BigIntegerField())
     since_their_hour = Mod(Value(now) - second_of_day, DAY_SECONDS, output_field=BigIntegerField())

@@ -5,11 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from django.core.cache import cache
 from django.utils import translation
-from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 from telebot.apihelper import ApiException
 
 from config.bot.client import TelegramUnavailable
@@ -19,8 +17,10 @@ from movies.cards import display_title
 from movies.models import Movie
 from ratings.insights.taste_match import (
     LINK_TTL_SECONDS,
+    ComparedToday,
     TasteMatch,
-    TooFewInCommon,
+    TooFewRated,
+    claim_notification,
     create_link,
     delete_link,
     link_owner,
@@ -69,7 +69,7 @@ def open_link(message: types.Message, token: str) -> None:
     owner_id = link_owner(token)
     markup = None
     if owner_id is None:
-        text = _("This link no longer works. Ask your friend for a new one: they send me /match.")
+        text = no_link()
     elif message.from_user and owner_id == message.from_user.id:
         text = _("This is your own link. Send it to somebody else.")
     else:
@@ -79,6 +79,10 @@ def open_link(message: types.Message, token: str) -> None:
         )
         markup = keyboard([(_("Compare"), f"match:{token}"), (_("No"), "nomatch")])
     bot.send_message(message.chat.id, text, reply_markup=markup)
+
+
+def no_link() -> str:
+    return _("This link no longer works. Ask your friend for a new one: they send me /match.")
 
 
 @button("nomatch")
@@ -93,59 +97,46 @@ def compare(query: types.CallbackQuery) -> None:
     (token,) = parse_callback_data(query, rf"match:{TOKEN_PATTERN}")
     owner_id = link_owner(token)
     if owner_id is None or owner_id == query.from_user.id:
-        raise UserError(_("This link no longer works. Ask your friend for a new one: they send me /match."))
+        raise UserError(no_link())
     visitor = User.objects.get_or_create_from_telegram(query.from_user)
-    result = try_match(visitor.pk, owner_id)
-    if not edit(query.message, describe(result)):
-        bot.send_message(query.from_user.id, describe(result))
-    answer(query)
-    notify_owner(owner_id, query.from_user, result)
-
-
-def try_match(visitor_id: int, owner_id: int) -> TasteMatch | TooFewInCommon:
-    """The match, or why there is none."""
     try:
-        return match_tastes(visitor_id, owner_id)
-    except TooFewInCommon as too_few:
-        return too_few
+        match = match_tastes(visitor.pk, owner_id)
+    except TooFewRated:
+        raise UserError(
+            _("You have rated too few films: it takes at least five. Rate some more, then press the button again.")
+        ) from None
+    except ComparedToday:
+        raise UserError(_("You two have been compared already. Try again tomorrow.")) from None
+    except User.DoesNotExist:
+        raise UserError(no_link()) from None
+    if not edit(query.message, describe(match)):
+        bot.send_message(query.from_user.id, describe(match))
+    answer(query)
+    notify_owner(owner_id, query.from_user, match)
 
 
-def notify_owner(owner_id: int, visitor: types.User, result: TasteMatch | TooFewInCommon) -> None:
-    """Send the result to the link's owner: once a day for each visitor, however often they press, unless it changes.
-
-    The cache key reveals no user's id, since /forget does not find it.
-    """
-    percent = result.percent if isinstance(result, TasteMatch) else None
-    digest = salted_hmac("ratings.match", f"{owner_id}:{visitor.id}:{percent}:{result.common}").hexdigest()
-    key = f"match:{digest}"
-    if not cache.add(key, True, DAY_SECONDS):
+def notify_owner(owner_id: int, visitor: types.User, match: TasteMatch) -> None:
+    """Send a result to the link's owner, once, however often the visitor asks for it."""
+    if not claim_notification(visitor.id, owner_id):
         return
     with translation.override(User.objects.get(pk=owner_id).language):
         try:
-            bot.send_message(owner_id, escape(visitor.full_name) + ": " + describe(result))
+            bot.send_message(owner_id, escape(visitor.full_name) + ": " + describe(match))
         except (ApiException, TelegramUnavailable):
-            cache.delete(key)  # they have left, or the next result is sent
+            claim_notification(visitor.id, owner_id, claimed=False)  # they have left, or are told the next time
 
 
-def describe(result: TasteMatch | TooFewInCommon) -> str:
-    if isinstance(result, TooFewInCommon):
-        return ngettext(
-            "You two have rated %(count)d film in common: too few for a figure.",
-            "You two have rated %(count)d films in common: too few for a figure.",
-            result.common,
-        ) % {"count": result.common}
-    movies = Movie.objects.in_bulk([movie_id for movie_id in (result.both_love, result.differ) if movie_id])
-
-    def title(movie_id: int) -> str:
-        return escape(display_title(movies[movie_id], MAX_TITLE_LENGTH))
-
-    lines = [
-        _("Your tastes agree by %(percent)d%%.") % {"percent": result.percent},
-        ngettext("You have both rated %(count)d film.", "You have both rated %(count)d films.", result.common)
-        % {"count": result.common},
-    ]
-    if result.both_love:
-        lines.append(_("You both love “%(title)s”.") % {"title": title(result.both_love)})
-    if result.differ:
-        lines.append(_("You differ most about “%(title)s”.") % {"title": title(result.differ)})
+def describe(match: TasteMatch) -> str:
+    """A result in words that change as seldom as its figures: see ratings.insights.taste_match."""
+    if match.percent is None:
+        return _("You two have too few films in common yet: it takes at least five. Rate more and try again tomorrow.")
+    lines = [_("You two are a %(percent)d%% match.") % {"percent": match.percent}]
+    if match.more_than:
+        lines.append(_("You have both rated more than %(count)d films.") % {"count": match.more_than})
+    for movie_id, text in (
+        (match.both_love, _("You both love “%(title)s”.")),
+        (match.differ, _("You differ most about “%(title)s”.")),
+    ):
+        if movie_id and (movie := Movie.objects.filter(pk=movie_id).first()):
+            lines.append(text % {"title": escape(display_title(movie, MAX_TITLE_LENGTH))})
     return "\n".join(lines)

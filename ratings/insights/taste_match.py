@@ -1,41 +1,61 @@
-"""The taste match of two users, and the link by which one consents to it."""
+"""The taste match of two users, and the link by which one consents to it.
+
+What is told must not reveal, movie by movie, what the other has rated. So it is coarse: steps of 5 %, no number of
+movies below 25 and none exactly. And it stands: for a day whatever either rates, and then until CHANGES movies in
+common are new or rated anew, or a week has passed.
+"""
 
 from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import asdict, dataclass
 from math import sqrt
-from typing import TYPE_CHECKING
 
-from ratings.models import MatchLink, Rating
+from django.db import transaction
+from django.utils.crypto import salted_hmac
 
-if TYPE_CHECKING:
-    from users.models import User
+from ratings.models import MatchLink, MatchResult, Rating
+from users.models import User
 
 LINK_TTL_SECONDS = 7 * 86_400
 MIN_COMMON = 5  # movies in common below which a percentage would mean nothing
 PRIOR_MOVIES = 5  # imaginary movies in common without any correlation
+PERCENT_STEP = 5
+COMMON_STEPS = [25, 50, 100, 200, 500, 1000]  # "more than so many films" is all that is told of their number
+CHECK_SECONDS = 86_400  # a result stands
+CHANGES = 5  # movies in common, new or rated anew, from which on it may be another
+RESULT_TTL_SECONDS = 7 * 86_400
 MAX_SIMILAR_POINTS = 2  # mean difference of two users' ratings from which on they are not similar
 NOISE_VARIANCE = 0.25  # square points: by what a rating varies without meaning anything
 
 
-class TooFewInCommon(Exception):
-    """The two have rated fewer than MIN_COMMON movies in common."""
+class TooFewRated(Exception):
+    """The visitor has rated fewer than MIN_COMMON movies: nothing was compared."""
 
-    def __init__(self, common: int) -> None:
-        super().__init__(common)
-        self.common = common
+
+class ComparedToday(Exception):
+    """One of the two has been deleted and came back within the day: there is nothing to tell before tomorrow."""
 
 
 @dataclass(frozen=True)
 class TasteMatch:
-    """`percent` 0-100, 50 for no correlation; `common` movies; ids of one both love and one they differ about."""
+    """`common` movies; `percent` 0-100, 50 for no correlation; ids of one both love and one they differ about.
 
-    percent: int
+    All but `common` are None where fewer than MIN_COMMON are.
+    """
+
     common: int
-    both_love: int | None
-    differ: int | None
+    percent: int | None = None
+    both_love: int | None = None
+    differ: int | None = None
+
+    @property
+    def more_than(self) -> int | None:
+        """The number of movies in common as it may be told; None for few."""
+        step = bisect_right(COMMON_STEPS, self.common - 1)
+        return COMMON_STEPS[step - 1] if step else None
 
 
 def create_link(user: User) -> str:
@@ -57,29 +77,90 @@ def delete_link(user_id: int, token: str) -> bool:
     return MatchLink.objects.filter(user_id=user_id).exists()
 
 
-def match_tastes(one_id: int, other_id: int) -> TasteMatch:
+def match_tastes(visitor_id: int, owner_id: int) -> TasteMatch:
+    """What the two are told, from whichever link. Raises TooFewRated, ComparedToday and User.DoesNotExist."""
+    if Rating.objects.filter(user_id=visitor_id).count() < MIN_COMMON:
+        raise TooFewRated
+    pair, now = pair_key(visitor_id, owner_id), int(time.time())
+    with transaction.atomic():
+        one, other = lock_users(visitor_id, owner_id)
+        result = MatchResult.objects.filter(pair=pair).first()
+        deleted = result is not None and None in (result.one_id, result.other_id)
+        if result and 0 <= now - result.checked_at < CHECK_SECONDS:
+            if deleted:
+                raise ComparedToday
+            return told(result)
+        match = compute_match(one.pk, other.pk)
+        if result and not deleted and result.percent is not None and still_stands(result, match, now):
+            MatchResult.objects.filter(pair=pair).update(checked_at=now)
+            return told(result)
+        values = {"one": one, "other": other, "checked_at": now, "computed_at": now, "owner_told": False}
+        MatchResult.objects.update_or_create(pair=pair, defaults=values | asdict(match))
+    return match
+
+
+def lock_users(*ids: int) -> list[User]:
+    """Lock the rows of these users, in the order of their ids. Raises User.DoesNotExist."""
+    users = list(User.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
+    if len(users) < len(ids):
+        raise User.DoesNotExist
+    return users
+
+
+def pair_key(one_id: int, other_id: int) -> str:
+    """Names two users to this installation only."""
+    low, high = sorted((one_id, other_id))
+    return salted_hmac("ratings.match", f"{low}:{high}", algorithm="sha256").hexdigest()
+
+
+def told(result: MatchResult) -> TasteMatch:
+    return TasteMatch(result.common or 0, result.percent, result.both_love, result.differ)
+
+
+def still_stands(result: MatchResult, match: TasteMatch, now: int) -> bool:
+    """Whether too little has changed for another result: the change would tell which movie made it."""
+    mine, theirs = (Rating.objects.filter(user=user) for user in (result.one, result.other))
+    rated_anew = (mine | theirs).filter(rated_at__gt=result.computed_at)
+    rated_anew = rated_anew.filter(movie_id__in=mine.values("movie_id")).filter(movie_id__in=theirs.values("movie_id"))
+    changes = max(abs(match.common - (result.common or 0)), rated_anew.values("movie_id").distinct().count())
+    return changes < CHANGES and 0 <= now - result.computed_at < RESULT_TTL_SECONDS
+
+
+def delete_old_results() -> int:
+    """Delete the results that no longer stand; returns how many."""
+    return MatchResult.objects.filter(computed_at__lte=int(time.time()) - RESULT_TTL_SECONDS).delete()[0]
+
+
+def claim_notification(visitor_id: int, owner_id: int, claimed: bool = True) -> bool:
+    """Whether the owner has still to be told of this result; `claimed` False gives the claim back."""
+    result = MatchResult.objects.filter(pair=pair_key(visitor_id, owner_id), owner_told=not claimed)
+    return bool(result.update(owner_told=claimed))
+
+
+def compute_match(one_id: int, other_id: int) -> TasteMatch:
     """Compare two users by the movies both have rated: the correlation of their ratings as a percentage.
 
     Each rating counts by its deviation from its user's own mean, so that a strict and a kind user of one taste match.
     Where ratings hardly vary there is little to correlate, and it counts how near they are to each other: two users
-    who give nothing but 10s match. Raises TooFewInCommon.
+    who give nothing but 10s match. The fewer the movies and the weaker the correlation, the nearer it is drawn to 50 %,
+    as its standard error grows with both; a complete one stays complete.
     """
     mine, theirs = ratings_of(one_id), ratings_of(other_id)
     one, other = deviations(mine), deviations(theirs)
     common = sorted(one.keys() & other.keys())
     if len(common) < MIN_COMMON:
-        raise TooFewInCommon(len(common))
+        return TasteMatch(len(common))
     covariance = sum(one[movie_id] * other[movie_id] for movie_id in common)
     size = sqrt(sum(one[movie_id] ** 2 for movie_id in common) * sum(other[movie_id] ** 2 for movie_id in common))
     difference = sum(abs(mine[movie_id] - theirs[movie_id]) for movie_id in common) / len(common)
     similarity, noise = max(0.0, 1 - difference / MAX_SIMILAR_POINTS), NOISE_VARIANCE * len(common)
     correlation = (covariance + noise * similarity) / (size + noise)
-    percent = round(50 + 50 * correlation * len(common) / (len(common) + PRIOR_MOVIES))
+    certainty = len(common) / (len(common) + PRIOR_MOVIES * (1 - correlation**2))
     love = max(common, key=lambda movie_id: (min(one[movie_id], other[movie_id]), -movie_id))
     differ = max(common, key=lambda id: (-one[id] * other[id], abs(one[id] - other[id]), -id))
     return TasteMatch(
-        percent=percent,
         common=len(common),
+        percent=PERCENT_STEP * round((50 + 50 * correlation * certainty) / PERCENT_STEP),
         both_love=love if min(one[love], other[love]) > 0 else None,
         differ=differ if one[differ] * other[differ] < 0 else None,
     )

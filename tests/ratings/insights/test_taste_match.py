@@ -1,13 +1,23 @@
 """The taste match of two users who both consent, by a link and a button."""
 
 import re
+import time
 from decimal import Decimal
 
 import pytest
+from django.db.models import F
 
 from movies.models import Movie
-from ratings.insights.taste_match import LINK_TTL_SECONDS, TooFewInCommon, match_tastes
-from ratings.models import MatchLink, Rating
+from ratings.insights.taste_match import (
+    CHECK_SECONDS,
+    LINK_TTL_SECONDS,
+    RESULT_TTL_SECONDS,
+    compute_match,
+    delete_old_results,
+    match_tastes,
+)
+from ratings.models import MatchLink, MatchResult, Rating
+from users.disconnect import forget
 from users.models import User
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +51,20 @@ def tap(person, handle, text):
     return query.answer
 
 
+def compare(person, handle, token):
+    """What this person reads after opening a link and agreeing: the result, or why there is none."""
+    person.send(f"/start match_{token}")
+    handle()
+    asked = person.chat[-1]
+    return tap(person, handle, "Compare").text or asked.text
+
+
+def later(seconds):
+    """As much time passes for all that is stored."""
+    MatchResult.objects.update(checked_at=F("checked_at") - seconds, computed_at=F("computed_at") - seconds)
+    Rating.objects.update(rated_at=F("rated_at") - seconds)
+
+
 def test_one_sends_a_link_and_the_other_agrees_and_both_see_the_result(anna, boris, handle):
     rate(anna.id, [9, 8, 3, 2, 10, 5, 6])
     rate(boris.id, [10, 7, 2, 2, 9, 6, 9])
@@ -49,35 +73,127 @@ def test_one_sends_a_link_and_the_other_agrees_and_both_see_the_result(anna, bor
     assert "%" not in boris.chat[-1].text
     tap(boris, handle, "Compare")
     percent = match_tastes(anna.id, boris.id).percent
+    assert percent
+    assert percent % 5 == 0
     assert 50 < percent <= 100
     for person in (anna, boris):
-        assert f"agree by {percent}%" in person.chat[-1].text
-        assert "7 films" in person.chat[-1].text
+        assert f"a {percent}% match" in person.chat[-1].text
         assert "You both love “Film <1>”" in person.chat[-1].text
     assert anna.chat[-1].text.startswith("<b>Boris")
 
 
-def test_however_often_compare_is_pressed_the_owner_is_notified_once_until_the_result_changes(anna, boris, handle):
-    rate(anna.id, [9, 8, 3, 2, 10, 5, 6])
+def test_a_visitor_who_rates_film_by_film_reads_nothing_new_that_day_and_the_owner_hears_once(anna, boris, handle):
+    rate(anna.id, [9, 8, 3, 2, 10, 9, 1, 10, 3] * 3)
+    rate(boris.id, [10, 7, 2, 2, 9])
+    token, before = link_for(anna, handle), len(anna.chat)
+    first = compare(boris, handle, token)
+    for film in range(6, 28):
+        rate(boris.id, [1 if film % 2 else 10], start=film)
+        assert compare(boris, handle, token) == first
+    assert len(anna.chat) == before + 1
+    boris_token, before = link_for(boris, handle), len(boris.chat)
+    assert compare(anna, handle, boris_token) == first
+    assert len(boris.chat) == before
+
+
+def test_over_days_one_more_film_in_common_changes_nothing_that_is_shown_and_many_do(anna, boris, handle):
+    rate(anna.id, [9, 8, 3, 2, 10, 9, 1, 10, 3, 9, 2, 8])
+    rate(boris.id, [10, 7, 2, 2, 9])
+    token, before = link_for(anna, handle), len(anna.chat)
+    first = compare(boris, handle, token)
+    for film in range(6, 10):
+        later(CHECK_SECONDS)
+        rate(boris.id, [1 if anna_likes(film) else 10], start=film)
+        assert compare(boris, handle, token) == first
+    later(CHECK_SECONDS - 1)
+    rate(boris.id, [1, 10, 1], start=10)
+    assert compare(boris, handle, token) == first
+    assert len(anna.chat) == before + 1
+    later(1)
+    assert compare(boris, handle, token) != first
+    assert len(anna.chat) == before + 2
+
+
+def test_ratings_that_have_been_changed_since_count_like_new_ones(anna, boris, handle):
+    rate(anna.id, [9, 8, 3, 2, 10])
+    rate(boris.id, [9, 8, 3, 2, 10])
+    token = link_for(anna, handle)
+    assert "100%" in compare(boris, handle, token)
+    for movies, unchanged in (([1, 2, 3, 4], True), ([5], False)):
+        changed = Rating.objects.filter(user_id=boris.id, movie_id__in=movies)
+        changed.update(normalized_rating=11 - F("normalized_rating"), rated_at=int(time.time()))
+        later(CHECK_SECONDS)
+        Rating.objects.update(rated_at=F("rated_at") + CHECK_SECONDS)
+        assert ("100%" in compare(boris, handle, token)) == unchanged
+
+
+def anna_likes(film):
+    return Rating.objects.get(user_id__gt=0, movie_id=film).normalized_rating > 5
+
+
+def test_a_result_is_looked_at_once_a_day_so_that_its_change_names_no_film(anna, boris, handle):
+    rate(anna.id, [9, 8, 3, 2, 10, 9, 1, 10, 3, 9, 2, 8])
     rate(boris.id, [10, 7, 2, 2, 9])
     token = link_for(anna, handle)
-    before = len(anna.chat)
+    first = compare(boris, handle, token)
+    later(CHECK_SECONDS)
+    for film in range(6, 13):
+        assert compare(boris, handle, token) == first
+        rate(boris.id, [1 if anna_likes(film) else 10], start=film)
 
-    def compare(taps):
-        boris.send(f"/start match_{token}")
-        handle()
-        asked = boris.chat[-1]
-        pressed = [boris.press(asked, "Compare") for _tap in range(taps)]
-        handle()
-        assert all(query.answer for query in pressed)
-        assert "agree by" in asked.text
-        return len(anna.chat) - before
 
-    assert compare(3) == 1
-    assert compare(1) == 1
-    rate(boris.id, [1, 9], start=6)
-    assert compare(2) == 2
-    assert "You have both rated 7 films" in anna.chat[-1].text
+def test_a_result_is_computed_anew_after_a_week_and_then_deleted(anna, boris, handle):
+    rate(anna.id, [9, 8, 3, 2, 10, 9])
+    rate(boris.id, [9, 8, 3, 2, 10])
+    token = link_for(anna, handle)
+    compare(boris, handle, token)
+    Rating.objects.filter(user_id=boris.id, movie_id__in=(1, 2)).update(normalized_rating=1)
+    later(RESULT_TTL_SECONDS - CHECK_SECONDS)
+    assert "100%" in compare(boris, handle, token)
+    later(CHECK_SECONDS)
+    assert "100%" not in compare(boris, handle, token)
+    assert delete_old_results() == 0
+    later(RESULT_TTL_SECONDS)
+    assert delete_old_results() == 1
+
+
+@pytest.mark.parametrize("one", ["visitor", "owner"])
+def test_who_forgets_everything_leaves_no_result_and_gets_no_new_one_that_day(anna, boris, handle, one):
+    rate(anna.id, [9, 8, 3, 2, 10, 9])
+    rate(boris.id, [9, 8, 3, 2, 10])
+    compare(boris, handle, link_for(anna, handle))
+    person = boris if one == "visitor" else anna
+    forget(person.id)
+    left = MatchResult.objects.get()
+    assert {left.percent, left.common, left.both_love, left.differ} == {None}
+    assert str(person.id) not in left.pair
+    rate(person.id, [9, 8, 3, 2, 10, 9])
+    token, before = link_for(anna, handle), len(anna.chat)
+    assert "tomorrow" in compare(boris, handle, token)
+    assert len(anna.chat) == before
+    later(CHECK_SECONDS)
+    assert "100%" in compare(boris, handle, token)
+
+
+def test_no_number_of_films_below_twenty_five_is_told_and_none_exactly(anna, boris, handle):
+    rate(anna.id, [9, 8, 3, 2] * 30)
+    rate(boris.id, [9, 8, 3, 2] * 6)
+    token = link_for(anna, handle)
+    assert not re.search(r"\d+ films?", compare(boris, handle, token))
+    later(CHECK_SECONDS)
+    rate(boris.id, [9, 8, 3, 2] * 10, start=25)
+    assert "more than 50 films" in compare(boris, handle, token)
+
+
+def test_who_has_rated_too_little_themselves_is_told_so_and_uses_up_no_day(anna, boris, handle):
+    rate(anna.id, [9, 8, 3, 2, 10])
+    rate(boris.id, [9, 8, 3, 2])
+    token, before = link_for(anna, handle), len(anna.chat)
+    assert "at least five" in compare(boris, handle, token)
+    assert len(anna.chat) == before
+    rate(boris.id, [10], start=5)
+    tap(boris, handle, "Compare")
+    assert "100%" in boris.chat[-1].text
 
 
 def test_where_the_owner_could_not_be_notified_they_are_the_next_time(anna, boris, handle, sandbox):
@@ -154,8 +270,8 @@ def test_a_link_is_stopped_and_tastes_are_compared_where_the_message_can_no_long
     boris.send(f"/start match_{token}")
     handle()
     assert tap_too_old(boris, "Compare")
-    assert "agree by" in boris.chat[-1].text
-    assert "agree by" in anna.chat[-1].text
+    assert "% match" in boris.chat[-1].text
+    assert "% match" in anna.chat[-1].text
     anna.send("/match")
     handle()
     answer = tap_too_old(anna, "Stop the link")
@@ -180,30 +296,37 @@ def test_ones_own_link_is_named_as_such(anna, handle):
     assert "your own link" in anna.chat[-1].text
 
 
-def test_too_few_films_in_common_give_no_percentage(anna, boris, handle):
-    rate(anna.id, [9, 8, 3])
-    rate(boris.id, [9, 8, 3], start=2)
-    boris.send(f"/start match_{link_for(anna, handle)}")
-    handle()
-    tap(boris, handle, "Compare")
-    assert "2 films in common: too few" in boris.chat[-1].text
+def test_too_few_films_in_common_give_neither_percentage_nor_number_and_are_looked_at_again_tomorrow(
+    anna, boris, handle
+):
+    rate(anna.id, [9, 8, 3, 2, 10, 9])
+    rate(boris.id, [9, 8, 3, 2, 10, 9], start=4)
+    token, before = link_for(anna, handle), len(anna.chat)
+    few = compare(boris, handle, token)
+    assert "too few" in few
+    assert not re.search(r"\d", few)
+    rate(boris.id, [9, 8, 3], start=1)
+    assert compare(boris, handle, token) == few
+    assert len(anna.chat) == before + 1
+    later(CHECK_SECONDS)
+    assert "% match" in compare(boris, handle, token)
 
 
 @pytest.mark.parametrize(
     ("mine", "theirs", "expected"),
     [
-        ([1, 9] * 20, [1, 9] * 20, range(90, 101)),
+        ([1, 9] * 20, [1, 9] * 20, range(100, 101)),
         ([1, 9] * 20, [9, 1] * 20, range(0, 11)),
         ([1, 9] * 20, [5, 7] * 20, range(90, 101)),
         ([1, 9] * 20, [1, 1, 9, 9] * 10, range(50, 51)),
-        ([10] * 30, [10] * 30, range(90, 101)),
+        ([10] * 30, [10] * 30, range(100, 101)),
         ([10] * 29 + [9], [9] + [10] * 29, range(85, 101)),
         ([10] * 30, [10, 9] * 15, range(75, 95)),
-        ([10] * 5, [10] * 5, range(70, 80)),
+        ([10] * 5, [10] * 5, range(100, 101)),
         ([10] * 30, [1] * 30, range(50, 51)),
         ([10] * 30, [1, 10] * 15, range(50, 51)),
         ([7, 8] * 15, [8, 7] * 15, range(0, 50)),
-        ([1, 9, 1, 9, 1], [1, 9, 1, 9, 1], range(70, 80)),
+        ([1, 9, 1, 9, 1], [1, 9, 1, 9, 1], range(100, 101)),
     ],
     ids=[
         "alike",
@@ -223,17 +346,16 @@ def test_too_few_films_in_common_give_no_percentage(anna, boris, handle):
 def test_the_percentage_is_high_for_similar_tastes_and_fifty_for_strangers(mine, theirs, expected):
     rate(1, mine)
     rate(2, theirs)
-    assert match_tastes(1, 2).percent in expected
-    assert match_tastes(1, 2).percent == match_tastes(2, 1).percent
+    assert compute_match(1, 2).percent in expected
+    assert compute_match(1, 2).percent == compute_match(2, 1).percent
 
 
 def test_the_same_ratings_of_films_in_common_agree_whatever_else_the_two_have_rated():
     rate(1, [10] * 30)
     rate(2, [10] * 30 + [4] * 40)
-    assert match_tastes(1, 2).percent > 90
+    assert compute_match(1, 2).percent > 90
 
 
 def test_there_is_no_match_with_a_user_without_ratings():
     rate(1, [5] * 9)
-    with pytest.raises(TooFewInCommon):
-        match_tastes(1, 2)
+    assert compute_match(1, 2).percent is None
