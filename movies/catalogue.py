@@ -14,7 +14,6 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.db.models import Case, IntegerField, Q, Value, When
@@ -22,10 +21,10 @@ from django.utils.module_loading import import_string
 
 from config.bot.validation import cleaned
 from movies.models import Movie, PosterPriority, PosterStatus, normalize_title
-from movies.parsing import MAX_MOVIE_ID, MalformedAnswer, parse_movie, parse_movies
+from movies.parsing import MAX_MOVIE_ID, MalformedAnswer, parse_details, parse_movies
 from movies.saving import save_movies
 from movies.search import candidates, containing, exact_title, exact_title_sql
-from movies.tmdb import NotFound, TMDb, TMDbError, Unavailable
+from movies.tmdb import NotFound, TMDb, TMDbError
 
 if TYPE_CHECKING:
     from django.db.models.query import RawQuerySet
@@ -111,41 +110,11 @@ class Found:
 
 
 def fetch_movie(movie_id: int, tmdb: TMDb) -> Movie:
-    """An unsaved Movie with details from TMDb, in TMDB_LANGUAGE.
-
-    Where the translation is missing (the title is the original one, the overview is empty) TMDb is asked once more, in
-    TMDB_FALLBACK_LANGUAGE, for what is missing. Raises TMDbError.
-    """
-    answer = tmdb.movie(movie_id)
-    movie = parse_movie(answer, details=True)
+    """An unsaved Movie with details from TMDb. Raises TMDbError."""
+    movie = parse_details(tmdb.movie(movie_id))
     if movie.id != int(movie_id):
         raise MalformedAnswer(f"/movie/{movie_id}: answered with another movie")
-    if movie.title == movie.original_title and not movie.overview:
-        try:
-            fallback = parse_movie(tmdb.movie(movie_id, settings.TMDB_FALLBACK_LANGUAGE), details=True)
-        except Unavailable:
-            if tmdb.background:
-                raise
-            movie.details_at = None  # better an untranslated movie now than none; a worker reads it again
-            return movie
-        in_own_language = answer.get("original_language") == settings.TMDB_LANGUAGE.split("-")[0]
-        _fill_gaps(movie, fallback, retitle=not in_own_language)
     return movie
-
-
-def _fill_gaps(movie: Movie, fallback: Movie, retitle: bool) -> None:
-    """Fill what the first language left empty from the same movie in the fallback language.
-
-    `retitle`: the title is in a foreign language, so it counts as empty as well.
-    """
-    if retitle:
-        movie.title = fallback.title
-    for field in ("overview", "release_date", "runtime"):
-        if not getattr(movie, field):
-            setattr(movie, field, getattr(fallback, field))
-    if not movie.poster_path and fallback.poster_path:
-        movie.poster_path, movie.poster_status = fallback.poster_path, PosterStatus.WAITING
-    movie.search_text = normalize_title(movie.title, movie.original_title, fallback.title)
 
 
 def get_movie(movie_id: int, user_id: int | None = None) -> Movie:

@@ -234,6 +234,16 @@ class Movie(models.Model):
     height = models.PositiveIntegerField(null=True, blank=True, db_comment="pixels of the largest size")
     local_path = PlainTextField(db_comment="empty unless poster_status is 1")
 
+    title_en = PlainTextField(verbose_name=_("English title"))
+    overview_en = PlainTextField(db_comment="in English")
+    genres = models.JSONField(default=list, db_default=[], blank=True, db_comment="TMDb's ids, e.g. [28, 12]")
+    countries = models.JSONField(default=list, db_default=[], blank=True, db_comment='ISO 3166-1, e.g. ["US"]')
+    directors = models.JSONField(
+        default=list, db_default=[], blank=True, db_comment="[{name, original_name}]; name: in TMDB_LANGUAGE"
+    )
+    actors = models.JSONField(default=list, db_default=[], blank=True, db_comment="the first five billed, likewise")
+    trailer_key = PlainTextField(db_comment="YouTube's; empty: none")
+
     imdb_id = models.TextField(db_default="", default="", blank=True, db_comment="tt…; empty: none, or not yet read")
     details_at = models.BigIntegerField(
         null=True, blank=True, db_comment="UNIX time /movie/{id} was last read; NULL: known from a list row only"

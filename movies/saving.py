@@ -16,17 +16,30 @@ LIST_FIELDS = [
     "popularity",
     "vote_average",
     "vote_count",
+    "genres",
     "search_text",
 ]
-DETAIL_FIELDS = [*LIST_FIELDS, "runtime", "imdb_id", "details_at"]
+DETAIL_FIELDS = [
+    *LIST_FIELDS,
+    "title_en",
+    "overview_en",
+    "runtime",
+    "countries",
+    "directors",
+    "actors",
+    "trailer_key",
+    "imdb_id",
+    "details_at",
+]
 
 
+@transaction.atomic
 def save_movies(movies: Iterable[Movie], priority: PosterPriority = PosterPriority.SOMEDAY) -> None:
-    """Insert or update movies read from TMDb; new and changed posters are queued with this priority.
+    """Insert or update movies from TMDb in one transaction; new and changed posters are queued with this priority.
 
     Movies from list rows (`details_at` None) are only added: they never overwrite what the table knows. Movies with
-    details overwrite everything they carry, in one transaction with the change of their posters. Each of the two kinds
-    locks its rows in the order of their ids, so that concurrent calls do not deadlock.
+    details overwrite everything they carry. Each of the two kinds locks its rows in the order of their ids, so that
+    concurrent calls do not deadlock.
     """
     unique = {movie.id: movie for movie in movies}
     in_order = [unique[id] for id in sorted(unique)]
@@ -42,15 +55,14 @@ def save_movies(movies: Iterable[Movie], priority: PosterPriority = PosterPriori
 
 def _save_details(movies: list[Movie], priority: PosterPriority) -> None:
     new_paths = [movie.poster_path for movie in movies]  # bulk_create reads what it did not write back into the movies
-    with transaction.atomic():
-        old_paths = dict(Movie.objects.filter(id__in=[movie.id for movie in movies]).values_list("id", "poster_path"))
-        Movie.objects.bulk_create(
-            movies, update_conflicts=True, unique_fields=["id"], update_fields=DETAIL_FIELDS, batch_size=500
-        )
-        for movie, poster_path in zip(movies, new_paths, strict=True):
-            if old_paths.get(movie.id, poster_path) != poster_path:
-                movie.poster_path = poster_path
-                change_poster(movie, priority)
+    old_paths = dict(Movie.objects.filter(id__in=[movie.id for movie in movies]).values_list("id", "poster_path"))
+    Movie.objects.bulk_create(
+        movies, update_conflicts=True, unique_fields=["id"], update_fields=DETAIL_FIELDS, batch_size=500
+    )
+    for movie, poster_path in zip(movies, new_paths, strict=True):
+        if old_paths.get(movie.id, poster_path) != poster_path:
+            movie.poster_path = poster_path
+            change_poster(movie, priority)
 
 
 def change_poster(movie: Movie, priority: PosterPriority = PosterPriority.SOMEDAY) -> None:

@@ -51,6 +51,13 @@ class MovieAnswer(TypedDict, total=False):
     vote_average: object
     vote_count: object
     poster_path: object
+    genre_ids: object  # of a row; details have `genres` and all that follows
+    genres: object
+    production_countries: object
+    origin_country: object
+    translations: object
+    credits: object
+    videos: object
 
 
 class MoviePage(TypedDict, total=False):
@@ -122,9 +129,16 @@ class TMDb:
 
     # --- movies
 
-    def movie(self, movie_id: int, language: str | None = None) -> MovieAnswer:
-        """Details of a movie: /movie/{id}."""
-        return cast(MovieAnswer, self._get(f"/movie/{int(movie_id)}", language=language or settings.TMDB_LANGUAGE))
+    def movie(self, movie_id: int) -> MovieAnswer:
+        """All that a card shows of a movie, in one request: /movie/{id} with what TMDb appends to it."""
+        languages = (settings.TMDB_LANGUAGE, settings.TMDB_FALLBACK_LANGUAGE)
+        answer = self._get(
+            f"/movie/{int(movie_id)}",
+            language=settings.TMDB_LANGUAGE,
+            append_to_response="translations,credits,videos",
+            include_video_language=",".join(dict.fromkeys(language[:2] for language in languages)),
+        )
+        return cast(MovieAnswer, answer)
 
     def search(self, query: str, year: int | None = None, page: int = 1, language: str | None = None) -> MoviePage:
         """A page of movies by title: /search/movie."""

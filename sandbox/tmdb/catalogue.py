@@ -51,7 +51,9 @@ class Film:
     """One film as TMDb keeps it. An empty title or overview means: not translated.
 
     `extra` is laid over every answer about the film (an unknown field, a wrong type, a title of 2,000 letters);
-    `gone` films answer 404 and stay in rated pages; `hidden` ones are left out of those pages but still counted.
+    `gone` films answer 404 and stay in rated pages; `hidden` ones are left out of those pages but still counted; one
+    that is `merged_into` another answers with that one's details. `directors` and `cast` are [name in Russian, own
+    name], `trailers` [language, YouTube's key].
     """
 
     id: int
@@ -74,7 +76,11 @@ class Film:
     status: str = "Released"
     series: str = ""
     plain_poster: bool = False
+    directors: list[list[str]] = field(default_factory=list)
+    cast: list[list[str]] = field(default_factory=list)
+    trailers: list[list[str]] = field(default_factory=list)
     gone: bool = False
+    merged_into: int | None = None
     hidden: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
     answers: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)  # JSON already made
@@ -83,6 +89,11 @@ class Film:
         """Forget the answers made from what the film was before."""
         object.__setattr__(self, name, value)
         object.__setattr__(self, "answers", {})
+
+    @property
+    def listed(self) -> bool:
+        """Whether TMDb's lists still hold it."""
+        return not (self.gone or self.merged_into)
 
     def title(self, language: str = "ru") -> str:
         """The title in a language, else the original one, in its own script: that is what TMDb does."""

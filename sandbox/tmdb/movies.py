@@ -35,20 +35,16 @@ def movie(tmdb: State, request: Request, film_id: str) -> Response:
     wanted = [name for name in request.query.get("append_to_response", "").split(",") if name]
     if len(wanted) > 20:
         return error(27)
-    if not wanted:
-        return raw_json(details_json(film, language))
-    body = json.loads(details_json(film, language))
-    for name in wanted:
-        part = _appended(tmdb, name, film, request)
-        if part is not None:
-            body[name] = part
-    return Response.json(body)
+    if film.merged_into:
+        film = tmdb.film(film.merged_into)
+    video_languages = [one[:2] for one in (request.query.get("include_video_language") or language).split(",")]
+    answer = details_json(film, language, wanted, video_languages)
+    others = {name: part for name in wanted if (part := _appended(tmdb, name, film, request)) is not None}
+    return Response.json(json.loads(answer) | others) if others else raw_json(answer)
 
 
 def _appended(tmdb: State, name: str, film: Film, request: Request) -> dict[str, Any] | None:
-    """One part of append_to_response; None for a name TMDb does not know."""
-    if name == "translations":
-        return {"translations": translations(film)}
+    """One part of append_to_response that is not in details_json; None for a name TMDb does not know."""
     if name == "external_ids":
         return {key: value for key, value in external_ids(film).items() if key != "id"}
     if name == "recommendations":
@@ -59,8 +55,6 @@ def _appended(tmdb: State, name: str, film: Film, request: Request) -> dict[str,
         "alternative_titles": {"titles": []},
         "keywords": {"keywords": []},
         "release_dates": {"results": []},
-        "videos": {"results": []},
-        "credits": {"cast": [], "crew": []},
         "images": {"backdrops": [], "logos": [], "posters": []},
     }
     return empty.get(name)
@@ -134,7 +128,7 @@ def _similar(tmdb: State, film: Film) -> list[Film]:
         same_language = film.original_language == other.original_language
         return same_series(film, other), round(alike + 0.15 * same_language, 4), other.vote_count, other.id
 
-    others = [other for other in list(tmdb.films.values()) if other is not film and not other.gone]
+    others = [other for other in list(tmdb.films.values()) if other is not film and other.listed]
     near = [other for other in others if mine.intersection(other.genre_ids) or same_series(film, other)]
     return sorted(near, key=nearness, reverse=True)[:40]
 
@@ -148,7 +142,7 @@ def search(tmdb: State, request: Request) -> Response:
     years = {request.query.get(name, "") for name in ("year", "primary_release_year")} - {""}
     found: list[tuple[bool, int, int, Film]] = []
     for film in list(tmdb.films.values()):
-        if film.gone or (years and film.year not in years):
+        if not film.listed or (years and film.year not in years):
             continue
         exact = matches(film, words)
         if exact is not None:
@@ -160,7 +154,7 @@ def search(tmdb: State, request: Request) -> Response:
 def discover(tmdb: State, request: Request) -> Response:
     """TMDb: GET /discover/movie, in the orders that numbers give."""
     key, _dot, direction = request.query.get("sort_by", "popularity.desc").partition(".")
-    rows = [row(film, language_of(request)) for film in list(tmdb.films.values()) if not film.gone]
+    rows = [row(film, language_of(request)) for film in list(tmdb.films.values()) if film.listed]
     if key in ("popularity", "vote_average", "vote_count"):
         rows.sort(key=lambda one: (one[key], one["id"]), reverse=direction == "desc")
     return Response.json(listing(rows, page_of(request)))
@@ -174,7 +168,7 @@ def find(tmdb: State, request: Request, external_id: str) -> Response:
     rows = [
         {**row(film, language_of(request)), "media_type": "movie"}
         for film in list(tmdb.films.values())
-        if source == "imdb_id" and film.imdb_id == external_id and not film.gone
+        if source == "imdb_id" and film.imdb_id == external_id and film.listed
     ]
     others = ("person_results", "tv_results", "tv_episode_results", "tv_season_results")
     return Response.json({"movie_results": rows, **{name: [] for name in others}})

@@ -3,8 +3,9 @@
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 from sandbox.http_server import Request, Response
@@ -88,11 +89,21 @@ def row_json(film: Film, language: str) -> str:
     return _kept(film, ("row", language), lambda: row(film, language))
 
 
-def details_json(film: Film, language: str) -> str:
-    return _kept(film, ("details", language), lambda: details(film, language))
+def details_json(film: Film, language: str, wanted: Sequence[str] = (), video_languages: Sequence[str] = ()) -> str:
+    """Details with what is wanted appended, of what depends on nobody's session and no other film."""
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "translations": lambda: {"translations": translations(film)},
+        "credits": lambda: credits(film, language),
+        "videos": lambda: {"results": videos(film, video_languages)},
+    }
+
+    def make() -> dict[str, Any]:
+        return details(film, language) | {name: parts[name]() for name in wanted if name in parts}
+
+    return _kept(film, ("details", language, *wanted, *video_languages), make)
 
 
-def _kept(film: Film, key: tuple[str, str], make: Callable[[], dict[str, Any]]) -> str:
+def _kept(film: Film, key: tuple[str, ...], make: Callable[[], dict[str, Any]]) -> str:
     """JSON made once, until the film changes; what `extra` lays over it may change unseen."""
     if film.extra:
         return json.dumps(make(), ensure_ascii=False)
@@ -229,6 +240,53 @@ def translations(film: Film) -> list[dict[str, Any]]:
             row = {"iso_3166_1": country, "iso_639_1": language, "name": own, "english_name": english}
             rows.append({**row, "data": data})
     return rows
+
+
+def credits(film: Film, language: str) -> dict[str, Any]:
+    """Who acts, as billed, and who directed; the name in Russian for who asks in it."""
+
+    def person(names: list[str], number: int, department: str) -> dict[str, Any]:
+        return {
+            "adult": False,
+            "gender": 0,
+            "id": film.id * 100 + number,
+            "known_for_department": department,
+            "name": names[0] if language.startswith("ru") else names[-1],
+            "original_name": names[-1],
+            "popularity": 1.0,
+            "profile_path": None,
+            "credit_id": sha256(f"credit {film.id} {number}".encode()).hexdigest()[:24],
+        }
+
+    cast = [
+        {**person(names, number, "Acting"), "cast_id": number, "character": "", "order": number}
+        for number, names in enumerate(film.cast)
+    ]
+    crew = [
+        {**person(names, len(cast) + number, "Directing"), "department": "Directing", "job": "Director"}
+        for number, names in enumerate(film.directors)
+    ]
+    return {"cast": cast, "crew": crew}
+
+
+def videos(film: Film, languages: Sequence[str]) -> list[dict[str, Any]]:
+    """The trailers in these languages: that of the request alone, unless include_video_language names others."""
+    return [
+        {
+            "iso_639_1": language,
+            "iso_3166_1": LANGUAGES[language][2],
+            "name": "Trailer",
+            "key": key,
+            "site": "YouTube",
+            "size": 1080,
+            "type": "Trailer",
+            "official": True,
+            "published_at": "2014-10-02T19:20:22.000Z",
+            "id": sha256(f"video {key}".encode()).hexdigest()[:24],
+        }
+        for language, key in film.trailers
+        if language in languages
+    ]
 
 
 def matches(film: Film, words: list[str]) -> bool | None:

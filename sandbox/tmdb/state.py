@@ -134,6 +134,10 @@ class State(RequestLog):
         """TMDb no longer has this film: 404, though rated pages still carry it."""
         self.films[film_id].gone = True
 
+    def merge(self, film_id: int, successor_id: int) -> None:
+        """TMDb holds one film twice no longer: the first id answers with the second's film, lists leave it out."""
+        self.films[film_id].merged_into = successor_id
+
     def hide_from_pages(self, film_id: int) -> None:
         """Rated pages leave this film out, while total_results counts it."""
         self.films[film_id].hidden = True
