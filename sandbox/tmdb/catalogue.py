@@ -75,6 +75,7 @@ class Film:
     tagline_en: str = ""
     status: str = "Released"
     series: str = ""
+    alternative_titles: list[str] = field(default_factory=list)
     plain_poster: bool = False
     directors: list[list[str]] = field(default_factory=list)
     cast: list[list[str]] = field(default_factory=list)

@@ -9,6 +9,7 @@ from sandbox.http_server import Request, Response
 from sandbox.tmdb.catalogue import Film
 from sandbox.tmdb.responses import (
     STATUS,
+    alternative_titles,
     details_json,
     error,
     external_ids,
@@ -45,6 +46,8 @@ def movie(tmdb: State, request: Request, film_id: str) -> Response:
 
 def _appended(tmdb: State, name: str, film: Film, request: Request) -> dict[str, Any] | None:
     """One part of append_to_response that is not in details_json; None for a name TMDb does not know."""
+    if name == "alternative_titles":
+        return {"titles": alternative_titles(film)}
     if name == "external_ids":
         return {key: value for key, value in external_ids(film).items() if key != "id"}
     if name == "recommendations":
@@ -52,7 +55,6 @@ def _appended(tmdb: State, name: str, film: Film, request: Request) -> dict[str,
     if name == "account_states":
         return {key: value for key, value in _states(film, tmdb.account_of(request)).items() if key != "id"}
     empty: dict[str, dict[str, Any]] = {
-        "alternative_titles": {"titles": []},
         "keywords": {"keywords": []},
         "release_dates": {"results": []},
         "images": {"backdrops": [], "logos": [], "posters": []},
@@ -64,6 +66,12 @@ def translations_of(tmdb: State, request: Request, film_id: str) -> Response:
     """TMDb: GET /movie/{movie_id}/translations."""
     film = tmdb.film(film_id)
     return Response.json({"id": film.id, "translations": translations(film)})
+
+
+def alternative_titles_of(tmdb: State, request: Request, film_id: str) -> Response:
+    """TMDb: GET /movie/{movie_id}/alternative_titles."""
+    film = tmdb.film(film_id)
+    return Response.json({"id": film.id, "titles": alternative_titles(film)})
 
 
 def external_ids_of(tmdb: State, request: Request, film_id: str) -> Response:
@@ -170,8 +178,12 @@ def find(tmdb: State, request: Request, external_id: str) -> Response:
         for film in list(tmdb.films.values())
         if source == "imdb_id" and film.imdb_id == external_id and film.listed
     ]
-    others = ("person_results", "tv_results", "tv_episode_results", "tv_season_results")
-    return Response.json({"movie_results": rows, **{name: [] for name in others}})
+    found: dict[str, list[Any]] = {
+        name: [] for name in ("person_results", "tv_results", "tv_episode_results", "tv_season_results")
+    }
+    if source == "imdb_id" and external_id in tmdb.series:
+        found["tv_results"] = [tmdb.series[external_id]]
+    return Response.json({"movie_results": rows, **found})
 
 
 ROUTES: list[tuple[str, str, Callable[..., Response]]] = [
@@ -183,6 +195,7 @@ ROUTES: list[tuple[str, str, Callable[..., Response]]] = [
     ("GET", r"/movie/(\d{1,18})/account_states", account_states),
     ("GET", r"/movie/(\d{1,18})/recommendations", recommendations),
     ("GET", r"/movie/(\d{1,18})/translations", translations_of),
+    ("GET", r"/movie/(\d{1,18})/alternative_titles", alternative_titles_of),
     ("GET", r"/movie/(\d{1,18})/external_ids", external_ids_of),
     ("GET", r"/find/([^/]+)", find),
 ]

@@ -289,11 +289,21 @@ def videos(film: Film, languages: Sequence[str]) -> list[dict[str, Any]]:
     ]
 
 
+def titles_of(film: Film) -> list[str]:
+    """All by which the search finds a film."""
+    return [title for title in (film.title_ru, film.title_en, film.original_title, *film.alternative_titles) if title]
+
+
+def alternative_titles(film: Film) -> list[dict[str, str]]:
+    """The titles beside the translations, each of a country."""
+    return [{"iso_3166_1": "US", "title": title, "type": ""} for title in film.alternative_titles]
+
+
 def matches(film: Film, words: list[str]) -> bool | None:
     """None if the words are not in any title; else whether they are a whole title."""
     answers = film.answers
     if "folded" not in answers:
-        answers["folded"] = [fold(title) for title in (film.title_ru, film.title_en, film.original_title) if title]
+        answers["folded"] = [fold(title) for title in titles_of(film)]
     titles = answers["folded"]
     text = " ".join(words)
     if text in titles:

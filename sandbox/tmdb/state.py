@@ -74,6 +74,7 @@ class State(RequestLog):
         self.not_approved = (401, 17)
         self.keys = {KEY, READ_TOKEN}
         self.films: dict[int, Film] = catalogue.films()
+        self.series: dict[str, dict[str, Any]] = {}  # rows of television series by IMDb id, for /find
         self.images: dict[str, tuple[bytes, str]] = {}  # by address: (content, media type)
         self.accounts: dict[str, Account] = {}
         self.sessions: dict[str, Account] = {}
@@ -96,6 +97,14 @@ class State(RequestLog):
             what["original_title"] = what.get("title_en") or what.get("title_ru") or f"Film {id}"
         film = self.films[id] = Film(id, **what)
         return film
+
+    def add_series(self, id: int, name: str, first_air_date: str, imdb_id: str) -> None:
+        """Add a television series, which only /find knows; its id says nothing about the film with that id."""
+        self.series[imdb_id] = {
+            "id": id, "name": name, "original_name": name, "media_type": "tv", "first_air_date": first_air_date,
+            "overview": "", "poster_path": None, "genre_ids": [], "popularity": 1.0, "vote_average": 0.0,
+            "vote_count": 0, "original_language": "en", "origin_country": ["US"], "adult": False, "backdrop_path": None,
+        }  # fmt: skip
 
     def add_films(self, n: int, start: int = 1_000_000) -> list[int]:
         """Add `n` made-up films with one small poster between them; their ids."""

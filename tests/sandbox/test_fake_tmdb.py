@@ -600,3 +600,16 @@ def test_the_site_has_a_page_for_a_film(ask):
     assert page.status_code == 200
     assert requests.get(f"{ask.url}/movie/603-the-matrix", timeout=10).status_code == 200
     assert requests.get(f"{ask.url}/movie/1", timeout=10).status_code == 404
+
+
+def test_a_film_is_found_by_an_alternative_title_and_a_series_by_its_imdb_id(tmdb, ask):
+    tmdb.add_film(7_000_001, title_en="Leon", release_date="1994-01-01", alternative_titles=["The Zzyx Professional"])
+    tmdb.add_series(1396, "Breaking Bad", "2008-01-20", "tt0903747")
+    (found,) = ask("/search/movie", query="the zzyx professional", year=1994).json()["results"]
+    assert found["title"] == "Leon"
+    whole = {"iso_3166_1": "US", "title": "The Zzyx Professional", "type": ""}
+    assert ask("/movie/7000001/alternative_titles").json() == {"id": 7_000_001, "titles": [whole]}
+    details = ask("/movie/7000001", append_to_response="alternative_titles,translations").json()
+    assert details["alternative_titles"] == {"titles": [whole]}
+    answer = ask("/find/tt0903747", external_source="imdb_id").json()
+    assert (answer["movie_results"], answer["tv_results"][0]["id"]) == ([], 1396)
