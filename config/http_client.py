@@ -7,13 +7,16 @@ import socket
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from django.conf import settings
 from requests.adapters import HTTPAdapter
 from requests.utils import should_bypass_proxies
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3 import HTTPConnectionPool, PoolManager
 from urllib3.exceptions import HTTPError
 
 _deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
@@ -65,41 +68,55 @@ class TimedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(TimedReader(sock))
 
 
-class Connection(HTTPConnection):
-    response_class = TimedResponse
+@cache
+def timed(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+    """The same kind of connections, be it through a proxy, whose answers are held to the deadline of `within`."""
+    connection = type("TimedConnection", (pool.ConnectionCls,), {"response_class": TimedResponse})
+    return type("TimedPool", (pool,), {"ConnectionCls": connection})
 
 
-class TLSConnection(HTTPSConnection):
-    response_class = TimedResponse
-
-
-class Pool(HTTPConnectionPool):
-    ConnectionCls = Connection
-
-
-class TLSPool(HTTPSConnectionPool):
-    ConnectionCls = TLSConnection
+def hold_to_deadline(manager: PoolManager) -> PoolManager:
+    """Have all connections of this manager hold their answers to the deadline of `within`."""
+    manager.pool_classes_by_scheme = {scheme: timed(pool) for scheme, pool in manager.pool_classes_by_scheme.items()}
+    return manager
 
 
 class Adapter(HTTPAdapter):
     """Connections whose answers are held to the deadline of `within`, through proxies, too."""
 
-    def init_poolmanager(self, *args, **kwargs):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": Pool, "https": TLSPool}
+        hold_to_deadline(self.poolmanager)
 
-    def proxy_manager_for(self, proxy, **kwargs):
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        manager.pool_classes_by_scheme = {"http": Pool, "https": TLSPool}
-        return manager
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:
+        known = self.proxy_manager.get(proxy)
+        return known or hold_to_deadline(super().proxy_manager_for(proxy, **kwargs))
 
 
-def http_session(url, connections):
-    """A pooled session for the service at `url`; looks for proxies once, not at every call, and reads no netrc."""
+def proxy_for(url: str) -> str:
+    """The address of the proxy on the way to `url`, as the environment has it; "" for none, as to this machine."""
+    parts = urlsplit(url)
+    if is_loopback(parts.hostname or "") or should_bypass_proxies(url, settings.PROXIES.get("no")):
+        return ""
+    return settings.PROXIES.get(parts.scheme) or settings.PROXIES.get("all") or ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host of an address is this machine itself."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return f".{host}".endswith(".localhost")
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified
+
+
+def http_session(url: str, connections: int) -> requests.Session:
+    """A pooled session for the service at `url`; looks for a proxy once, not at every call, and reads no netrc."""
     session = requests.Session()
     session.trust_env = False
-    if not should_bypass_proxies(url, settings.PROXIES.get("no")):
-        session.proxies = settings.PROXIES
+    if proxy := proxy_for(url):
+        session.proxies = {"all": proxy}
     adapter = Adapter(pool_connections=2, pool_maxsize=connections, pool_block=True)
     session.mount("https://", adapter)
     session.mount("http://", adapter)

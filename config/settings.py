@@ -7,9 +7,11 @@ with one line that names the variable. Nothing is done here but to read, and to 
 import logging
 import math
 import os
+import re
 import secrets
 import urllib.request
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -115,6 +117,43 @@ def redis_address(url: str) -> tuple[str, RedisCredentials | None]:
     if not parts.password:
         return address, None
     return address, RedisCredentials(unquote(parts.username or ""), unquote(parts.password))
+
+
+PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+
+
+def proxies() -> dict[str, Secret]:
+    """The proxies of HTTP_PROXY, HTTPS_PROXY and ALL_PROXY by scheme, and NO_PROXY by "no"; a lower-case name wins."""
+    given = urllib.request.getproxies_environment()
+    found = {"no": Secret(given.get("no", ""))}
+    for scheme in ("http", "https", "all"):
+        if scheme in given:
+            variable = f"{scheme}_proxy"
+            found[scheme] = proxy(variable if os.environ.get(variable) else variable.upper(), given[scheme].strip())
+    return found
+
+
+def proxy(variable: str, address: str) -> Secret:
+    """The address of a proxy, complete. Raises ImproperlyConfigured for what can be none."""
+    try:
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+        if parts.scheme == "socks":  # as desktops write it, for any version
+            parts = parts._replace(scheme="socks5h")
+        named = re.fullmatch(r"[\w.:-]+", parts.hostname or "") and parts.port != 0
+        # what follows the host is most often the rest of a password with a # or a / in it
+        usable = named and parts.scheme in PROXY_SCHEMES and parts[2:] in (("", "", ""), ("/", "", ""))
+        if not parts.scheme.startswith("socks"):
+            unquote(parts.netloc).encode("latin-1")  # in a header, no other letters can be written
+    except ValueError:
+        usable = None
+    if not usable:
+        raise ImproperlyConfigured(
+            f"{variable} must be http://USER:PASSWORD@HOST:PORT, or https:, socks5: or socks5h: in place of http:, "
+            "with special characters of the password as in %40."
+        )
+    if parts.scheme.startswith("socks") and not find_spec("socks"):
+        raise ImproperlyConfigured(f"{variable} is a SOCKS proxy, but the package PySocks is not installed.")
+    return Secret(parts.geturl())
 
 
 # --- Django
@@ -320,8 +359,7 @@ THUMBNAIL_DIR = Path(text("THUMBNAIL_DIR", str(DATA_DIR / "thumbnails")))  # of 
 
 METRICS_TOKEN = secret("METRICS_TOKEN")  # bearer token for /metrics; unset: /metrics is disabled
 
-# HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as the standard library reads them (a lower-case name wins).
-PROXIES = {name: Secret(address) for name, address in urllib.request.getproxies_environment().items()}
+PROXIES = proxies()
 
 # --- Nothing of these in any log or report
 

@@ -155,6 +155,7 @@ class Server:
         self.faults = faults or Faults()
         self.http = _Threads(("127.0.0.1", port), _Handler)
         self.http.answer, self.http.faults = handle, self.faults
+        self.http.names = set()
         self.port = self.http.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -173,6 +174,7 @@ class _Threads(ThreadingHTTPServer):
     request_queue_size = 256
     answer: Callable[[Request], Response]
     faults: Faults
+    names: set[str]  # of other hosts, that lead here through a proxy
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -188,7 +190,8 @@ class _Handler(BaseHTTPRequestHandler):
         query = {k: v[-1] for k, v in parse_qs(parts.query, keep_blank_values=True).items()}
         headers = {k.lower(): v for k, v in self.headers.items()}
         body = self.rfile.read(int(headers.get("content-length") or 0))
-        if not is_loopback(headers.get("host", "127.0.0.1")):
+        host = headers.get("host", "127.0.0.1")
+        if not is_loopback(host) and host not in self.server.names:
             self.send_error(421, "The fake services are for this machine alone")
             return
         request = Request(self.command, parts.path, query, headers, body)

@@ -18,6 +18,8 @@ for name in (
     "TMDB_WEB_URL",
 ):
     os.environ.pop(name, None)
+for name in [name for name in os.environ if name.lower().endswith("_proxy")]:  # the shell's
+    del os.environ[name]
 if os.environ.get("REDIS_URL"):
     os.environ["REDIS_URL"] = redis_databases.claim(os.environ["REDIS_URL"])
 

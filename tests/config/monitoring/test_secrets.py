@@ -23,6 +23,7 @@ from config.monitoring import logs
 from movies.tmdb import TMDb, TMDbError
 from tests.config.test_start import free_port
 from tests.conftest import queued, wait_until
+from tests.helpers.proxies import NAME
 from users.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -53,6 +54,10 @@ def redis_at(place):
 
 def proxy_at(place):
     return f"http://kino:{quote(PROXY_PASSWORD, safe='')}@{place}"
+
+
+def services_at(url):
+    return {"TELEGRAM_API_URL": url, "TMDB_API_URL": f"{url}/3", "TMDB_IMAGE_URL": f"{url}/t/p"}
 
 
 def assert_clean(text, what, *more):
@@ -104,10 +109,9 @@ def test_no_setting_shows_a_secret(start, marked):
 def test_no_report_of_a_failed_call_shows_a_secret(sandbox, start, marked, trouble, key):
     variables = {**marked, "TMDB_API_KEY": MARKS.get(key, key), "METRICS_FLUSH_SECONDS": "0"}
     if trouble == "refused":
-        names = ("TMDB_API_URL", "TMDB_IMAGE_URL", "TELEGRAM_API_URL")
-        variables |= dict.fromkeys(names, f"http://{NOBODY}")
+        variables |= services_at(f"http://{NOBODY}")
     elif trouble == "proxy":
-        variables |= {"HTTP_PROXY": proxy_at(NOBODY)}
+        variables |= services_at(f"http://{NAME}") | {"HTTP_PROXY": proxy_at(NOBODY)}
     elif trouble == "html":
         sandbox.faults.add("^/", times=None, response=answer(502, b"<html>Bad Gateway</html>"))
     elif trouble == "errors":
@@ -190,8 +194,7 @@ COMMANDS = [
 
 
 def test_no_command_that_fails_shows_a_secret(start, marked, tmp_path):
-    dead = dict.fromkeys(("TMDB_API_URL", "TMDB_IMAGE_URL", "TELEGRAM_API_URL"), f"http://{NOBODY}")
-    dead |= {"DATABASE_URL": DEAD_DATABASE, "REDIS_URL": redis_at(NOBODY)}
+    dead = services_at(f"http://{NOBODY}") | {"DATABASE_URL": DEAD_DATABASE, "REDIS_URL": redis_at(NOBODY)}
     dead |= {"TELEGRAM_WEBHOOK_URL": "https://kinoteka.example/"}
     text = reports_of(start, f"report_commands(*{COMMANDS!r})", {**marked, **dead}, enough=8)
     assert_clean(text, "the reports of commands")
@@ -239,7 +242,9 @@ def flooded(sandbox, marked):
     sandbox.telegram.accounts[account.token] = account
     sandbox.tmdb.keys |= {MARKS["TMDB_API_KEY"], READ_TOKEN}
     place = sandbox.url.removeprefix("http://")
-    return {**marked, "HTTP_PROXY": proxy_at(place), "DJANGO_SETTINGS_MODULE": "tests.helpers.secret_leak_settings"}
+    sandbox.server.http.names.add(NAME)
+    variables = {"HTTP_PROXY": proxy_at(place), "DJANGO_SETTINGS_MODULE": "tests.helpers.secret_leak_settings"}
+    return {**marked, **services_at(f"http://{NAME}"), **variables}
 
 
 @pytest.mark.parametrize("dress", [{"LOG_FORMAT": "json"}, {"LOG_FORMAT": "text", "TMDB_API_KEY": READ_TOKEN}])
