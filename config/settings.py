@@ -21,13 +21,16 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+from config.env_file import read_env_file
 from config.monitoring import logs
 from config.monitoring.secret import RedisCredentials, Secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = BASE_DIR / "data"
 
-environ.Env.read_env(os.environ.get("ENV_FILE", str(BASE_DIR / ".env")))
+ENV_FILE = os.environ.get("ENV_FILE")
+for name, value in read_env_file(Path(ENV_FILE or BASE_DIR / ".env"), missing_ok=not ENV_FILE).items():
+    os.environ.setdefault(name, value)
 
 Number = TypeVar("Number", int, float)
 
