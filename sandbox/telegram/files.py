@@ -5,6 +5,7 @@ import mimetypes
 import secrets
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
@@ -28,7 +29,7 @@ class PhotoSize:
     height: int
     file_size: int
 
-    def as_json(self):
+    def as_json(self) -> dict[str, Any]:
         return {
             "file_id": self.file_id,
             "file_unique_id": self.file_unique_id,
@@ -48,7 +49,7 @@ class Document:
     mime_type: str
     file_size: int
 
-    def as_json(self):
+    def as_json(self) -> dict[str, Any]:
         return dict(vars(self))
 
 
@@ -66,7 +67,7 @@ class StoredFile:
     document: Document | None = None
 
 
-def store_photo(bot_id, content):
+def store_photo(bot_id: int, content: bytes) -> list[StoredFile]:
     """The sizes of an uploaded photo as StoredFiles, smallest first; FileRefused if Telegram would not."""
     if not content:
         raise FileRefused("file must be non-empty")
@@ -79,7 +80,7 @@ def store_photo(bot_id, content):
         width, height = picture.size
         if width + height > 10000 or max(width, height) > 20 * min(width, height):
             raise FileRefused("PHOTO_INVALID_DIMENSIONS")
-        kind, picture = picture.format, picture.convert("RGB")
+        kind, rgb = picture.format, picture.convert("RGB")
     except FileRefused:
         raise
     except Exception:  # Pillow has many ways to say that bytes are no picture
@@ -94,11 +95,11 @@ def store_photo(bot_id, content):
         made.append((width, height))
     files, sizes = [], []
     for size in made:
-        if size == picture.size and kind == "JPEG":
+        if size == rgb.size and kind == "JPEG":
             data = content
         else:
             out = io.BytesIO()
-            picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2).save(out, "JPEG", quality=85)
+            rgb.resize(size, Image.Resampling.BILINEAR, reducing_gap=2).save(out, "JPEG", quality=85)
             data = out.getvalue()
         file_id = "AgACAgIAAxkD" + secrets.token_urlsafe(45)
         sizes.append(PhotoSize(file_id, "AQAD" + secrets.token_urlsafe(9), *size, len(data)))
@@ -110,8 +111,8 @@ def store_photo(bot_id, content):
     ]
 
 
-def store_document(bot_id, name, content, mime_type):
-    """An uploaded file as a StoredFile."""
+def store_document(bot_id: int, name: str, content: bytes, mime_type: str) -> tuple[Document, StoredFile]:
+    """An uploaded file: what a message says of it, and its bytes."""
     if not content:
         raise FileRefused("file must be non-empty")
     if len(content) > MAX_UPLOAD:
@@ -122,4 +123,4 @@ def store_document(bot_id, name, content, mime_type):
     document = Document(file_id, unique, name, mime_type, len(content))
     ending = name.rsplit(".", 1)[-1] if "." in name else "bin"
     path = f"documents/{unique}.{ending}"
-    return StoredFile(file_id, unique, bot_id, content, document.mime_type, path, document=document)
+    return document, StoredFile(file_id, unique, bot_id, content, document.mime_type, path, document=document)

@@ -4,6 +4,10 @@ Bot API: "Formatting options" and MessageEntity; the wording of the errors is th
 """
 
 import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+Entity = dict[str, Any]
 
 TAGS = {
     "b": "bold",
@@ -30,23 +34,25 @@ FOUND = re.compile(
     r"|(?<![\w/.])(?P<mention>@[A-Za-z]\w{3,31})"
     r"|(?<!\w)(?P<hashtag>#\w*[^\W\d]\w*)"
 )
+TAG_NAME = re.compile(r"<([^\s>]*)")
+ATTRIBUTE_NAME, UNQUOTED = re.compile(r"[^\s=>]*"), re.compile(r"[A-Za-z0-9.-]*")
 
 
 class EntityError(ValueError):
     """What is wrong with the markup, in Telegram's words."""
 
 
-def utf16(text):
+def utf16(text: str) -> int:
     """The length Telegram counts: UTF-16 code units, so most emoji are two."""
     return len(text.encode("utf-16-le")) // 2
 
 
-def cut16(text, offset, length):
+def cut16(text: str, offset: int, length: int) -> str:
     """The piece of a text an entity speaks of."""
     return text.encode("utf-16-le")[offset * 2 : (offset + length) * 2].decode("utf-16-le", "replace")
 
 
-def _decode(text, at):
+def _decode(text: str, at: int) -> tuple[str, int]:
     """(character, next position) of the HTML entity at `at`; an unknown one is text, as in Telegram."""
     match = re.compile(r"&(?:#x([0-9a-fA-F]+)|#([0-9]+)|([a-z]+));?").match(text, at)
     if match:
@@ -61,13 +67,15 @@ def _decode(text, at):
     return "&", at + 1
 
 
-def parse_html(source):
+def parse_html(source: str) -> tuple[str, list[Entity]]:
     """(text, entities) of a text with parse_mode HTML; EntityError where Telegram would refuse it."""
-    out, entities, open_tags = [], [], []
+    out: list[str] = []
+    entities: list[Entity] = []
+    open_tags: list[tuple[str, int, dict[str, str]]] = []
     position = 0  # in UTF-16 code units of what is out
     at, end = 0, len(source)
 
-    def byte(index):
+    def byte(index: int) -> int:
         return len(source[:index].encode())
 
     while at < end:
@@ -107,9 +115,10 @@ def parse_html(source):
     return "".join(out), entities
 
 
-def _start_tag(source, begin, byte):
+def _start_tag(source: str, begin: int, byte: Callable[[int], int]) -> tuple[str, dict[str, str], int]:
     """(name, attributes, position behind) of the start tag at `begin`."""
-    match = re.compile(r"<([^\s>]*)").match(source, begin)
+    match = TAG_NAME.match(source, begin)
+    assert match
     name, at = match.group(1).lower(), match.end()
     if at >= len(source):
         raise EntityError(f"Unclosed start tag at byte offset {byte(begin)}")
@@ -123,7 +132,8 @@ def _start_tag(source, begin, byte):
             raise EntityError(f"Unclosed start tag at byte offset {byte(begin)}")
         if source[at] == ">":
             break
-        match = re.compile(r"[^\s=>]*").match(source, at)
+        match = ATTRIBUTE_NAME.match(source, at)
+        assert match
         attribute, at = match.group().lower(), match.end()
         if not attribute:
             raise EntityError(f'Empty attribute name in the tag "{name}" at byte offset {byte(begin)}')
@@ -153,7 +163,8 @@ def _start_tag(source, begin, byte):
             at += 1
             attributes[attribute] = "".join(value)
         else:
-            match = re.compile(r"[A-Za-z0-9.-]*").match(source, at)
+            match = UNQUOTED.match(source, at)
+            assert match
             attributes[attribute], at = match.group(), match.end()
             if at < len(source) and not source[at].isspace() and source[at] != ">":
                 raise EntityError(f"Unexpected end of name token at byte offset {byte(begin)}")
@@ -162,11 +173,11 @@ def _start_tag(source, begin, byte):
     return name, attributes, at + 1
 
 
-def _entity(tag, attributes, text, offset, position):
+def _entity(tag: str, attributes: dict[str, str], text: str, offset: int, position: int) -> Entity | None:
     """The entity a closed tag leaves, or None: an empty one, or a link that leads nowhere."""
     if position <= offset:
         return None
-    entity = {"type": TAGS[tag], "offset": offset, "length": position - offset}
+    entity: Entity = {"type": TAGS[tag], "offset": offset, "length": position - offset}
     if tag == "a":
         url = attributes.get("href") or cut16(text, offset, position - offset)
         user = re.fullmatch(r"tg://user\?id=(\d+)", url)
@@ -184,7 +195,7 @@ def _entity(tag, attributes, text, offset, position):
     return entity
 
 
-def trim(text, entities):
+def trim(text: str, entities: Iterable[Entity]) -> tuple[str, list[Entity]]:
     """Telegram trims a message; its entities move along, and those left empty go."""
     stripped = text.strip(" \n\t\r\v\f")
     skipped = utf16(text[: len(text) - len(text.lstrip(" \n\t\r\v\f"))])
@@ -197,8 +208,9 @@ def trim(text, entities):
     return stripped, kept
 
 
-def find_entities(text, known=()):
+def find_entities(text: str, known: Iterable[Entity] = ()) -> list[Entity]:
     """Commands, links, mentions and hashtags that Telegram marks by itself, beside the known entities."""
+    known = list(known)
     found = list(known)
     for match in FOUND.finditer(text):
         offset = utf16(text[: match.start()])

@@ -320,15 +320,6 @@ def test_a_document_keeps_its_name_and_its_bytes(call, telegram, anna):
     assert refused["description"] == "Bad Request: can't use file of type Document as Photo"
 
 
-def test_an_album_is_as_many_messages_as_photos(call, sandbox, telegram):
-    media = [{"type": "photo", "media": f"attach://p{n}"} for n in range(3)]
-    files = {f"p{n}": ("a.jpg", picture()) for n in range(3)}
-    sent = call("sendMediaGroup", chat_id=sandbox.channel, media=media, files=files)["result"]
-    assert len({m["media_group_id"] for m in sent}) == 1
-    assert len({m["message_id"] for m in sent}) == 3 == len(telegram.photos)
-    assert not call("sendMediaGroup", chat_id=sandbox.channel, media=media * 4, files=files)["ok"]
-
-
 # Edits
 
 
@@ -374,14 +365,6 @@ def test_a_deleted_message_is_gone(call, anna):
     assert call("deleteMessage", **place)["ok"]
     assert len(anna.chat) == 1
     assert refusal(call("deleteMessage", **place)) == (400, "Bad Request: message to delete not found")
-
-
-def test_messages_are_forwarded_with_their_origin_and_copied_without(call, sandbox, anna):
-    said = call("sendMessage", chat_id=sandbox.channel, text="news")["result"]["message_id"]
-    source = {"chat_id": anna.id, "from_chat_id": sandbox.channel, "message_id": said}
-    assert call("forwardMessage", **source)["result"]["forward_origin"]["type"] == "channel"
-    assert call("copyMessage", **source)["result"]["message_id"] == anna.chat[-1].id
-    assert anna.chat[-1].origin is None
 
 
 # Presses and inline mode
@@ -575,15 +558,6 @@ def test_a_channel_takes_twenty_messages_a_minute(call, sandbox, telegram):
     assert telegram.refused == 1
     telegram.clock = lambda: time.time() + wait
     assert call("sendMessage", chat_id=sandbox.channel, text="x")["ok"]
-
-
-def test_each_photo_of_an_album_counts(call, sandbox, telegram):
-    telegram.limits, telegram.messages_per_minute = True, 4
-    media = [{"type": "photo", "media": f"attach://p{n}"} for n in range(3)]
-    files = {f"p{n}": ("a.jpg", picture(50, 50)) for n in range(3)}
-    assert call("sendMediaGroup", chat_id=sandbox.channel, media=media, files=files)["ok"]
-    assert not call("sendMediaGroup", chat_id=sandbox.channel, media=media, files=files)["ok"]
-    assert len(telegram.photos) == 3, "what is refused is not sent"
 
 
 def test_a_private_chat_takes_a_burst_and_then_one_a_second(call, telegram, anna):
