@@ -9,12 +9,12 @@ from sandbox.server import Sandbox
 from sandbox.telegram.server import TOKEN
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sandbox", description="Telegram and TMDb on this machine.")
     parser.add_argument("--port", type=int, default=8081, help="0 takes a free one (default: 8081)")
     port = parser.parse_args().port
     if os.environ.get("TELEGRAM_BOT_TOKEN", TOKEN) not in ("", TOKEN):
-        parser.exit(1, "TELEGRAM_BOT_TOKEN is set to a real bot's token: the stand-ins do not run beside it.\n")
+        parser.exit(1, "TELEGRAM_BOT_TOKEN is set to a real bot's token: the fakes do not run beside it.\n")
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())

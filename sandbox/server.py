@@ -1,12 +1,14 @@
-"""Both services and the chat page on one port of the loopback interface.
+"""Both fake services and the chat page on one port of the loopback interface.
 
 with Sandbox() as sandbox:
     anna = sandbox.telegram.person("Анна")
     anna.send("/start")
 """
 
+from typing import Self
+
 from sandbox.chat_page.page import ChatPage
-from sandbox.http_server import Faults, Server
+from sandbox.http_server import Faults, Request, Response, Server
 from sandbox.telegram.server import CHANNEL, TOKEN, Telegram
 from sandbox.tmdb.server import KEY, TMDb
 
@@ -18,7 +20,7 @@ class Sandbox:
     channel = CHANNEL
     tmdb_key = KEY
 
-    def __init__(self, port=0, demo=False):
+    def __init__(self, port: int = 0, demo: bool = False) -> None:
         self.faults = Faults()
         self.telegram = Telegram(self.faults, limits=demo)
         self.tmdb = TMDb(self.faults)
@@ -36,7 +38,7 @@ class Sandbox:
         self.tmdb_image_url = self.url + "/t/p"
         self.tmdb_web_url = self.url
 
-    def handle(self, request):
+    def handle(self, request: Request) -> Response:
         """Pass a request to the service its path belongs to."""
         if request.path.startswith(("/bot", "/file/bot")):
             return self.telegram.handle(request)
@@ -44,16 +46,16 @@ class Sandbox:
             return self.tmdb.handle(request)
         return self.chat_page.handle(request)
 
-    def start(self):
+    def start(self) -> Self:
         self.server.start()
         return self
 
-    def stop(self):
+    def stop(self) -> None:
         self.telegram.stop()
         self.server.stop()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.stop()

@@ -4,11 +4,16 @@ Only what the page shows goes out; what comes in is done by the same Person that
 """
 
 import json
-import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
-from sandbox.http_server import Response
+from sandbox.chat_page import view
+from sandbox.http_server import Request, Response, Upload
+from sandbox.telegram.chat import JSON, Message
+from sandbox.telegram.person import Person
+from sandbox.telegram.server import Telegram
+from sandbox.tmdb.server import TMDb
 
 HERE = Path(__file__).parent
 PAGES = {
@@ -20,28 +25,27 @@ ICON = (
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" '
     b'fill="#c2415b"/><path d="M12 9v14l11-7z" fill="#fff"/></svg>'
 )
-HEADERS = {
+HEADERS: dict[str, Any] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-LATEST = 200  # messages of a chat that are shown
 WAIT = 20  # seconds a question for news may stay open
 
 
 class Wrong(Exception):
-    """What the page asked for cannot be done; the text is for whoever is in front of it."""
+    """What the page asked for cannot be done; the text is for the person in front of it."""
 
 
 class ChatPage:
     """The page's files and its API: /chat/api/state waits for news, the rest are things a person does."""
 
-    def __init__(self, telegram, tmdb=None):
+    def __init__(self, telegram: Telegram, tmdb: TMDb | None = None) -> None:
         self.telegram, self.tmdb = telegram, tmdb
 
-    def handle(self, request):
+    def handle(self, request: Request) -> Response:
         path = request.path
         if path == f"/{self.telegram.bot.username}":
             path = "/"  # the bot's address under t.me, for those who take us for t.me
@@ -61,7 +65,7 @@ class ChatPage:
 
     # -- what is seen -----------------------------------------------------------------------------
 
-    def file(self, file_id):
+    def file(self, file_id: str) -> Response:
         file = self.telegram.files.get(file_id)
         if file is None:
             return Response(404, b"Not Found", {"Content-Type": "text/plain", **HEADERS})
@@ -72,127 +76,17 @@ class ChatPage:
         headers["Content-Disposition"] = "attachment"
         return Response(200, file.content, {"Content-Type": "application/octet-stream", **headers})
 
-    def state(self, query):
+    def state(self, query: dict[str, str]) -> JSON:
         """Everything the page shows, once it differs from version `since`."""
         telegram = self.telegram
-        since, wait = query.get("since", ""), query.get("wait") != "0"
-        if since == str(telegram.version) and wait:
+        if query.get("since", "") == str(telegram.version) and query.get("wait") != "0":
             telegram.wait_for_change(telegram.version, WAIT)
         with telegram.changed:
-            person = self.person(query.get("person"))
-            chat = person.private_chat() if person else None
-            messages = list(chat.messages.values())[-LATEST:] if chat else []
-            doing, until = chat.action if chat else ("", 0)
-            posters = list(telegram.poster_channel.messages.values())[-LATEST:]
-            calls = [call for call in telegram.calls[-300:] if call.method != "getUpdates"][-60:]
-            return {
-                "version": telegram.version,
-                "bot": telegram.bot.as_json(),
-                "polled": self.is_polled(),
-                "people": [p.as_json() for p in telegram.people.values()],
-                "person": person.as_json() if person else None,
-                "started": bool(messages),
-                "blocked": bool(chat and chat.blocked),
-                "action": doing if until > time.time() else "",
-                "action_left": max(0, until - time.time()),
-                "commands": self.commands(person) if person else [],
-                "description": self.description(person) if person else "",
-                "messages": [self.message(m) for m in messages],
-                "channel": [self.message(m) for m in reversed(posters)],
-                "channel_title": telegram.poster_channel.title,
-                "calls": [self.call(c) for c in reversed(calls)],
-                "tmdb_requests": len(self.tmdb.requests) if self.tmdb else 0,
-                "calls_total": sum(1 for call in telegram.calls if call.method != "getUpdates"),
-            }
-
-    def is_polled(self):
-        """Is a bot listening?"""
-        account = self.telegram.account_of(self.telegram.bot)
-        return bool(account.webhook) or account.polled_at > time.time() - 5 or account.polling > 0
-
-    def person(self, number):
-        people = self.telegram.people
-        if number and number.isdigit() and int(number) in people:
-            return people[int(number)]
-        return next(iter(people.values()), None)
-
-    def commands(self, person):
-        """Bot API, "Determining list of commands": the narrowest scope, the person's language first."""
-        commands = self.telegram.account_of(self.telegram.bot).commands
-        scopes = ({"type": "chat", "chat_id": person.id}, {"type": "all_private_chats"}, {"type": "default"})
-        for scope in scopes:
-            for language in (person.language_code or "", ""):
-                found = commands.get((json.dumps(scope, sort_keys=True), language))
-                if found:
-                    return found
-        return []
-
-    def description(self, person):
-        texts = self.telegram.account_of(self.telegram.bot).texts
-        return texts.get(("description", person.language_code), texts.get(("description", ""), ""))
-
-    def message(self, message):
-        content = message.content
-        out = {
-            "id": message.id,
-            "version": message.version,
-            "mine": not message.from_bot,
-            "date": message.date,
-            "edited": bool(message.edits),
-            "text": content.text if content.text is not None else content.caption or "",
-            "entities": list(content.entities),
-            "rows": [[self.button(b) for b in row] for row in content.buttons],
-            "above": content.above,
-        }
-        if content.photos:
-            best = content.photo
-            out["photo"] = {"file_id": best.file_id, "width": best.width, "height": best.height}
-        if content.document:
-            document = content.document
-            out["document"] = {
-                "file_id": document.file_id,
-                "name": document.file_name,
-                "size": document.file_size,
-            }
-        if message.reply_to:
-            out["reply_to"] = {"id": message.reply_to.id, "text": message.reply_to.words[:100]}
-        if message.via_bot:
-            out["via"] = message.via_bot.username
-        if message.origin:
-            origin = message.origin.get("sender_user") or message.origin.get("chat") or {}
-            out["origin"] = origin.get("first_name") or origin.get("title") or ""
-        return out
-
-    @staticmethod
-    def button(button):
-        out = {"text": button.text}
-        if button.data is not None:
-            out["data"] = button.data
-        elif button.url:
-            out["url"] = button.url
-        elif button.switch_inline is not None:
-            out["inline"] = button.switch_inline
-        elif "copy_text" in button.raw:
-            out["copy"] = button.raw["copy_text"].get("text", "")
-        return out
-
-    @staticmethod
-    def call(call):
-        how = ""
-        if call.method == "sendPhoto":
-            how = "upload" if call.files else "file_id"
-        return {
-            "method": call.method,
-            "how": how,
-            "ms": round(call.seconds * 1000),
-            "status": call.status,
-            "description": call.description,
-            "at": call.at,
-        }
+            return view.state(telegram, self.tmdb, view.find_person(telegram, query.get("person")))
 
     # -- what is done -----------------------------------------------------------------------------
 
-    def act(self, name, request):
+    def act(self, name: str, request: Request) -> Response:
         """One thing a person does. Only our own page may ask: the content type forbids plain forms."""
         headers = request.headers
         own = headers.get("origin", f"http://{headers.get('host')}") == f"http://{headers.get('host')}"
@@ -202,32 +96,34 @@ class ChatPage:
         if action is None:
             return Response.json({"error": "unknown"}, 404, **HEADERS)
         try:
+            data: JSON
+            files: dict[str, Upload] = {}
             if headers["content-type"].startswith("multipart/"):
                 data, files = request.fields()
             else:
-                data, files = json.loads(request.body), {}
-            person = self.person(str(data.get("person", "")))
+                data = json.loads(request.body)
+            person = view.find_person(self.telegram, str(data.get("person", "")))
             return Response.json(action(person, data, files) or {"ok": True}, **HEADERS)
         except (Wrong, ValueError, AssertionError, KeyError) as error:
             return Response.json({"error": str(error)}, 400, **HEADERS)
 
-    def _message(self, person, number):
+    def _message(self, person: Person, number: Any) -> Message:
         chat = person.private_chat()
         message = chat.messages.get(int(number)) if chat else None
         if message is None:
             raise Wrong("the message is gone")
         return message
 
-    def do_send(self, person, data, files):
+    def do_send(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:
         reply_to = self._message(person, data["reply_to"]) if data.get("reply_to") else None
         return {"id": person.send(data["text"], reply_to=reply_to).id}
 
-    def do_attach(self, person, data, files):
+    def do_attach(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:
         upload = files["file"]
         caption = data.get("caption", "")
         return {"id": person.send_document(upload.filename, upload.content, upload.content_type, caption).id}
 
-    def do_press(self, person, data, files):
+    def do_press(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:
         """Press, and wait for the answer as the app does with its spinning button."""
         message = self._message(person, data["message"])
         query = person.press(message, data=data["data"])
@@ -236,7 +132,7 @@ class ChatPage:
             return {"answered": False}
         return {"answered": True, "text": query.answer.text, "alert": query.answer.show_alert}
 
-    def do_inline(self, person, data, files):
+    def do_inline(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:
         query = person.inline(data["query"], data.get("offset", ""))
         try:
             results = query.wait(15)
@@ -262,24 +158,26 @@ class ChatPage:
             "button": query.button,
         }
 
-    def do_choose(self, person, data, files):
+    def do_choose(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:
         query = self.telegram.inline_queries[data["query"]]
         return {"id": person.choose(query, data["result"]).id}
 
-    def do_forward(self, person, data, files):
+    def do_forward(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:
         return {"id": person.forward(self._message(person, data["message"])).id}
 
-    def do_language(self, person, data, files):
+    def do_language(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:
         if data["language"] not in ("ru", "en"):
             raise Wrong("no such language")
         person.language_code = data["language"]
         with self.telegram.changed:
             self.telegram.touch()
+        return {}
 
-    def do_block(self, person, data, files):
+    def do_block(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:
         (person.block if data.get("blocked") else person.unblock)()
+        return {}
 
-    def do_person(self, person, data, files):
+    def do_person(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:
         name = str(data["name"]).strip()[:64]
         if not name:
             raise Wrong("a person needs a name")
