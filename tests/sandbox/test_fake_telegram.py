@@ -460,6 +460,15 @@ def test_an_update_comes_again_until_a_later_offset_is_asked_for(call, anna):
     assert call("getUpdates", offset=second[0]["update_id"] + 1)["result"] == []
 
 
+def test_an_offset_from_the_future_counts_as_none(call, anna):
+    """As after a week without updates, when the ids may begin again, or with another server's ids."""
+    anna.send("one")
+    anna.send("two")
+    first = call("getUpdates")["result"]
+    assert call("getUpdates", offset=first[-1]["update_id"] + 1_000)["result"] == first
+    assert call("getUpdates", offset=first[-1]["update_id"] + 1)["result"] == []
+
+
 def test_a_negative_offset_keeps_the_last_updates_only(call, anna):
     for text in "abc":
         anna.send(text)

@@ -14,9 +14,15 @@ if TYPE_CHECKING:
     from sandbox.telegram.server import Telegram
 
 
+FUTURE_IDS = 10  # how far beyond the next id an offset is still believed (TQueue::get in tdlib)
+
+
 @slow_method
 def getUpdates(telegram: "Telegram", account: Account, params: Params) -> object:
-    """An update is forgotten when a later offset is asked for, and only then."""
+    """An update is forgotten when a later offset is asked for, and only then.
+
+    An offset from the future, of another server or from before the ids began again, counts as none at all.
+    """
     with telegram.changed:
         if account.webhook:
             raise ApiError(
@@ -33,7 +39,7 @@ def getUpdates(telegram: "Telegram", account: Account, params: Params) -> object
         waiting = telegram.waiting_updates(account)
         if offset < 0:
             account.updates = waiting[offset:]
-        else:
+        elif offset <= account.next_update_id + FUTURE_IDS:
             account.updates = [entry for entry in waiting if entry[0] >= offset]
         limit = params.get("limit", 100)
         limit = limit if 1 <= limit <= 100 else 100
