@@ -101,6 +101,7 @@ class Message:
     reply_to: "Message | None" = None
     via_bot: Bot | None = None
     origin: JSON | None = None
+    topic: "Topic | None" = None  # of a forum; None in its General
     inline_message_id: str | None = None
     service: JSON | None = None
     author: Bot | None = None  # the bot that posted to a channel
@@ -161,6 +162,15 @@ class Message:
         have = ", ".join(f"{b.text!r} ({b.data or b.url or b.switch_inline})" for b in buttons) or "none"
         raise AssertionError(f"message {self.id} has no button {text or data!r}; it has: {have}")
 
+    @property
+    def thread_id(self) -> int | None:
+        """message_thread_id: the topic, or the message that a chain of replies in a supergroup started from."""
+        if self.topic:
+            return self.topic.id
+        if self.chat.type != "supergroup" or not self.reply_to:
+            return None
+        return self.reply_to.thread_id or self.reply_to.id
+
     def as_json(self, with_reply: bool = True) -> JSON:
         out: JSON = {"message_id": self.id}
         if self.sender is not None:
@@ -174,8 +184,14 @@ class Message:
             out["forward_origin"] = self.origin
         if self.via_bot:
             out["via_bot"] = self.via_bot.as_json()
-        if self.reply_to and with_reply:
-            out["reply_to_message"] = self.reply_to.as_json(with_reply=False)
+        if self.thread_id:
+            out["message_thread_id"] = self.thread_id
+        if self.topic:
+            out["is_topic_message"] = True
+        # a message of a topic that replies to nothing replies to the message that made the topic
+        reply_to = self.reply_to or (self.topic.created if self.topic and not self.service else None)
+        if reply_to and with_reply:
+            out["reply_to_message"] = reply_to.as_json(with_reply=False)
         return out | (self.service or {}) | self.content.as_json()
 
     def __repr__(self) -> str:
@@ -183,6 +199,19 @@ class Message:
         picture = "(photo) " if self.photos else "(document) " if self.document else ""
         who = self.sender.first_name if self.sender else self.chat.title
         return f"<{self.id} {who}: {picture}{self.words!r} {rows}>"
+
+
+@dataclass(eq=False)
+class Topic:
+    """A topic of a forum, but not General, which has no id of its own in messages. `id` is that of `created`."""
+
+    name: str
+    created: Message
+    closed: bool = False
+
+    @property
+    def id(self) -> int:
+        return self.created.id
 
 
 @dataclass(eq=False)
@@ -201,6 +230,9 @@ class Chat:
     blocked: bool = False
     deleted: bool = False
     migrated_to: int | None = None
+    is_forum: bool = False
+    topics: dict[int, Topic] = field(default_factory=dict)  # by message_thread_id
+    general_closed: bool = False
     action: tuple[str, float] = ("", 0)  # what the bot is doing, and until when
 
     def as_json(self) -> JSON:
@@ -210,6 +242,8 @@ class Chat:
                 "type": "private"
             }
         out: JSON = {"id": self.id, "type": self.type, "title": self.title}
+        if self.is_forum:
+            out["is_forum"] = True
         if self.username:
             out["username"] = self.username
         return out

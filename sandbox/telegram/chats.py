@@ -1,11 +1,11 @@
-"""People, the chats they and the bots are in, and inline mode."""
+"""People, the chats they and the bots are in, the topics of forums, and inline mode."""
 
 import secrets
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox.telegram.chat import JSON, Bot, CallbackQuery, Chat, Content, InlineQuery, Message
+from sandbox.telegram.chat import JSON, Bot, CallbackQuery, Chat, Content, InlineQuery, Message, Topic
 from sandbox.telegram.messages import Messages
 from sandbox.telegram.person import Person
 
@@ -88,13 +88,18 @@ class Chats(Messages):
         id: int | None = None,
         supergroup: bool = False,
         bots: Sequence[Bot] | None = None,
+        forum: bool = False,
     ) -> Chat:
-        """A group with these people and the bot (or `bots`), which are told that they were added."""
+        """A group with these people and the bot (or `bots`), which are told that they were added.
+
+        A `forum` is a supergroup with topics, of which only General is there at first.
+        """
         with self.changed:
-            if supergroup:
+            if supergroup or forum:
                 chat = self._chat(-1_002_000_000_001, "supergroup", title, id)
             else:
                 chat = self._chat(-4_000_000_001, "group", title, id)
+            chat.is_forum = forum
             for person in members:
                 chat.members[person.id] = {"who": person, "status": "member"}
             if members:
@@ -178,6 +183,38 @@ class Chats(Messages):
             "new_chat_member": member_json(new),
         }
         self.add_update(bot, "my_chat_member", update)
+
+    # -- topics of a forum ------------------------------------------------------------------------
+
+    def topic(self, chat: Chat, name: str) -> Topic:
+        """A new topic of a forum; bots are told."""
+        with self.changed:
+            message = self._service_message(chat, {"forum_topic_created": {"name": name, "icon_color": 7322096}})
+            topic = message.topic = chat.topics[message.id] = Topic(name, message)
+            self.tell_bots(message)
+            return topic
+
+    def close_topic(self, chat: Chat, topic: Topic | None = None) -> None:
+        """Close a topic, or General: from now on only those who may manage topics write there."""
+        with self.changed:
+            if topic:
+                topic.closed = True
+            else:
+                chat.general_closed = True
+            message = self._service_message(chat, {"forum_topic_closed": {}})
+            message.topic = topic
+            self.tell_bots(message)
+
+    def _service_message(self, chat: Chat, service: JSON) -> Message:
+        by = next((m["who"] for m in chat.members.values() if not m["who"].is_bot), self.bot)
+        return self.add_message(chat, by, Content(), service=service)
+
+    def delete_topic(self, chat: Chat, topic: Topic) -> None:
+        """Delete a topic with its messages; bots are not told."""
+        with self.changed:
+            del chat.topics[topic.id]
+            chat.messages = {number: one for number, one in chat.messages.items() if one.topic is not topic}
+            self.touch()
 
     # -- inline mode ------------------------------------------------------------------------------
 

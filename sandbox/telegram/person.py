@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sandbox.telegram.chat import JSON, Answer, Bot, CallbackQuery, Chat, Content, InlineQuery, Message
+from sandbox.telegram.chat import JSON, Answer, Bot, CallbackQuery, Chat, Content, InlineQuery, Message, Topic
 from sandbox.telegram.text import find_entities, trim, utf16
 
 if TYPE_CHECKING:
@@ -57,15 +57,16 @@ class Person:
         reply_to: Message | None = None,
         chat: Chat | None = None,
         bot: Bot | None = None,
+        topic: Topic | None = None,
     ) -> Message:
-        """Write a message; the first one to a bot opens the private chat."""
+        """Write a message; the first one to a bot opens the private chat. A `topic` is of a forum `chat`."""
         text, _ = trim(text, [])
         if not text:
             raise ValueError("Telegram's apps send no empty message")
         if utf16(text) > 4096:
             raise ValueError("Telegram's apps split messages of more than 4096 characters")
         entities = find_entities(text)
-        return self._post(Content(text=text, entities=tuple(entities)), chat, bot, reply_to)
+        return self._post(Content(text=text, entities=tuple(entities)), chat, bot, reply_to, topic=topic)
 
     def open(self, url: str, bot: Bot | None = None) -> Message:
         """Follow a t.me link to the bot: presses START with the link's payload."""
@@ -83,13 +84,14 @@ class Person:
         chat: Chat | None = None,
         bot: Bot | None = None,
         reply_to: Message | None = None,
+        topic: Topic | None = None,
     ) -> Message:
         """Send a file."""
         bot = bot or self.telegram.bot
         document = self.telegram.keep_document(bot, name, content, mime_type)
         entities = tuple(find_entities(caption))
         said = Content(caption=caption or None, entities=entities, document=document)
-        return self._post(said, chat, bot, reply_to)
+        return self._post(said, chat, bot, reply_to, topic=topic)
 
     def send_photo(
         self,
@@ -116,6 +118,7 @@ class Person:
         chat: Chat | None,
         bot: Bot | None,
         reply_to: Message | None,
+        topic: Topic | None = None,
         **more: Any,
     ) -> Message:
         telegram = self.telegram
@@ -126,7 +129,8 @@ class Person:
             if chat.type == "private" and chat.blocked:
                 raise AssertionError(f"{self.first_name} has blocked the bot: unblock() first")
             sender = None if chat.type == "channel" else self
-            message = telegram.add_message(chat, sender, content, reply_to=reply_to, **more)
+            topic = topic or (reply_to.topic if reply_to else None)
+            message = telegram.add_message(chat, sender, content, reply_to=reply_to, topic=topic, **more)
             telegram.tell_bots(message)
             return message
 

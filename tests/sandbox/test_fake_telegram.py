@@ -178,6 +178,91 @@ def test_in_a_group_the_bot_hears_what_is_meant_for_it(call, telegram, anna):
     assert heard == ["/movie 603", "yes"]
 
 
+# Topics of a forum
+
+
+@pytest.fixture
+def forum(telegram, anna):
+    return telegram.group("Киноклуб", members=[anna], forum=True)
+
+
+def heard(call):
+    """The messages that wait for the bot, each once."""
+    updates = call("getUpdates")["result"]
+    call("getUpdates", offset=updates[-1]["update_id"] + 1)
+    return [update["message"] for update in updates if "message" in update]
+
+
+def test_a_message_of_a_topic_names_it_and_one_of_general_does_not(call, telegram, anna, forum):
+    topic = telegram.topic(forum, "Новинки")
+    anna.send("/movie 603", chat=forum, topic=topic)
+    anna.send("/movie 604", chat=forum)
+    made, asked, general = heard(call)
+    assert made["forum_topic_created"]["name"] == "Новинки"
+    assert asked["chat"]["is_forum"]
+    assert (asked["message_thread_id"], asked["is_topic_message"]) == (made["message_id"], True)
+    assert "forum_topic_created" in asked["reply_to_message"], "which replies to nothing replies to the topic itself"
+    assert not {"message_thread_id", "is_topic_message", "reply_to_message"} & general.keys()
+
+
+def test_an_answer_goes_to_the_topic_it_names_or_that_of_the_message_it_replies_to(call, telegram, anna, forum):
+    topic = telegram.topic(forum, "Новинки")
+    asked = anna.send("/movie 603", chat=forum, topic=topic)
+    named = call("sendMessage", chat_id=forum.id, text="a", message_thread_id=topic.id)["result"]
+    reply = call("sendMessage", chat_id=forum.id, text="b", reply_parameters={"message_id": asked.id})["result"]
+    general = call("sendMessage", chat_id=forum.id, text="c")["result"]
+    assert [sent.get("message_thread_id") for sent in (named, reply, general)] == [topic.id, topic.id, None]
+    button = keyboard({"text": "8", "callback_data": "rate:603:8"})
+    place = {"chat_id": forum.id, "message_id": named["message_id"]}
+    call("editMessageText", text="d", reply_markup=button, **place)
+    anna.press(forum.messages[named["message_id"]], "8")
+    press = call("getUpdates")["result"][-1]["callback_query"]
+    assert (press["message"]["message_thread_id"], press["message"]["is_topic_message"]) == (topic.id, True)
+
+
+def test_a_closed_a_deleted_and_generals_own_topic_are_refused(call, telegram, anna, forum):
+    closed, deleted = telegram.topic(forum, "Старое"), telegram.topic(forum, "Лишнее")
+    telegram.close_topic(forum, closed)
+    telegram.delete_topic(forum, deleted)
+    for method, rest in (("sendMessage", {"text": "x"}), ("sendChatAction", {"action": "typing"})):
+        answers = [
+            refusal(call(method, chat_id=forum.id, message_thread_id=thread_id, **rest))
+            for thread_id in (closed.id, deleted.id, 1)
+        ]
+        assert answers == [
+            (400, "Bad Request: TOPIC_CLOSED"),
+            (400, "Bad Request: message thread not found"),
+            (400, "Bad Request: message thread not found"),
+        ]
+    telegram.close_topic(forum)
+    assert refusal(call("sendMessage", chat_id=forum.id, text="x")) == (400, "Bad Request: TOPIC_CLOSED")
+    telegram.set_member(forum, telegram.bot, "administrator", can_manage_topics=True)
+    assert call("sendMessage", chat_id=forum.id, text="x", message_thread_id=closed.id)["ok"]
+
+
+def test_outside_forums_a_thread_is_a_chain_of_replies(call, telegram, anna):
+    group = telegram.group("Киноклуб", members=[anna], supergroup=True)
+    first = anna.send("/movie 603", chat=group)
+    second = call("sendMessage", chat_id=group.id, text="a", reply_parameters={"message_id": first.id})["result"]
+    third = anna.send("/movie 604", chat=group, reply_to=group.messages[second["message_id"]])
+    told = heard(call)[-1]
+    assert (told["message_id"], told["message_thread_id"]) == (third.id, first.id)
+    assert "is_topic_message" not in told
+    wrong = refusal(call("sendMessage", chat_id=group.id, text="x", message_thread_id=7))
+    assert wrong == (400, "Bad Request: message thread not found")
+    assert refusal(call("sendMessage", chat_id=anna.id, text="x", message_thread_id=7)) == wrong
+
+
+def test_an_answer_to_a_message_that_is_gone_is_refused_unless_it_may_stand_alone(call, telegram, anna):
+    asked = anna.send("/movie 603")
+    telegram.delete_message(asked)
+    params = {"chat_id": anna.id, "text": "x"}
+    refused = call("sendMessage", reply_parameters={"message_id": asked.id}, **params)
+    assert refusal(refused) == (400, "Bad Request: message to be replied not found")
+    alone = {"message_id": asked.id, "allow_sending_without_reply": True}
+    assert "reply_to_message" not in call("sendMessage", reply_parameters=alone, **params)["result"]
+
+
 # Texts
 
 

@@ -14,6 +14,7 @@ from sandbox.telegram.methods.targets import (
     edit,
     find_chat,
     find_message,
+    find_topic,
     media_of,
     own_message,
     photos_of,
@@ -73,6 +74,7 @@ def sendDocument(telegram: "Telegram", account: Account, params: Params) -> obje
 @method
 def sendChatAction(telegram: "Telegram", account: Account, params: Params) -> object:
     chat = find_chat(telegram, account, params["chat_id"])
+    find_topic(account, chat, params)
     if params["action"] not in CHAT_ACTIONS:
         raise bad("wrong parameter action in request")
     chat.action = (params["action"], time.time() + 5)

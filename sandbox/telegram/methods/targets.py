@@ -1,4 +1,4 @@
-"""What a call's parameters point at: a chat, a message, a stored file; or the refusal Telegram gives."""
+"""What a call's parameters point at: a chat, a topic, a message, a stored file; or the refusal Telegram gives."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.http_server import Upload
 from sandbox.telegram.account import Account
-from sandbox.telegram.chat import JSON, Chat, Content, Message
+from sandbox.telegram.chat import JSON, Chat, Content, Message, Topic
 from sandbox.telegram.errors import ApiError, bad, forbidden
 from sandbox.telegram.files import Document, FileRefused, PhotoSize, StoredFile
 from sandbox.telegram.methods.parameters import caption_of
@@ -63,10 +63,31 @@ def _reply_to(chat: Chat, params: Params) -> Message | None:
     return message
 
 
+def find_topic(account: Account, chat: Chat, params: Params, reply_to: Message | None = None) -> Topic | None:
+    """The topic of a forum that the message goes to; None is General, which has no message_thread_id."""
+    thread_id = params.get("message_thread_id")
+    if not chat.is_forum:
+        # elsewhere a thread is the replies to one message of a supergroup
+        if thread_id and (chat.type != "supergroup" or thread_id not in chat.messages):
+            raise bad("message thread not found")
+        return None
+    topic = chat.topics.get(thread_id) if thread_id else reply_to.topic if reply_to else None
+    if thread_id and topic is None:
+        raise bad("message thread not found")
+    if (topic.closed if topic else chat.general_closed) and not _may_manage_topics(account, chat):
+        raise bad("TOPIC_CLOSED")
+    return topic
+
+
+def _may_manage_topics(account: Account, chat: Chat) -> bool:
+    member = chat.members[account.bot.id]
+    return member["status"] == "administrator" and bool(member.get("can_manage_topics"))
+
+
 def start_message(telegram: "Telegram", account: Account, params: Params) -> Chat:
     """The chat of a message that may be sent now: its place is there and the limits allow one more."""
     chat = find_chat(telegram, account, params["chat_id"])
-    _reply_to(chat, params)
+    find_topic(account, chat, params, _reply_to(chat, params))
     telegram.count_message(account, chat)
     return chat
 
@@ -74,8 +95,9 @@ def start_message(telegram: "Telegram", account: Account, params: Params) -> Cha
 def post(telegram: "Telegram", account: Account, chat: Chat, content: Content, params: Params) -> Message:
     """Put the bot's message into a chat."""
     reply_to = _reply_to(chat, params)
+    topic = find_topic(account, chat, params, reply_to)
     sender, author = (None, account.bot) if chat.type == "channel" else (account.bot, None)
-    return telegram.add_message(chat, sender, content, reply_to=reply_to, author=author)
+    return telegram.add_message(chat, sender, content, reply_to=reply_to, topic=topic, author=author)
 
 
 def find_message(telegram: "Telegram", account: Account, params: Params, missing: str) -> tuple[Chat, Message]:
