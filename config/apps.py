@@ -6,6 +6,7 @@ from django.contrib.admin import apps as admin_apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext_lazy as _
 
 
 class KinotekaAdminConfig(admin_apps.AdminConfig):
@@ -15,13 +16,14 @@ class KinotekaAdminConfig(admin_apps.AdminConfig):
     default_site = "config.admin.site.KinotekaAdminSite"
 
     def ready(self) -> None:
-        from config.admin import jobs, widgets  # noqa: F401  they register pages and dashboard widgets
+        from config.admin import jobs, lockouts, widgets  # noqa: F401  they register pages and dashboard widgets
 
         super().ready()
 
 
 class ConfigConfig(AppConfig):
     name = "config"
+    verbose_name = _("Security")
 
     def ready(self) -> None:
         """Prepare the database's surroundings; find every app's handlers and checks, as Django finds admin.py."""

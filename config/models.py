@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 
 class RateLimit(models.Model):
@@ -105,3 +106,32 @@ class MetricCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.minute}"
+
+
+class LoginAttempts(models.Model):
+    """Failed logins to the admin by one name, address or browser; see config.admin.login_throttle."""
+
+    class Kind(models.TextChoices):
+        NAME_AND_ADDRESS = "pair", _("name and address")
+        ADDRESS = "address", _("address")
+        NAME = "name", _("name")
+        BROWSER = "browser", _("known browser")
+
+    kind = models.CharField(_("counted by"), max_length=10, choices=Kind)
+    name = models.CharField(_("name"), max_length=150, db_comment="as it was typed, casefolded; empty: any")
+    address = models.CharField(_("address"), max_length=64, db_comment="or the browser's random id; empty: any")
+    failures = models.IntegerField(_("failures"), default=0, db_default=0)
+    locked_until = models.BigIntegerField(_("locked until"), default=0, db_default=0, db_comment="UNIX seconds")
+    logged_in_at = models.BigIntegerField(null=True, db_comment="UNIX seconds: this name from this address")
+    expires_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds; the row means nothing then")
+
+    class Meta:
+        db_table = "login_attempts"
+        db_table_comment = "Failed logins to the admin, and where each name has logged in before"
+        verbose_name = _("login attempts")
+        verbose_name_plural = _("login attempts")
+        constraints = [models.UniqueConstraint(fields=["kind", "name", "address"], name="login_attempts_by_key")]
+        indexes = [models.Index(fields=["expires_at"], name="login_attempts_by_expires_at")]
+
+    def __str__(self) -> str:
+        return " · ".join(part for part in (self.name, self.address) if part)

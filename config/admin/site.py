@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
+from http import HTTPStatus
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from django.contrib import admin
@@ -99,6 +100,15 @@ def render_page(request: HttpRequest, template: str, title: str, status: int = 2
     return TemplateResponse(request, template, context, status=status)
 
 
+def login_refused(request: HttpRequest, wait: int) -> TemplateResponse:
+    minutes = login_throttle.minutes(wait)
+    page = render_page(
+        request, "config/login_locked.html", _("Too many attempts"), HTTPStatus.TOO_MANY_REQUESTS, minutes=minutes
+    )
+    page.headers["Retry-After"] = str(wait)
+    return page
+
+
 class KinotekaAdminSite(admin.AdminSite):
     site_header = site_title = gettext_lazy("Kinoteka")
     index_title = gettext_lazy("At a glance")
@@ -112,14 +122,24 @@ class KinotekaAdminSite(admin.AdminSite):
         return [dashboard, language, *pages, *super().get_urls()]
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        apps = super().get_app_list(request, app_label)
-        return sorted(apps, key=lambda app: (*APP_ORDER, app["app_label"]).index(app["app_label"]))
+        apps = {app["app_label"]: app for app in super().get_app_list(request, app_label)}
+        if "auth" in apps and "config" in apps:  # its one page is of logins
+            apps["auth"]["models"] += apps.pop("config")["models"]
+        return sorted(apps.values(), key=lambda app: (*APP_ORDER, app["app_label"]).index(app["app_label"]))
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Django's login, throttled."""
-        if request.method == "POST" and login_throttle.is_locked_out(request):
-            return render_page(request, "config/login_locked.html", _("Too many attempts"), status=429)
-        return super().login(request, extra_context)
+        if request.method != "POST":
+            return super().login(request, extra_context)
+        attempt = login_throttle.Attempt.of(request)
+        if wait := attempt.begin():
+            return login_refused(request, wait)
+        response = super().login(request, extra_context)
+        if response.status_code == HTTPStatus.FOUND:
+            attempt.succeeded(response)
+        else:
+            attempt.failed()
+        return response
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         return super().index(request, {**self.dashboard_context(request), **(extra_context or {})})

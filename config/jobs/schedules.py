@@ -29,6 +29,7 @@ SCHEDULES = {
     _("refresh movies"): ("movies.tasks.refresh_movies", 60),
     _("check answers"): ("movies.tasks.check_answers", 1),
     _("recover updates"): ("config.jobs.tasks.recover_updates", 1),
+    _("delete old login attempts"): ("config.jobs.tasks.delete_login_attempts", 60),
     _("revoke sessions"): ("users.tasks.revoke_sessions", 5),
 }
 

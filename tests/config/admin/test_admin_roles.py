@@ -8,7 +8,6 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.core.cache import cache
 from django.urls import reverse
 from django.utils import timezone
 from django_q.models import Failure, Schedule, Task
@@ -217,38 +216,6 @@ def test_a_failed_job_is_shown_by_its_cause_and_resubmitted(member):
     act(client, "django_q_failure", "resubmit", "a" * 32)
     assert queued() == ["users.tasks.revoke_sessions"]
     assert not Failure.objects.exists()
-
-
-# --- Logging in
-
-
-def test_who_keeps_guessing_has_to_wait(client):
-    cache.clear()
-    get_user_model().objects.create_user("olga", password=PASSWORD, is_staff=True)
-    login = reverse("admin:login")
-    for _ in range(5):
-        assert client.post(login, {"username": "olga", "password": "guess"}).status_code == 200
-    assert client.post(login, {"username": "olga", "password": PASSWORD}).status_code == 429
-    assert client.post(login, {"username": "olga", "password": PASSWORD}, REMOTE_ADDR="10.0.0.9").status_code == 302
-
-
-def test_guessing_many_names_is_throttled_too(client):
-    cache.clear()
-    login = reverse("admin:login")
-    statuses = [client.post(login, {"username": f"u{n}", "password": "x"}).status_code for n in range(22)]
-    assert statuses == [200] * 20 + [429] * 2
-
-
-def test_a_good_password_forgets_the_bad_ones(client):
-    cache.clear()
-    get_user_model().objects.create_user("olga", password=PASSWORD, is_staff=True)
-    login = reverse("admin:login")
-    for _ in range(4):
-        client.post(login, {"username": "olga", "password": "guess"})
-    assert client.post(login, {"username": "olga", "password": PASSWORD}).status_code == 302
-    client.logout()
-    assert client.post(login, {"username": "olga", "password": "guess"}).status_code == 200
-    assert client.post(login, {"username": "olga", "password": PASSWORD}).status_code == 302
 
 
 def test_every_answer_carries_a_policy_without_anything_unsafe(client, rows):

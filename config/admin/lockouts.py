@@ -1,0 +1,46 @@
+"""Failed logins and lockouts in the admin, and the action that lifts them; for superusers."""
+
+from __future__ import annotations
+
+import time
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from config.admin.formatting import EMPTY, format_datetime
+from config.admin.model_admin import ConditionFilter, ReadOnlyAdmin
+from config.models import LoginAttempts
+
+
+class LockoutFilter(ConditionFilter):
+    title, parameter_name = gettext_lazy("state"), "state"
+
+    def conditions(self) -> dict[str, tuple[str, Q]]:
+        return {
+            "locked": (_("locked"), Q(locked_until__gt=int(time.time()))),
+            "failed": (_("failed"), Q(failures__gt=0)),
+        }
+
+
+@admin.register(LoginAttempts)
+class LoginAttemptsAdmin(ReadOnlyAdmin[LoginAttempts]):
+    list_display = ("kind", "name", "address", "failures", "locked")
+    list_display_links = None
+    list_filter = (LockoutFilter,)
+    actions = ("lift",)
+
+    def has_lift_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("config.delete_loginattempts")
+
+    @admin.display(description=gettext_lazy("locked until"), ordering="locked_until")
+    def locked(self, row: LoginAttempts) -> SafeString | str:
+        return format_datetime(row.locked_until) if row.locked_until > time.time() else EMPTY
+
+    @admin.action(description=gettext_lazy("Lift the lockout"), permissions=["lift"])
+    def lift(self, request: HttpRequest, rows: QuerySet[LoginAttempts]) -> None:
+        count = rows.order_by().update(failures=0, locked_until=0)
+        self.message_user(request, ngettext("%d lockout lifted.", "%d lockouts lifted.", count) % count)
