@@ -65,9 +65,13 @@ def test_the_chat_page_runs_nothing_but_its_own_script(sandbox):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_behind_a_proxy_browsers_are_told_to_insist_on_tls(environment):
+@pytest.mark.parametrize("whole_domain", ["0", "1"])
+def test_behind_a_proxy_browsers_are_told_to_insist_on_tls_for_this_host_and_by_choice_for_the_domain(
+    environment, whole_domain
+):
     port = free_port()
     variables = {**environment, "DEBUG": "0", "ALLOWED_HOSTS": "kinoteka.example", "TRUST_PROXY": "1"}
+    variables |= {"SECURE_HSTS_INCLUDE_SUBDOMAINS": whole_domain, "SECURE_HSTS_PRELOAD": whole_domain}
     web = Process(["-m", "gunicorn", "--bind", f"127.0.0.1:{port}"], variables)
     try:
         web.wait_for_line("Booting worker")
@@ -77,9 +81,8 @@ def test_behind_a_proxy_browsers_are_told_to_insist_on_tls(environment):
         assert plain.headers["Location"] == "https://kinoteka.example/admin/login/"
         safe = requests.get(url, headers={**host, "X-Forwarded-Proto": "https"}, **ask)
         assert safe.status_code == 200
-        strict = safe.headers["Strict-Transport-Security"]
-        assert "max-age=31536000" in strict
-        assert "includeSubDomains" in strict
+        wider = "; includeSubDomains; preload" if whole_domain == "1" else ""
+        assert safe.headers["Strict-Transport-Security"] == f"max-age=31536000{wider}"
         cookie = safe.headers["Set-Cookie"]
         assert "Secure" in cookie
         assert "SameSite=Strict" in cookie
