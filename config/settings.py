@@ -218,7 +218,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
-STATIC_URL = "static/"
+STATIC_URL = "/static/"
+STORAGES = {"staticfiles": {"BACKEND": "config.static_files.PrefixedStaticFiles"}}
 WHITENOISE_USE_FINDERS = True  # served from their folders: no collectstatic is needed
 
 LANGUAGE_CODE = "ru"
