@@ -86,6 +86,29 @@ class Rating(models.Model):
         return self.normalized_rating if self.tmdb_rating is None else self.tmdb_rating
 
 
+class RemovedRating(models.Model):
+    """A rating that an import removed, since TMDb showed it no longer; kept for 30 days.
+
+    Of a rating made in the chat (`source` is manual), which stays, this is the value that TMDb held.
+    """
+
+    pk = models.CompositePrimaryKey("user_id", "movie_id")
+    user = models.ForeignKey(User, models.CASCADE, related_name="removed_ratings", db_column="telegram_user_id")
+    movie = models.ForeignKey(Movie, models.CASCADE, related_name="+")
+    tmdb_rating = models.DecimalField(max_digits=3, decimal_places=1, db_comment="0.5-10.0 as last seen at TMDb")
+    rated_at = models.BigIntegerField(db_comment="as it was in user_movie_ratings")
+    source = models.CharField(max_length=6, choices=Source, db_comment="as it was in user_movie_ratings")
+    removed_at = models.BigIntegerField(db_comment="UNIX seconds; the same for all that one import removed")
+
+    class Meta:
+        db_table = "removed_ratings"
+        db_table_comment = "Ratings that imports removed, kept for 30 days"
+        indexes = [models.Index(fields=["removed_at"], name="removed_ratings_by_removed_at")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} · {self.movie_id} · {self.tmdb_rating}"
+
+
 class PendingWrite(models.Model):
     """The outbox: a rating made or deleted in the chat that is still to be sent to TMDb.
 
@@ -137,7 +160,7 @@ class Import(models.Model):
         verbose_name=_("scheduled"),
         default=False,
         db_default=False,
-        db_comment="not asked for by the user: only an overridden rating is reported",
+        db_comment="not asked for by the user: only overridden ratings, or many removed ones, are reported",
     )
     started_at = models.BigIntegerField(db_comment="UNIX seconds")
     finished_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds; NULL while it runs")

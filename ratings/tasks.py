@@ -21,6 +21,7 @@ from ratings.recommendations import cold_start, training_process
 from ratings.tmdb_sync.active_imports import queued_now
 from ratings.tmdb_sync.engine import import_queued
 from ratings.tmdb_sync.outbox import write_pending
+from ratings.tmdb_sync.removal import delete_expired
 from ratings.tmdb_sync.user_import import begin, may_be_incremental
 from users.models import SyncStatus, User
 
@@ -68,8 +69,9 @@ def show_in(user_id: int, message_id: int | None) -> None:
 
 
 def queue_daily_imports() -> str:
-    """Queue the users whose hour has come: once a day each, spread over the day by their ids; delete old matches."""
+    """Queue the users whose hour has come, once a day each, spread over the day by id; delete what is too old."""
     delete_old_results()
+    delete_expired()
     now, deadline, stop = int(time.time()), time.monotonic() + MAX_SECONDS, worker_stop_event()
     second_of_day = Mod(F("pk"), DAY_SECONDS, output_field=BigIntegerField())
     since_their_hour = Mod(Value(now) - second_of_day, DAY_SECONDS, output_field=BigIntegerField())

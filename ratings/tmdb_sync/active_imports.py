@@ -121,8 +121,9 @@ class ActiveImports:
             user.sync_status, user.last_sync_at, user.sync_error = SyncStatus.IMPORTED, now, ""
             user.save(update_fields=["ratings_count", "sync_status", "last_sync_at", "sync_error"])
             run.finished_at, run.failing_since, run.last_error = now, None, ""
-            # an import that the user did not ask for is reported only if it replaced a rating of theirs
-            run.reported_at = now if run.scheduled and not run.overridden else None
+            # an import that the user did not ask for is reported only if it replaced a rating of theirs or removed many
+            worth_telling = run.overridden or run.removed > limits.MAX_SMALL_REMOVAL
+            run.reported_at = now if run.scheduled and not worth_telling else None
             run.movies_done = run.movies_total
             save_fields(run, [*PROGRESS_FIELDS, "finished_at", "reported_at"])
             delete_past_imports(user.pk)

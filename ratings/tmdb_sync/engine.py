@@ -24,20 +24,20 @@ from config.jobs.locks import lock
 from movies.models import Movie
 from movies.parsing import MalformedAnswer
 from movies.tmdb import BadRequest, KeyRefused, NotFound, SessionRefused, TMDbError, Unavailable
-from ratings.models import Import, Rating
+from ratings.models import Import
 from ratings.tmdb_sync import limits
 from ratings.tmdb_sync.active_imports import ActiveImports
 from ratings.tmdb_sync.circuit_breaker import CircuitBreaker
 from ratings.tmdb_sync.details import Details, async_commit_transaction
-from ratings.tmdb_sync.merge import delete_missing, merge_page, not_in_pass
+from ratings.tmdb_sync.merge import merge_page
 from ratings.tmdb_sync.progress_message import ProgressReporter
 from ratings.tmdb_sync.reader import NEWEST, Page
+from ratings.tmdb_sync.removal import settle_missing
 from ratings.tmdb_sync.request_pool import Answer, Kind, Request, RequestPool, RetryQueue
 from ratings.tmdb_sync.user_import import (
     PROGRESS_FIELDS,
     UserImport,
     is_only_additions,
-    never_listed,
     save_fields,
     without_details,
 )
@@ -327,14 +327,8 @@ def finish_pass(owner: UserImport) -> None:
     run, reader = owner.run, owner.reader
     if not reader.is_finished():
         return
-    state = reader.state
+    if not settle_missing(run, reader, int(time.time())):
+        reader.start()
+        return
     run.account_read, run.beyond_api_limit = True, reader.beyond_api_limit
-    run.ratings_done = state["total_results"] or 0
-    seen = Rating.objects.filter(user_id=run.user_id, seen_in_pass=run.pass_id).count() + len(state["skipped"])
-    unlisted = max(0, state["total_results"] - seen)
-    run.complete = state["consistent"] and not unlisted
-    # where more are unlisted than ever, some were merely left out of its pages, and they may be ours
-    if run.complete or (state["consistent"] and not run.beyond_api_limit and unlisted <= never_listed(run)):
-        delete_missing(run)
-    if state["consistent"] and not not_in_pass(run).exists():
-        state["never_listed"] = unlisted
+    run.ratings_done = reader.state["total_results"] or 0

@@ -24,4 +24,7 @@ NOT_FOUND_RETRY_SECONDS = 7 * 86_400  # for details of a movie that TMDb does no
 BROKEN_RETRY_SECONDS = 600  # for details that TMDb cannot show; then three times as long
 MAX_DETAILS_RETRY_SECONDS = 60 * 86_400
 REFRESH_GRACE_SECONDS = 43_200  # for which the refresh of movies leaves one alone whose details were asked for
+MAX_SMALL_REMOVAL = 3  # ratings that two readings in one run may remove; more wait for a later run
+CONFIRM_REMOVAL_SECONDS = 3600  # between two readings that have to say the same
+KEEP_REMOVED_SECONDS = 30 * 86_400
 FULL_READ_SECONDS = 7 * 86_400  # after which a daily import reads the whole account

@@ -15,10 +15,9 @@ from movies.models import Movie, PosterPriority, PosterStatus
 from movies.saving import save_movies
 from ratings.models import PendingWrite, Rating, Source, normalize
 from ratings.recommendations.dismissals import undismiss
+from ratings.tmdb_sync.removal import take_shown_again
 
 if TYPE_CHECKING:
-    from django.db.models.query import QuerySet
-
     from ratings.models import Import
     from ratings.tmdb_sync.reader import Page, Row
 
@@ -68,6 +67,7 @@ def merge_page(run: Import, page: Page, now: int) -> PageResult:
 
 
 def merge_ratings(run: Import, rows: list[Row], now: int) -> None:
+    again = take_shown_again(run, rows)
     mine = {"user_id": run.user_id, "movie_id__in": [row.movie.id for row in rows]}
     ratings = {rating.movie_id: rating for rating in Rating.objects.select_for_update().filter(**mine)}
     pending = {write.movie_id: write for write in PendingWrite.objects.select_for_update().filter(**mine)}
@@ -85,7 +85,8 @@ def merge_ratings(run: Import, rows: list[Row], now: int) -> None:
                 obsolete.append(write.pk)
                 report_override(run, row.movie, row.rating, None)
             run.added += 1
-            changed.append(from_tmdb(run, movie_id, row.rating, now))
+            was = again.get(movie_id)
+            changed.append(from_tmdb(run, movie_id, row.rating, was.rated_at if was else now))
             continue
         elif rating.tmdb_rating != row.rating:
             changed.append(accept_tmdb_value(run, rating, row.movie, row.rating, now))
@@ -111,8 +112,8 @@ def write_ratings(rows: list[Merged]) -> None:
         cursor.executemany(UPSERT, rows)
 
 
-def from_tmdb(run: Import, movie_id: int, value: Decimal, now: int) -> Merged:
-    return Merged(run.user_id, movie_id, value, None, normalize(value), now, Source.TMDB.value, run.pass_id)
+def from_tmdb(run: Import, movie_id: int, value: Decimal, rated_at: int) -> Merged:
+    return Merged(run.user_id, movie_id, value, None, normalize(value), rated_at, Source.TMDB.value, run.pass_id)
 
 
 def accept_tmdb_value(run: Import, rating: Rating, movie: Movie, value: Decimal, now: int) -> Merged:
@@ -138,21 +139,3 @@ def report_override(run: Import, movie: Movie, value: Decimal, manual: Decimal |
 def format_rating(rating: Decimal) -> str:
     """7, 7.5, 10"""
     return f"{rating.normalize():f}"
-
-
-def not_in_pass(run: Import) -> QuerySet[Rating]:
-    """Ratings that we know to be at TMDb and that the present pass over the account has not found."""
-    ratings = Rating.objects.filter(user_id=run.user_id, tmdb_rating__isnull=False)
-    return ratings.exclude(seen_in_pass=run.pass_id)
-
-
-def delete_missing(run: Import) -> None:
-    """After a complete pass: delete ratings that TMDb no longer holds, unless the user made them here.
-
-    None of these came to TMDb on a page that had been read: while an import runs, the outbox sends nothing.
-    """
-    not_in_pass(run).filter(source=Source.MANUAL).update(tmdb_rating=None)
-    gone = not_in_pass(run).filter(source=Source.TMDB)
-    for movie_id, title in gone.values_list("movie_id", "movie__title"):
-        run.note("removed", movie_id, title=title)
-    gone.delete()

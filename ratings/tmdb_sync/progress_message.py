@@ -11,12 +11,14 @@ from typing import TypedDict
 from django.db import DatabaseError, connection
 from django.template.loader import render_to_string
 from django.utils import translation
+from django.utils.translation import gettext as _
 from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot.client import TelegramUnavailable, max_retry_wait, retry_after
-from config.bot.replies import is_not_modified, is_unreachable
+from config.bot.replies import Keyboard, is_not_modified, is_unreachable, keyboard
 from config.bot.router import bot
 from ratings.models import Import
+from ratings.tmdb_sync import limits
 from users.models import SessionUnreadable, User
 
 log = logging.getLogger(__name__)
@@ -145,7 +147,7 @@ def show(run: Import, text: str) -> int:
     """Edit the message, or send one. Returns its id. Raises ApiException, TelegramUnavailable."""
     if run.message_id:
         try:
-            bot.edit_message_text(text, run.user_id, run.message_id)
+            bot.edit_message_text(text, run.user_id, run.message_id, reply_markup=buttons(run))
             return run.message_id
         except ApiTelegramException as error:
             if is_not_modified(error):
@@ -154,14 +156,29 @@ def show(run: Import, text: str) -> int:
                 raise
             if not run.finished_at:
                 return run.message_id  # the user has deleted it: they will be sent the outcome
-    return bot.send_message(run.user_id, text).message_id
+    return bot.send_message(run.user_id, text, reply_markup=buttons(run)).message_id
+
+
+def buttons(run: Import) -> Keyboard | None:
+    """The way to put back what an import removed, where that is more than a few."""
+    if not run.finished_at or run.removed <= limits.MAX_SMALL_REMOVAL:
+        return None
+    with translation.override(run.user.language):
+        return keyboard([(_("Put them back"), f"put_back:{run.reader_state['removed_at']}")])
 
 
 def render(run: Import) -> str:
     """The text of the message, in the user's language."""
     template = "running" if not run.finished_at else "failed" if run.error else "finished"
     with translation.override(run.user.language):
-        context = {"run": run, "user": run.user, "unreadable": run.error == SessionUnreadable.REASON, **named(run)}
+        context = {
+            "run": run,
+            "user": run.user,
+            "unreadable": run.error == SessionUnreadable.REASON,
+            "many_removed": run.removed > limits.MAX_SMALL_REMOVAL,
+            "unconfirmed": len(run.reader_state.get("unconfirmed", {}).get("movie_ids", ())),
+            **named(run),
+        }
         return render_to_string(f"ratings/{template}.html", context).strip()
 
 

@@ -105,6 +105,7 @@ class AccountReader:
                 "total_pages": None,  # as TMDb counts; NULL until the first page has come
                 "total_results": None,  # how many ratings TMDb counts
                 "pages_read": [],
+                "rows": 0,  # on these pages
                 "edge_pages": {},  # {page at an end: ids of its movies when it was first read}
                 "edges_confirmed": [],  # pages at the ends that were read again, with the same movies
                 "list_changed": False,
@@ -138,6 +139,12 @@ class AccountReader:
             return 0
         return max(0, int(self.state["total_results"]) - 2 * MAX_PAGE * PAGE_SIZE)
 
+    def repeats_movies(self, seen: int) -> bool:
+        """Whether the pages of this pass hold more rows than the `seen` movies, though each has its place once."""
+        pages = self.ascending + self.descending
+        overlap = max(0, pages * PAGE_SIZE - int(self.state["total_results"])) if self.descending else 0
+        return int(self.state.get("rows", 0)) > seen + overlap
+
     def pages_to_read(self) -> list[int]:
         """The pages that may be read now, concurrently; none: all have been read."""
         if self.state["total_pages"] is None:
@@ -162,6 +169,7 @@ class AccountReader:
         first = number not in state["pages_read"]
         if first:
             state["pages_read"].append(number)
+            state["rows"] = state.get("rows", 0) + sum(movie_id is not None for movie_id in page.movie_ids)
             if number in self.edges or number == 1:
                 state["edge_pages"][str(number)] = page.movie_ids
         elif state["edge_pages"].get(str(number)) == page.movie_ids:

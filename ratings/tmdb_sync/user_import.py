@@ -143,8 +143,8 @@ def may_be_incremental(user_id: int) -> bool:
     """
     past = Import.objects.filter(user_id=user_id, error="", finished_at__isnull=False)
     recent = past.filter(incremental=False, started_at__gt=int(time.time()) - limits.FULL_READ_SECONDS)
-    whole = recent.order_by("-started_at").first()
-    return bool(whole and whole.consistent)
+    whole = recent.order_by("-pk").first()
+    return bool(whole and whole.consistent and not whole.reader_state.get("unconfirmed"))
 
 
 def is_only_additions(run: Import, page: Page) -> bool:
@@ -164,13 +164,6 @@ def is_only_additions(run: Import, page: Page) -> bool:
         new += 1
     others_known = len(movie_ids) == len(page.movie_ids) and all(movie_id in known for movie_id in movie_ids[new:])
     return others_known and page.total == last.total_results + new and (new < len(movie_ids) or page.pages <= 1)
-
-
-def never_listed(run: Import) -> int:
-    """How many ratings TMDb counts but lists on no page, as of the last pass that found all that we knew."""
-    past = Import.objects.filter(user_id=run.user_id, account_id=run.account_id, account_read=True).exclude(pk=run.pk)
-    states = past.order_by("-pk").values_list("reader_state", flat=True)
-    return next((int(state["never_listed"]) for state in states if "never_listed" in state), 0)
 
 
 def without_details(movie_ids: QuerySet[Any, Any] | list[int]) -> list[int]:

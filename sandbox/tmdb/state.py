@@ -5,7 +5,6 @@ import secrets
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice
 from typing import Any
 
 from sandbox.http_server import Fault, Faults, Request, Response
@@ -28,6 +27,7 @@ class Account:
     name: str = ""
     ratings: dict[int, float] = field(default_factory=dict)
     rated_at: dict[int, float] = field(default_factory=dict)
+    repeats: dict[int, int] = field(default_factory=dict)  # {page: how often it begins with the row before it}
 
     def rate(self, film_id: int, value: float, at: float | None = None) -> None:
         """Rate a film; another value for the same film does not move it. Any value goes: TMDb's data is odd."""
@@ -208,13 +208,24 @@ class State(RequestLog):
         with self.lock:
             self.sessions = {key: whose for key, whose in self.sessions.items() if whose is not account}
 
+    def repeat_row(self, account: Account, page: int, times: int = 1) -> None:
+        """This rated page begins, `times` times, with the last row of the page before, and lacks its own first."""
+        account.repeats[page] = times
+
     def _rated_page(self, account: Account, request: Request) -> Response:
         """TMDb: GET /account/{account_id}/rated/movies. A method, so that a test can put its own in place."""
         page, language = page_of(request), request.query.get("language") or "en-US"
         items = account.ratings.items()
-        in_order: Any = reversed(items) if request.query.get("sort_by") == "created_at.desc" else items
+        in_order = list(items)
+        if request.query.get("sort_by") == "created_at.desc":
+            in_order.reverse()
+        first = (page - 1) * PAGE_SIZE
+        shown = in_order[first : first + PAGE_SIZE]
+        if account.repeats.get(page):
+            account.repeats[page] -= 1
+            shown[0] = in_order[first - 1]
         rows = []
-        for film_id, value in list(islice(in_order, (page - 1) * PAGE_SIZE, page * PAGE_SIZE)):
+        for film_id, value in shown:
             film = self.films.get(film_id)
             if film is not None and not film.hidden:
                 rows.append(f'{row_json(film, language)[:-1]}, "rating": {json.dumps(value)}}}')
