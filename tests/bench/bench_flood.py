@@ -11,7 +11,7 @@ import statistics
 import urllib.request
 from contextlib import contextmanager
 
-from tests.bench.bench_cards import bot_api, free_port, house, measure, process, wait_for
+from tests.bench.bench_cards import bot_api, free_port, installation, measure, process, wait_for
 
 FLOOD = 500  # updates a second
 ROUNDS, CARDS = 3, 300  # of them in each
@@ -52,7 +52,7 @@ def compare(title, api, **plan):
 
 
 if __name__ == "__main__":
-    with house() as ours:
+    with installation() as ours:
         for delay in (0.0008, 0.05):
             with bot_api(delay) as api, process("manage.py", "runbot", **ours, TELEGRAM_API_URL=api):
                 compare(f"polling, {delay * 1000:g} ms an answer", api)

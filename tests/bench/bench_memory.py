@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.bench.bench_cards import ROOT, bot_api, house, measure, process
+from tests.bench.bench_cards import ROOT, bot_api, installation, measure, process
 from tests.bench.bench_posters import TOKEN, Services
 
 UPDATES = int(os.environ.get("UPDATES", 100_000))
@@ -39,7 +39,7 @@ def family(pid):
 
 
 def main():
-    with house() as variables:
+    with installation() as variables:
         with bot_api(0) as api, process("manage.py", "runbot", **variables, TELEGRAM_API_URL=api) as bot:
             measure(api, 32, 1000)
             before = pss(bot.pid)

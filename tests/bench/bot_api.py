@@ -5,7 +5,7 @@
 Standard library and one thread: it costs a tenth of what it measures. `POST /begin` {"chats": 8, "updates": 2000,
 "text": "/movie 603", "webhook": ["http://…"], "secret": "…"} lets so many chats write, each again as soon as it has
 its answer; with "flood": 500 one more, whose answers are not counted, writes so often a second without waiting for
-any. `GET /figures` tells the milliseconds from each update to its answer, and the seconds it took.
+any. `GET /result` tells the milliseconds from each update to its answer, and the seconds it took.
 """
 
 import asyncio
@@ -107,7 +107,7 @@ class BotAPI:
             if self.plan.get("flood"):
                 self.keep(asyncio.ensure_future(self.flood(self.plan["flood"])))
             return {"ok": True}
-        if path == "/figures":
+        if path == "/result":
             return {"done": bool(self.ended), "ms": self.taken, "seconds": (self.ended or 0) - self.began}
         method, values = path.rsplit("/", 1)[-1], dict(parse_qsl(body.decode()))
         if method == "getUpdates":
