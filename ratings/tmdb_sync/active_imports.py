@@ -135,9 +135,11 @@ class ActiveImports:
         """End an import that no retry would mend and notify the user, unless they have linked again meanwhile."""
         now = int(time.time())
         with transaction.atomic():
-            queued = User.objects.filter(
-                pk=run.user_id, sync_status=SyncStatus.QUEUED, tmdb_session_id=encrypted_session
-            )
+            queued = User.objects.filter(pk=run.user_id, sync_status=SyncStatus.QUEUED)
+            if encrypted_session:
+                queued = queued.filter(tmdb_session_id=encrypted_session)
+            else:
+                queued = queued.exclude(tmdb_session_id__gt="")  # a NULL, too
             if not queued.update(sync_status=SyncStatus.FAILED, sync_error=reason):
                 return
             run.finished_at, run.error, run.reported_at = now, reason, now if silently else None

@@ -60,6 +60,8 @@ class Command(BaseCommand):
             for user in users.exclude(sync_status=SyncStatus.QUEUED):
                 if User.objects.filter(pk=user.pk).queue_import():
                     begin(user, scheduled=True)  # the user did not ask: only what concerns them is reported
+        else:
+            users = User.objects.all()  # one without a session fails, with the reason
         waited_for = list(users.awaiting_import().values_list("pk", flat=True))
         Import.objects.running().filter(user__in=waited_for).update(next_try_at=0, last_error="")
         return waited_for

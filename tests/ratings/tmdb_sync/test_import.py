@@ -1,9 +1,11 @@
 """Ratings come in from TMDb: all of them, each film asked for once, the person told by one message."""
 
 import time
+from contextlib import suppress
 from decimal import Decimal
 
 import pytest
+from django.core.management import CommandError, call_command
 from django_q.signals import pre_enqueue
 
 from movies.models import Movie, PosterStatus
@@ -67,6 +69,18 @@ def test_a_rating_keeps_its_time_until_its_value_changes(sandbox, anna):
     assert Rating.objects.get(movie=first).rated_at == 1000
     assert Rating.objects.get(movie=second).rated_at > 1000
     assert Rating.objects.get(movie=second).tmdb_rating == Decimal("9.5")
+
+
+@pytest.mark.parametrize("session", ["", None])
+@pytest.mark.parametrize("begin", [import_ratings, lambda: call_command("import_ratings")])
+def test_an_import_of_somebody_without_a_session_ends_with_the_reason(sandbox, anna, session, begin):
+    User.objects.update(tmdb_session_id=session, sync_status=SyncStatus.QUEUED)
+    with suppress(CommandError):
+        begin()
+    anna.refresh_from_db()
+    assert anna.sync_status == SyncStatus.FAILED
+    assert "/connect" in anna.sync_error
+    assert Import.objects.get().error == anna.sync_error
 
 
 def test_the_least_rating_counts_as_one_for_similarity(sandbox, anna):
