@@ -44,6 +44,18 @@ def switch_pool_off() -> None:
         database["CONN_MAX_AGE"] = 60
 
 
+@cache
+def database_identity() -> str:
+    """What tells this database from a copy of it: PostgreSQL's cluster and database, or the path of SQLite's file."""
+    if connection.vendor != "postgresql":
+        return os.path.realpath(str(connection.settings_dict["NAME"]))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT has_function_privilege('pg_control_system()', 'EXECUTE')")
+        cluster = "(SELECT system_identifier FROM pg_control_system())" if cursor.fetchone()[0] else "0"
+        cursor.execute(f"SELECT {cluster}, oid FROM pg_database WHERE datname = current_database()")  # noqa: S608
+        return "{}/{}".format(*cursor.fetchone())
+
+
 def now_sql() -> str:
     """SQL for the UNIX time in seconds by the database server's clock: machines need not agree on the time.
 

@@ -1,9 +1,13 @@
 """The posters in POSTER_DIR between download and upload.
 
-Files are named `<movie id>-<eight hex digits>.jpg`, and with a leading dot and `.part` while they are written; no other
-file in the directory is ever touched. The column `local_path` is not trusted: other programs write it, too.
+Files are named `<movie id>-<sixteen hex digits>.jpg`, and with a leading dot and `.part` while they are written; no
+other file in the directory is ever deleted. The first eight digits name the database: another one in use with the same
+directory, be it empty or a restored backup, does not know which of these files are needed. The column `local_path` is
+not trusted: other programs write it, too.
 """
 
+import hashlib
+import logging
 import os
 import re
 import secrets
@@ -13,10 +17,13 @@ from pathlib import Path
 
 from django.conf import settings
 
+from config.database import database_identity
 from movies.models import Movie, PosterStatus
 from posters.images import is_complete_jpeg
 
-FILENAME_RE = re.compile(r"\.?(\d{1,10})-[0-9a-f]{8}\.(?:jpg|part)")
+log = logging.getLogger(__name__)
+
+FILENAME_RE = re.compile(r"\.?(\d{1,10})-([0-9a-f]{8})[0-9a-f]{8}\.(?:jpg|part)")
 MAX_UNRECORDED_SECONDS = 300  # between the writing of a file and the update of its movie's row
 MIN_FREE_BYTES = 256 * 2**20  # on the disk, which often is the database's too; less on a small one
 BATCH_SIZE = 500  # files looked up in one query
@@ -33,7 +40,7 @@ def save(movie_id: int, content: bytes) -> str:
     noticed when it is read, and downloaded again.
     """
     folder = settings.POSTER_DIR.absolute()
-    name = f"{int(movie_id)}-{secrets.token_hex(4)}"
+    name = f"{int(movie_id)}-{database_tag()}{secrets.token_hex(4)}"
     part, path = folder / f".{name}.part", folder / f"{name}.jpg"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,11 +69,17 @@ def read(local_path: str) -> bytes | None:
     return content if is_complete_jpeg(content) else None
 
 
+def database_tag() -> str:
+    """What the names of this database's files begin with."""
+    return hashlib.sha256(database_identity().encode()).hexdigest()[:8]
+
+
 def remove(local_path: str) -> None:
-    """Delete a movie's file, if there is one."""
+    """Delete a movie's file, if there is one, unless another database wrote it."""
     path = _path_in_poster_dir(local_path)
+    match = path and FILENAME_RE.fullmatch(path.name)
     try:
-        if path:
+        if path and not (match and match[2] != database_tag()):
             path.unlink(missing_ok=True)
     except OSError:
         pass  # delete_unused_files will try again
@@ -81,22 +94,26 @@ def _path_in_poster_dir(local_path: str) -> Path | None:
 
 
 def delete_unused_files() -> int:
-    """Delete the pipeline's files that no movie needs; returns how many.
+    """Delete this database's files that no movie needs; returns how many.
 
     A file is needed while its movie is on local disk with this very path. A new one may belong to a download whose row
     does not say so yet: then there is a claim on the movie.
     """
-    deleted, batch = 0, []
+    deleted, foreign, batch, tag = 0, 0, [], database_tag()
     try:
         with os.scandir(settings.POSTER_DIR.absolute()) as entries:
             for entry in entries:
-                if match := FILENAME_RE.fullmatch(entry.name):
+                match = FILENAME_RE.fullmatch(entry.name)
+                if match and match[2] == tag:
                     batch.append((int(match[1]), entry.path))
+                foreign += bool(match and match[2] != tag)
                 if len(batch) == BATCH_SIZE:
                     deleted += _delete_unused(batch)
                     batch = []
     except OSError:
         pass  # no directory yet, or a broken disk: the download reports it
+    if foreign:
+        log.info("%s files of another database are left in POSTER_DIR; delete them where it is gone", foreign)
     return deleted + _delete_unused(batch)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import re
 import threading
 import warnings
 from contextlib import suppress
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 MAX_SIZE_PIXELS = (400, 600)  # enough for the preview of a card
 MAX_CACHED_FILES = 5_000  # some 30 KB each
+FILENAME_RE = re.compile(r"[0-9a-f]{40}\.(?:jpg|\d+\.part)")  # no other file in THUMBNAIL_DIR is ever deleted
 _telegram_slots = threading.BoundedSemaphore(4)  # a list asks for fifty; Telegram has the chat to serve first
 
 
@@ -78,7 +80,7 @@ def save_to_cache(path: Path, content: bytes) -> None:
         part = path.with_suffix(f".{threading.get_ident()}.part")
         part.write_bytes(content)
         part.rename(path)
-        cached = list(os.scandir(path.parent))
+        cached = [entry for entry in os.scandir(path.parent) if FILENAME_RE.fullmatch(entry.name)]
         if len(cached) > MAX_CACHED_FILES:
             oldest_first = sorted(cached, key=lambda entry: entry.stat().st_mtime)
             for entry in oldest_first[: len(cached) - MAX_CACHED_FILES * 9 // 10]:

@@ -334,12 +334,48 @@ def test_the_sweep_deletes_strays_at_once_and_nothing_that_is_needed_or_not_ours
     under_way = film(sandbox, 550, poster_next_try_at=int(time.time()) + 60)
     uploaded = film(sandbox, 13)
     uploaded.poster_uploaded("id", 500, 750)
-    strays = [f"{uploaded.pk}-0123abcd.jpg", ".13-0123abcd.part", "999999-0123abcd.jpg", "603-0123abcd.jpg"]
-    kept = [needed.name, f".{under_way.pk}-0123abcd.part", "README", "13.jpg"]
+    number = f"{storage.database_tag()}0123abcd"
+    strays = [f"{uploaded.pk}-{number}.jpg", f".13-{number}.part", f"999999-{number}.jpg", f"603-{number}.jpg"]
+    kept = [needed.name, f".{under_way.pk}-{number}.part", "README", "13.jpg", "13-0123abcd.jpg"]
     for name in strays + kept[1:]:
         (poster_dir / name).write_bytes(b"x")
     assert storage.delete_unused_files() == len(strays)
     assert sorted(left_on_disk(poster_dir)) == sorted(kept)
+
+
+def test_a_restored_backup_in_use_with_the_same_directory_deletes_nothing_of_the_first_installation(
+    sandbox, poster_dir, monkeypatch
+):
+    _older, newer = films(sandbox, 2)
+    download()
+    first = sorted(left_on_disk(poster_dir))
+    with monkeypatch.context() as restored:
+        restored.setattr(storage, "database_identity", lambda: "another")
+        Movie.objects.filter(pk=newer.pk).update(poster_status=PosterStatus.WAITING, local_path="")
+        tasks.upload_posters()
+        assert sorted(left_on_disk(poster_dir)) == first
+        download()
+        assert len(left_on_disk(poster_dir)) == 3
+        tasks.upload_posters()
+        assert statuses() == [PosterStatus.TELEGRAM] * 2
+        assert sorted(left_on_disk(poster_dir)) == first
+    tasks.upload_posters()
+    assert left_on_disk(poster_dir) == []
+
+
+def test_an_empty_database_in_use_with_the_same_directory_deletes_nothing_of_the_first_installation(
+    sandbox, matrix, start, tmp_path, poster_dir
+):
+    download()
+    before = left_on_disk(poster_dir)
+    other = {"DATABASE_URL": f"sqlite:///{tmp_path / 'other.sqlite3'}", "REDIS_URL": "", "POSTER_DIR": str(poster_dir)}
+    assert start("migrate", "--verbosity=0", **other).wait() == 0
+    upload_posters = start("upload_posters", **other)
+    assert upload_posters.wait() == 0
+    assert "1 files of another database are left in POSTER_DIR" in upload_posters.output
+    assert left_on_disk(poster_dir) == before
+    tasks.upload_posters()
+    assert statuses() == [PosterStatus.TELEGRAM]
 
 
 # --- What Telegram may do

@@ -24,6 +24,7 @@ from movies.cards import caption
 from movies.models import NEVER, Movie, PosterPriority, PosterStatus, normalize_title
 from movies.tasks import refresh_movies
 from movies.tmdb import TMDb
+from posters import thumbnails
 from posters.tasks import download_posters, upload_posters
 from ratings.models import Import, Rating
 from tests.conftest import queued
@@ -350,6 +351,16 @@ def test_no_poster_or_no_telegram_is_no_picture_and_no_error(operator, sandbox, 
     assert operator.get(reverse("admin:thumbnail", args=[1])).status_code == 404
     Movie.objects.filter(pk=603).update(poster_status=PosterStatus.LOCAL, local_path="/etc/passwd", telegram_file_id="")
     assert operator.get(reverse("admin:thumbnail", args=[603])).status_code == 404
+
+
+def test_only_thumbnails_are_deleted_from_their_folder_when_there_are_too_many(settings, tmp_path, monkeypatch):
+    settings.THUMBNAIL_DIR = tmp_path
+    monkeypatch.setattr(thumbnails, "MAX_CACHED_FILES", 3)
+    (tmp_path / "holiday.jpg").write_bytes(b"x")
+    for number in range(5):
+        thumbnails.save_to_cache(tmp_path / f"{number:040}.jpg", b"x")
+    assert (tmp_path / "holiday.jpg").exists()
+    assert not (tmp_path / f"{0:040}.jpg").exists()
 
 
 # --- The front page
