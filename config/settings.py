@@ -264,6 +264,8 @@ if SQLITE:
     }
 else:
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    # PgBouncer in transaction mode gives a cursor's next rows to another connection; Django prepares no statements.
+    DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
     # A connection for each thread, open for a minute, is the cheapest while PostgreSQL has enough of them. A pool lets
     # the many threads of a bot or web process share a few (config.bot.client returns them while it waits). The command
     # qcluster switches it off: it forks its workers, and no pool survives that; each worker has one connection anyway.

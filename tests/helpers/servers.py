@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import redis
@@ -102,6 +103,41 @@ class Postgres(Server):
         )  # fmt: skip
 
     def ask(self):
+        psycopg.connect(self.url, connect_timeout=5).close()
+
+
+class PgBouncer(Server):
+    """A PgBouncer in transaction mode before the PostgreSQL of a database's settings, with two connections to it."""
+
+    def __init__(self, database: dict[str, Any]) -> None:
+        super().__init__()
+        self.database = database
+        self.user = database["USER"] or "postgres"
+        self.url = f"postgres://{self.user}@127.0.0.1:{self.port}/{database['NAME']}"
+        password = f" password={database['PASSWORD']}" if database["PASSWORD"] else ""
+        options = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": self.port,
+            "unix_socket_dir": "",
+            "auth_type": "trust",
+            "auth_file": self.folder / "users",
+            "pool_mode": "transaction",
+            "default_pool_size": 2,
+            "max_client_conn": 100,
+        }
+        place = f"host={database['HOST'] or '127.0.0.1'} port={database['PORT'] or 5432}"
+        lines = ["[databases]", f"* = {place}{password}", "[pgbouncer]", *(f"{n} = {v}" for n, v in options.items())]
+        (self.folder / "settings.ini").write_text("\n".join(lines))
+        (self.folder / "users").write_text(f'"{self.user}" ""\n')
+        if os.getuid() == 0:  # as root it refuses to run
+            self.owner = "nobody"
+            for path in (self.folder, *self.folder.iterdir()):
+                shutil.chown(path, self.owner)
+
+    def command(self) -> list[Any]:
+        return [shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin"), self.folder / "settings.ini"]
+
+    def ask(self) -> None:
         psycopg.connect(self.url, connect_timeout=5).close()
 
 
