@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from html import escape
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -14,9 +15,18 @@ from config.bot.replies import KeyboardButton, answer, deep_link, edit, is_unrea
 from config.bot.router import UserError, bot, button, command, parse_callback_data
 from config.bot.validation import cleaned
 from movies.cards import caption, display_title, error_text, is_invalid_file_id, is_rating_reply, send_card
-from movies.catalogue import Found, TmdbPolicy, ensure_details, find_movies, get_movie, similar_movies
+from movies.catalogue import (
+    Found,
+    TmdbPolicy,
+    ensure_details,
+    find_movies,
+    get_movie,
+    movies_of_person,
+    similar_movies,
+)
 from movies.models import Movie, MovieQuerySet
 from movies.movie_list import MessageContents, movie_list_message, movies_on_page
+from movies.people import Person, known_person
 from movies.tmdb import IMAGE_PATH, NotFound, TMDbError
 
 INLINE_PAGE_SIZE = 20  # results at a time; Telegram takes 50
@@ -32,9 +42,7 @@ def movie_card(message: types.Message) -> None:
     if text := (extract_arguments(message.text or "") or "").strip():
         answer_search(message, text)
     else:
-        send_reply(
-            message, _("Which film? For example: /movie 603, /movie The Matrix 1999, or an address of themoviedb.org.")
-        )
+        send_reply(message, _("Which film? For example: /movie 603, /movie The Matrix 1999, or a themoviedb.org link."))
 
 
 @bot.message_handler(
@@ -80,12 +88,15 @@ def answer_search(message: types.Message, text: str) -> None:
     if not found.movies:
         send_reply(
             message,
-            _("No film found. Try the original title, add the year, or send the film's address at themoviedb.org."),
+            _("No film found. Try the original title, add the year, or send a themoviedb.org or IMDb link."),
         )
+    elif found.person:
+        contents = person_page(found.person, found.movies, search.asker, 0)
+        bot.send_message(message.chat.id, **contents, reply_parameters=reply_to(message))
     elif len(found.movies) == 1:
         rows: list[list[KeyboardButton]] = []
         if found.more_available and search.fits:
-            rows = [[(_("More films called so"), search.data("more", 0))]]
+            rows = [[(_("More with this title"), search.data("more", 0))]]
         movie = ensure_details(found.movies[0], user_id)
         send_card(message.chat.id, movie, None if is_private(message) else reply_to(message), rows)
     else:
@@ -110,7 +121,10 @@ class Search:
 def search_page(found: Found, search: Search, kind: str, page: int) -> MessageContents:
     """One page of the movies found. `kind`: "found", or "more" for those of TMDb as well."""
     total = len(found.movies)
-    heading = ngettext("%(count)d film found", "%(count)d films found", total) % {"count": total}
+    if found.is_guess:
+        heading = _("Did you mean…")
+    else:
+        heading = ngettext("%(count)d film found", "%(count)d films found", total) % {"count": total}
     rows: list[list[KeyboardButton]] = []
     if found.more_available:
         rows = [[(_("Look further at TMDb"), search.data("more", 0))]]
@@ -123,6 +137,31 @@ def search_page(found: Found, search: Search, kind: str, page: int) -> MessageCo
         asker=search.asker,
         rows=rows,
     )
+
+
+def person_page(person: Person, movies: list[Movie], asker: int | None, page: int) -> MessageContents:
+    """One page of a person's movies."""
+    owner = f":{asker}" if asker else ""
+    return movie_list_message(
+        _("Films: %(name)s") % {"name": escape(person.name)},
+        movies_on_page(movies, page),
+        page,
+        len(movies),
+        page_data=lambda page: f"person:{person.id}:{page}{owner}",
+        asker=asker,
+    )
+
+
+@button("person")
+def show_person_page(query: types.CallbackQuery) -> None:
+    person_id, page, asker = parse_callback_data(query, r"person:(\d{1,10}):(\d{1,3})(?::(\d{1,20}))?")
+    message = require_original_user(query, asker)
+    person = known_person(int(person_id))
+    movies = movies_of_person(person, None if asker else query.from_user.id) if person else []
+    if person is None or not movies_on_page(movies, int(page)):
+        raise UserError(_("This list is out of date: please search again."))
+    edit(message, **person_page(person, movies, int(asker) if asker else None, int(page)))
+    answer(query)
 
 
 @button("found")

@@ -26,6 +26,7 @@ from config.bot.router import bot
 from config.bot.validation import cleaned
 from config.monitoring import metrics
 from movies.models import Movie, PosterStatus
+from movies.query import IsSeries, OtherAddress
 from movies.tmdb import NotFound, TMDb, TMDbError
 
 log = logging.getLogger(__name__)
@@ -220,6 +221,13 @@ def is_rating_reply(message: types.Message) -> bool:
 
 def error_text(error: TMDbError) -> str:
     """What to tell the user where TMDb gave no movie."""
+    if isinstance(error, IsSeries):
+        return _("This is a series. I only know films so far.")
+    if isinstance(error, OtherAddress):
+        return _(
+            "I cannot tell the film from this link. "
+            "Send its title instead, with the year if you like: “The Matrix 1999”."
+        )
     if isinstance(error, NotFound):
         return _("TMDb has no film with this id.")
     return _("TMDb does not answer just now. Please try again in a few minutes.")

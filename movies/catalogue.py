@@ -5,9 +5,9 @@ Whatever the table knows is found without TMDb. TMDb is asked the same search on
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -15,29 +15,29 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from django.core.cache import cache
-from django.db import connection
 from django.db.models import Case, IntegerField, Q, Value, When
 from django.utils.module_loading import import_string
 
-from config.bot.validation import cleaned
-from movies.models import Movie, PosterPriority, PosterStatus, normalize_title
+from movies.models import Movie, PosterPriority, PosterStatus
 from movies.parsing import MAX_MOVIE_ID, MalformedAnswer, parse_details, parse_movies
+from movies.people import SEARCH_TTL_SECONDS, Person, find_person, is_series, text_digest
+from movies.query import IsSeries, Query, nominative
 from movies.saving import save_movies
-from movies.search import candidates, containing, exact_title, exact_title_sql
+from movies.search import SHORT_WORD, candidates, containing_any, exact_title, exact_title_sql
 from movies.tmdb import NotFound, TMDb, TMDbError
+from movies.vocabulary import vocabulary
 
 if TYPE_CHECKING:
     from django.db.models.query import RawQuerySet
 
 log = logging.getLogger(__name__)
 
-ADDRESS = re.compile(r"(?:themoviedb\.org|tmdb\.org|/)/?(?:[a-z]{2}(?:-[a-z]{2})?/)?movie/(\d+)", re.IGNORECASE)
-TITLE_AND_YEAR = re.compile(r"(?P<title>.*\S)[\s,]+\(?(?P<year>(?:18|19|20)\d\d)\)?")
-MAX_QUERY_LENGTH = 200  # characters; TMDb's longest title has fewer
 MIN_RESULTS = 5  # with fewer movies than this, none of them of exactly this title, TMDb is asked
 MAX_RESULTS = 50  # movies of the table for one query
+MAX_EXPANDED_WORDS = 6  # of a query, whose misspellings and parts are looked for
+MAX_ALTERNATIVES = 20  # words that one word typed may stand for
+MIN_SEQUEL_VOTES = 0.02  # of the votes of the best known movie of a series
 MAX_TITLE_DIGITS = 4  # hardly any title is a longer number
-SEARCH_TTL_SECONDS = 24 * 3600  # TMDb is not asked the same again within this time
 
 # Of the app above, by dotted path: ids of similar movies as learned; ids that TMDb recommends (None: not asked
 # lately); and the function that saves those
@@ -64,46 +64,17 @@ class TmdbPolicy(Enum):
 
 
 @dataclass(frozen=True)
-class Query:
-    """What a user typed to find a movie. A number has both an id and a title."""
-
-    movie_id: int | None = None
-    title: str = ""
-    year: int | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Query:
-        """A TMDb id, an address of TMDb's, a title, or a title with a year."""
-        text = " ".join(cleaned(text).split())
-        if found := ADDRESS.search(text):
-            return cls(movie_id=int(found[1][:20]))
-        text = text[:MAX_QUERY_LENGTH]
-        if re.fullmatch(r"[0-9]{1,10}", text):
-            return cls(int(text), text)
-        found = TITLE_AND_YEAR.fullmatch(text)
-        if found and int(found["year"]) <= date.today().year + 10:  # Blade Runner 2049 is not a movie of 2049
-            return cls(title=found["title"], year=int(found["year"]))
-        return cls(title=text)
-
-    @property
-    def words(self) -> str:
-        return normalize_title(self.title)
-
-    def matches_title(self, movie: Movie) -> bool:
-        titles = movie.search_text.split("|")
-        return self.words in titles or self.as_title().words in titles
-
-    def as_title(self) -> Query:
-        """The same with the year as a part of the title: Wonder Woman 1984."""
-        return Query(title=f"{self.title} {self.year}") if self.year else self
-
-
-@dataclass(frozen=True)
 class Found:
-    """Movies for a query, best first; `more_available`: TMDb has not been asked, and may know more."""
+    """Movies for a query, best first.
+
+    `more_available`: TMDb has not been asked, and may know more. `is_guess`: no title has the words as they were typed.
+    `person`: the movies are this person's.
+    """
 
     movies: list[Movie]
     more_available: bool = False
+    is_guess: bool = False
+    person: Person | None = None
 
 
 # --- One movie
@@ -183,14 +154,42 @@ def _loaded(movies: RawQuerySet[Movie]) -> list[Movie]:
 def find_movies(text: str, user_id: int | None = None, policy: TmdbPolicy = TmdbPolicy.IF_FEW) -> Found:
     """Movies for what a user typed, each with `user_rating`; none for an empty text.
 
-    Raises NotFound for an address of no movie, Unavailable where TMDb was needed and could not be asked.
+    Raises NotFound for an address of no movie (IsSeries for a series, by its name too), Unavailable where TMDb was
+    needed and could not be asked.
     """
     query = Query.parse(text)
+    if query.imdb_id:
+        return Found([_get_by_imdb_id(query.imdb_id, user_id)])
+    if query.person and (found := _find_by_person([nominative(query.person), query.person], user_id, policy)):
+        return found
     if query.movie_id is None:
         return _find_by_title(query, user_id, policy) if query.title else Found([])
     if query.title:
         return _find_by_number(query.movie_id, query, user_id, policy)
     return Found([get_movie(query.movie_id, user_id)])
+
+
+def _get_by_imdb_id(imdb_id: str, user_id: int | None) -> Movie:
+    if known := Movie.objects.with_user_rating(user_id).filter(imdb_id=imdb_id).first():
+        return known
+    answer = TMDb(background=False).find(imdb_id)
+    for movie in parse_movies({"results": answer.get("movie_results")}):
+        return get_movie(movie.pk, user_id)
+    if answer.get("tv_results") or answer.get("tv_episode_results"):
+        raise IsSeries(f"{imdb_id} is a series")
+    raise NotFound(f"/find/{imdb_id}: no movie")
+
+
+def _find_by_person(names: Iterable[str], user_id: int | None, policy: TmdbPolicy) -> Found | None:
+    """The movies of the first of these names that TMDb knows, or None."""
+    for name in dict.fromkeys(names):
+        if person := find_person(name, may_ask=policy is not TmdbPolicy.NEVER):
+            return Found(movies_of_person(person, user_id), person=person)
+    return None
+
+
+def movies_of_person(person: Person, user_id: int | None) -> list[Movie]:
+    return _load_others(person.movie_ids, [], user_id)
 
 
 def _find_by_number(movie_id: int, query: Query, user_id: int | None, policy: TmdbPolicy) -> Found:
@@ -220,14 +219,49 @@ def _find_by_number(movie_id: int, query: Query, user_id: int | None, policy: Tm
 def _find_by_title(query: Query, user_id: int | None, policy: TmdbPolicy) -> Found:
     Movie.objects.fill_search_text()
     known = _local_by_title(query, user_id)
-    ids = _cached_search(query)
+    if not known and (other := query.in_other_layout):
+        known = _local_by_title(other, user_id)
+        if known or query.is_russian_in_latin_keys:
+            query = other
+    is_exact = any(query.matches_title(movie) for movie in known)
+    series = None if is_exact else query.series
+    asked = series or query  # "Такси" brings "Такси 2" as well
+    ids = _cached_search(asked)
     if ids is None and _should_ask_tmdb(policy, known, query):
-        ids = _search_tmdb(query)
+        ids = _search_tmdb(asked)
         if not ids and not known and query.year:
             ids = _search_tmdb(query.as_title())
         known = _local_by_title(query, user_id)
-    movies = known + _load_others(ids or [], known, user_id)
-    return Found(movies or _from_adjacent_years(query, user_id), more_available=ids is None)
+    if series and not any(query.matches_title(movie) for movie in known):
+        known += _load_others([movie.pk for movie in _sequels(series, query.sequel_number, user_id)], known, user_id)
+    movies = known + _load_others(ids or [], known, user_id) or _from_adjacent_years(query, user_id)
+    if movies:
+        return Found(movies, more_available=ids is None and len(movies) > 1)
+    if query.may_be_name and (found := _find_by_name(query, user_id, policy)):
+        return found
+    return Found(_near_misses(query, user_id), is_guess=True)
+
+
+def _find_by_name(query: Query, user_id: int | None, policy: TmdbPolicy) -> Found | None:
+    """The movies of a person of this name. Raises IsSeries where a series is called so."""
+    if found := _find_by_person([query.title], user_id, policy):
+        return found
+    if is_series(query.words, query.title, may_ask=policy is not TmdbPolicy.NEVER):
+        raise IsSeries("the name of a series")
+    return None
+
+
+def _sequels(series: Query, number: int, user_id: int | None) -> list[Movie]:
+    """The well-known movies whose title begins so, by date, from the one with this number on; then those before it."""
+    words = series.words
+    begun = [
+        movie
+        for movie in _search_table(series, user_id)
+        if any(title == words or title.startswith(f"{words} ") for title in movie.search_text.split("|"))
+    ]
+    least = max((movie.vote_count for movie in begun), default=0) * MIN_SEQUEL_VOTES
+    dated = sorted((movie for movie in begun if movie.vote_count >= least), key=lambda m: m.release_date or date.max)
+    return dated[number - 1 :] + dated[: number - 1]
 
 
 def _should_ask_tmdb(policy: TmdbPolicy, known: list[Movie], query: Query) -> bool:
@@ -247,9 +281,42 @@ def _search_table(query: Query, user_id: int | None) -> list[Movie]:
     if not query.words:
         return []
     movies = _ranked(query, user_id, candidates(query.words, query.year))
-    if connection.vendor == "postgresql" and _should_ask_tmdb(TmdbPolicy.IF_FEW, movies, query):
-        movies = _ranked(query, user_id, containing(query.words, query.year))  # little known ones: in mid-word as well
+    if _should_ask_tmdb(TmdbPolicy.IF_FEW, movies, query):  # parts in mid-word as well, of movies hardly anybody knows
+        movies += _containing_parts(query, user_id, without={movie.pk for movie in movies})
     return movies
+
+
+def _containing_parts(query: Query, user_id: int | None, without: set[int]) -> list[Movie]:
+    """The table's movies with words that contain each word of the query, unless that is a short one."""
+    words = query.words.split()
+    if not 0 < len(words) <= MAX_EXPANDED_WORDS:
+        return []
+    longer = [vocabulary().containing(word, MAX_ALTERNATIVES) if len(word) > SHORT_WORD else [] for word in words]
+    if not any(longer):
+        return []
+    groups = [[f"{word}*", *others] for word, others in zip(words, longer, strict=True)]
+    return [movie for movie in _ranked(query, user_id, containing_any(groups, query.year)) if movie.pk not in without]
+
+
+def _near_misses(query: Query, user_id: int | None) -> list[Movie]:
+    """The table's movies whose titles have these words but for a mistake or two; the fewest mistakes first."""
+    words = query.words.split()
+    if not 0 < len(words) <= MAX_EXPANDED_WORDS:
+        return []
+    near = [vocabulary().near(word, MAX_ALTERNATIVES) for word in words]
+    if not any(near):
+        return []
+    groups = [[f"{word}*", *others] for word, others in zip(words, near, strict=True)]
+    movies = Movie.objects.with_user_rating(user_id).filter(containing_any(groups, query.year))
+
+    def mistakes(movie: Movie) -> int:
+        titled = re.split(r"[ |]", movie.search_text)
+        return sum(
+            0 if word in titled else min(others.get(one, 9) for one in titled)
+            for word, others in zip(words, near, strict=True)
+        )
+
+    return sorted(movies, key=lambda movie: (mistakes(movie), -movie.vote_count))[:MAX_RESULTS]
 
 
 def _ranked(query: Query, user_id: int | None, condition: Q) -> list[Movie]:
@@ -304,7 +371,7 @@ def _cached_search(query: Query) -> list[int] | None:
 
 def _search_cache_key(query: Query) -> str:
     """Diacritics count: what TMDb does not find for "елки" it may find for "ёлки"."""
-    return f"search:{hashlib.sha256(query.title.casefold().encode()).hexdigest()[:40]}:{query.year or ''}"
+    return f"search:{text_digest(query.title)}:{query.year or ''}"
 
 
 def similar_movies(movie_id: int, user_id: int | None = None) -> list[Movie]:

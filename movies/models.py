@@ -136,8 +136,8 @@ class MovieQuerySet(models.QuerySet["Movie"]):
 
     def fill_search_text(self, limit: int = 20_000) -> int:
         """Fill in `search_text` where another program has written the movie; returns for how many."""
-        movies = self.filter(search_text="").values_list("id", "title", "original_title")[:limit]
-        texts = [(id, normalize_title(title, original) or "|") for id, title, original in movies]
+        movies = self.filter(search_text="").values_list("id", "title", "original_title", "title_en")[:limit]
+        texts = [(id, normalize_title(*titles) or "|") for id, *titles in movies]
         for first in range(0, len(texts), 400):  # SQLite may take no more than 999 values in a statement
             batch = texts[first : first + 400]
             rows = ", ".join(["(%s, %s)"] * len(batch))

@@ -152,6 +152,18 @@ class TMDb:
         answer = self._get(f"/find/{imdb_id}", external_source="imdb_id", language=settings.TMDB_LANGUAGE)
         return cast(FindAnswer, answer)
 
+    def search_person(self, name: str) -> JsonObject:
+        """A page of people by name, most popular first: /search/person."""
+        return self._get("/search/person", query=name, include_adult="false", language=settings.TMDB_LANGUAGE)
+
+    def person_movies(self, person_id: int) -> JsonObject:
+        """The movies of a person, `cast` and `crew`: /person/{id}/movie_credits."""
+        return self._get(f"/person/{int(person_id)}/movie_credits", language=settings.TMDB_LANGUAGE)
+
+    def search_series(self, name: str) -> JsonObject:
+        """A page of series by name: /search/tv."""
+        return self._get("/search/tv", query=name, include_adult="false", language=settings.TMDB_LANGUAGE)
+
     def recommendations(self, movie_id: int, page: int = 1) -> MoviePage:
         """Movies that TMDb recommends for a movie: /movie/{id}/recommendations."""
         return self._page(f"/movie/{int(movie_id)}/recommendations", page, language=settings.TMDB_LANGUAGE)

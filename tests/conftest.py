@@ -35,7 +35,9 @@ def nothing_counted_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """No heartbeat or count of another test waits to be written."""
     from config.bot import flood_control
     from config.monitoring import heartbeats, metrics
+    from movies import vocabulary
 
+    vocabulary.cached.clear()
     for pending in (metrics._counts, heartbeats._pending, heartbeats._running, flood_control._senders):
         pending.clear()
     for module in (metrics, heartbeats):

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from config.admin.formatting import format_datetime
 from config.admin.model_admin import parse_id
 from config.admin.site import page, render_page
-from movies.catalogue import cleaned
+from config.bot.validation import cleaned
 from movies.models import Movie, casefolded_text
 from ratings.models import Rating
 from users.models import User

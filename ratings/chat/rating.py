@@ -22,7 +22,8 @@ from movies.cards import (
     send_card,
     show_rating,
 )
-from movies.catalogue import Query, get_movie
+from movies.catalogue import get_movie
+from movies.query import Query
 from movies.tmdb import TMDbError
 from ratings.rate import points_in, rate, take_back
 from users.models import User

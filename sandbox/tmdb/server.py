@@ -9,7 +9,7 @@ import time
 from collections import deque
 
 from sandbox.http_server import Fault, Faults, Request, Response
-from sandbox.tmdb import authentication, movies, poster_art, site
+from sandbox.tmdb import authentication, movies, people, poster_art, site
 from sandbox.tmdb.responses import Refused, error
 from sandbox.tmdb.state import KEY, READ_TOKEN, State
 
@@ -17,7 +17,10 @@ __all__ = ["KEY", "READ_TOKEN", "TMDb"]
 
 POSTER_SIZES = ["w92", "w154", "w185", "w342", "w500", "w780", "original"]
 
-ROUTES = [(method, re.compile("/3" + path), answer) for method, path, answer in authentication.ROUTES + movies.ROUTES]
+ROUTES = [
+    (method, re.compile("/3" + path), answer)
+    for method, path, answer in authentication.ROUTES + movies.ROUTES + people.ROUTES
+]
 
 
 class TMDb(State):

@@ -74,7 +74,7 @@ class State(RequestLog):
         self.not_approved = (401, 17)
         self.keys = {KEY, READ_TOKEN}
         self.films: dict[int, Film] = catalogue.films()
-        self.series: dict[str, dict[str, Any]] = {}  # rows of television series by IMDb id, for /find
+        self.series: dict[str, dict[str, Any]] = {}  # rows of television series by IMDb id
         self.images: dict[str, tuple[bytes, str]] = {}  # by address: (content, media type)
         self.accounts: dict[str, Account] = {}
         self.sessions: dict[str, Account] = {}
@@ -99,7 +99,7 @@ class State(RequestLog):
         return film
 
     def add_series(self, id: int, name: str, first_air_date: str, imdb_id: str) -> None:
-        """Add a television series, which only /find knows; its id says nothing about the film with that id."""
+        """Add a television series, which /find and /search/tv know; its id says nothing about the film with that id."""
         self.series[imdb_id] = {
             "id": id, "name": name, "original_name": name, "media_type": "tv", "first_air_date": first_air_date,
             "overview": "", "poster_path": None, "genre_ids": [], "popularity": 1.0, "vote_average": 0.0,

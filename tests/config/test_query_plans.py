@@ -7,7 +7,7 @@ from django.db.models.query import QuerySet, RawQuerySet
 
 from movies.catalogue import movie_by_id, movies_by_id_or_title
 from movies.models import Movie, PosterStatus
-from movies.search import candidates, containing
+from movies.search import candidates, containing_any
 from ratings.chat.lists import ORDERS
 from tests.bench.bench_scale import fill
 from users.models import User
@@ -54,7 +54,7 @@ def test_no_question_of_every_day_reads_a_table_from_end_to_end(transactional_db
         "a search": Movie.objects.filter(candidates("звездаостров")),
         "a search for a common word": Movie.objects.filter(candidates("ночь")),
         "a search in a year": Movie.objects.filter(candidates("ночь снег", 1999)),
-        "the middle of a word": Movie.objects.filter(containing("вездаостро"))[:50],
+        "the middle of a word": Movie.objects.filter(containing_any([["звездаостров", "звезда*"]])),
         "an update to claim": "SELECT min(update_id) FROM updates WHERE chat = '5' AND state = 0",
         "old updates": "SELECT update_id FROM updates WHERE state = 2 AND received_at < 5 ORDER BY received_at LIMIT 9",
     }

@@ -24,9 +24,10 @@ from movies.cards import (
     truncate,
     utf16_length,
 )
-from movies.catalogue import Found, Query
+from movies.catalogue import Found
 from movies.models import Movie, normalize_title
 from movies.parsing import MAX_MOVIE_ID, parse_movie
+from movies.query import Query
 from movies.tmdb import Unavailable
 from ratings.models import HALF_POINTS
 

@@ -1,0 +1,195 @@
+"""A search that forgives: mistakes, the other keyboard layout, numbers of sequels, addresses, names of people."""
+
+import pytest
+
+from movies.catalogue import TmdbPolicy, find_movies
+from movies.models import Movie, normalize_title
+from movies.query import Query, nominative
+from movies.vocabulary import Vocabulary, edit_distance
+
+pytestmark = pytest.mark.django_db
+
+
+def keep(id, title, original="", **fields):
+    """A film that the table knows, with all details."""
+    defaults = {"release_date": "1999-03-30", "vote_count": 10, "vote_average": 7.5, "details_at": 1}
+    original = original or title
+    return Movie.objects.create(
+        pk=id, title=title, original_title=original, search_text=normalize_title(title, original), **defaults | fields
+    )
+
+
+@pytest.fixture
+def known(db):
+    """Films of the table: no request to TMDb is needed for them."""
+    keep(603, "Матрица", "The Matrix", vote_count=25_000)
+    keep(604, "Матрица: Перезагрузка", "The Matrix Reloaded", vote_count=11_000, release_date="2003-05-15")
+    keep(605, "Матрица: Революция", "The Matrix Revolutions", vote_count=10_000, release_date="2003-11-05")
+    keep(157336, "Интерстеллар", "Interstellar", vote_count=36_000)
+    keep(929, "Годзилла", "Godzilla", vote_count=4_000)
+    keep(13, "Форрест Гамп", "Forrest Gump", vote_count=27_000)
+    keep(101, "Леон", "Léon", vote_count=15_000)
+
+
+def pks(typed):
+    return [movie.pk for movie in find_movies(typed, 7, TmdbPolicy.NEVER).movies]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("матрца", 603),
+        ("интерстелар", 157336),
+        ("интирстелар", 157336),
+        ("годзила", 929),
+        ("форест гамп", 13),
+        ("matirx", 603),
+        ("интерстеллар", 157336),
+        ("vfnhbwf", 603),
+        ("Bynthcntkkfh", 157336),
+        ("ащккуые пгьз", 13),
+    ],
+)
+def test_a_mistyped_title_finds_its_film_first(known, typed, expected):
+    assert pks(typed)[0] == expected
+
+
+def test_a_guess_is_asked_not_claimed(known, ask, sandbox):
+    keep(605_000, "Матрица времени", vote_count=3)
+    page = ask("матрца")
+    assert page.text.startswith("Did you mean…")
+    assert page.button(data="card:603")
+
+
+def test_a_mistyped_title_of_one_film_is_its_card(known, ask):
+    assert "Интерстеллар" in ask("интерстелар").words
+
+
+def test_of_one_or_two_letters_only_beginnings_of_words_are_found(known):
+    keep(1, "Он и она", vote_count=5)
+    assert pks("он") == [1]
+    assert pks("ел") == []
+    assert 101 in pks("ле")
+
+
+@pytest.mark.parametrize("typed", ["Матрица 2", "матрица II", "The Matrix 2"])
+def test_the_number_of_a_sequel_leads_to_it(known, typed):
+    assert pks(typed)[:2] == [604, 605]
+
+
+def test_a_sequel_that_only_tmdb_knows_is_asked_for_by_the_series(ask, sandbox):
+    keep(2330, "Такси", "Taxi")
+    sandbox.tmdb.add_film(2332, title_ru="Такси 2", title_en="Taxi 2", release_date="2000-03-25")
+    assert "Такси 2" in ask("такси 2").words
+    assert [request.query["query"] for request in sandbox.tmdb.requests_of("/3/search/movie")] == ["такси"]
+
+
+def test_keys_in_the_wrong_layout_are_asked_of_tmdb_in_the_right_one(ask, sandbox):
+    assert "Форрест Гамп" in ask("ajhhtcn ufvg").words
+    assert len(sandbox.tmdb.requests_of("/3/search/movie")) == 1
+
+
+@pytest.mark.parametrize("typed", ["tt0133093", "https://www.imdb.com/title/tt0133093/", "imdb.com/title/tt0133093?x"])
+def test_an_imdb_id_or_address_is_the_card(ask, sandbox, typed):
+    assert "Матрица" in ask(typed).words
+    assert len(sandbox.tmdb.requests_of("/3/find/tt0133093")) == 1
+    ask(typed)
+    assert len(sandbox.tmdb.requests_of("/3/find/tt0133093")) == 1
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "https://letterboxd.com/film/the-matrix/",
+        "letterboxd.com/anna/film/the-matrix/1/",
+        "letterboxd.com/film/the-matrix-1999",
+    ],
+)
+def test_a_letterboxd_address_is_the_film_of_its_slug(known, ask, sandbox, typed):
+    assert "Матрица (1999)" in ask(typed).words
+    assert sandbox.tmdb.requests == []
+
+
+SERIES = "This is a series. I only know films so far."
+
+
+@pytest.mark.parametrize("typed", ["https://www.themoviedb.org/tv/1396-breaking-bad", "tt0903747", "Breaking Bad"])
+def test_a_series_is_said_to_be_one(ask, sandbox, typed):
+    sandbox.tmdb.add_series(1396, "Breaking Bad", "2008-01-20", "tt0903747")
+    assert ask(typed).text == SERIES
+
+
+@pytest.mark.parametrize(
+    "typed", ["https://www.kinopoisk.ru/film/301/", "kinopoisk.ru/film/301", "https://boxd.it/29MA"]
+)
+def test_an_address_that_names_no_film_says_what_to_send(ask, sandbox, typed):
+    assert "Send its title" in ask(typed).text
+    assert sandbox.tmdb.requests == []
+
+
+@pytest.mark.parametrize("typed", ["Тарковский", "фильмы Тарковского", "Фильмы Андрея Тарковского"])
+def test_a_name_leads_to_the_persons_films_best_known_first(ask, sandbox, typed):
+    page = ask(typed)
+    assert page.text.startswith("Films: ")
+    assert "Сталкер" in page.words
+    ids = [int(row[0].data.split(":")[1]) for row in page.buttons if row[0].data.startswith("card:")]
+    votes = [Movie.objects.get(pk=id).vote_count for id in ids]
+    assert votes == sorted(votes, reverse=True)
+    ask(typed)
+    assert len(sandbox.tmdb.requests_of("/3/search/person")) == 1
+    assert len(sandbox.tmdb.requests_of("/3/person/*/movie_credits")) == 1
+
+
+def test_the_pages_of_a_persons_films_turn(ask, anna, handle):
+    page = ask("Спилберг")
+    first = page.words
+    anna.press(page, text="›")
+    handle()
+    assert page.words != first
+
+
+def test_while_tmdb_is_down_a_guess_is_made(known, ask, sandbox):
+    sandbox.tmdb.fail(r"^/3/", 503, times=None)
+    assert "Интерстеллар" in ask("интерстелар").words
+
+
+def test_a_film_renamed_is_found_by_its_new_title_only(known):
+    Movie.objects.filter(pk=929).update(search_text=normalize_title("Мотра"))
+    assert pks("мотра") == [929]
+    Movie.objects.filter(pk=929).delete()
+    assert pks("мотра") == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "mistakes"), [("матрца", "матрица", 1), ("matirx", "matrix", 1), ("кот", "кит", 1), ("", "ab", 2)]
+)
+def test_mistakes_are_counted(one, other, mistakes):
+    assert edit_distance(one, other) == mistakes
+
+
+def test_the_vocabulary_finds_words_near_and_around():
+    words = Vocabulary(["матрица|matrix", "матрас", "перезагрузка матрицы"])
+    assert words.near("матрца", 5) == {"матрица": 1}
+    assert words.near("перизагруска", 5) == {"перезагрузка": 2}
+    assert words.containing("загруз", 5) == ["перезагрузка"]
+    assert words.near("кот", 5) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [
+        ("Тарковского", "Тарковский"),
+        ("Кристофера Нолана", "Кристофер Нолан"),
+        ("Гайдая", "Гайдай"),
+        ("Куросавы", "Куросава"),
+        ("Киры Муратовой", "Киры Муратова"),
+        ("Скорсезе", "Скорсезе"),
+    ],
+)
+def test_a_name_is_looked_up_in_the_nominative(name, base):
+    assert nominative(name) == base
+
+
+@pytest.mark.parametrize("title", ["Lynch", "Rhythm", "Psycho", "Casablanca", "WALL-E"])
+def test_an_english_title_is_not_taken_for_russian(title):
+    assert not Query.parse(title).is_russian_in_latin_keys
