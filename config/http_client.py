@@ -5,19 +5,23 @@ import io
 import re
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
 from django.conf import settings
 from requests.adapters import HTTPAdapter
 from requests.utils import should_bypass_proxies
-from urllib3 import HTTPConnectionPool, PoolManager
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, PoolManager
 from urllib3.exceptions import HTTPError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
 
@@ -31,7 +35,7 @@ class TooLong(TooMuch):
 
 
 @contextmanager
-def within(seconds):
+def within(seconds: float) -> Iterator[None]:
     """The answers to requests in this block must have come after so many seconds, the last byte of them.
 
     A timeout of requests' is for one reading of a socket: a server that sends a byte now and then, be it of its
@@ -47,22 +51,22 @@ def within(seconds):
 class TimedReader(socket.SocketIO):
     """Reads from a socket until the deadline of the request at hand."""
 
-    def __init__(self, sock):
+    def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock, "r")
-        sock._io_refs += 1  # as socket.makefile does
-        self.deadline, self.patience = _deadline.get(), sock.gettimeout()
+        sock._io_refs += 1  # type: ignore[attr-defined]  # as socket.makefile does
+        self.sock, self.deadline, self.patience = sock, _deadline.get(), sock.gettimeout()
 
-    def readinto(self, buffer):
+    def readinto(self, buffer: "WriteableBuffer") -> int | None:
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the answer takes too long")
         if left != float("inf"):
-            self._sock.settimeout(left if self.patience is None else min(left, self.patience))
+            self.sock.settimeout(left if self.patience is None else min(left, self.patience))
         return super().readinto(buffer)
 
 
 class TimedResponse(http.client.HTTPResponse):
-    def __init__(self, sock, *args, **kwargs):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self.fp.close()
         self.fp = io.BufferedReader(TimedReader(sock))
@@ -123,7 +127,7 @@ def http_session(url: str, connections: int) -> requests.Session:
     return session
 
 
-def read_bounded(response, most, seconds):
+def read_bounded(response: requests.Response, most: int, seconds: float) -> bytes:
     """The body of a streamed response of requests.
 
     Raises TooMuch past `most` bytes or after `seconds`, requests.ConnectionError where the connection broke off; the
@@ -132,11 +136,11 @@ def read_bounded(response, most, seconds):
     try:
         return read_raw(response.raw, most, seconds)
     except HTTPError as error:
-        trouble = requests.ConnectionError(error)
-    raise trouble
+        failure = requests.ConnectionError(error)
+    raise failure
 
 
-def read_raw(raw, most, seconds):
+def read_raw(raw: BaseHTTPResponse, most: int, seconds: float) -> bytes:
     """The same for an answer of urllib3's, whose errors go through."""
     deadline = time.monotonic() + seconds
     chunks, length = [], 0

@@ -2,6 +2,8 @@
 
 import io
 import os
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from django.core.wsgi import get_wsgi_application
 
@@ -11,13 +13,13 @@ django = get_wsgi_application()
 from config.bot import flood_control, views, webhook  # noqa: E402 they need the settings
 
 
-def measured(environ):
+def measured(environ: WSGIEnvironment) -> WSGIEnvironment:
     """A delivery that comes in chunks, as a proxy may pass it on, with a length: Django reads nothing without one."""
     body = environ["wsgi.input"].read(views.LONGEST_UPDATE + 1)
     return {**environ, "CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)}
 
 
-def application(environ, start_response):
+def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Django's, except that a flood by webhook is declined before all that Django does for a request."""
     chunked = "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated")
     if not (chunked or flood_control.is_any()) or environ["PATH_INFO"] != views.WEBHOOK:

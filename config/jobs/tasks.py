@@ -6,7 +6,7 @@ from config.bot import webhook
 
 def recover_updates() -> str:
     """Handle the updates that web processes had accepted before they died."""
-    return webhook.sweep()
+    return str(webhook.sweep())
 
 
 def delete_login_attempts() -> str:

@@ -314,7 +314,7 @@ class EaseModel:
         above = np.cumsum(bins[::-1])[::-1]
         enough = np.flatnonzero(above >= max(1, self.per_movie * len(self.inverse)))
         bits = np.array([(enough[-1] if len(enough) else 1) << 12], np.int32)
-        return bits.view(np.float32)[0]
+        return np.float32(bits.view(np.float32)[0])
 
     def _tail(self, links: _TailLinks) -> Iterator[MovieNeighbours]:
         """Cosine neighbours, shrunk as EASE shrinks, of the movies outside P; the way back goes into `links`."""

@@ -19,7 +19,7 @@ from telebot import types
 API_URL, TOKEN, DATABASE_URL, THREADS = sys.argv[1:]
 settings.configure(DATABASES={"default": environ.Env.db_url_config(DATABASE_URL)}, USE_TZ=True)
 django.setup()
-telebot.apihelper.API_URL = API_URL + "/bot{0}/{1}"
+telebot.apihelper.API_URL = API_URL + "/bot{0}/{1}"  # type: ignore[assignment]
 bot = telebot.TeleBot(TOKEN, num_threads=int(THREADS))
 
 
@@ -37,8 +37,7 @@ class Film(models.Model):
 
 
 class Mark(models.Model):
-    pk = models.CompositePrimaryKey("telegram_user_id", "movie_id")
-    telegram_user_id = models.BigIntegerField()
+    telegram_user_id = models.BigIntegerField(primary_key=True)  # one row is read, and none written
     movie_id = models.BigIntegerField()
     normalized_rating = models.DecimalField(max_digits=3, decimal_places=1)
 
