@@ -284,24 +284,24 @@ if REDIS_URL:
         raise ImproperlyConfigured("REDIS_URL is set, but the package redis is not installed.") from None
     REDIS_ADDRESS, credentials = redis_address(REDIS_URL)
     # seconds: a Redis that hangs is as good as away
-    REDIS_OPTIONS = {"socket_connect_timeout": 5, "socket_timeout": 10, "credential_provider": credentials}
+    REDIS_OPTIONS = {"socket_connect_timeout": 3, "socket_timeout": 3, "credential_provider": credentials}
     try:
         connections = ConnectionPool.from_url(REDIS_ADDRESS, **REDIS_OPTIONS)
     except (TypeError, ValueError):  # of an option after its question mark
         raise ImproperlyConfigured(REDIS_URL_FORM) from None
 CACHES = {
     "default": (
-        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_ADDRESS, "OPTIONS": REDIS_OPTIONS}
+        {"BACKEND": "config.cache.RedisCache", "LOCATION": REDIS_ADDRESS, "OPTIONS": REDIS_OPTIONS}
         if REDIS_URL
         else {
-            "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+            "BACKEND": "config.cache.DatabaseCache",
             "LOCATION": "cache",
             # Searches of a day, at most twenty ids each; marks "asked lately" by movie, photo and person, a byte each;
             # some forty lists of well-known movies. What is culled costs a request more, and nothing else.
             "OPTIONS": {"MAX_ENTRIES": 20_000, "CULL_FREQUENCY": 4},
         }
     ),
-    "local": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "local"},
+    "local": {"BACKEND": "config.cache.LocalCache", "LOCATION": "local"},
 }
 
 # --- Background work (django-q2)

@@ -1,6 +1,7 @@
 """Enqueueing background jobs: to which django-q2 cluster they go, and the correlation id they carry."""
 
 import threading
+from functools import partial
 from multiprocessing.synchronize import Event as ProcessEvent
 from typing import Any
 
@@ -8,6 +9,7 @@ from django.conf import settings
 from django_q import tasks
 from django_q.signals import post_execute_in_worker, pre_enqueue, pre_execute
 
+from config.best_effort import attempt
 from config.monitoring import logs
 
 CLUSTER_OF_APP = {"ratings": "imports", "posters": "posters"}  # with Q_CLUSTERS; all other apps: the first cluster
@@ -30,8 +32,12 @@ def cluster_names() -> list[str]:
 
 
 def async_task(func: str, *args: Any, **options: Any) -> str:
-    """Have a cluster run the function at this dotted path soon; arguments, options and result are django-q2's."""
-    return str(tasks.async_task(func, *args, cluster=cluster_for(func), **options))
+    """Have a cluster run the function at this dotted path soon; arguments, options and result are django-q2's.
+
+    Where the queue fails, the result is empty: the tables hold the work, and the schedule wakes a worker for it.
+    """
+    enqueue = partial(tasks.async_task, func, *args, cluster=cluster_for(func), **options)
+    return str(attempt("no worker can be woken", enqueue, ""))
 
 
 def worker_stop_event() -> StopEvent:

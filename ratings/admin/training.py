@@ -176,7 +176,7 @@ def start_training(request: HttpRequest) -> HttpResponse:
     """Have a worker train, however little has changed, and show the front page, where its progress is."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    if is_locked(training_process.LOCK_NAME) or not cache.add("training_requested", 1, REQUEST_TTL_SECONDS):
+    if is_locked(training_process.LOCK_NAME) or not cache.add("training_requested", True, REQUEST_TTL_SECONDS):
         messages.warning(request, _("Training is already running."))
     else:
         triggered_by = request.user.get_username()
