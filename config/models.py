@@ -12,6 +12,7 @@ class RateLimit(models.Model):
 
     name = models.CharField(max_length=100, primary_key=True)
     next_at = models.FloatField(default=0, db_default=0, db_comment="UNIX time of the next free slot")
+    updated_at = models.FloatField(default=0, db_default=0, db_comment="UNIX time when next_at was written")
 
     class Meta:
         db_table = "rate_limits"

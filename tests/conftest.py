@@ -14,9 +14,11 @@ from django.db import connections
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
+from config import best_effort
 from config.database import redis_client
 from config.models import Lease
 from sandbox.server import Sandbox
+from tests.helpers.clock import Clock
 from tests.helpers.waiting import ROOT, wait_until
 
 
@@ -50,6 +52,19 @@ def no_pause(monkeypatch):
     from config.bot import client
 
     monkeypatch.setattr(client, "PAUSE", 0.0)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """clock.jump(-3600): it is an hour earlier from now on, here and at the database's server."""
+    return Clock(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def redis_has_not_failed(monkeypatch):
+    """No test finds Redis left alone because it failed another."""
+    monkeypatch.setattr(best_effort, "_redis_paused_until", 0.0)
+    best_effort._logged_at.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -194,9 +209,6 @@ def queued():
 def leases_run_out():
     """What dead processes held is free again, as it is some time later."""
     Lease.objects.update(expires_at=0)
-    if django_settings.REDIS_URL:
-        for lease in redis_client().scan_iter("lease:*"):
-            redis_client().delete(lease)
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def train(
     Raises AlreadyRunning, Stopped (once `stop` is set), ArchiveError, ArithmeticError.
     """
     stop = stop or threading.Event()
-    with lock(LOCK_NAME, seconds=30) as acquired:
+    with lock(LOCK_NAME) as acquired:
         if not acquired:
             raise AlreadyRunning
         current = TrainingRun.objects.current()
