@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
-from django_q.tasks import async_task
 
 from config.bot.replies import answer, edit, edit_buttons, keyboard, require_private_chat
 from config.bot.router import UserError, bot, button, command, parse_callback_data
+from config.jobs.enqueue import async_task
 from movies.cards import buttons, display_title, error_text, format_rating, format_runtime, send_card
 from movies.catalogue import ensure_details, get_movie
 from movies.movie_list import movie_list_message, movies_on_page
