@@ -25,7 +25,7 @@ run: install  ## everything on this machine; with no token, on the sandbox
 test: export DATABASE_URL=
 test: export REDIS_URL=
 test: install  ## the whole suite on SQLite; what needs a browser says so and skips where there is none
-	$(PY) -m pytest $(HOW) -m "not processes" $(MORE)
+	$(PY) -m pytest $(HOW) -m "not processes" $(MORE) $(COVERAGE)
 	$(PY) -m pytest -m processes $(MORE)
 
 SERVERLESS := tests/browser tests/sandbox tests/config/test_hostile_servers.py tests/config/test_start.py  # ask nothing of PostgreSQL or Redis
