@@ -1,100 +1,165 @@
-"""HTTP to other services: pooled, through the proxies the environment names, and never more than we asked for."""
+"""HTTP to other services: pooled, through the proxies the environment names, and bounded in time and size."""
 
-import http.client
-import io
 import re
 import socket
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
+import certifi
 import requests
 from django.conf import settings
 from requests.adapters import HTTPAdapter
 from requests.utils import should_bypass_proxies
-from urllib3 import BaseHTTPResponse, HTTPConnectionPool, PoolManager
+from urllib3 import HTTPConnectionPool, HTTPResponse, PoolManager
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
-_deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
+MAX_IDLE_SECONDS = 60  # NAT gateways forget idle connections without a word
+WATCH_INTERVAL_SECONDS = 0.25
+SOCKET_OPTIONS = [
+    *HTTPConnection.default_socket_options,
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), seconds)
+        for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+        if hasattr(socket, name)
+    ),
+]
 
 
 class TooMuch(Exception):
-    """An answer was longer, or took longer, than anything we would ask for."""
+    """A response was longer, or took longer, than anything we ask for."""
 
 
 class TooLong(TooMuch):
-    """An answer had more bytes than anything we would ask for: asking again will not help."""
+    """A response had more bytes than anything we ask for: asking again will not help."""
+
+
+# --- Deadlines
+
+
+@dataclass(eq=False, slots=True)
+class _Exchange:
+    """A request in progress whose connection is shut down at `ends_at` (of time.monotonic())."""
+
+    ends_at: float
+    sock: socket.socket | None = None
+
+
+_exchange: ContextVar[_Exchange | None] = ContextVar("exchange", default=None)
+_exchanges: set[_Exchange] = set()
+_lock = threading.Lock()
+_busy = threading.Event()
+_watcher: threading.Thread | None = None
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """The answers to requests in this block must have come after so many seconds, the last byte of them.
+    """Bound the whole of a request in this block, headers and body.
 
-    A timeout of requests' is for one reading of a socket: a server that sends a byte now and then, be it of its
-    headers, could hold a thread for ever. Past the time they end in requests' own errors.
+    The timeouts of requests and urllib3 bound one read of a socket: a server that sends a byte now and then could hold
+    a thread for ever. Past the deadline the connection is shut down, which ends in their own errors.
     """
-    token = _deadline.set(time.monotonic() + seconds)
+    exchange = _Exchange(time.monotonic() + seconds)
+    token = _exchange.set(exchange)
+    with _lock:
+        _exchanges.add(exchange)
+    _start_watcher()
     try:
         yield
     finally:
-        _deadline.reset(token)
+        with _lock:
+            _exchanges.discard(exchange)
+        _exchange.reset(token)
 
 
-class TimedReader(socket.SocketIO):
-    """Reads from a socket until the deadline of the request at hand."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__(sock, "r")
-        sock._io_refs += 1  # type: ignore[attr-defined]  # as socket.makefile does
-        self.sock, self.deadline, self.patience = sock, _deadline.get(), sock.gettimeout()
-
-    def readinto(self, buffer: "WriteableBuffer") -> int | None:
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer takes too long")
-        if left != float("inf"):
-            self.sock.settimeout(left if self.patience is None else min(left, self.patience))
-        return super().readinto(buffer)
+def _start_watcher() -> None:
+    global _watcher
+    if _watcher is None or not _watcher.is_alive():  # it does not survive a fork
+        _watcher = threading.Thread(target=_watch, daemon=True, name="deadlines")
+        _watcher.start()
+    if not _busy.is_set():
+        _busy.set()
 
 
-class TimedResponse(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp.close()
-        self.fp = io.BufferedReader(TimedReader(sock))
+def _watch() -> None:
+    while True:
+        _busy.wait()
+        _busy.clear()
+        while _exchanges:
+            time.sleep(WATCH_INTERVAL_SECONDS)
+            now = time.monotonic()
+            with _lock:
+                for exchange in _exchanges:
+                    if exchange.ends_at < now and exchange.sock is not None:
+                        # the plain socket's, since TLS would first say goodbye; already closed: no harm
+                        with suppress(OSError):
+                            socket.socket.shutdown(exchange.sock, socket.SHUT_RDWR)
+                        exchange.sock = None
+
+
+class Connection(HTTPConnection):
+    """A connection that ends with the deadline of `within` and is not used again after a minute of idleness."""
+
+    used_at = 0.0  # of time.monotonic()
+
+    def connect(self) -> None:
+        super().connect()
+        self.used_at = time.monotonic()
+
+    @property
+    def is_connected(self) -> bool:
+        return time.monotonic() - self.used_at < MAX_IDLE_SECONDS and super().is_connected
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3 itself
+        if exchange := _exchange.get():
+            # TLS through a TLS proxy is a wrapper around the socket
+            sock = getattr(self.sock, "socket", self.sock)
+            exchange.sock = sock if isinstance(sock, socket.socket) else None
+        response = super().getresponse()
+        self.used_at = time.monotonic()
+        return response
 
 
 @cache
-def timed(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
-    """The same kind of connections, be it through a proxy, whose answers are held to the deadline of `within`."""
-    connection = type("TimedConnection", (pool.ConnectionCls,), {"response_class": TimedResponse})
-    return type("TimedPool", (pool,), {"ConnectionCls": connection})
+def bounded(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+    """The same kind of connections, be it over TLS or through a proxy, with the bounds of Connection."""
+    connection = type("BoundedConnection", (Connection, pool.ConnectionCls), {})
+    return type("BoundedPool", (pool,), {"ConnectionCls": connection})
 
 
-def hold_to_deadline(manager: PoolManager) -> PoolManager:
-    """Have all connections of this manager hold their answers to the deadline of `within`."""
-    manager.pool_classes_by_scheme = {scheme: timed(pool) for scheme, pool in manager.pool_classes_by_scheme.items()}
+def _bound(manager: PoolManager) -> PoolManager:
+    manager.pool_classes_by_scheme = {scheme: bounded(pool) for scheme, pool in manager.pool_classes_by_scheme.items()}
     return manager
 
 
+# --- Clients
+
+
 class Adapter(HTTPAdapter):
-    """Connections whose answers are held to the deadline of `within`, through proxies, too."""
+    """requests on the connections above, through proxies, too."""
+
+    options: dict[str, Any] = {
+        "socket_options": SOCKET_OPTIONS,
+        "cert_reqs": "CERT_REQUIRED",
+        "ca_certs": certifi.where(),
+    }
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        hold_to_deadline(self.poolmanager)
+        super().init_poolmanager(*args, **self.options, **kwargs)
+        _bound(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:
         known = self.proxy_manager.get(proxy)
-        return known or hold_to_deadline(super().proxy_manager_for(proxy, **kwargs))
+        return known or _bound(super().proxy_manager_for(proxy, **self.options, **kwargs))
 
 
 def proxy_for(url: str) -> str:
@@ -115,6 +180,14 @@ def is_loopback(host: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
+def pool_manager(url: str, connections: int) -> PoolManager:
+    """urllib3's manager for the service at `url`, of so many connections, where requests itself would cost too much."""
+    adapter = Adapter(pool_connections=2, pool_maxsize=connections, pool_block=True)
+    proxy = proxy_for(url)
+    manager: PoolManager = adapter.proxy_manager_for(proxy) if proxy else adapter.poolmanager
+    return manager
+
+
 def http_session(url: str, connections: int) -> requests.Session:
     """A pooled session for the service at `url`; looks for a proxy once, not at every call, and reads no netrc."""
     session = requests.Session()
@@ -127,36 +200,40 @@ def http_session(url: str, connections: int) -> requests.Session:
     return session
 
 
-def read_bounded(response: requests.Response, most: int, seconds: float) -> bytes:
+def read_bounded(response: requests.Response, max_bytes: int, seconds: float) -> bytes:
     """The body of a streamed response of requests.
 
-    Raises TooMuch past `most` bytes or after `seconds`, requests.ConnectionError where the connection broke off; the
+    Raises TooMuch past `max_bytes` or after `seconds`, requests.ConnectionError where the connection broke off; the
     connection is given up then.
     """
     try:
-        return read_raw(response.raw, most, seconds)
+        return read_raw(response.raw, max_bytes, seconds)
     except HTTPError as error:
         failure = requests.ConnectionError(error)
     raise failure
 
 
-def read_raw(raw: BaseHTTPResponse, most: int, seconds: float) -> bytes:
-    """The same for an answer of urllib3's, whose errors go through."""
-    deadline = time.monotonic() + seconds
+def read_raw(raw: HTTPResponse, max_bytes: int, seconds: float) -> bytes:
+    """The same for a response of urllib3, whose errors go through."""
+    ends_at = time.monotonic() + seconds
+    if exchange := _exchange.get():
+        ends_at = min(ends_at, exchange.ends_at)
     chunks, length = [], 0
     try:
         announced = raw.headers.get("Content-Length") or ""
-        if re.fullmatch("[0-9]+", announced) and (len(announced) > 15 or int(announced) > most):
-            raise TooLong(f"more than {most} bytes")
-        # read1 takes what has come; read, and so iter_content, would wait for a whole chunk, past any deadline,
+        if re.fullmatch("[0-9]+", announced) and (len(announced) > 15 or int(announced) > max_bytes):
+            raise TooLong(f"more than {max_bytes} bytes")
+        # read1 returns what has come; read, and so iter_content, would wait for a whole chunk, past any deadline,
         # on a server that sends a byte now and then
         while chunk := raw.read1(65536, decode_content=True):
             chunks.append(chunk)
             length += len(chunk)
-            if length > most:
-                raise TooLong(f"more than {most} bytes")
-            if time.monotonic() > deadline:
+            if length > max_bytes:
+                raise TooLong(f"more than {max_bytes} bytes")
+            if time.monotonic() > ends_at:
                 raise TooMuch(f"more than {seconds} s")
+        if time.monotonic() > ends_at and not announced:
+            raise TooMuch(f"more than {seconds} s")  # the deadline's end of the connection looks like the body's
     except (HTTPError, TooMuch, ValueError):
         raw.close()
         raise

@@ -20,7 +20,6 @@ from django.utils.translation import gettext as _
 from telebot import types
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config.bot import client
 from config.bot.replies import Editable, KeyboardButton, deep_link, edit, edit_buttons, keyboard
 from config.bot.router import bot
 from config.bot.validation import cleaned
@@ -156,8 +155,7 @@ def send_card(
     text, markup = caption(movie), keyboard(*buttons(movie), *rows)
     if movie.telegram_file_id:
         try:
-            with client.unheard():
-                bot.send_photo(chat_id, movie.telegram_file_id, text, reply_markup=markup, reply_parameters=reply_to)
+            bot.send_photo(chat_id, movie.telegram_file_id, text, reply_markup=markup, reply_parameters=reply_to)
         except ApiException as error:
             _note_photo_error(movie, error)
         else:

@@ -1,289 +1,283 @@
-"""The door to Telegram: every call of the bot goes through `send`, its parameters in the body.
+"""The only module that speaks to Telegram: every call of the bot goes through `request`, its parameters in the body.
 
-pyTelegramBotAPI's own sender puts parameters in the address, where proxies and logs read them, and its retry re-sends
-an empty file.
+pyTelegramBotAPI's own sender puts parameters in the address, where proxies and logs read them, and its retry sends an
+empty file again.
 """
 
 import json
 import logging
 import re
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from typing import Any, NamedTuple
 
-import requests
 from django.conf import settings
 from django.db import connection
 from telebot import apihelper
+from urllib3 import HTTPResponse, PoolManager
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProtocolError, ProxyError
 from urllib3.util import Timeout
 
-from config.http_client import TooLong, TooMuch, http_session, read_bounded, read_raw, within
+from config.http_client import TooLong, TooMuch, pool_manager, read_raw, within
 from config.monitoring import metrics
 from config.monitoring.secret import Secret
 
 log = logging.getLogger(__name__)
 
-FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
+MAX_RESPONSE_BYTES = 4 * 2**20  # a hundred updates, each with the longest text and another in reply, have half of it
+DOWNLOAD_SECONDS = 90
+MAX_ERROR_TEXT_BYTES = 1000  # of a response that cannot be read
+HEADERS = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
+DEFAULT_TIMEOUT = (5.0, 30.0)  # seconds: connect, one read
+RETRY_DELAYS_SECONDS = (1.0, 2.0, 4.0, 8.0, 8.0)
+# Calls that do no harm when they are made twice; a message would be there twice
+IDEMPOTENT_METHODS = re.compile("edit|answer|delete|get|set|sendChatAction")
+TOPIC_METHODS = re.compile("send|copyMessage|forwardMessage")  # they take message_thread_id
+GENERAL_TOPIC = 1  # Telegram refuses it as a message_thread_id
+# The topic of the question, or the question itself, is gone: the answer belongs in the chat
+LOST_PLACE = re.compile("message thread not found|topic_closed|topic_deleted|topic.id.invalid|replied not found", re.I)
 
-LARGEST_ANSWER = 4 * 2**20  # bytes; a hundred updates, each with the longest text and another in reply, have half of it
-FILE_SECONDS = 90  # that the download of a file may take
-LONGEST_TEXT = 1000  # bytes of an answer that are shown where it cannot be read
+# Seconds of 429 and of retries that a call waits by itself: in a busy group Telegram asks for 40.
+_max_retry_wait: ContextVar[float] = ContextVar("max_retry_wait", default=60.0)
 
-# How many seconds of 429 a call waits out by itself before its caller is told: in a busy group Telegram asks for 40.
-_patience = ContextVar("patience", default=60.0)
-PAUSE = 1.0  # seconds after which a call is made once more that Telegram failed
-# What does no harm when it is done twice; a message would be there twice
-REPEATABLE = re.compile(r"edit|answer|delete|get|set|sendChatAction")
+
+class Topic(NamedTuple):
+    chat_id: int
+    thread_id: int
+
+
+_topic: ContextVar[Topic | None] = ContextVar("topic", default=None)
 
 
 @contextmanager
-def max_retry_wait(seconds):
-    """Calls in this block wait out no more than so many seconds of 429; 0: the caller sees to it, and to all else."""
-    token = _patience.set(seconds)
+def max_retry_wait(seconds: float) -> Iterator[None]:
+    """Calls in this block wait no longer than this for a retry; 0: the caller handles 429 and every other failure."""
+    token = _max_retry_wait.set(seconds)
     try:
         yield
     finally:
-        _patience.reset(token)
-
-
-# --- Calls that ride in the answer to a webhook
-
-
-class AnswerSlot:
-    """Room for one call in the answer to an update's delivery (Bot API: making requests when getting updates)."""
-
-    def __init__(self, until):
-        self.until, self.call = until, None
-
-    def take(self, method, params):
-        """Put the call in, if there is room and time; returns whether it is in."""
-        if self.call or time.monotonic() > self.until:
-            return False
-        self.call = {"method": method, **params}
-        return True
-
-    def make_call(self):
-        """Make the call after all, by itself, because the answer would come too late or out of turn."""
-        if not self.call:
-            return
-        params, self.call = self.call, None
-        method = params.pop("method")
-        try:
-            apihelper._make_request(settings.TELEGRAM_BOT_TOKEN, method, params=params)
-        except (apihelper.ApiException, TelegramUnavailable) as error:
-            log.error("%s was not made: %s", method, error)
-
-
-_slot: ContextVar[AnswerSlot | None] = ContextVar("slot", default=None)
-_heard: ContextVar[bool] = ContextVar("heard", default=True)
+        _max_retry_wait.reset(token)
 
 
 @contextmanager
-def answer_slot(until):
-    """One call of this block that nobody waits for goes into the slot, up to that moment of time.monotonic()."""
-    slot = AnswerSlot(until)
-    token = _slot.set(slot)
-    try:
-        yield slot
-    finally:
-        _slot.reset(token)
-
-
-@contextmanager
-def unheard():
-    """A call in this block may ride in the answer to a webhook: its result is None then, and no error is told."""
-    token = _heard.set(False)
+def in_topic(topic: Topic | None) -> Iterator[None]:
+    """What this block sends to the topic's chat goes into that topic."""
+    token = _topic.set(topic)
     try:
         yield
     finally:
-        _heard.reset(token)
+        _topic.reset(token)
 
 
 class TelegramUnavailable(Exception):
-    """Telegram did not answer, or not in its own language; `sent` tells whether it may have done the work."""
+    """Telegram did not answer; `sent` tells whether the call may have arrived."""
 
-    def __init__(self, method, why, sent=True):
+    def __init__(self, method: str, why: str, sent: bool = True) -> None:
         super().__init__(f"{method}: {why}")
         self.sent = sent
 
 
-class Reply:
-    """What pyTelegramBotAPI reads of an answer."""
+class Response:
+    """What pyTelegramBotAPI reads of a response."""
 
-    def __init__(self, status_code, content):
+    reason = ""
+
+    def __init__(self, status_code: int, content: bytes) -> None:
         self.status_code, self.content = status_code, content
-        self.reason = ""
 
     @property
-    def text(self):
-        return self.content[:LONGEST_TEXT].decode("utf-8", "replace")  # for messages of errors
+    def text(self) -> str:
+        return self.content[:MAX_ERROR_TEXT_BYTES].decode("utf-8", "replace")  # for messages of errors
 
-    def json(self):
+    def json(self) -> Any:
         return json.loads(self.content)
+
+    def error(self) -> dict[str, Any] | None:
+        """The Bot API's own error; None for a success and for what a gateway or a firewall answers."""
+        try:
+            data = None if self.status_code == 200 else self.json()
+        except (ValueError, RecursionError):
+            return None
+        if isinstance(data, dict) and data.get("ok") is False and type(data.get("error_code")) is int:
+            return {"description": "", "parameters": {}} | data
+        return None
 
 
 @cache
-def _session():
-    return http_session(settings.TELEGRAM_API_URL, settings.BOT_THREADS + 4)
+def _manager() -> PoolManager:
+    return pool_manager(settings.TELEGRAM_API_URL, settings.BOT_THREADS + 4)
 
 
-def send(method, url, params=None, files=None, timeout=None, proxies=None):
+def request(
+    method: str,
+    url: str,
+    params: dict[str, Any] | None = None,
+    files: Mapping[str, Any] | None = None,
+    timeout: tuple[float, float] | None = None,
+    proxies: object = None,
+) -> Response:
     """One call to the Bot API, as pyTelegramBotAPI asks for it (apihelper.CUSTOM_REQUEST_SENDER).
 
-    Waits out 429s within the caller's `patience`; a longer one, and every other answer, goes back as it is. One moment
-    without Telegram costs nobody their answer: what certainly did not arrive, what may be done twice, and what Telegram
-    itself says has failed (5xx) is tried once more.
+    A call is repeated with a growing pause, within `max_retry_wait`, where it certainly did not arrive or where the Bot
+    API itself answers 429 or 5xx; an idempotent one after every other failure, too.
     Raises TelegramUnavailable, whose text never holds the address and the token in it.
     """
     name = url.rsplit("/", 1)[-1]
-    if not files and not _heard.get() and (slot := _slot.get()) and slot.take(name, params):
-        metrics.increment("telegram.answers")
-        return Reply(200, b'{"ok": true, "result": null}')
-    if files:
-        # read once: a file that is sent again must not be empty
-        files = {key: _readable(value) for key, value in files.items()}
-    left = _patience.get()
-    once_more = left > 0 and name != "getUpdates"  # which has a loop of its own
-    _lend_connection()
+    if files:  # read once: a file that is sent again must not be empty
+        files = {key: _read_file(value) for key, value in files.items()}
+    params = _with_topic(name, params or {})
+    left = _max_retry_wait.get()
+    delays = iter(RETRY_DELAYS_SECONDS if left > 0 and name != "getUpdates" else ())  # whose loop repeats it
+    idempotent = bool(IDEMPOTENT_METHODS.match(name))
+    _release_db_connection()
     while True:
         if name != "getUpdates":
             metrics.increment("telegram.requests")
-        trouble = None
-        try:
-            answer = _post(url, params, files, timeout or (5, 30))
-        except (requests.ConnectTimeout, ConnectTimeoutError):
-            trouble = TelegramUnavailable(name, "no connection", sent=False)
-        except NewConnectionError:
-            trouble = TelegramUnavailable(name, "connection refused", sent=False)
-        except (requests.ConnectionError, ProtocolError, ProxyError) as error:
-            refused = "NewConnectionError" in repr(error)
-            trouble = TelegramUnavailable(name, "connection refused" if refused else "connection lost", not refused)
-        except (requests.RequestException, HTTPError, TooMuch) as error:
-            trouble = TelegramUnavailable(name, type(error).__name__)
-        if not trouble:
-            log.debug("Telegram: %s: %s", name, answer.status_code)
-        again = not trouble.sent or REPEATABLE.match(name) if trouble else answer.status_code >= 500
-        if again and once_more:
-            once_more = False
-            log.warning("Telegram: %s; once more in %s s", trouble or f"{name}: {answer.status_code}", PAUSE)
-            time.sleep(PAUSE)
-            continue
-        if trouble:
-            raise trouble  # out here, where the original, which names the address, is no part of it
-        if answer.status_code == 400 and params and (moved := new_chat_of(answer.content)):
-            if str(params.get("chat_id")) == str(moved):
-                return answer
-            params = {**params, "chat_id": moved}
-            continue
-        if answer.status_code != 429:
-            return answer
-        metrics.increment("telegram.429")
-        wait = retry_after(answer.content)
-        log.warning("Telegram: %s: too many requests, retry after %s s", name, wait)
-        if wait > left:
-            return answer
-        left -= wait
-        time.sleep(wait)
+        result = _attempt(name, url, params, files, timeout or DEFAULT_TIMEOUT)
+        if isinstance(result, TelegramUnavailable):
+            may_repeat, what = idempotent or not result.sent, str(result)
+        else:
+            log.debug("Telegram: %s: %s", name, result.status_code)
+            what, error = f"{name}: {result.status_code}", result.error()
+            if error and error["error_code"] == 400 and (other := _redirected(params, error)):
+                params = other
+                continue
+            if result.status_code == 429:
+                metrics.increment("telegram.429")
+                wait = retry_after(result.content)
+                log.warning("Telegram: %s: too many requests, retry after %s s", name, wait)
+                if wait > left or not (error or idempotent):
+                    return result
+                left -= wait
+                time.sleep(wait)
+                continue
+            may_repeat = result.status_code >= 500 if error else idempotent and result.status_code >= 400
+        delay = next(delays, None) if may_repeat else None
+        if delay is None or delay > left:
+            if isinstance(result, TelegramUnavailable):
+                raise result
+            return result
+        left -= delay
+        log.warning("Telegram: %s; repeated in %s s", what, delay)
+        time.sleep(delay)
 
 
-def download(file_id, most):
-    """The bytes of a file that somebody sent (Bot API: getFile; 20 MB at most).
+def _with_topic(name: str, params: dict[str, Any]) -> dict[str, Any]:
+    topic = _topic.get()
+    if topic is None or not TOPIC_METHODS.match(name) or str(params.get("chat_id")) != str(topic.chat_id):
+        return params
+    return {"message_thread_id": topic.thread_id, **params}
+
+
+def _redirected(params: dict[str, Any], error: dict[str, Any]) -> dict[str, Any] | None:
+    """Parameters with which a refused call reaches the chat after all; None where there are none to change.
+
+    A group may have become a supergroup (ResponseParameters), its topic or the question may be gone.
+    """
+    moved = error["parameters"].get("migrate_to_chat_id") if isinstance(error["parameters"], dict) else None
+    if moved and str(params.get("chat_id")) != str(moved):
+        return {key: value for key, value in params.items() if key != "message_thread_id"} | {"chat_id": moved}
+    place = {"message_thread_id", "reply_parameters", "reply_to_message_id"} & params.keys()
+    if place and LOST_PLACE.search(str(error["description"])):
+        return {key: value for key, value in params.items() if key not in place}
+    return None
+
+
+def download(file_id: str, max_bytes: int) -> bytes:
+    """The bytes of a file that a user sent (Bot API: getFile; 20 MB at most).
 
     Raises ApiTelegramException where Telegram does not know the file or it is too big, TooLong where it is longer than
-    `most` bytes, TelegramUnavailable.
+    `max_bytes`, TelegramUnavailable.
     """
     path = str(apihelper.get_file(settings.TELEGRAM_BOT_TOKEN, file_id).get("file_path", ""))
     if not re.fullmatch(r"[\w./-]{1,200}", path, re.ASCII) or ".." in path:
         raise TelegramUnavailable("file", "an odd path")
-    url = apihelper.FILE_URL.format(settings.TELEGRAM_BOT_TOKEN, path)
+    url = _file_url.format(settings.TELEGRAM_BOT_TOKEN, path)
     try:
-        with within(FILE_SECONDS), _session().get(url, timeout=(5, 30), stream=True, allow_redirects=False) as answer:
-            if answer.status_code == 200:
-                return read_bounded(answer, most, FILE_SECONDS)
-            trouble = TelegramUnavailable("file", str(answer.status_code))
-    except requests.RequestException as error:
-        trouble = TelegramUnavailable("file", type(error).__name__)
+        with within(DOWNLOAD_SECONDS):
+            raw = _start("GET", url, {}, None, DEFAULT_TIMEOUT)
+            try:
+                content = read_raw(raw, max_bytes, DOWNLOAD_SECONDS)
+            finally:
+                raw.release_conn()
+        if raw.status == 200:
+            return content
+        failure = TelegramUnavailable("file", str(raw.status))
     except TooLong:
         raise
     except TooMuch as error:
-        trouble = TelegramUnavailable("file", str(error))
-    raise trouble
+        failure = TelegramUnavailable("file", str(error))
+    except HTTPError as error:
+        failure = TelegramUnavailable("file", type(error).__name__)
+    raise failure
 
 
-def _post(url, params, files, timeout):
-    """The Reply to one POST, in bounded time and size. Raises errors of requests and urllib3, TooMuch.
+def _attempt(
+    name: str, url: str, params: dict[str, Any], files: Mapping[str, Any] | None, timeout: tuple[float, float]
+) -> Response | TelegramUnavailable:
+    """One POST in bounded time and size. Returns the failure, apart from the original, which names the address."""
+    try:
+        return _post(url, params, files, timeout)
+    except ConnectTimeoutError as error:
+        refused = isinstance(error, NewConnectionError)
+        return TelegramUnavailable(name, "connection refused" if refused else "no connection", sent=False)
+    except (NewConnectionError, ProxyError):  # urllib3's ProxyError: the proxy was not reached, or built no tunnel
+        return TelegramUnavailable(name, "connection refused", sent=False)
+    except ProtocolError:
+        return TelegramUnavailable(name, "connection lost")
+    except (HTTPError, TooMuch) as error:
+        return TelegramUnavailable(name, type(error).__name__)
 
-    Without files it goes past requests, straight to its pool of connections: half of what a card took was this.
-    """
-    connect, read = timeout
-    form = {key: _field(value) for key, value in (params or {}).items() if value is not None}
-    with within(connect + 2 * read):
-        answer = _begin_post(url, form, files, timeout)
+
+def _post(url: str, params: dict[str, Any], files: Mapping[str, Any] | None, timeout: tuple[float, float]) -> Response:
+    fields = {key: _field(value) for key, value in params.items() if value is not None}
+    with within(timeout[0] + 2 * timeout[1]):
+        raw = _start("POST", url, fields, files, timeout)
         try:
-            return Reply(answer.status, read_raw(answer, LARGEST_ANSWER, read))
+            return Response(raw.status, read_raw(raw, MAX_RESPONSE_BYTES, timeout[1]))
         finally:
-            answer.release_conn()
+            raw.release_conn()
 
 
-def _begin_post(url, form, files, timeout):
-    """urllib3's answer, its body not yet read."""
-    if files:
-        options = {"timeout": timeout, "allow_redirects": False, "stream": True}
-        return _session().post(url, data=form, files=files, **options).raw
-    scheme, _empty, host, path = url.split("/", 3)
-    pool = _pool(f"{scheme}//{host}")
-    target = url if pool.proxy and scheme == "http:" else f"/{path}"
-    body = "&".join(f"{key}={_escaped(str(value))}" for key, value in form.items())
-    options = {
-        "retries": False,
-        "redirect": False,
-        "assert_same_host": False,
-        "timeout": Timeout(connect=timeout[0], read=timeout[1]),
-    }
-    return pool.urlopen("POST", target, body, FORM, **options, preload_content=False)
+def _start(
+    method: str, url: str, fields: dict[str, str], files: Mapping[str, Any] | None, timeout: tuple[float, float]
+) -> HTTPResponse:
+    """urllib3's response, its body not yet read."""
+    options: dict[str, Any] = {"fields": {**fields, **(files or {})}, "encode_multipart": bool(files)}
+    response = _manager().request(
+        method,
+        url,
+        headers=HEADERS,
+        retries=False,
+        redirect=False,
+        timeout=Timeout(connect=timeout[0], read=timeout[1]),
+        preload_content=False,
+        **(options if method == "POST" else {}),
+    )
+    assert isinstance(response, HTTPResponse)
+    return response
 
 
-@cache
-def _pool(origin):
-    """The connections that requests would take for this server, with its proxy and its certificates."""
-    request = requests.PreparedRequest()
-    request.url = origin + "/"
-    adapter = _session().get_adapter(origin)
-    pool = adapter.get_connection_with_tls_context(request, True, _session().proxies)
-    adapter.cert_verify(pool, request.url, True, None)
-    return pool
-
-
-UNSAFE = re.compile(r"[^A-Za-z0-9_.~-]+")
-ESCAPED = [UNSAFE.sub(f"%{code:02x}", chr(code)) for code in range(128)]
-
-
-def _escaped(text):
-    """The text as a form writes it: byte by byte for a keyboard of JSON, else a run of foreign letters at once."""
-    if text.isascii():
-        return "".join(map(ESCAPED.__getitem__, text.encode()))
-    return UNSAFE.sub(lambda run: "%" + run[0].encode().hex("%"), text)
-
-
-def _field(value):
+def _field(value: Any) -> str:
     """A form's field: a switch as JSON writes it, since not every Bot API server takes Python's True for true."""
-    return json.dumps(value) if isinstance(value, bool) else value
+    return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
-def _lend_connection():
+def _release_db_connection() -> None:
     """Let other threads have this one's database connection while it waits, where there is a pool of them."""
     if connection.settings_dict["OPTIONS"].get("pool") and not connection.in_atomic_block:
         connection.close()
 
 
-def _readable(value):
+def _read_file(value: Any) -> tuple[str, Any]:
     name, content = value if isinstance(value, tuple) else (getattr(value, "name", "file"), value)
     return (name, content.read() if hasattr(content, "read") else content)
 
 
-def retry_after(body):
+def retry_after(body: bytes) -> int:
     """The seconds that a 429 asks for; 5 where it does not say."""
     try:
         return max(1, int(json.loads(body)["parameters"]["retry_after"]))
@@ -291,17 +285,18 @@ def retry_after(body):
         return 5
 
 
-def new_chat_of(body):
-    """The id of the supergroup that a group has become, where a refusal says so (ResponseParameters); else None."""
-    try:
-        return json.loads(body)["parameters"]["migrate_to_chat_id"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
+_file_url = Secret()
 
 
-def patch_telebot():
+def patch_telebot() -> None:
     """Have pyTelegramBotAPI call Telegram through this module."""
-    apihelper.CUSTOM_REQUEST_SENDER = send
+    global _file_url
     # what these make is an address with the token in it
-    apihelper.API_URL = Secret(settings.TELEGRAM_API_URL + "/bot{0}/{1}")
-    apihelper.FILE_URL = Secret(settings.TELEGRAM_API_URL + "/file/bot{0}/{1}")
+    _file_url = Secret(settings.TELEGRAM_API_URL + "/file/bot{0}/{1}")
+    # setattr: the library declares all three as None
+    for name, value in (
+        ("CUSTOM_REQUEST_SENDER", request),
+        ("API_URL", Secret(settings.TELEGRAM_API_URL + "/bot{0}/{1}")),
+        ("FILE_URL", _file_url),
+    ):
+        setattr(apihelper, name, value)

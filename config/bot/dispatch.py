@@ -41,7 +41,11 @@ def handle_update(data: Any) -> None:
         started = time.monotonic()
         try:
             update = read_update(data)
-            with translation.override(language_of(sender_language(data))), typing(update):
+            with (
+                translation.override(language_of(sender_language(data))),
+                typing(update),
+                client.in_topic(topic_of(update)),
+            ):
                 process(update)
         except NoUpdate as why:
             log.warning("update %s is not handled: %s", update_id, why)
@@ -83,6 +87,23 @@ def process(update: types.Update) -> None:
         answer(update.callback_query, str(error), alert=True)
     except Exception as error:
         notify_failure(update, error)
+
+
+def topic_of(update: types.Update) -> client.Topic | None:
+    """The topic in which an update was sent; None outside topics and in General."""
+    message = _message_of(update)
+    # a reply in a group without topics has a message_thread_id, too
+    if not isinstance(message, types.Message) or not message.is_topic_message:
+        return None
+    thread_id = message.message_thread_id
+    return client.Topic(message.chat.id, thread_id) if thread_id and thread_id != client.GENERAL_TOPIC else None
+
+
+def _message_of(update: types.Update) -> types.Message | types.InaccessibleMessage | None:
+    """The message of an update, or the one under whose button it was sent."""
+    if update.message or not update.callback_query:
+        return update.message
+    return update.callback_query.message
 
 
 def sender_language(data: dict[str, Any]) -> object:
@@ -132,17 +153,18 @@ class _Typing:
     """An update in progress, for which its chat shows that the bot is typing."""
 
     chat_id: int
+    topic: client.Topic | None
     due: float  # of time.monotonic()
 
 
 @contextmanager
 def typing(update: types.Update) -> Iterator[None]:
     """Show in the chat that the bot is typing, if the block takes longer than a moment."""
-    message = update.message or (update.callback_query and update.callback_query.message)
+    message = _message_of(update)
     if not message:
         yield
         return
-    in_progress = _Typing(message.chat.id, time.monotonic() + TYPING_DELAY_SECONDS)
+    in_progress = _Typing(message.chat.id, topic_of(update), time.monotonic() + TYPING_DELAY_SECONDS)
     _in_progress.add(in_progress)
     _start_typing_thread()
     try:
@@ -177,7 +199,8 @@ def _show_typing() -> None:
                         continue
                     pause = TYPING_INTERVAL_SECONDS
                     try:
-                        bot.send_chat_action(one.chat_id, "typing")
+                        with client.in_topic(one.topic):
+                            bot.send_chat_action(one.chat_id, "typing")
                     except (ApiException, TelegramUnavailable):
                         pause = 3600  # it is only a courtesy
                     one.due = time.monotonic() + pause

@@ -154,7 +154,7 @@ NASTY = {
 @pytest.fixture
 def pointed(settings, monkeypatch):
     """pointed(url): all clients go there, and are in a hurry."""
-    sessions = (client._pool, client._session, tmdb.api_session, tmdb.image_session)
+    sessions = (client._manager, tmdb.api_session, tmdb.image_session)
 
     def forget():
         for session in sessions:
@@ -167,7 +167,7 @@ def pointed(settings, monkeypatch):
         forget()
 
     monkeypatch.setattr(apihelper, "READ_TIMEOUT", 1)
-    monkeypatch.setattr(client, "FILE_SECONDS", 3)
+    monkeypatch.setattr(client, "DOWNLOAD_SECONDS", 3)
     monkeypatch.setattr(client.apihelper, "get_file", lambda token, file_id: {"file_path": "photos/1.jpg"})
     monkeypatch.setattr(bot, "token", "1000000001:AAAA-of-no-bot-at-all-0000")
     yield point

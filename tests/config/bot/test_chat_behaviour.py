@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from telebot import apihelper
+from telebot.types import Message, ReplyParameters
 
 from config.bot import client
+from config.bot.dispatch import topic_of
 from config.bot.replies import edit
 from config.bot.router import bot, commands, publish_commands
 from movies.models import Movie
@@ -289,12 +291,50 @@ def pauses(monkeypatch):
     return made
 
 
-@pytest.mark.parametrize("status", [500, 502])
-def test_one_moment_without_telegram_costs_nobody_their_answer(ask, sandbox, pauses, status):
-    sandbox.telegram.fail("sendMessage", status=status, body=b"<html>Bad Gateway</html>")
+def test_one_error_of_telegrams_own_costs_nobody_their_answer(ask, sandbox, pauses):
+    sandbox.telegram.fail("sendMessage", status=500, description="Internal Server Error", times=2)
     assert "Kinoteka" in ask("/help").text
-    assert pauses == [client.PAUSE]
-    assert len(sandbox.telegram.calls_of("sendMessage")) == 2
+    assert pauses == [*client.RETRY_DELAYS_SECONDS[:2]]
+    assert len(sandbox.telegram.calls_of("sendMessage")) == 3
+
+
+def test_a_message_that_a_gateway_may_have_passed_on_is_not_sent_twice(ask, sandbox, pauses):
+    sandbox.telegram.fail("sendMessage", status=502, body=b"<html>Bad Gateway</html>")
+    assert "Something went wrong" in ask("/help").text
+    assert pauses == []
+    assert len(sandbox.telegram.calls_of("sendMessage")) == 2, "the answer, and one notice that it was lost"
+
+
+def test_an_idempotent_call_is_repeated_after_a_firewalls_page(ask, sandbox, anna, pauses):
+    ask("/help")
+    message = bot.send_message(anna.id, "x")
+    sandbox.telegram.fail("editMessageText", status=403, body=b"<html>Forbidden</html>", times=3)
+    assert edit(message, "y")
+    assert pauses == [*client.RETRY_DELAYS_SECONDS[:3]]
+    assert not User.objects.filter(blocked_at__isnull=False).exists()
+
+
+@pytest.mark.parametrize(
+    "what", [("topic", 7, True, 7), ("General", 1, True, None), ("a reply's thread", 7, False, None)]
+)
+def test_an_answer_goes_into_the_topic_of_the_question(what):
+    _what, thread_id, is_topic, expected = what
+    raw = {"message_id": 5, "date": 1, "chat": {"id": -100, "type": "supergroup"}, "message_thread_id": thread_id}
+    message = Message.de_json(raw | ({"is_topic_message": True} if is_topic else {}))
+    with client.in_topic(topic_of(SimpleNamespace(message=message, callback_query=None))):
+        assert client._with_topic("sendMessage", {"chat_id": -100}).get("message_thread_id") == expected
+        assert "message_thread_id" not in client._with_topic("sendMessage", {"chat_id": 5})
+        assert "message_thread_id" not in client._with_topic("editMessageText", {"chat_id": -100})
+
+
+@pytest.mark.parametrize(
+    "words", ["TOPIC_CLOSED", "Bad Request: message thread not found", "Bad Request: message to be replied not found"]
+)
+def test_where_the_topic_or_the_question_is_gone_the_answer_goes_to_the_chat(sandbox, ask, anna, words):
+    ask("/help")
+    sandbox.telegram.fail("sendMessage", status=400, description=words)
+    assert bot.send_message(anna.id, "x", reply_parameters=ReplyParameters(1)).text == "x"
+    assert "reply_parameters" not in sandbox.telegram.calls_of("sendMessage")[-1].params
 
 
 def test_what_certainly_did_not_arrive_is_sent_once_more(ask, sandbox, anna, monkeypatch):
@@ -369,7 +409,7 @@ def test_a_card_whose_photo_telegram_refuses_comes_as_text(ask, sandbox, status,
     assert Movie.objects.get(pk=603).telegram_file_id == file_id, "nothing is wrong with the photo itself"
 
 
-def test_a_card_whose_photo_a_gateway_swallows_comes_as_text(ask, sandbox):
+def test_a_card_that_a_gateway_may_have_passed_on_is_not_sent_twice(ask, sandbox):
     ask("/movie 603")
     sandbox.telegram.fail("sendPhoto", status=502, body=b"<html>Bad Gateway</html>", times=None)
-    assert "(1999)" in ask("/movie 603").text
+    assert "Something went wrong" in ask("/movie 603").text
