@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.db import connection
 from telebot import apihelper
-from urllib3 import HTTPResponse, PoolManager
+from urllib3 import HTTPConnectionPool, HTTPResponse, PoolManager, ProxyManager
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProtocolError, ProxyError
 from urllib3.util import Timeout
 
@@ -109,6 +109,11 @@ class Response:
 @cache
 def _manager() -> PoolManager:
     return pool_manager(settings.TELEGRAM_API_URL, settings.BOT_THREADS + 4)
+
+
+@cache
+def _pool(origin: str) -> HTTPConnectionPool:
+    return _manager().connection_from_url(origin)
 
 
 def request(
@@ -247,7 +252,11 @@ def _start(
 ) -> HTTPResponse:
     """urllib3's response, its body not yet read."""
     options: dict[str, Any] = {"fields": {**fields, **(files or {})}, "encode_multipart": bool(files)}
-    response = _manager().request(
+    scheme, _empty, host, path = url.split("/", 3)
+    manager: PoolManager | HTTPConnectionPool = _manager()
+    if not isinstance(manager, ProxyManager):  # a pool is cheaper: the manager would parse the whole address
+        manager, url = _pool(f"{scheme}//{host}"), f"/{path}"
+    response = manager.request(
         method,
         url,
         headers=HEADERS,

@@ -154,7 +154,7 @@ NASTY = {
 @pytest.fixture
 def pointed(settings, monkeypatch):
     """pointed(url): all clients go there, and are in a hurry."""
-    sessions = (client._manager, tmdb.api_session, tmdb.image_session)
+    sessions = (client._manager, client._pool, tmdb.api_session, tmdb.image_session)
 
     def forget():
         for session in sessions:
