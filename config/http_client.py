@@ -154,7 +154,7 @@ class Adapter(HTTPAdapter):
     }
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **self.options, **kwargs)
+        super().init_poolmanager(*args, **(kwargs | self.options))
         _bound(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:

@@ -38,34 +38,43 @@ class Lease(models.Model):
 
 
 class Update(models.Model):
-    """An update that the webhook brought, and its id for as long as it may come again; see config.bot.webhook."""
+    """An update of Telegram's, and its id for as long as it may come again; see config.bot.update_queue."""
 
     class State(models.IntegerChoices):
         WAITING = 0
-        AT_HAND = 1
-        DONE = 2
+        CLAIMED = 1
+        HANDLED = 2
+        DROPPED = 3
+        GIVEN_UP = 4
+        TIMED_OUT = 5
 
-    update_id = models.BigIntegerField(primary_key=True, db_comment="Telegram's; the order within a chat")
-    chat = models.CharField(max_length=64, db_comment="what is handled one by one; empty once all is done")
-    body = models.TextField(db_comment="JSON as it came; empty once handled")
-    state = models.SmallIntegerField(choices=State, db_default=State.WAITING, db_comment="0 waits, 1 at hand, 2 done")
-    tries = models.SmallIntegerField(default=0, db_default=0, db_comment="counted before each")
-    held_until = models.FloatField(
-        default=0, db_default=0, db_comment="UNIX time when the claim of a dead process ends"
+    id = models.BigAutoField(primary_key=True, db_comment="the order in which they came")
+    numbering = models.IntegerField(default=0, db_default=0, db_comment="raised when Telegram's ids begin anew")
+    update_id = models.BigIntegerField(db_comment="Telegram's; the order within a chat")
+    chat = models.CharField(max_length=64, db_comment="what is handled one by one; empty once it has ended")
+    body = models.TextField(db_comment="JSON as it came; empty once it has ended")
+    state = models.SmallIntegerField(
+        choices=State,
+        default=State.WAITING,
+        db_default=State.WAITING,
+        db_comment="0 waits, 1 claimed, 2 handled, 3 dropped, 4 given up, 5 timed out",
     )
+    attempts = models.SmallIntegerField(default=0, db_default=0, db_comment="counted before each")
+    claim_expires_at = models.FloatField(default=0, db_default=0, db_comment="UNIX time; renewed while handled")
     received_at = models.FloatField(db_comment="UNIX time")
-    reply = models.TextField(default="", db_default="", db_comment="the call it was answered with; empty: none, or old")
 
     class Meta:
         db_table = "updates"
-        db_table_comment = "Telegram's updates that came by webhook"
+        db_table_comment = "The queue of Telegram's updates"
         constraints = [
-            models.UniqueConstraint(fields=["chat"], condition=Q(state=1), name="one_update_at_hand_per_chat"),
+            models.UniqueConstraint(fields=["numbering", "update_id"], name="one_row_per_update_id"),
+            models.UniqueConstraint(fields=["chat"], condition=Q(state=1), name="one_claimed_update_per_chat"),
         ]
         indexes = [
-            models.Index(fields=["chat", "update_id"], condition=Q(state__lt=2), name="updates_not_done"),
-            models.Index(fields=["received_at"], name="updates_by_received_at"),
-            models.Index(fields=["received_at"], condition=~Q(reply=""), name="updates_with_reply"),
+            models.Index(
+                fields=["chat", "numbering", "update_id"], condition=Q(state__lt=2), name="updates_unfinished"
+            ),
+            models.Index(fields=["received_at"], name="updates_by_arrival"),
         ]
 
     def __str__(self) -> str:

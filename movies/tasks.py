@@ -4,7 +4,7 @@ import logging
 
 from config.jobs.enqueue import worker_stop_event
 from config.jobs.locks import ALREADY_RUNNING, lock
-from movies import refresh, unheard
+from movies import refresh
 
 log = logging.getLogger(__name__)
 
@@ -20,14 +20,3 @@ def refresh_movies(limit: int | None = None) -> str:
     if run.done or run.error:
         log.info("movies: %s", run)
     return str(run)
-
-
-def check_answers() -> str:
-    """See whether Telegram knew the photos of the cards that went out in answers to the webhook."""
-    with lock("movies.check_answers") as free:
-        if not free:
-            return ALREADY_RUNNING
-        asked, again = unheard.check_answers()
-    if again:
-        log.warning("%s cards sent again: Telegram did not know their photos", again)
-    return f"{asked} photos asked for, {again} cards sent again"

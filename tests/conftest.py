@@ -15,6 +15,7 @@ from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from config import best_effort
+from config.bot.engine import stop_engine
 from config.database import redis_client
 from config.models import Lease
 from sandbox.server import Sandbox
@@ -35,12 +36,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def nothing_counted_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """No heartbeat or count of another test waits to be written."""
-    from config.bot import flood_control
+    from config.bot import drop_notice
     from config.monitoring import heartbeats, metrics
     from movies import vocabulary
 
     vocabulary.cached.clear()
-    for pending in (metrics._counts, heartbeats._pending, heartbeats._running, flood_control._senders):
+    for pending in (metrics._counts, heartbeats._pending, heartbeats._running, drop_notice._notified_at):
         pending.clear()
     for module in (metrics, heartbeats):
         monkeypatch.setattr(module, "_pruned_at", 0.0)
@@ -51,7 +52,7 @@ def no_pause(monkeypatch):
     """A call to Telegram that is made once more is made at once."""
     from config.bot import client
 
-    monkeypatch.setattr(client, "PAUSE", 0.0)
+    monkeypatch.setattr(client, "RETRY_DELAYS_SECONDS", (0.0,) * 5)
 
 
 @pytest.fixture
@@ -94,6 +95,7 @@ def sandbox(settings, monkeypatch, transactional_db):
         monkeypatch.setattr(bot, "token", sandbox.telegram_token)
         client.patch_telebot()
         yield sandbox
+        stop_engine(10)
 
 
 @pytest.fixture

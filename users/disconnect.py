@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django_q.models import OrmQ, Task
 
-from config.bot.webhook import forget_answers
+from config.bot import update_queue
 from config.models import Lease
 from config.monitoring.secret import Secret
 from movies.tmdb import TMDb, TMDbError
@@ -50,7 +50,7 @@ def forget(user_id: int) -> bool:
         old = queue_revocation(user) if user else None
         if user:
             user.delete()
-        forget_answers(user_id)
+        update_queue.forget(user_id)
         # the admin's log names a user by id, and what belongs to the user by an id in front: "501 · …"
         logged = Q(content_type__app_label="users", object_id=str(user_id))
         LogEntry.objects.filter(logged | Q(object_repr__startswith=f"{user_id} · ")).delete()

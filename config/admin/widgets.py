@@ -43,7 +43,6 @@ COUNTERS = {  # MetricCount.name: its column
     "tmdb.429": gettext_lazy("429s of TMDb"),
     "telegram.requests": gettext_lazy("requests to Telegram"),
     "telegram.429": gettext_lazy("429s of Telegram"),
-    "telegram.answers": gettext_lazy("answers in the webhook's own response"),
     "posters.uploaded": gettext_lazy("posters uploaded"),
 }
 

@@ -22,7 +22,7 @@ from config.bot import client
 from config.bot.client import TelegramUnavailable
 from config.bot.replies import answer, is_unreachable, reply_to
 from config.bot.router import UserError, bot, command_of, commands, language_of
-from config.bot.validation import NoUpdate, is_nobody, read_update, sender_of
+from config.bot.validation import NoUpdate, is_anonymous, read_update, sender_of
 from config.monitoring import metrics
 from config.monitoring.logs import correlation_id
 
@@ -77,7 +77,7 @@ _connections = threading.local()
 def process(update: types.Update) -> None:
     """Run the handlers; in a function without the raw update, which no error report may show."""
     try:
-        if update.message and is_nobody(update.message):
+        if update.message and is_anonymous(update.message):
             decline_anonymous(update.message)
         else:
             bot.process_new_updates([update])

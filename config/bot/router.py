@@ -34,7 +34,8 @@ class UserError(Exception):
 def command(name: str, title: str | Promise) -> Callable[[Handler], Handler]:
     """Answer /name with the decorated function and list it in the menu; other handlers get no commands."""
     commands[name] = title
-    return bot.message_handler(func=lambda message: command_of(message) == name)
+    decorator: Callable[[Handler], Handler] = bot.message_handler(func=lambda message: command_of(message) == name)
+    return decorator
 
 
 def command_of(message: types.Message) -> str | None:
@@ -48,7 +49,10 @@ def command_of(message: types.Message) -> str | None:
 def button(prefix: str) -> Callable[[Handler], Handler]:
     """Answer buttons whose callback data is `prefix` or begins with `prefix:`."""
     button_prefixes.add(prefix)
-    return bot.callback_query_handler(lambda query: button_prefix_of(query) == prefix)
+    decorator: Callable[[Handler], Handler] = bot.callback_query_handler(
+        lambda query: button_prefix_of(query) == prefix
+    )
+    return decorator
 
 
 def deep_link_handler(prefix: str) -> Callable[[DeepLinkHandler], DeepLinkHandler]:

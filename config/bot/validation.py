@@ -3,9 +3,11 @@
 Telegram sends nothing else; what else comes has the secret from somewhere, and must not do more than be turned away.
 """
 
+from typing import Any
+
 from telebot import types
 
-LARGEST_ID = 2**52  # of people and chats (Bot API: at most 52 significant bits)
+MAX_ID = 2**52  # of people and chats (Bot API: at most 52 significant bits)
 
 
 class NoUpdate(Exception):
@@ -21,7 +23,7 @@ PERSON = {"id": Id, "first_name": str, "last_name?": str, "username?": str, "lan
 CHAT = {"id": Id, "type": str}
 DOCUMENT = {"file_id": str, "file_name?": str, "mime_type?": str, "file_size?": int}
 BUTTON = {"text": str, "callback_data?": str}
-MESSAGE = {
+MESSAGE: dict[str, Any] = {
     "message_id": int,
     "date": int,
     "chat": CHAT,
@@ -34,7 +36,7 @@ MESSAGE = {
     "reply_markup?": {"inline_keyboard": [[BUTTON]]},
 }
 MESSAGE["reply_to_message?"] = MESSAGE
-SHAPES = {
+SHAPES: dict[str, dict[str, Any]] = {
     "message": MESSAGE,
     "callback_query": {"id": str, "from": PERSON, "message?": MESSAGE, "data?": str},
     "inline_query": {"id": str, "from": PERSON, "query": str, "offset": str},
@@ -42,21 +44,22 @@ SHAPES = {
 }
 
 
-def read_update(data):
+def read_update(data: object) -> types.Update:
     """The raw update as telebot's Update. Raises NoUpdate."""
     try:
         data = plain(data)
         parts = data.items() if isinstance(data, dict) else [("message", None)]
         if not all(fits(part, SHAPES[kind]) for kind, part in parts if kind in SHAPES):
             raise NoUpdate("not of the shape that Telegram's have")
-        return types.Update.de_json(data)
+        update: types.Update = types.Update.de_json(data)
+        return update
     except RecursionError:
         raise NoUpdate("too deep") from None
     except (TypeError, ValueError, AttributeError, LookupError) as error:
         raise NoUpdate(f"telebot cannot read it: {type(error).__name__}") from None
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """JSON without what is null, and its texts without what no database takes."""
     if isinstance(value, str):
         return value if value.isascii() and "\0" not in value else cleaned(value)
@@ -67,12 +70,12 @@ def plain(value):
     return value
 
 
-def cleaned(text):
+def cleaned(text: str) -> str:
     """The text without what no database and no message can carry: NUL, halves of a surrogate pair."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
-def fits(value, shape):
+def fits(value: Any, shape: Any) -> bool:
     """Whether JSON has this shape: a type, {name: shape}, or [shape] for a list of any length."""
     if isinstance(shape, dict):
         return isinstance(value, dict) and all(
@@ -82,21 +85,22 @@ def fits(value, shape):
     if isinstance(shape, list):
         return isinstance(value, list) and all(fits(one, shape[0]) for one in value)
     if shape is Id:
-        return type(value) is int and abs(value) < LARGEST_ID
+        return type(value) is int and abs(value) < MAX_ID
     if shape is int:
         return type(value) is int and abs(value) < 2**63
     return isinstance(value, shape)
 
 
-def sender_of(data):
+def sender_of(data: dict[str, Any]) -> dict[str, Any] | None:
     """The `from` of a raw update, whatever its kind; None where there is none."""
     for part in data.values():
-        if isinstance(part, dict) and isinstance(part.get("from"), dict):
-            return part["from"]
+        sender = part.get("from") if isinstance(part, dict) else None
+        if isinstance(sender, dict):
+            return sender
     return None
 
 
-def is_nobody(message):
+def is_anonymous(message: types.Message) -> bool:
     """Whether a message is no person's own: a bot's, a channel's, or a group's, as its anonymous administrators write.
 
     All of these share one sender (GroupAnonymousBot, Channel Bot), so that nothing may be kept for it.

@@ -1,15 +1,16 @@
-"""The webhook: where Telegram delivers updates."""
+"""The webhook: where Telegram delivers updates. Each is stored and answered at once; config.bot.engine handles it."""
 
 import json
 import logging
 
 from django.conf import settings
-from django.db import DatabaseError
-from django.http import HttpResponse, HttpResponseForbidden
+from django.db import Error as DatabaseFailure
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from config.bot import flood_control, webhook
+from config.bot.engine import engine
+from config.bot.update_queue import RawUpdate, is_update
 from config.monitoring import heartbeats
 from config.monitoring.secret import check_token
 
@@ -21,8 +22,8 @@ LONGEST_UPDATE = 2**20  # bytes; Telegram's are a few thousand
 
 @csrf_exempt
 @require_POST
-def telegram_webhook(request):
-    """Take an update from Telegram. 200 whatever becomes of it, or it comes again; 503 where it could not be kept."""
+def telegram_webhook(request: HttpRequest) -> HttpResponse:
+    """Take an update from Telegram. 200 once it is stored, whatever becomes of it; 503 where it could not be."""
     if not is_telegram(request.headers.get("X-Telegram-Bot-Api-Secret-Token", "")):
         return HttpResponseForbidden("Not Telegram.", content_type="text/plain")
     if "Transfer-Encoding" in request.headers and not request.META.get("CONTENT_LENGTH"):
@@ -35,27 +36,23 @@ def telegram_webhook(request):
         log.warning("what came by webhook is no update")
         return HttpResponse()
     try:
-        reply = (
-            webhook.decline(update) if flood_control.is_on(update) else webhook.receive(update, request.body.decode())
-        )
-    except DatabaseError:
-        log.exception("update %s cannot be kept now; Telegram will send it again", update["update_id"])
+        engine().store([(update, request.body.decode())])
+    except DatabaseFailure:
+        log.exception("update %s cannot be stored now; Telegram will send it again", update["update_id"])
         return HttpResponse(status=503)
     heartbeats.record_heartbeat("bot", heartbeats.HOST, "answers Telegram's webhook")
-    return HttpResponse(reply, content_type="application/json" if reply else "text/plain")
+    return HttpResponse(content_type="text/plain")
 
 
-def is_telegram(given):
+def is_telegram(given: str) -> bool:
     """Whether who sends this secret is Telegram."""
     return check_token(given, settings.TELEGRAM_WEBHOOK_SECRET)
 
 
-def update_in(body):
+def update_in(body: bytes) -> RawUpdate | None:
     """The raw update in the body of a delivery; None where there is none."""
     try:
         update = json.loads(body.decode())
     except (ValueError, RecursionError):  # the latter: brackets a hundred thousand deep
         return None
-    if not isinstance(update, dict) or type(update.get("update_id")) is not int:
-        return None
-    return update if 0 <= update["update_id"] < 2**63 else None
+    return update if is_update(update) else None

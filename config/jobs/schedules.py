@@ -27,7 +27,6 @@ SCHEDULES = {
     _("download posters"): ("posters.tasks.download_posters", 1),
     _("upload posters"): ("posters.tasks.upload_posters", 1),
     _("refresh movies"): ("movies.tasks.refresh_movies", 60),
-    _("check answers"): ("movies.tasks.check_answers", 1),
     _("recover updates"): ("config.jobs.tasks.recover_updates", 1),
     _("delete old login attempts"): ("config.jobs.tasks.delete_login_attempts", 60),
     _("revoke sessions"): ("users.tasks.revoke_sessions", 5),

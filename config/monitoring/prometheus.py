@@ -33,8 +33,7 @@ LABELLED_COUNTERS = {
 }
 COUNTERS = {
     "updates_failed": ("Updates that ended in an error", "updates.failed"),
-    "updates_declined": ("Updates of people who flood, left unhandled", "updates.declined"),
-    "webhook_answers": ("Calls that rode in the answer to a webhook", "telegram.answers"),
+    "updates_dropped": ("Updates of chats in which too many waited, left unhandled", "updates.dropped"),
     "images": ("Images requested of TMDb", "tmdb.images"),
 }
 STATUS_GAUGES = {"movies": ("movies.Movie", "poster_status"), "users": ("users.User", "sync_status")}
@@ -95,8 +94,8 @@ class Collector:
             family.add_metric([name], depth)
         if family.samples:
             yield family
-        pending = Update.objects.exclude(state=Update.State.DONE).count()
-        yield GaugeMetricFamily("kinoteka_updates_pending", "Updates of the webhook not yet handled", value=pending)
+        pending = Update.objects.filter(state__lt=Update.State.HANDLED).count()
+        yield GaugeMetricFamily("kinoteka_updates_pending", "Updates not yet handled", value=pending)
 
     def heartbeats(self) -> Iterator[Metric]:
         ages = GaugeMetricFamily(

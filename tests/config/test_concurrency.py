@@ -17,10 +17,11 @@ from config.jobs.enqueue import async_task
 from config.jobs.schedules import SCHEDULES, sync_schedules
 from config.models import Update
 from movies.models import Movie, PosterStatus
-from tests.config.bot.test_webhook import MARK, Web, message
+from tests.config.bot.test_webhook import MARK, Web
 from tests.conftest import wait_until
 from tests.helpers.imports import at_tmdb, linked, rate, table_of
 from tests.helpers.servers import Postgres, Redis
+from tests.helpers.updates import message
 from users.models import SyncStatus, User
 
 pytestmark = [
@@ -118,7 +119,8 @@ def test_kills_restarts_and_an_emptied_redis_lose_and_double_nothing(servers, sa
         async_task(job)  # rather than wait half a minute for the clock
 
     def state():
-        open_ = list(Update.objects.exclude(state=Update.State.DONE).values_list("update_id", "state", "tries"))
+        pending = Update.objects.filter(state__lt=Update.State.HANDLED)
+        open_ = list(pending.values_list("update_id", "state", "attempts"))
         asked = (
             f"{people.questions} questions, {people.answers} answers, {Update.objects.count()} updates, open {open_}"
         )
@@ -146,7 +148,7 @@ def test_kills_restarts_and_an_emptied_redis_lose_and_double_nothing(servers, sa
         people.ask()
         wait_until(lambda: all_is_in(sandbox, crowd), 150, state)
         people.ask()
-        wait_until(lambda: not Update.objects.exclude(state=Update.State.DONE).exists(), 60, state)
+        wait_until(lambda: not Update.objects.filter(state__lt=Update.State.HANDLED).exists(), 60, state)
         wait_until(lambda: people.answers >= people.questions, 60, state)
     finally:
         web.process.kill()

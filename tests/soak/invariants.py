@@ -22,7 +22,7 @@ def settled(telegram, token):
     """What is still on its way, by kind; empty when all has come to rest."""
     waiting = {
         "updates at Telegram": len(telegram.accounts[token].updates),
-        "updates of the webhook": Update.objects.exclude(state=Update.State.DONE).count(),
+        "updates": Update.objects.filter(state__lt=Update.State.HANDLED).count(),
         "people whose import waits": User.objects.filter(sync_status=SyncStatus.QUEUED).count(),
         "imports under way": Import.objects.running().count(),
         "writes to TMDb": PendingWrite.objects.count(),

@@ -6,9 +6,10 @@ import time
 
 import pytest
 import requests
+from django.db import OperationalError
 
-from config.bot import client, polling
-from config.bot.polling import Inbox
+from config.bot import client, engine, polling, update_queue
+from config.models import Update
 from tests.conftest import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -35,7 +36,7 @@ def test_a_killed_bot_loses_none_of_the_updates_it_had_taken(sandbox, start):
     sandbox.telegram.latency = 0
     second = start("runbot")
     for person in people:
-        person.wait(lambda message: "TMDB API" in (message.text or ""))
+        person.wait(lambda message: "TMDB API" in (message.text or ""), timeout=40)
     assert second.terminate() == 0
 
 
@@ -56,95 +57,111 @@ def test_sigterm_finishes_what_is_at_hand_and_confirms_it(sandbox, start):
     assert again.terminate() == 0
 
 
-def test_updates_of_a_chat_keep_their_order_and_chats_do_not_wait_for_each_other():
-    seen, slow = [], threading.Event()
-
-    def handle(update):
-        chat, number = update["message"]["chat"]["id"], update["update_id"]
-        if number == 1:
-            slow.wait(10)
-        seen.append((chat, number))
-
-    inbox = Inbox(handle, threads=4)
-    for number, chat in enumerate([7, 7, 8, 8, 7], 1):
-        inbox.put({"update_id": number, "message": {"chat": {"id": chat}}})
-    wait_until(lambda: len(seen) == 2)
-    assert seen == [(8, 3), (8, 4)]
-    assert inbox.confirmed_to() == 1
-    slow.set()
-    wait_until(lambda: len(seen) == 5)
-    assert [number for chat, number in seen if chat == 7] == [1, 2, 5]
-    wait_until(lambda: inbox.confirmed_to() == 6)
-    assert inbox.close(5) == 0
-
-
-def test_an_update_that_is_here_already_is_not_taken_twice():
-    handled, go = [], threading.Event()
-    inbox = Inbox(lambda update: (go.wait(10), handled.append(update["update_id"])), threads=2)
-    assert [inbox.put({"update_id": 5, "message": {"chat": {"id": 1}}}) for _ in range(3)] == [True, False, False]
-    go.set()
-    wait_until(lambda: inbox.confirmed_to() == 6)
-    assert handled == [5]
-    inbox.close(5)
-
-
-def test_what_was_handled_while_telegram_answered_is_not_waited_for():
-    """Else the next update of a quick chat would wait as long as one behind a slow chat."""
-    inbox = Inbox(lambda update: None, threads=1)
-    before = inbox.handled
-    inbox.put({"update_id": 5, "message": {"chat": {"id": 1}}})
-    wait_until(lambda: inbox.confirmed_to() == 6)
-    waiting = threading.Thread(target=inbox.wait_for_progress, args=(before, 3600), daemon=True)
-    waiting.start()
-    waiting.join(10)
-    assert not waiting.is_alive()
-    inbox.close(5)
-
-
 def test_a_slow_chat_does_not_hold_up_the_news_of_others(sandbox, start):
-    """Behind an update that takes its time, new ones are looked for several times a second."""
     slow, quick = sandbox.telegram.person("Анна"), sandbox.telegram.person("Борис")
     bot = start("runbot")
     bot.wait_for_line("polling")
     sandbox.tmdb.fail(r"/search/movie", delay=4, times=1)
     slow.send("чего в таблице нет")
-    wait_until(lambda: sandbox.tmdb.requests_of("/search/movie") or len(sandbox.telegram.calls_of("getUpdates")) > 3)
+    wait_until(lambda: Update.objects.filter(state=Update.State.CLAIMED).exists())
     quick.send("/help")
     quick.wait(lambda message: "TMDB API" in (message.text or ""))
     assert not [m for m in slow.chat if m.from_bot], "the slow one was answered first"
 
 
-def test_a_slow_chat_does_not_make_the_loop_spin(sandbox, monkeypatch):
-    """Behind an update that takes its time, the same updates are not asked for again and again."""
-    release = threading.Event()
-    monkeypatch.setattr(polling, "handle_update", lambda update: release.wait(20))
+@pytest.fixture
+def polling_here(sandbox, monkeypatch):
+    """polling_here(handle): the loop in this process, with another handler; stopped at the end."""
+    stop, loops = threading.Event(), []
+
+    def begin(handle):
+        monkeypatch.setattr(engine, "handle_update", handle)
+        loops.append(threading.Thread(target=polling.poll, args=(stop,), daemon=True))
+        loops[-1].start()
+
+    yield begin
+    stop.set()
+    for loop in loops:
+        loop.join(15)
+        assert not loop.is_alive()
+
+
+def test_one_slow_update_and_three_hundred_others(sandbox, polling_here):
+    """Others are answered however many come after the slow one."""
+    go, seen = threading.Event(), []
+    slow = sandbox.telegram.person("Анна")
+
+    def handle(update):
+        if update["message"]["chat"]["id"] == slow.id:
+            go.wait(30)
+        seen.append(update["message"]["chat"]["id"])
+
+    polling_here(handle)
+    slow.send("/help")
+    people = [sandbox.telegram.person(f"Зритель {n}") for n in range(300)]
+    for person in people:
+        person.send("/help")
+    wait_until(lambda: len(seen) == 300)
+    go.set()
+    wait_until(lambda: len(seen) == 301)
+
+
+def test_an_answer_is_confirmed_at_once_while_its_updates_are_handled(sandbox, polling_here):
+    go = threading.Event()
+    polling_here(lambda update: go.wait(20))
     sandbox.telegram.person("Анна").send("/help")
-    stop = threading.Event()
-    loop = threading.Thread(target=polling.poll, args=(stop,), daemon=True)
-    loop.start()
-    wait_until(lambda: len(sandbox.telegram.calls_of("getUpdates")) >= 2)
+    wait_until(lambda: Update.objects.filter(state=Update.State.CLAIMED).exists())
+    wait_until(lambda: not sandbox.telegram.accounts[sandbox.telegram_token].updates)
     before = len(sandbox.telegram.calls_of("getUpdates"))
-    time.sleep(1.5)
-    assert len(sandbox.telegram.calls_of("getUpdates")) - before <= 12
-    release.set()
-    stop.set()
-    loop.join(15)
+    time.sleep(1)
+    assert len(sandbox.telegram.calls_of("getUpdates")) - before <= 1, "the same is not asked for again and again"
+    go.set()
 
 
-def test_a_bot_that_stops_does_not_take_its_own_last_question_for_anothers(sandbox, monkeypatch, caplog):
-    """What confirms the last updates ends the question that still waits, with the 409 that a second bot would bring."""
-    monkeypatch.setattr(polling, "handle_update", lambda update: None)
+def test_ids_that_begin_anew_at_a_lower_number_are_handled_once_each(sandbox, polling_here):
+    seen = []
+    polling_here(lambda update: seen.append(update["update_id"]))
+    anna = sandbox.telegram.person("Анна")
+    anna.send("/help")
+    account = sandbox.telegram.accounts[sandbox.telegram_token]
+    wait_until(lambda: len(seen) == 1 and not account.updates)
+    account.next_update_id = 5
+    for _ in range(3):
+        anna.send("/help")
+    anna.send("/start")
+    wait_until(lambda: len(seen) >= 5)
+    assert seen[1:] == [5, 6, 7, 8]
+
+
+def test_an_old_update_among_those_of_a_new_numbering_has_nothing_handled_twice(sandbox, polling_here):
+    seen = []
+    account = sandbox.telegram.accounts[sandbox.telegram_token]
+    anna = sandbox.telegram.person("Анна")
+    anna.send("/help")
+    old = account.next_update_id - 1
+    account.next_update_id = 5
+    anna.send("/help")
+    polling_here(lambda update: seen.append(update["update_id"]))
+    wait_until(lambda: len(seen) == 2)
+    before = len(sandbox.telegram.calls_of("getUpdates"))
+    anna.send("/help")
+    wait_until(lambda: len(seen) >= 3)
+    wait_until(lambda: len(sandbox.telegram.calls_of("getUpdates")) >= before + 2)
+    assert seen == [5, old, 6]
+
+
+def test_what_cannot_be_stored_is_not_confirmed_and_comes_again(sandbox, polling_here, monkeypatch):
+    store, failures, seen = update_queue.store, iter([OperationalError, OperationalError]), []
+
+    def fail_twice(updates, free):
+        if failure := next(failures, None):
+            raise failure
+        return store(updates, free)
+
+    monkeypatch.setattr(update_queue, "store", fail_twice)
+    polling_here(lambda update: seen.append(update["update_id"]))
     sandbox.telegram.person("Анна").send("/help")
-    stop = threading.Event()
-    loop = threading.Thread(target=polling.poll, args=(stop,), daemon=True)
-    loop.start()
-    wait_until(lambda: len(sandbox.telegram.calls_of("getUpdates")) >= 2)
-    question = next(thread for thread in threading.enumerate() if thread.name == "getUpdates")
-    stop.set()
-    loop.join(15)
-    question.join(15)
-    assert not question.is_alive()
-    assert "another process" not in caplog.text
+    wait_until(lambda: len(seen) == 1)
 
 
 def test_a_wrong_token_is_said_in_one_sentence(start):
@@ -190,4 +207,4 @@ def test_every_call_carries_its_parameters_in_the_body(sandbox, handle):
 
 def test_a_long_poll_may_last_longer_than_a_connection_takes(sandbox):
     url = f"{sandbox.telegram_api_url}/bot{sandbox.telegram_token}/getUpdates"
-    assert client.send("post", url, {"timeout": 3}, timeout=(1, 30)).json()["ok"]
+    assert client.request("post", url, {"timeout": 3}, timeout=(1, 30)).json()["ok"]

@@ -8,9 +8,10 @@ from config.jobs.enqueue import async_task, cluster_for
 from config.jobs.schedules import SCHEDULES, sync_schedules
 from movies.models import Movie, PosterStatus
 from sandbox.http_server import Response
-from tests.config.bot.test_webhook import Web, at_once, message, sent
+from tests.config.bot.test_webhook import Web, sent
 from tests.conftest import wait_until
 from tests.helpers.imports import linked, rate
+from tests.helpers.updates import at_once, message
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -19,6 +19,7 @@ from django_q.models import Failure, OrmQ
 from django_q.signing import SignedPackage
 
 from config.jobs.enqueue import async_task
+from config.models import Update
 from config.monitoring import logs
 from movies.tmdb import TMDb, TMDbError
 from tests.config.test_start import free_port
@@ -336,7 +337,11 @@ def test_nothing_the_system_writes_holds_a_secret(sandbox, start, flooded, clien
 def finished(sandbox, variables, running):
     """Wait until the bot has handled all that was sent to it."""
     account = sandbox.telegram.account_of(sandbox.telegram.bot)
-    wait_until(lambda: not sandbox.telegram.waiting_updates(account), 60, lambda: running[1].output)
+
+    def handled():
+        return not sandbox.telegram.waiting_updates(account) and not Update.objects.filter(state__lt=2).exists()
+
+    wait_until(handled, 60, lambda: running[1].output)
 
 
 def ask_everything(port):
