@@ -18,7 +18,7 @@ from django.utils.formats import date_format
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from telebot import types
-from telebot.apihelper import ApiException, ApiTelegramException
+from telebot.apihelper import ApiTelegramException
 
 from config.bot.replies import Editable, KeyboardButton, deep_link, edit, edit_buttons, keyboard
 from config.bot.router import bot
@@ -156,7 +156,7 @@ def send_card(
     if movie.telegram_file_id:
         try:
             bot.send_photo(chat_id, movie.telegram_file_id, text, reply_markup=markup, reply_parameters=reply_to)
-        except ApiException as error:
+        except ApiTelegramException as error:
             _note_photo_error(movie, error)
         else:
             metrics.increment("cards.by_file_id")
@@ -165,7 +165,7 @@ def send_card(
         photo = types.InputFile(BytesIO(poster), file_name=f"{movie.pk}.jpg")
         try:
             message = bot.send_photo(chat_id, photo, text, reply_markup=markup, reply_parameters=reply_to)
-        except ApiException as error:
+        except ApiTelegramException as error:
             _note_photo_error(movie, error)
         else:
             largest = max(message.photo or [], key=lambda size: size.width * size.height)
@@ -177,11 +177,8 @@ def send_card(
     metrics.increment("cards.as_text")
 
 
-def _note_photo_error(movie: Movie, error: ApiException) -> None:
+def _note_photo_error(movie: Movie, error: ApiTelegramException) -> None:
     """Log why a photo was not sent, and mend a lost file_id. Raises the error where a text would fail as well."""
-    if not isinstance(error, ApiTelegramException):  # not Telegram's answer, but a gateway's
-        log.warning("movie %s: its card with a photo: %s", movie.pk, type(error).__name__)
-        return
     if error.error_code in NOT_THE_PHOTO_CODES:
         raise error
     log.warning("movie %s: Telegram refuses its poster: %s", movie.pk, error.description)

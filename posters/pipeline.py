@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, connections, transaction
 from django.db.models import F, Min
-from telebot.apihelper import ApiException, ApiHTTPException, ApiTelegramException
+from telebot.apihelper import ApiTelegramException
 from telebot.types import PhotoSize
 
 from config.bot.client import TelegramUnavailable, max_retry_wait, retry_after
@@ -444,7 +444,7 @@ def _check_telegram() -> None:
         raise PipelinePaused(f"Telegram is not well ({error.description})") from None
     except TelegramUnavailable as error:
         raise PipelinePaused(f"Telegram cannot be reached ({error})") from None
-    except (ApiException, KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         raise PipelinePaused("Telegram's answers cannot be read") from None
     handle_bot_change(me.id)
 
@@ -529,18 +529,15 @@ def _upload(movie: Movie, channel_id: int | str) -> Outcome:
         return Outcome(UploadStatus.UPLOADED, photo=max(message.photo or (), key=lambda size: size.width * size.height))
     except ApiTelegramException as error:
         return _outcome_of_refusal(channel_id, error)
-    except ApiHTTPException as error:
-        status = error.result.status_code
-        if status == 413:
-            return Outcome(UploadStatus.INVALID, "Telegram refuses it: too large")
-        if status < 500:
-            return Outcome(UploadStatus.UNAVAILABLE, f"something before Telegram refuses uploads (HTTP {status})")
-        return _outcome_without_answer(movie, channel_id, f"HTTP {status}")
     except TelegramUnavailable as error:
+        if error.status == 413:
+            return Outcome(UploadStatus.INVALID, "Telegram refuses it: too large")
+        if 400 <= error.status < 500:
+            return Outcome(UploadStatus.UNAVAILABLE, f"something before Telegram refuses uploads (HTTP {error.status})")
         if not error.sent:
             return Outcome(UploadStatus.UNAVAILABLE, f"Telegram cannot be reached ({error})")
         return _outcome_without_answer(movie, channel_id, str(error))
-    except (ApiException, AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return _outcome_without_answer(movie, channel_id, "an answer that cannot be read")
 
 

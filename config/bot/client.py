@@ -73,37 +73,43 @@ def in_topic(topic: Topic | None) -> Iterator[None]:
 
 
 class TelegramUnavailable(Exception):
-    """Telegram did not answer; `sent` tells whether the call may have arrived."""
+    """Telegram did not answer, or something before it did.
 
-    def __init__(self, method: str, why: str, sent: bool = True) -> None:
+    `sent` tells whether the call may have arrived, `status` the HTTP status of what is no response of the Bot API.
+    """
+
+    def __init__(self, method: str, why: str, sent: bool = True, status: int = 0) -> None:
         super().__init__(f"{method}: {why}")
-        self.sent = sent
+        self.sent, self.status = sent, status
 
 
 class Response:
-    """What pyTelegramBotAPI reads of a response."""
+    """A response of the Bot API, as pyTelegramBotAPI reads it. Raises ValueError for what is none.
+
+    Only its own JSON says what became of a call: a status alone may be a gateway's or a firewall's.
+    """
 
     reason = ""
 
     def __init__(self, status_code: int, content: bytes) -> None:
         self.status_code, self.content = status_code, content
+        data = json.loads(content)
+        ok = data.get("ok") if isinstance(data, dict) else None
+        if not (ok is True and "result" in data) and not (ok is False and type(data.get("error_code")) is int):
+            raise ValueError("not of the Bot API's shape")
+        self.data: dict[str, Any] = data if ok else {"description": "", "parameters": {}} | data
 
     @property
     def text(self) -> str:
         return self.content[:MAX_ERROR_TEXT_BYTES].decode("utf-8", "replace")  # for messages of errors
 
-    def json(self) -> Any:
-        return json.loads(self.content)
+    @property
+    def error_code(self) -> int:
+        """The code of the Bot API's error; 0 for a success."""
+        return 0 if self.data["ok"] else int(self.data["error_code"])
 
-    def error(self) -> dict[str, Any] | None:
-        """The Bot API's own error; None for a success and for what a gateway or a firewall answers."""
-        try:
-            data = None if self.status_code == 200 else self.json()
-        except (ValueError, RecursionError):
-            return None
-        if isinstance(data, dict) and data.get("ok") is False and type(data.get("error_code")) is int:
-            return {"description": "", "parameters": {}} | data
-        return None
+    def json(self) -> dict[str, Any]:
+        return self.data
 
 
 @cache
@@ -142,30 +148,26 @@ def request(
         if name != "getUpdates":
             metrics.increment("telegram.requests")
         result = _attempt(name, url, params, files, timeout or DEFAULT_TIMEOUT)
+        delay: float | None = None
         if isinstance(result, TelegramUnavailable):
-            may_repeat, what = idempotent or not result.sent, str(result)
+            if idempotent or not result.sent:
+                delay = next(delays, None)
         else:
             log.debug("Telegram: %s: %s", name, result.status_code)
-            what, error = f"{name}: {result.status_code}", result.error()
-            if error and error["error_code"] == 400 and (other := _redirected(params, error)):
-                params = other
+            if result.error_code == 400 and (redirected := _redirected(params, result.data)):
+                params = redirected
                 continue
-            if result.status_code == 429:
+            if result.error_code == 429:
                 metrics.increment("telegram.429")
-                wait = retry_after(result.content)
-                log.warning("Telegram: %s: too many requests, retry after %s s", name, wait)
-                if wait > left or not (error or idempotent):
-                    return result
-                left -= wait
-                time.sleep(wait)
-                continue
-            may_repeat = result.status_code >= 500 if error else idempotent and result.status_code >= 400
-        delay = next(delays, None) if may_repeat else None
+                delay = retry_after(result.content)
+            elif result.error_code >= 500:
+                delay = next(delays, None)
         if delay is None or delay > left:
             if isinstance(result, TelegramUnavailable):
                 raise result
             return result
         left -= delay
+        what = result if isinstance(result, TelegramUnavailable) else f"{name}: {result.error_code}"
         log.warning("Telegram: %s; repeated in %s s", what, delay)
         time.sleep(delay)
 
@@ -224,8 +226,10 @@ def _attempt(
     name: str, url: str, params: dict[str, Any], files: Mapping[str, Any] | None, timeout: tuple[float, float]
 ) -> Response | TelegramUnavailable:
     """One POST in bounded time and size. Returns the failure, apart from the original, which names the address."""
+    status = 0
     try:
-        return _post(url, params, files, timeout)
+        status, content = _post(url, params, files, timeout)
+        return Response(status, content)
     except ConnectTimeoutError as error:
         refused = isinstance(error, NewConnectionError)
         return TelegramUnavailable(name, "connection refused" if refused else "no connection", sent=False)
@@ -235,14 +239,19 @@ def _attempt(
         return TelegramUnavailable(name, "connection lost")
     except (HTTPError, TooMuch) as error:
         return TelegramUnavailable(name, type(error).__name__)
+    except (ValueError, RecursionError):
+        return TelegramUnavailable(name, f"HTTP {status}, and not the Bot API's JSON", status=status)
 
 
-def _post(url: str, params: dict[str, Any], files: Mapping[str, Any] | None, timeout: tuple[float, float]) -> Response:
+def _post(
+    url: str, params: dict[str, Any], files: Mapping[str, Any] | None, timeout: tuple[float, float]
+) -> tuple[int, bytes]:
+    """The status and the body."""
     fields = {key: _field(value) for key, value in params.items() if value is not None}
     with within(timeout[0] + 2 * timeout[1]):
         raw = _start("POST", url, fields, files, timeout)
         try:
-            return Response(raw.status, read_raw(raw, MAX_RESPONSE_BYTES, timeout[1]))
+            return raw.status, read_raw(raw, MAX_RESPONSE_BYTES, timeout[1])
         finally:
             raw.release_conn()
 

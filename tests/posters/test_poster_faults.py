@@ -780,20 +780,26 @@ def test_kill_9_at_any_line_loses_nothing_and_sends_nothing_twice_without_need(s
 
     lines = int(run(0).stdout.split()[-1])
     assert lines > 20
-    for line in random.Random(lines).sample(range(1, lines), min(lines - 1, int(os.environ.get("KILLS", 6)))):
+    kills = int(os.environ.get("KILLS", 6))
+    for line in random.Random(lines).sample(range(1, lines), lines - 1):
+        if not kills:
+            break
         Movie.objects.all().requeue_posters()
         storage.delete_unused_files()
         before = len(sandbox.telegram.photos)
         if task == "upload_posters":
             download()
         done = run(line)
-        assert done.returncode == -signal.SIGKILL, done.stderr
+        # what the upload's other threads do differs: a line near the end may not come
+        assert done.returncode in (0, -signal.SIGKILL), done.stderr
+        kills -= done.returncode != 0
         freed()
         bring_home(2)
         matrix = Movie.objects.get(pk=603)
         assert matrix.poster_status == PosterStatus.TELEGRAM, f"line event {line}"
         assert 1 <= len(sandbox.telegram.photos) - before <= 2
         assert left_on_disk(poster_dir) == []
+    assert kills == 0
 
 
 def freed():
