@@ -1,4 +1,4 @@
-"""What may fail without the deed failing: wake-up jobs, caches, Redis' part in the rate limits."""
+"""What may fail without failing the action it belongs to: wake-up jobs, caches, Redis' part in the rate limits."""
 
 import logging
 import threading

@@ -7,7 +7,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 BLANK = re.compile(r"\s*(?:#.*)?")
-# `#` begins a comment after a space only: passwords hold it. Quotes that word processors make are nobody's value.
+# `#` begins a comment after a space only: passwords hold it. Typographic quotes are no part of a value.
 ASSIGNMENT = re.compile(
     r"""\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)\s*=\s*
     (?: '(?P<single>[^']*)' | "(?P<double>(?:[^"\\]|\\.)*)" | (?P<plain>(?<==)\#.*?|[^\s\#'"“”„‘’«»].*?) )?

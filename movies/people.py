@@ -39,7 +39,7 @@ def find_person(name: str, may_ask: bool = True) -> Person | None:
 
 
 def known_person(person_id: int) -> Person | None:
-    """The person with this TMDb id, where somebody has looked for them within a day."""
+    """The person with this TMDb id, where it was looked for within a day."""
     found = cache.get(f"movies-of-person:{person_id}")
     return Person(*found) if found else None
 
@@ -74,7 +74,7 @@ def _objects(rows: object) -> list[dict[str, object]]:
 
 
 def is_self(row: dict[str, object]) -> bool:
-    """Whether somebody only appears, in a documentary or a ceremony."""
+    """Whether the person only appears, in a documentary or a ceremony."""
     character = row.get("character")
     return isinstance(character, str) and character.casefold().startswith(("self", "himself", "herself"))
 

@@ -54,7 +54,7 @@ class Sql(NamedTuple):
 
 
 def make_sqlite_index(**_signal: Any) -> None:
-    """Make SQLite's index of words after a migration: Django drops a table's triggers where it makes the table anew."""
+    """Make SQLite's index of words after a migration: Django drops a table's triggers where it rebuilds the table."""
     if connection.vendor != "sqlite" or "movies" not in connection.introspection.table_names():
         return
     with connection.cursor() as cursor:

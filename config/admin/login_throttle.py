@@ -1,4 +1,4 @@
-"""Login throttle: who fails to log in has to wait longer and longer, and nobody else has to wait for it.
+"""Login throttle: who fails to log in has to wait longer and longer, and others do not.
 
 Failures count by the name together with the address, by the address, and by the name alone. A browser that has logged
 in before carries a signed cookie: it counts by itself, so that neither a stranger behind the same address nor many

@@ -18,7 +18,7 @@ MAX_TELEGRAM_ID_DIGITS = 18  # of a number that fits into a bigint
 
 
 class ReadOnlyAdmin(admin.ModelAdmin, Generic[ModelT]):
-    """A list and pages of rows that come from TMDb and Telegram: nobody edits them here, only actions change them."""
+    """A list and pages of rows that come from TMDb and Telegram: they are not edited here, only actions change them."""
 
     list_per_page = 50
     ordering = ("-pk",)

@@ -1,7 +1,7 @@
 """The admin site: Django's admin with a dashboard on its front page and pages of our own.
 
 An app's admin.py registers what it knows: `@dashboard_widget` a part of the front page, `@failures` causes for the
-list of failures, `@page` a page behind them. Each is shown to whoever has the permission that it names.
+list of failures, `@page` a page behind them. Each is shown to those who have the permission that it names.
 """
 
 from __future__ import annotations

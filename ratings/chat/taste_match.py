@@ -127,7 +127,7 @@ def notify_owner(owner_id: int, visitor: types.User, match: TasteMatch) -> None:
 
 
 def describe(match: TasteMatch) -> str:
-    """A result in words that change as seldom as its figures: see ratings.insights.taste_match."""
+    """A result in words that change as seldom as its numbers: see ratings.insights.taste_match."""
     if match.percent is None:
         return _("You two have too few films in common yet: it takes at least five. Rate more and try again tomorrow.")
     lines = [_("You two are a %(percent)d%% match.") % {"percent": match.percent}]

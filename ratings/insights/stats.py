@@ -100,7 +100,7 @@ def stats_of(user_id: int) -> Stats:
     return stats
 
 
-def farthest_from_tmdb(opinions: list[Opinion], sign: int) -> list[Opinion]:
-    """Up to MAX_OPINIONS above TMDb's mean (sign 1) or below it (-1), the farthest first."""
-    far = [opinion for opinion in opinions if sign * opinion.difference >= MIN_DIFFERENCE_POINTS]
-    return sorted(far, key=lambda opinion: (-sign * opinion.difference, opinion.title))[:MAX_OPINIONS]
+def farthest_from_tmdb(opinions: list[Opinion], direction: int) -> list[Opinion]:
+    """Up to MAX_OPINIONS above TMDb's mean (direction 1) or below it (-1), the farthest first."""
+    far = [opinion for opinion in opinions if direction * opinion.difference >= MIN_DIFFERENCE_POINTS]
+    return sorted(far, key=lambda opinion: (-direction * opinion.difference, opinion.title))[:MAX_OPINIONS]

@@ -2,7 +2,7 @@
 
 What is told must not reveal, movie by movie, what the other has rated. So it is coarse: steps of 5 %, no number of
 movies below 25 and none exactly. And it stands: for a day whatever either rates, and then until CHANGES movies in
-common are new or rated anew, or a week has passed.
+common are new or have another rating, or a week has passed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PRIOR_MOVIES = 5  # imaginary movies in common without any correlation
 PERCENT_STEP = 5
 COMMON_STEPS = [25, 50, 100, 200, 500, 1000]  # "more than so many films" is all that is told of their number
 CHECK_SECONDS = 86_400  # a result stands
-CHANGES = 5  # movies in common, new or rated anew, from which on it may be another
+CHANGES = 5  # movies in common, new or with another rating, from which on it may be another
 RESULT_TTL_SECONDS = 7 * 86_400
 MAX_SIMILAR_POINTS = 2  # mean difference of two users' ratings from which on they are not similar
 NOISE_VARIANCE = 0.25  # square points: by what a rating varies without meaning anything

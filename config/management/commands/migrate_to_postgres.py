@@ -91,7 +91,7 @@ class Command(BaseCommand):
         if config.get("PASSWORD"):
             config["PASSWORD"] = Secret(config["PASSWORD"])
             self.stderr.write(
-                "Whoever lists the processes of this machine reads a password in an address: better leave it out, and "
+                "A password in an address is shown to all who list the processes of this machine: leave it out and "
                 "set PGPASSWORD to it."
             )
         elif vendor == "postgresql" and settings.PGPASSWORD:  # the operator's, not DATABASE_URL's

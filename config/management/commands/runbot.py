@@ -37,8 +37,8 @@ class Command(BaseCommand):
         settings.DEBUG = False  # with it Django would store every query
         require_migrations()
         stop = threading.Event()
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(sign, lambda *_: stop.set())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
         threading.Thread(target=self.introduce, args=(stop,), daemon=True).start()
         self.stdout.write("The bot is polling. Ctrl-C stops it.")
         try:
