@@ -164,6 +164,10 @@ class TMDb:
         """A page of series by name: /search/tv."""
         return self._get("/search/tv", query=name, include_adult="false", language=settings.TMDB_LANGUAGE)
 
+    def titles(self, movie_id: int) -> JsonObject:
+        """A movie's titles in every country and language: /movie/{id}, with what TMDb appends to it."""
+        return self._get(f"/movie/{int(movie_id)}", append_to_response="alternative_titles,translations")
+
     def recommendations(self, movie_id: int, page: int = 1) -> MoviePage:
         """Movies that TMDb recommends for a movie: /movie/{id}/recommendations."""
         return self._page(f"/movie/{int(movie_id)}/recommendations", page, language=settings.TMDB_LANGUAGE)

@@ -94,7 +94,7 @@ def queue_daily_imports() -> str:
 
 def write_ratings(user_id: int | None = None) -> str:
     """Send pending ratings to TMDb, of this user or of all."""
-    return f"{write_pending(user_id, MAX_SECONDS, worker_stop_event())} written"
+    return f"{write_pending(user_id, MAX_SECONDS, worker_stop_event(), report.OutboxReporter())} written"
 
 
 def import_file(file_id: int) -> str:

@@ -54,7 +54,7 @@ def forget(user_id: int) -> bool:
         # the admin's log names a user by id, and what belongs to the user by an id in front: "501 · …"
         logged = Q(content_type__app_label="users", object_id=str(user_id))
         LogEntry.objects.filter(logged | Q(object_repr__startswith=f"{user_id} · ")).delete()
-        Lease.objects.filter(name=f"ratings.write.{user_id}").delete()
+        Lease.objects.filter(name__in=[f"ratings.write.{user_id}", f"ratings.files.{user_id}"]).delete()
     _delete_jobs(user_id)
     return revoke_now(old)
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
-from ratings.files.parser import FORMULA
+from ratings.files.rows import FORMULA
 from ratings.models import Rating
 
 # Letterboxd's import format (https://letterboxd.com/about/importing-data/) takes tmdbID, Title, Year and Rating10, in
@@ -52,7 +52,7 @@ def export(user_id: int) -> Export:
 def csv_row(rating: Rating) -> list[str | int]:
     movie = rating.movie
     whole = max(1, int(rating.value.quantize(Decimal(1), ROUND_HALF_UP)))
-    day = datetime.fromtimestamp(rating.rated_at, UTC).date().isoformat()
+    day = datetime.fromtimestamp(rating.rated_at, UTC).date().isoformat() if rating.rated_at else ""
     return [
         movie.original_title,
         movie.title,

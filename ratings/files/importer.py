@@ -1,66 +1,54 @@
-"""Importing ratings from a file that a user sent: a few rows in a transaction, so that a stop costs only those.
+"""Importing ratings from files that users sent: a few rows in a transaction, so that a stop costs only those.
 
-A rating from a file is the user's own (`manual`), as if given in the chat, unless TMDb holds just that value: then only
-its date is corrected. Where the movie is rated otherwise here, the later rating counts; a file without dates is taken
-for older. The report names the ratings that were kept, and offers to take the file's instead.
+A user's files are worked through one after another. What has been done is in the file's row; each run downloads and
+reads the file once more and goes on from there.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from decimal import Decimal
-from enum import StrEnum
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 from telebot.apihelper import ApiTelegramException
 
 from config.bot.client import TelegramUnavailable, download
+from config.bot.replies import delete_message
 from config.http_client import TooLong
 from config.jobs.enqueue import StopEvent, async_task
 from config.jobs.locks import lock
-from movies.models import Movie
 from movies.tmdb import Unavailable
-from ratings.files.matching import Matcher
-from ratings.files.parser import ParseError, read
-from ratings.models import FileImport, PendingWrite, Rating, Source, normalize
-from ratings.recommendations.dismissals import undismiss
+from ratings.files.matching import Match, Matcher
+from ratings.files.merge import Merge, row_from, take_back
+from ratings.files.parser import read
+from ratings.files.rows import ParseError, Scale, ScaleUnknown
+from ratings.models import FileChange, FileImport, FileRow
 from users.models import User
 
 if TYPE_CHECKING:
     from django.db.models.query import QuerySet
 
-    from ratings.files.parser import Row
+    from ratings.files.rows import Row
 
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 20 * 2**20  # bytes; Telegram gives bots no larger file (Bot API: getFile)
 BATCH_ROWS = 100  # matched and written in one transaction
-MAX_FILES_PER_USER = 3  # unfinished at a time
+MAX_FILES_PER_USER = 50  # unfinished at a time
 FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 30, 1800  # between two attempts while TMDb or Telegram does not answer
 MAX_ATTEMPTS = 50  # about a day
 ATTEMPTS_BEFORE_SKIPPING = 3  # failed ones; then movies that TMDb fails at are skipped
-MAX_NAMES = 200  # movies of a kind that the report can name
-RETENTION_SECONDS = 7 * 86_400  # of a finished import
-DAY_SECONDS = 86_400
-RATING_FIELDS = ["tmdb_rating", "manual_rating", "normalized_rating", "rated_at", "source"]
-WRITE_FIELDS = ["rating", "base", "attempts", "next_try_at", "error"]
+RETENTION_SECONDS = 30 * 86_400  # of a file's import, in which it can be undone
+PAGES_TOGETHER_SECONDS = 600  # within which saved pages of one list are reported as one
+
+Watch = Callable[[FileImport], None]
+Stage = FileImport.Stage
 
 
 class TooManyFiles(Exception):
     """The user has more unfinished files than MAX_FILES_PER_USER."""
-
-
-class Outcome(StrEnum):
-    """What a row has done; the keys of FileImport.outcome, together with Row.skip_reason and not_found."""
-
-    ADDED = "added"
-    CHANGED = "changed"
-    DATED = "dated"  # the rating was here already, and now has its true date
-    SAME = "same"
-    KEPT = "kept"  # the rating here is otherwise, and not earlier
 
 
 def receive(user: User, telegram_file_id: str, message_id: int | None = None) -> FileImport:
@@ -72,28 +60,29 @@ def receive(user: User, telegram_file_id: str, message_id: int | None = None) ->
     )
 
 
-def overwrite_existing(file_id: int, user_id: int) -> FileImport | None:
-    """Import a finished file once more, its ratings counting this time; None where it is not there any more."""
+def restart(file_id: int, user_id: int, stage: FileImport.Stage) -> FileImport | None:
+    """Have a finished file's ratings taken, or taken back; None where it is not there any more, or undone already."""
     finished = FileImport.objects.filter(pk=file_id, user_id=user_id, error="").exclude(finished_at=None)
-    restarted = finished.update(
-        overwrite_existing=True,
-        rows_done=0,
-        outcome={},
-        names={},
-        finished_at=None,
-        reported_at=None,
-        next_try_at=0,
-        attempts=0,
+    restarted = finished.exclude(stage=Stage.UNDO).update(
+        stage=stage, finished_at=None, reported_at=None, next_try_at=0, attempts=0
     )
     return FileImport.objects.get(pk=file_id) if restarted else None
 
 
+def set_scale(file_id: int, user_id: int, scale: Scale) -> FileImport | None:
+    """Import a file that waits for this answer; None where it waits no more."""
+    waiting = FileImport.objects.filter(pk=file_id, user_id=user_id, finished_at=None).exclude(question=[])
+    return FileImport.objects.get(pk=file_id) if waiting.update(scale=scale, question=[], next_try_at=0) else None
+
+
 def due() -> QuerySet[FileImport]:
-    return FileImport.objects.filter(finished_at=None, next_try_at__lte=int(time.time()))
+    return FileImport.objects.filter(finished_at=None, question=[], next_try_at__lte=int(time.time())).order_by("pk")
 
 
 def delete_old() -> None:
-    FileImport.objects.filter(finished_at__lt=int(time.time()) - RETENTION_SECONDS).delete()
+    old = int(time.time()) - RETENTION_SECONDS
+    FileImport.objects.filter(finished_at__lt=old).delete()
+    FileImport.objects.filter(finished_at=None, sent_at__lt=old).exclude(question=[]).delete()
 
 
 def enqueue(file: FileImport) -> None:
@@ -104,19 +93,26 @@ def enqueue(file: FileImport) -> None:
 # --- One file
 
 
-def resume(file_id: int, seconds: float, stop: StopEvent, watch: Callable[[FileImport], None]) -> bool:
-    """Import a file, for so many seconds at most; True where there is more to do at once.
+def resume(file_id: int, seconds: float, stop: StopEvent, watch: Watch) -> bool:
+    """Go on with a file, for so many seconds at most; True where there is more to do at once.
 
-    `stop` ends the work early; `watch(file)` is called as it gets on and when it is finished. A file that another
-    process is importing is left to it.
+    `stop` ends the work early; `watch(file)` is called as it gets on and when it is finished. A file whose user has
+    earlier ones in progress, here or in another process, is left until those are finished.
     """
-    with lock(f"ratings.file.{file_id}") as free:
-        file = FileImport.objects.filter(pk=file_id, finished_at=None).first()
-        if not free or file is None:
+    file = FileImport.objects.filter(pk=file_id).first()
+    if file is None:
+        return False
+    with lock(f"ratings.files.{file.user_id}") as free:
+        waiting = FileImport.objects.filter(user_id=file.user_id, finished_at=None, question=[]).order_by("pk")
+        file = waiting.first()
+        if not free or file is None or file.pk != file_id:
             return False
         try:
-            if not _import_rows(file, time.monotonic() + seconds, stop, watch):
+            work = {Stage.IMPORT: _import_rows, Stage.OVERWRITE: _overwrite, Stage.UNDO: _undo}[Stage(file.stage)]
+            if not work(file, time.monotonic() + seconds, stop, watch):
                 return True
+        except ScaleUnknown as question:
+            FileImport.objects.filter(pk=file.pk).update(question=question.examples)
         except ParseError as error:
             finish(file, error.reason)
         except TooLong:
@@ -129,13 +125,24 @@ def resume(file_id: int, seconds: float, stop: StopEvent, watch: Callable[[FileI
             postpone(file)
         if current := FileImport.objects.filter(pk=file_id).first():
             watch(current)
+        if following := waiting.filter(next_try_at__lte=int(time.time())).first():
+            enqueue(following)
         return False
 
 
-def _import_rows(file: FileImport, deadline: float, stop: StopEvent, watch: Callable[[FileImport], None]) -> bool:
+def _import_rows(file: FileImport, deadline: float, stop: StopEvent, watch: Watch) -> bool:
     """Import the rows that are left; False where time is over before the last, or the worker is to stop."""
-    rows = read(download(file.telegram_file_id, MAX_BYTES), file.sent_at)
-    FileImport.objects.filter(pk=file.pk).update(rows_total=len(rows))
+    parsed = read(download(file.telegram_file_id, MAX_BYTES), file.sent_at, Scale(file.scale))
+    rows = parsed.rows
+    if file.rows_total is None:
+        file.rows_total = len(rows)
+        file.found = {
+            "titles": parsed.titles,
+            "members": parsed.members,
+            "undated": parsed.undated,
+            "page": parsed.is_page,
+        }
+        FileImport.objects.filter(pk=file.pk).update(rows_total=file.rows_total, found=file.found)
     matcher = Matcher(given_up=file.attempts >= ATTEMPTS_BEFORE_SKIPPING)
     while file.rows_done < len(rows):
         if stop.is_set() or time.monotonic() > deadline:
@@ -146,13 +153,48 @@ def _import_rows(file: FileImport, deadline: float, stop: StopEvent, watch: Call
             return True
         file = written
         watch(file)
+    join_previous_page(file)
     finish(file)
-    async_task("ratings.tasks.write_ratings")
+    return True
+
+
+def _overwrite(file: FileImport, deadline: float, stop: StopEvent, watch: Watch) -> bool:
+    """Take the file's ratings where those here had been kept."""
+    while kept := list(file.file_rows.filter(state=FileRow.State.KEPT).order_by("position")[:BATCH_ROWS]):
+        if stop.is_set() or time.monotonic() > deadline:
+            return False
+        with transaction.atomic():
+            locked = lock_rows(file)
+            if locked is None:
+                return True
+            current, user = locked
+            rate_rows(current, user, [(row, row.candidates[0]) for row in kept], overwrite=True)
+            current.save(update_fields=["outcome", "found"])
+    finish(file)
+    return True
+
+
+def _undo(file: FileImport, deadline: float, stop: StopEvent, watch: Watch) -> bool:
+    """Give the ratings that the file set back the values they had."""
+    while changes := list(file.changes.order_by("movie_id")[:BATCH_ROWS]):
+        if stop.is_set() or time.monotonic() > deadline:
+            return False
+        with transaction.atomic():
+            locked = lock_rows(file)
+            if locked is None:
+                return True
+            current, user = locked
+            current.count("undone", take_back(user, changes))
+            current.save(update_fields=["outcome"])
+            FileChange.objects.filter(pk__in=[change.pk for change in changes]).delete()
+    file.file_rows.all().delete()
+    finish(file)
     return True
 
 
 def finish(file: FileImport, error: str = "") -> None:
     FileImport.objects.filter(pk=file.pk).update(finished_at=int(time.time()), error=error)
+    async_task("ratings.tasks.write_ratings")
 
 
 def postpone(file: FileImport) -> None:
@@ -170,116 +212,63 @@ def postpone(file: FileImport) -> None:
     FileImport.objects.filter(pk=file.pk).update(attempts=current.attempts + 1, next_try_at=int(time.time()) + pause)
 
 
-def write_batch(file: FileImport, rows: list[Row], movie_ids: dict[int, int]) -> FileImport | None:
-    """Write some rows in one transaction; the file as it stands then, or None where the user or the file is gone.
-
-    `movie_ids` are the rows' movies, {id(row): movie id}.
-    """
+def write_batch(file: FileImport, rows: list[Row], matches: Mapping[int, Match]) -> FileImport | None:
+    """Write some rows in one transaction; the file as it stands then, or None where the user or the file is gone."""
     try:
         with transaction.atomic():
-            locked = FileImport.objects.select_for_update().filter(pk=file.pk, rows_done=file.rows_done).first()
-            if locked is None or locked.finished_at:
+            locked = lock_rows(file)
+            if locked is None or locked[0].rows_done != file.rows_done:
                 return None
-            Merge(locked, movie_ids).take(rows)
-            locked.rows_done += len(rows)
-            locked.attempts = 0
-            locked.save(update_fields=["rows_done", "attempts", "outcome", "names"])
-            return locked
+            current, user = locked
+            Merge(current, user, matches).take(rows)
+            current.rows_done += len(rows)
+            current.attempts = 0
+            current.save(update_fields=["rows_done", "attempts", "outcome", "found"])
+            return current
     except IntegrityError:
         if FileImport.objects.filter(pk=file.pk).exists():
             raise
         return None  # the user has deleted their account, and the ratings with it
 
 
-class Merge:
-    """Merges rows into the ratings of the file's user, inside the caller's transaction."""
-
-    def __init__(self, file: FileImport, movie_ids: dict[int, int]) -> None:
-        self.file, self.movie_ids = file, movie_ids
-        user = User.objects.get(pk=file.user_id)
-        self.writes = user.connected and user.writes_ratings
-        wanted = set(movie_ids.values())
-        ratings = Rating.objects.select_for_update().filter(user_id=user.pk, movie_id__in=wanted)
-        pending = PendingWrite.objects.select_for_update().filter(user_id=user.pk, movie_id__in=wanted)
-        self.ratings = {rating.movie_id: rating for rating in ratings}
-        self.pending = {write.movie_id: write for write in pending}
-        self.titles = dict(Movie.objects.filter(pk__in=wanted).values_list("pk", "title"))
-        self.changed: dict[int, Rating] = {}
-        self.to_write: dict[int, PendingWrite] = {}
-        self.obsolete: set[int] = set()  # movies whose pending write is to be deleted
-
-    def take(self, rows: list[Row]) -> None:
-        for row in rows:
-            movie_id = self.movie_ids.get(id(row))
-            if row.skip_reason or movie_id is None or row.value is None:
-                self.count(row.skip_reason or "not_found", row.name)
-                continue
-            before = self.ratings.get(movie_id)
-            outcome = self.rate(movie_id, row, row.value)
-            if outcome == Outcome.KEPT and before:
-                name = self.titles.get(movie_id) or row.name
-                self.count(outcome, [name, f"{before.value:f}", f"{row.value:f}"])
-            else:
-                self.count(outcome)
-        Rating.objects.bulk_create(
-            self.changed.values(), update_conflicts=True, unique_fields=["user", "movie"], update_fields=RATING_FIELDS
-        )
-        undismiss(self.file.user_id, *self.changed)
-        PendingWrite.objects.filter(user_id=self.file.user_id, movie_id__in=self.obsolete).delete()
-        PendingWrite.objects.bulk_create(
-            self.to_write.values(), update_conflicts=True, unique_fields=["user", "movie"], update_fields=WRITE_FIELDS
-        )
-
-    def count(self, outcome: str, name: str | list[str] | None = None) -> None:
-        """Count a row; `name`: the movie, or [movie, rating here, rating in the file], for the report."""
-        self.file.outcome[outcome] = self.file.outcome.get(outcome, 0) + 1
-        names = self.file.names.setdefault(outcome, [])
-        if name and len(names) < MAX_NAMES:
-            names.append(name)
-
-    def rate(self, movie_id: int, row: Row, value: Decimal) -> Outcome:
-        """Change the rating of the row's movie where the row's counts."""
-        rating = self.ratings.get(movie_id)
-        if rating is None:
-            self.set(movie_id, row, value, self.value_at_tmdb(movie_id))
-            return Outcome.ADDED
-        if rating.value == value:
-            if row.at is None or not is_earlier(row.at, rating.rated_at, row.whole_day):
-                return Outcome.SAME
-            rating.rated_at = row.at
-            self.changed[movie_id] = rating
-            return Outcome.DATED
-        if self.file.overwrite_existing or (row.at is not None and is_earlier(rating.rated_at, row.at, row.whole_day)):
-            self.set(movie_id, row, value, rating.tmdb_rating)
-            return Outcome.CHANGED
-        return Outcome.KEPT
-
-    def value_at_tmdb(self, movie_id: int) -> Decimal | None:
-        """TMDb's value of a movie that is not rated here: of a rating deleted here, but not yet there."""
-        pending = self.pending.get(movie_id)
-        return pending.base if pending and pending.rating is None else None
-
-    def set(self, movie_id: int, row: Row, value: Decimal, at_tmdb: Decimal | None) -> None:
-        same = value == at_tmdb
-        self.ratings[movie_id] = self.changed[movie_id] = Rating(
-            user_id=self.file.user_id,
-            movie_id=movie_id,
-            tmdb_rating=at_tmdb,
-            manual_rating=None if same else value,
-            normalized_rating=normalize(value),
-            rated_at=row.at or int(time.time()),
-            source=Source.TMDB if same else Source.MANUAL,
-        )
-        if same or not self.writes:
-            self.to_write.pop(movie_id, None)
-            self.obsolete.add(movie_id)
-        else:
-            self.obsolete.discard(movie_id)
-            self.to_write[movie_id] = PendingWrite(
-                user_id=self.file.user_id, movie_id=movie_id, rating=value, base=at_tmdb
-            )
+def lock_rows(file: FileImport) -> tuple[FileImport, User] | None:
+    """The file and its user, locked in the order of all writers of ratings; None where one is gone."""
+    user = User.objects.select_for_update().filter(pk=file.user_id).first()
+    current = FileImport.objects.select_for_update().filter(pk=file.pk).first()
+    return (current, user) if user and current else None
 
 
-def is_earlier(one: int, other: int, whole_days: bool) -> bool:
-    """Whether one time (UNIX seconds) comes before another; where only the days are known, on an earlier day."""
-    return one // DAY_SECONDS < other // DAY_SECONDS if whole_days else one < other
+def rate_rows(file: FileImport, user: User, chosen: list[tuple[FileRow, int]], overwrite: bool = False) -> None:
+    """Rate the movies chosen for rows about which the user was asked; they count as what becomes of them."""
+    rows = [row_from(file_row.data) for file_row, _movie_id in chosen]
+    for file_row, _movie_id in chosen:
+        file.count(file_row.state, -1)
+    FileRow.objects.filter(pk__in=[file_row.pk for file_row, _movie_id in chosen]).delete()
+    matches = {id(row): Match(movie_id) for row, (_file_row, movie_id) in zip(rows, chosen, strict=True)}
+    Merge(file, user, matches).take(rows, overwrite)
+
+
+def join_previous_page(file: FileImport) -> None:
+    """Report saved pages of one list together: the counts of the page before become this one's."""
+    earlier = FileImport.objects.filter(user_id=file.user_id, pk__lt=file.pk, error="").exclude(finished_at=None)
+    previous = earlier.filter(finished_at__gt=int(time.time()) - PAGES_TOGETHER_SECONDS).order_by("-pk").first()
+    if not (file.found.get("page") and previous and previous.found.get("page") and previous.stage == Stage.IMPORT):
+        return
+    with transaction.atomic():
+        current = FileImport.objects.select_for_update().get(pk=file.pk)
+        for change in previous.changes.all():
+            if not current.changes.filter(movie_id=change.movie_id).update(before=change.before):
+                current.changes.add(change, bulk=False)
+        first = current.rows_done
+        for row in previous.file_rows.all():
+            row.file, row.position = current, first + row.position
+            row.save(update_fields=["file", "position"])
+        for outcome, number in previous.outcome.items():
+            current.count(outcome, number)
+        for name in ("undated", "written"):
+            current.found[name] = current.found.get(name, 0) + previous.found.get(name, 0)
+        current.rows_total = current.rows_done = current.rows_done + previous.rows_done
+        current.save(update_fields=["outcome", "found", "rows_total", "rows_done"])
+        previous.delete()
+    if previous.message_id:
+        delete_message(file.user_id, previous.message_id)

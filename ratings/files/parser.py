@@ -1,254 +1,285 @@
-"""Parsing CSV files of ratings as other services write them, in any encoding and with any separator.
-
-Columns are known by name, so that files of TMDb (ratings export), Letterboxd (ratings.csv, diary.csv and its import
-format, https://letterboxd.com/about/importing-data/), IMDb (ratings export) and our own need no telling apart.
-"""
+"""Reading a file of any layout that ratings.files.formats knows: what it is shows in its content, never in its name."""
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
-import re
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
-from itertools import islice
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
+from movies.models import casefolded_text
+from ratings.files import archives, dates, tables
+from ratings.files.encoding import encoding_of
+from ratings.files.formats import JSON, TABLES, kinopoisk_page, letterboxd
+from ratings.files.formats.base import column_key
+from ratings.files.rows import MAX_ROWS, ParseError, Purpose, Row, Scale, ScaleUnknown
 from ratings.models import HALF_POINTS
 
-MAX_ROWS = 100_000
-MAX_TITLE_LENGTH = 300  # characters; the rest is cut off
-MAX_LINE_LENGTH = 2**20  # characters; a line of all columns that IMDb has takes a thousand
-CHUNK_BYTES = 65536  # bytes
-
-COLUMNS = {
-    "tmdb_id": ["tmdbid"],
-    "imdb_id": ["imdbid", "const"],
-    "title": ["title", "name"],
-    "original_title": ["originaltitle"],
-    "year": ["year", "releasedate"],
-    "kind": ["type", "titletype"],
-    # out of ten; the first that a row fills counts
-    "rating": ["exactrating", "rating10", "yourrating"],
-    # when it was rated, else when it was seen
-    "date": ["daterated", "date", "watcheddate"],
-    "stars": ["rating"],  # out of five, as Letterboxd has it; in other files TMDb's mean
-}
-# What the services call things that are rated like movies and are none
-SKIPPED_TYPES = re.compile(
-    r"(tv|podcast)?\W?(mini)?\W?(series|episode|show|season)|tv|game|videogame|musicvideo|person"
-)
-FORMULA = re.compile(r"[=+\-@\t\r＝＋－＠]")  # what a spreadsheet begins to calculate at
+MAX_DEPTH = 2  # of a zip within a zip
+MAX_JSON_VALUES = 3_000_000
+MAX_EXAMPLES = 3  # rows shown with the question what their ratings are out of
+SEPARATORS = ",;\t|"
 
 
-class ParseError(Exception):
-    """The file cannot be imported; `reason` is empty, archive, no_text, broken, no_ratings, scale or too_long."""
+class Table(NamedTuple):
+    """The rows of one table or list, in the file's order, and the layout's name."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-@dataclass(slots=True)
-class Row:
-    """One line of a file. `value` is None where it holds no rating, or (see `skip_reason`) an invalid one."""
-
-    title: str = ""
-    original_title: str = ""
-    year: int | None = None
-    tmdb_id: int | None = None
-    imdb_id: str = ""
-    value: Decimal | None = None  # 0.5-10
-    at: int | None = None  # UNIX seconds
-    whole_day: bool = False  # the file knows the day, not the time
-    skip_reason: str = ""  # "no_film" | "unrated" | "odd_rating"; matching adds "unanswered"; "": none
-
-    @property
-    def name(self) -> str:
-        title = self.title or self.original_title or self.imdb_id or (f"TMDb {self.tmdb_id}" if self.tmdb_id else "?")
-        return f"{title} ({self.year})" if self.year else title
+    title: str
+    rows: list[Row]
 
 
-def read(content: bytes, now: int) -> list[Row]:
-    """The rows of a file; `now`: UNIX seconds when it was sent. Raises ParseError.
+@dataclass
+class Parsed:
+    """What a file holds. The rows of one film come in the order of their viewings."""
 
-    Takes memory for the rows, not for what else the file holds.
+    rows: list[Row] = field(default_factory=list)
+    titles: list[str] = field(default_factory=list)  # of the layouts found
+    members: list[str] = field(default_factory=list)  # taken from an archive
+    undated: int = 0  # rows whose date cannot be read
+    unpacked: int = 0  # bytes
+    is_page: bool = False  # one of the saved pages over which a list is spread
+
+
+def read(content: bytes, now: int, scale: Scale = Scale.UNKNOWN) -> Parsed:
+    """The rows of a file; `now`: UNIX seconds when it was sent; `scale`: what the user says its ratings are out of.
+
+    Raises ParseError; ScaleUnknown where the user has to be asked. Takes memory for the rows, not for what else the
+    file holds.
     """
-    encoding = encoding_of(content)
-    lines = lines_of(io.TextIOWrapper(io.BytesIO(content), encoding, errors="replace", newline=""))
+    parsed, found = Parsed(), []
+    for table in _tables(content, "", parsed, 0):
+        settle_scale(table.rows, scale)
+        found.append(table)
+        if sum(len(one.rows) for one in found) > MAX_ROWS:
+            raise ParseError("too_long")
+    rows = [row for table in found for row in table.rows]
+    if not rows:
+        raise ParseError("empty")
+    parsed.titles = list(dict.fromkeys(table.title for table in found if table.title))
+    order = dates.order_of((text for row in rows for text in (row.date_text, row.viewed_text)), now)
+    for row in rows:
+        settle_date(row, now, order)
+    number = 0
+    for table in found:
+        for row in reversed(table.rows) if is_newest_first(table.rows) else table.rows:
+            row.position = number = number + 1
+    rows.sort(key=lambda row: (row.at or 0, row.viewed_at or row.at or 0, row.position))
+    mark_repeated(rows)
+    parsed.rows = rows
+    parsed.undated = sum(not row.skip_reason and bool(row.date_text) and row.at is None for row in rows)
+    return parsed
+
+
+# --- What the content is
+
+
+def _tables(content: bytes, name: str, parsed: Parsed, depth: int) -> Iterator[Table]:
+    """The tables in some bytes; `name`: of a member of an archive. Raises ParseError where there is none."""
+    if not content.strip():
+        raise ParseError("empty")
+    if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        yield from _zip_tables(content, parsed, depth)
+        return
+    if content.startswith((b"\x1f\x8b", b"Rar!", b"7z\xbc\xaf")):
+        raise ParseError("archive")
+    if content.startswith(b"\xd0\xcf\x11\xe0"):
+        raise ParseError("old_excel")
+    text = io.TextIOWrapper(io.BytesIO(content), encoding_of(content), errors="replace", newline="")
+    start = text.read(1000).lstrip("\ufeff \r\n\t")
+    text.seek(0)
+    if start.startswith("<"):
+        pieces = tables.pieces_of(text)
+        if kinopoisk_page.MARK in content:
+            parsed.is_page = depth == 0
+            yield Table(kinopoisk_page.TITLE, list(kinopoisk_page.rows(pieces)))
+        else:
+            yield _rows_below_header(tables.html_rows(pieces), name)
+    elif start.startswith(("{", "[")):
+        yield _json_rows(text, name)
+    else:
+        yield _csv_rows(text, name)
+
+
+def _zip_tables(content: bytes, parsed: Parsed, depth: int) -> Iterator[Table]:
+    names = archives.names_in(content)
+    if {"xl/workbook.xml", "content.xml"} & names:
+        sheets = (_found(_rows_below_header, cells, "") for cells in tables.sheets_of(content, names))
+        found = [table for table in sheets if table]
+        if not found:
+            raise ParseError("no_ratings")
+        yield from found
+        return
+    if depth >= MAX_DEPTH:
+        raise ParseError("archive")
+    taken = False
+    for member in archives.members_of(content, parsed.unpacked):
+        parsed.unpacked += len(member.content)
+        try:
+            for table in _tables(member.content, member.name, parsed, depth + 1):
+                taken = True
+                parsed.members.append(member.name[:100])
+                yield table
+        except ParseError as error:
+            if error.reason == "too_long":
+                raise
+    if not taken:
+        raise ParseError("no_ratings_inside")
+
+
+# --- Tables
+
+
+class Layout(NamedTuple):
+    title: str
+    read: Callable[[list[str]], Row]
+    known: int  # columns
+
+
+def layout_of(cells: list[str], name: str) -> Layout | None:
+    """The layout that a line is the header of; None where it is none."""
+    names: dict[str, int] = {}
+    for index, cell in enumerate(cells):
+        names.setdefault(column_key(cell[:100]), index)
+    lists = [format for ending, format in letterboxd.LISTS.items() if name.endswith(ending)]
+    for format in [*TABLES, *lists]:
+        if format.fits(names):
+            known = sum(any(key in names for key in keys) for keys in format.places.values())
+            return Layout(format.title, format.row_reader(names), known)
+    return None
+
+
+def _csv_rows(text: io.TextIOWrapper, name: str) -> Table:
+    """The rows of a text with any separator. Raises ParseError."""
+    lines = tables.lines_of(text)
+    head = list(islice((line for line in lines if line.strip("\ufeff \r\n\t")), tables.HEADER_LINES))
+    if not head:
+        raise ParseError("empty")
+    if head[0].lstrip("\ufeff").lower().startswith("sep="):  # Excel's own hint
+        del head[0]
+    best: tuple[int, int, str, Layout] | None = None
     try:
-        separator, columns = header(lines)
-        return parse_rows(csv.reader(lines, delimiter=separator), columns, now)
+        for separator in SEPARATORS:
+            for number, cells in enumerate(csv.reader(head, delimiter=separator)):
+                if (layout := layout_of(cells, name)) and (best is None or layout.known > best[0]):
+                    best = (layout.known, number, separator, layout)
+                if layout:
+                    break
+        if best is None:
+            raise ParseError("no_ratings")
+        _known, number, separator, layout = best
+        cells_of = csv.reader(chain(head, lines), delimiter=separator)
+        return Table(layout.title, _read_rows(islice(cells_of, number + 1, None), layout))
     except csv.Error:  # a field longer than any: a quotation mark that is never closed
         raise ParseError("broken") from None
 
 
-def lines_of(file: io.TextIOWrapper) -> Iterator[str]:
-    """The lines of a text file, none too long. Raises ParseError."""
-    while line := file.readline(MAX_LINE_LENGTH):
-        if len(line) == MAX_LINE_LENGTH:
-            raise ParseError("broken")
-        yield line
-
-
-# --- Encoding
-
-
-def encoding_of(content: bytes) -> str:
-    """The name of the encoding of a file. Raises ParseError for what is no text."""
-    if not content.strip():
-        raise ParseError("empty")
-    if content.startswith((b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"Rar!", b"7z\xbc\xaf")):
-        raise ParseError("archive")
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    if b"\0" in content:
-        # the plain letters of a header have a zero for one of their two bytes, always the same
-        even, odd = content[:400:2].count(0), content[1:400:2].count(0)
-        if bool(even) == bool(odd):
-            raise ParseError("no_text")
-        return "utf-16-le" if odd else "utf-16-be"
-    broken, foreign = utf8_letters(content)
-    if broken * 20 <= foreign:  # a letter cut in half here and there does not make another encoding
-        return "utf-8-sig"
-    # In Cyrillic letters above 127 stand side by side; in French or German they stand alone.
-    runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", content[: 2**20])]
-    return "cp1251" if 2 * sum(run for run in runs if run > 1) >= sum(runs) else "cp1252"
-
-
-def utf8_letters(content: bytes) -> tuple[int, int]:
-    """(places that are no UTF-8, letters beyond ASCII) of a file read as UTF-8."""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    broken = foreign = 0
-    for start in range(0, len(content), CHUNK_BYTES):
-        text = decoder.decode(content[start : start + CHUNK_BYTES])
-        if not text.isascii():
-            broken += text.count("\ufffd")
-            foreign += len(text) - len(text.encode("ascii", "ignore"))
-    return broken, foreign
-
-
-# --- The header
-
-
-class Header(NamedTuple):
-    separator: str
-    columns: dict[str, list[int]]  # {key of COLUMNS: indexes of the columns that bear one of its names}
-
-
-def header(lines: Iterator[str]) -> Header:
-    """Find the header within the first lines. Raises ParseError where it names no ratings."""
-    for line in islice(lines, 10):
-        if line.strip() and not line.strip().lower().startswith("sep="):  # Excel's own hint
-            break
-    else:
-        raise ParseError("empty" if next(lines, None) is None else "no_ratings")
-    found = {separator: column_map(next(csv.reader([line], delimiter=separator), [])) for separator in ",;\t|"}
-    separator, columns = max(found.items(), key=lambda one: len(one[1]))
-    named = "title" in columns or "original_title" in columns or "tmdb_id" in columns or "imdb_id" in columns
-    if not named or not ("rating" in columns or "stars" in columns):
-        raise ParseError("no_ratings")
-    if "rating" in columns:
-        columns.pop("stars", None)
-    return Header(separator, columns)
-
-
-def column_map(names: list[str]) -> dict[str, list[int]]:
-    plain: dict[str, int] = {}
-    for place, name in enumerate(names):
-        plain.setdefault(re.sub(r"[^a-z0-9]", "", name.lower()), place)
-    columns = {meaning: [plain[one] for one in known if one in plain] for meaning, known in COLUMNS.items()}
-    return {meaning: places for meaning, places in columns.items() if places}
-
-
-# --- The rows
-
-
-def parse_rows(reader: Iterable[list[str]], columns: dict[str, list[int]], now: int) -> list[Row]:
-    rows: list[Row] = []
-    stars = "stars" in columns
-    for number, cells in enumerate(reader):
+def _rows_below_header(lines: Iterable[list[str]], name: str) -> Table:
+    """The rows of a table whose header stands anywhere above them. Raises ParseError where there is none."""
+    lines = iter(lines)
+    for number, cells in enumerate(lines):
+        if layout := layout_of(cells, name):
+            return Table(layout.title, _read_rows(lines, layout))
         if number >= MAX_ROWS:
+            break
+    raise ParseError("no_ratings")
+
+
+def _read_rows(lines: Iterable[list[str]], layout: Layout) -> list[Row]:
+    rows = []
+    for number, cells in enumerate(lines):
+        if number > MAX_ROWS:
             raise ParseError("too_long")
         if any(cells):
-            rows.append(parse_row(cells, columns, now, stars))
-    if stars and any(row.value and row.value > 10 for row in rows):
-        raise ParseError("scale")  # a rating above five: then which of the others are out of ten?
-    if not rows:
-        raise ParseError("empty")
+            rows.append(layout.read(cells))
     return rows
 
 
-def parse_row(cells: list[str], columns: dict[str, list[int]], now: int, stars: bool) -> Row:
-    def cell(meaning: str) -> str:
-        filled = (cells[place].strip() for place in columns.get(meaning, ()) if place < len(cells))
-        return next(filter(None, filled), "")
-
-    row = Row(parse_title(cell("title")), parse_title(cell("original_title")))
-    if found := re.match(r"(1[89]\d\d|20\d\d)(?!\d)", cell("year")):
-        row.year = int(found[1])
-    if re.fullmatch(r"\d{1,10}(\.0)?", cell("tmdb_id"), re.ASCII):
-        row.tmdb_id = int(cell("tmdb_id").split(".")[0]) or None
-    if re.fullmatch(r"tt\d{5,12}", cell("imdb_id"), re.ASCII):
-        row.imdb_id = cell("imdb_id")
-    row.at, row.whole_day = parse_date(cell("date"), now)
-    given = cell("stars" if stars else "rating")
-    if SKIPPED_TYPES.fullmatch(re.sub(r"\s", "", cell("kind").lower())):
-        row.skip_reason = "no_film"
-    elif given in ("", "0", "0.0"):
-        row.skip_reason = "unrated"
-    else:
-        row.value = parse_rating(given, stars)
-        if row.value not in HALF_POINTS:
-            row.skip_reason = "odd_rating"
-    return row
-
-
-def parse_title(cell: str) -> str:
-    """A title without the apostrophe that keeps a spreadsheet from taking it for a formula."""
-    text = " ".join(cell.replace("\0", " ").split())
-    if text.startswith("'") and FORMULA.match(text[1:]):
-        text = text[1:].lstrip()
-    return text[:MAX_TITLE_LENGTH].rstrip()
-
-
-def parse_rating(text: str, stars: bool) -> Decimal | None:
-    """A rating out of ten (exact), be it allowed or not; None for what is no number."""
-    if not re.fullmatch(r"\d{1,3}([.,]\d{1,4})?", text, re.ASCII):
-        return None
-    return Decimal(text.replace(",", ".")) * (2 if stars else 1)
-
-
-class Moment(NamedTuple):
-    at: int | None  # UNIX seconds; None: unknown
-    whole_day: bool  # only the day is known
-
-
-def parse_date(text: str, now: int) -> Moment:
-    """The moment that a date names, if it is unambiguous and not in the future.
-
-    A day and a month separated by slashes stand in either order, so such a date is ignored.
-    """
-    if found := re.fullmatch(r"(\d\d)\.(\d\d)\.(\d{4})", text, re.ASCII):
-        text = f"{found[3]}-{found[2]}-{found[1]}"
-    at = None
-    with suppress(ValueError):
-        at = datetime.fromisoformat(text)
-    for style in ("%Y-%m-%d %H:%M:%S UTC", "%a %b %d %H:%M:%S %Y"):  # the second is IMDb's of old
-        if at is None and text:
-            with suppress(ValueError):
-                at = datetime.strptime(text, style)
-    if at is None:
-        return Moment(None, False)
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+def _found(read: Callable[[Iterable[list[str]], str], Table], lines: Iterable[list[str]], name: str) -> Table | None:
     try:
-        seconds = int(at.timestamp())
-    except (ValueError, OverflowError):
-        return Moment(None, False)
-    if not 0 < seconds <= now + 86_400:
-        return Moment(None, False)
-    return Moment(seconds, len(text) <= len("2023-05-02"))
+        return read(lines, name)
+    except ParseError as error:
+        if error.reason != "no_ratings":
+            raise
+        return None
+
+
+# --- JSON
+
+
+def _json_rows(text: io.TextIOWrapper, name: str) -> Table:
+    content = text.read()
+    if sum(map(content.count, "[{,")) > MAX_JSON_VALUES:
+        raise ParseError("too_long")
+    try:
+        data = json.loads(content.lstrip("\ufeff"))
+    except (ValueError, RecursionError):
+        raise ParseError("no_ratings") from None
+    for format in JSON:
+        if format.fits(data, name):
+            rows = list(islice(format.rows(data, name), MAX_ROWS + 1))
+            return Table(format.TITLE, rows)
+    raise ParseError("no_ratings")
+
+
+# --- What the rows mean together
+
+
+def settle_scale(rows: list[Row], chosen: Scale) -> None:
+    """Set `value` of each rating. Raises ScaleUnknown where the numbers do not show what they are out of.
+
+    Letterboxd has stars. A column that any program may have written has stars where there are halves and nothing above
+    five, points of ten where anything is above five.
+    """
+    rated = [row for row in rows if row.points is not None]
+    largest = max((row.points for row in rated if row.points is not None and row.scale <= Scale.FIVE), default=0)
+    unsure = {row.scale for row in rated} & {Scale.UNKNOWN, *([Scale.FIVE] if largest > 5 else [])}
+    if unsure and not chosen:
+        unknown = [row for row in rated if row.scale in unsure]
+        halves = any(row.points % 1 for row in unknown if row.points is not None)
+        if Scale.FIVE in unsure or (largest <= 5 and not halves):
+            raise ScaleUnknown([f"{row.name}: {row.points:f}" for row in unknown[:MAX_EXAMPLES]])
+        chosen = Scale.TEN if largest > 5 else Scale.FIVE
+    for row in rated:
+        if row.points is None:
+            continue
+        row.scale = chosen if row.scale in unsure else row.scale
+        value = row.points * 10 / row.scale
+        if row.scale == Scale.HUNDRED:
+            value = (value * 2).quantize(Decimal(1), ROUND_HALF_UP) / 2
+        if value in HALF_POINTS:
+            row.value = value
+        else:
+            row.skip_reason = row.skip_reason or "odd_rating"
+
+
+def settle_date(row: Row, now: int, order: dates.DateOrder) -> None:
+    """Set `at` and `viewed_at`: where a file does not tell when a film was rated, when it was seen counts."""
+    rated, viewed = dates.parse_date(row.date_text, now, order), dates.parse_date(row.viewed_text, now, order)
+    row.at, row.whole_day = rated if row.date_text else viewed
+    row.viewed_at = viewed.at
+    row.date_text = row.date_text or row.viewed_text
+
+
+def is_newest_first(rows: list[Row]) -> bool:
+    """Whether a list begins with its latest day."""
+    days = [row.at for row in rows if row.at]
+    return sum((one > other) - (one < other) for one, other in pairwise(days)) > 0
+
+
+def mark_repeated(rows: list[Row]) -> None:
+    """Of several rows of one film, the last rating counts; `rows` are in the order of their viewings."""
+    kept: dict[object, Row] = {}
+    for row in reversed(rows):
+        if row.skip_reason not in ("", "unrated"):
+            continue
+        key = row.imdb_id or row.tmdb_id or (casefolded_text(row.title), casefolded_text(row.original_title), row.year)
+        latest = kept.setdefault(key, row)
+        if latest is row:
+            continue
+        if latest.purpose is Purpose.SEEN and row.purpose is Purpose.RATING:
+            kept[key], row = row, latest
+        row.skip_reason = "repeated"

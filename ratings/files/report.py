@@ -1,23 +1,26 @@
-"""The message in the chat that shows the import of a file: sent once, edited as the import goes on."""
+"""The message in the chat that shows a file: sent once, edited as the import and the writing to TMDb go on."""
 
 from __future__ import annotations
 
 import logging
 import time
+from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot.client import TelegramUnavailable, max_retry_wait
-from config.bot.replies import is_not_modified, is_unreachable, keyboard
+from config.bot.replies import KeyboardButton, is_not_modified, is_unreachable, keyboard
 from config.bot.router import bot
-from movies.cards import strip_tags, truncate, utf16_length
-from ratings.models import FileImport
+from movies.cards import format_rating, strip_tags, truncate, utf16_length
+from movies.models import Movie
+from ratings.files.merge import row_from
+from ratings.models import FileImport, FileRow, PendingWrite
 from users.models import User
 
 if TYPE_CHECKING:
@@ -30,23 +33,25 @@ EDIT_INTERVAL_SECONDS = 3.0  # between two edits of a message
 MAX_MESSAGE_LENGTH = 4096  # UTF-16 code units after Telegram has read the tags (Bot API: sendMessage)
 MAX_NAME_LENGTH = 80
 MAX_NAMED = 60  # movies of a kind that a report names, if they fit
+MAX_MEMBERS = 10  # of an archive that are named
 REPORT_WITHIN_SECONDS = 86_400  # of the end of an import; later its outcome is of no use
-KINDS = ("kept", "not_found", "unanswered", "odd_rating")
+State = FileRow.State
+NAMED = (State.KEPT, State.UNSURE, State.NOT_FOUND, State.UNANSWERED, State.ODD_RATING)
+LOST = (State.NOT_FOUND, State.UNANSWERED, State.ODD_RATING)  # rows that nothing was made of
 
 ERROR_TEXTS = {
     "empty": gettext_lazy("The file is empty."),
-    "archive": gettext_lazy("This is an archive. Unpack it and send me the file ratings.csv from it."),
-    "no_text": gettext_lazy("This is no CSV: there is no text in it."),
-    "broken": gettext_lazy(
-        "I cannot read this CSV: a quotation mark is opened and never closed, or a line never ends."
-    ),
+    "archive": gettext_lazy("I cannot open this kind of archive. Send me a zip, or the files from it."),
+    "broken_archive": gettext_lazy("This archive is damaged. Please send it again, or send the files from it."),
+    "locked": gettext_lazy("This archive has a password. Unpack it and send me the files from it."),
+    "no_ratings_inside": gettext_lazy("There are no film ratings in this archive."),
+    "no_text": gettext_lazy("I cannot read this file: it is no table, page or archive."),
+    "old_excel": gettext_lazy("This is an old Excel file. Save it as .xlsx or CSV and send it again."),
+    "broken_sheet": gettext_lazy("I cannot read this spreadsheet. Save it as CSV and send it again."),
+    "broken": gettext_lazy("The file is damaged: a quotation mark is opened and never closed, or a line never ends."),
     "no_ratings": gettext_lazy(
-        "I find no ratings in this file. I know the ratings exports of TMDb, Letterboxd (ratings.csv) and IMDb, and my "
-        "own (/export). The first line has to name the columns, for example: Title, Year, Rating10."
-    ),
-    "scale": gettext_lazy(
-        "I cannot tell the scale of this file: the column Rating goes up to five, as Letterboxd's stars do, but there "
-        "are larger numbers in it. Name the column Rating10 if it goes up to ten."
+        "I find no ratings in this file. Send me an export of TMDb, Letterboxd, IMDb, Kinopoisk, Kinorium, Trakt, "
+        "Simkl or another tracker. In a table of your own, name the columns in the first line: Title, Year, Rating10."
     ),
     "too_long": gettext_lazy("The file is too long: I read up to 100,000 rows and 20 MB. Send it in parts."),
     "gone": gettext_lazy("Telegram no longer has this file. Please send it again."),
@@ -54,44 +59,89 @@ ERROR_TEXTS = {
 }
 
 
-class NamedRows(TypedDict):
-    films: list[Any]  # titles; of kept ones (title, rating here, rating in the file)
-    more: int
+class NamedRow(NamedTuple):
+    name: str
+    here: str  # the rating here, where there is one
+    there: str  # the rating in the file
 
 
 def report(file: FileImport) -> tuple[str, InlineKeyboardMarkup | None]:
     """(text, keyboard) of the message about a file, in the active language."""
     if file.error:
         return str(ERROR_TEXTS.get(file.error, ERROR_TEXTS["gone"])), None
-    template = "ratings/file_done.html" if file.finished_at else "ratings/file_running.html"
+    if file.question:
+        examples = [truncate(row, 200) for row in file.question]
+        text: str = render_to_string("ratings/file_scale.html", {"examples": examples})
+        choices: list[KeyboardButton] = [(_("Out of %d") % scale, f"scale:{file.pk}:{scale}") for scale in (5, 10)]
+        return text.strip(), keyboard(choices)
+    if not file.finished_at:
+        return render_to_string("ratings/file_running.html", {"file": file}).strip(), None
+    if file.stage == FileImport.Stage.UNDO:
+        return undone_text(file), None
+    rows = {state: list(file.file_rows.filter(state=state).order_by("position")[:MAX_NAMED]) for state in NAMED}
+    context: dict[str, Any] = {"file": file, "n": file.outcome, "tmdb": written(file)}
+    context["imported"] = file.outcome.get("added", 0) + file.outcome.get("changed", 0)
+    context["members"] = [truncate(name, MAX_NAME_LENGTH) for name in file.found.get("members", [])[:MAX_MEMBERS]]
+    context["source"] = ", ".join(file.found.get("titles", []))
     for count in range(MAX_NAMED, -1, -5):
-        context = {"file": file, "n": file.outcome, "lists": named_rows(file, count)}
-        text = render_to_string(template, context).strip()
+        text = render_to_string("ratings/file_done.html", context | {"lists": named_rows(file, rows, count)}).strip()
         if utf16_length(strip_tags(text)) <= MAX_MESSAGE_LENGTH:
             break
-    can_overwrite = file.finished_at and file.outcome.get("kept") and not file.overwrite_existing
-    return text, keyboard([(_("Take the file's ratings"), f"file:{file.pk}")]) if can_overwrite else None
+    return text, keyboard(*buttons(file))
 
 
-def named_rows(file: FileImport, count: int) -> dict[str, NamedRows]:
-    """{kind: the first `count` movies, and how many more there are} of the kinds whose movies are named."""
-    by_kind: dict[str, NamedRows] = {}
-    for kind in KINDS:
-        named = file.names.get(kind, [])[:count]
-        films: list[Any]
-        if kind == "kept":
-            films = [
-                (truncate(title, MAX_NAME_LENGTH), format_points(here), format_points(there))
-                for title, here, there in named
-            ]
-        else:
-            films = [truncate(name, MAX_NAME_LENGTH) for name in named]
-        by_kind[kind] = {"films": films, "more": file.outcome.get(kind, 0) - len(films)}
-    return by_kind
+def buttons(file: FileImport) -> list[list[KeyboardButton]]:
+    unsure, lost = file.outcome.get(State.UNSURE, 0), sum(file.outcome.get(state, 0) for state in LOST)
+    rows: list[list[KeyboardButton]] = []
+    if unsure:
+        text = ngettext("Choose %(count)d film", "Choose %(count)d films", unsure) % {"count": unsure}
+        rows.append([(text, f"deck:{file.pk}")])
+    if file.outcome.get(State.KEPT):
+        rows.append([(_("Take the file's ratings"), f"file:{file.pk}")])
+    if lost:
+        rows.append([(_("What was not found, as a file"), f"lost:{file.pk}")])
+    if file.changes.exists():
+        rows.append([(_("Undo this import"), f"undo:{file.pk}")])
+    return rows
 
 
-def format_points(rating: str) -> str:
-    return rating.removesuffix(".0")
+def undone_text(file: FileImport) -> str:
+    count = file.outcome.get("undone", 0)
+    text = ngettext(
+        "Undone: %(count)d rating is as it was before this file.",
+        "Undone: %(count)d ratings are as they were before this file.",
+        count,
+    )
+    return text % {"count": count}
+
+
+def named_rows(file: FileImport, rows: dict[State, list[FileRow]], count: int) -> dict[str, Any]:
+    """{state: the first `count` rows, and how many more there are} of the states whose rows are named."""
+    return {
+        state.value: {"rows": [named(row) for row in rows[state][:count]], "more": file.outcome.get(state, 0) - count}
+        for state in NAMED
+    }
+
+
+def named(file_row: FileRow) -> NamedRow:
+    row, here = row_from(file_row.data), file_row.data.get("here")
+    name = row.name
+    if file_row.state == State.KEPT and (movie := Movie.objects.filter(pk__in=file_row.candidates).first()):
+        name = movie.title or name
+    return NamedRow(
+        truncate(name, MAX_NAME_LENGTH),
+        format_rating(Decimal(here)) if here else "",
+        format_rating(row.value) if row.value else "",
+    )
+
+
+def written(file: FileImport) -> dict[str, int] | None:
+    """How many of a file's ratings TMDb has, of how many; None where none was to be written."""
+    total = file.found.get("written", 0)
+    if not total:
+        return None
+    waiting = PendingWrite.objects.filter(user_id=file.user_id, movie__in=file.changes.values("movie_id")).count()
+    return {"done": max(0, total - waiting), "total": total}
 
 
 class ProgressReporter:
@@ -101,12 +151,31 @@ class ProgressReporter:
         self.reported_at = 0.0
 
     def __call__(self, file: FileImport) -> None:
-        if file.finished_at:
+        if file.finished_at or file.question:
             notify(file)
         elif time.monotonic() - self.reported_at >= EDIT_INTERVAL_SECONDS:
             self.reported_at = time.monotonic()
             with max_retry_wait(0):
                 notify(file)
+
+
+class OutboxReporter:
+    """Shows in the messages of files how many of their ratings TMDb has: now and then, and the last at once."""
+
+    def __init__(self) -> None:
+        self.reported_at = 0.0
+        self.movie_ids: set[int] = set()  # written since then
+
+    def __call__(self, write: PendingWrite) -> None:
+        self.movie_ids.add(write.movie_id)
+        is_last = not PendingWrite.objects.filter(user_id=write.user_id).exists()
+        if not is_last and time.monotonic() - self.reported_at < EDIT_INTERVAL_SECONDS:
+            return
+        files = FileImport.objects.filter(user_id=write.user_id, changes__movie_id__in=self.movie_ids)
+        for file in files.filter(reported_at__isnull=False, finished_at__isnull=False).distinct():
+            with max_retry_wait(0):
+                notify(file)
+        self.reported_at, self.movie_ids = time.monotonic(), set()
 
 
 def unreported() -> QuerySet[FileImport]:
@@ -138,16 +207,16 @@ def notify(file: FileImport) -> None:
 
 
 def show(file: FileImport, text: str, markup: InlineKeyboardMarkup | None) -> None:
-    """Edit the message, or send one where there is none to edit any more and the work is done."""
-    send = partial(bot.send_message, file.user_id, text, reply_markup=markup)
-    if not file.message_id:
-        send()
-        return
-    try:
-        bot.edit_message_text(text, file.user_id, file.message_id, reply_markup=markup)
-    except ApiTelegramException as error:
-        if is_not_modified(error):
+    """Edit the message, or send one where there is none to edit any more and the user is to read it."""
+    if file.message_id:
+        try:
+            bot.edit_message_text(text, file.user_id, file.message_id, reply_markup=markup)
             return
-        if error.error_code != 400 or not file.finished_at:
-            raise
-        send()
+        except ApiTelegramException as error:
+            if is_not_modified(error):
+                return
+            if error.error_code != 400 or not (file.finished_at or file.question) or file.reported_at:
+                raise
+    send = partial(bot.send_message, file.user_id, text, reply_markup=markup)
+    sent = send()
+    FileImport.objects.filter(pk=file.pk).update(message_id=sent.message_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -42,11 +43,14 @@ MSG_SESSION_UNREADABLE = gettext_noop(
 MSG_DELETION_REFUSED = gettext_noop("TMDb does not let me take your rating of “%(title)s” back there. Here it is gone.")
 
 
-def write_pending(user_id: int | None, seconds: float, stop: StopEvent) -> int:
+def write_pending(
+    user_id: int | None, seconds: float, stop: StopEvent, watch: Callable[[PendingWrite], None] = lambda write: None
+) -> int:
     """Send pending ratings to TMDb, of one user or of all, for so many seconds at most; returns how many it has taken.
 
     Whatever is left when `stop` is set or the time is over waits for the next run. A user's ratings are sent by one
     worker at a time, and none while an import reads them: it would take an older value for TMDb's newest.
+    `watch(write)` is called after each.
     """
     deadline = time.monotonic() + seconds
     waiting = due() if user_id is None else due().filter(user_id=user_id)
@@ -58,7 +62,7 @@ def write_pending(user_id: int | None, seconds: float, stop: StopEvent) -> int:
             if not free:
                 continue
             try:
-                written += write_all_of(owner_id, deadline, stop)
+                written += write_all_of(owner_id, deadline, stop, watch)
             except SessionRefused as error:
                 disconnect_user(owner_id, error, MSG_SESSION_REFUSED)
             except SessionUnreadable as error:
@@ -75,12 +79,13 @@ def due() -> QuerySet[PendingWrite]:
     return ready.filter(user__tmdb_session_id__gt="").exclude(user__sync_status=SyncStatus.QUEUED)
 
 
-def write_all_of(user_id: int, deadline: float, stop: StopEvent) -> int:
+def write_all_of(user_id: int, deadline: float, stop: StopEvent, watch: Callable[[PendingWrite], None]) -> int:
     mine = due().filter(user_id=user_id).select_related("user", "movie").order_by("next_try_at", "pk")
     written = 0
     while not stop.is_set() and time.monotonic() <= deadline and (write := mine.first()):
         if claim(write):
             written += attempt(write)
+            watch(write)
     return written
 
 

@@ -17,7 +17,7 @@ from movies.refresh import Refresh, due_movies
 from movies.saving import save_movies
 from movies.tmdb import TMDb, TMDbError
 from ratings.files.matching import Matcher
-from ratings.files.parser import Row
+from ratings.files.rows import Row
 from ratings.models import HALF_POINTS, Import, Rating, TMDbRecommendationFetch
 from ratings.tasks import import_ratings
 from tests.fuzz.mutations import EXAMPLES, JUNK, bounded, most_memory, spoilt

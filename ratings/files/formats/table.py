@@ -1,0 +1,71 @@
+"""Any table with recognizable columns, in English or Russian; also Letterboxd's import layout, which programs write."""
+
+from ratings.files.formats.base import Field, TableFormat
+from ratings.files.rows import Purpose, Scale
+
+WANTED = ("plan to watch", "plantowatch", "planning", "watchlist", "wishlist", "буду смотреть", "хочу посмотреть")
+SEEN = ("completed", "watched", "seen", "просмотрено", "смотрел")
+
+COLUMNS = {
+    "tmdb_id": ["tmdb id", "tmdb", "the movie db id", "themoviedb id", "id tmdb"],
+    "imdb_id": ["imdb id", "imdb", "const", "id imdb", "imdb url", "tconst"],
+    "title": [
+        "title", "name", "movie", "film", "movie title", "film title",
+        "название", "русское название", "русскоязычное название", "название на русском", "фильм", "наименование",
+        "titel", "titre", "titulo", "titolo", "tytul",
+    ],
+    "original_title": [
+        "original title", "original name", "english title", "оригинальное название", "название оригинала",
+        "оригинал", "название на английском", "английское название", "originaltitel", "orginaltitel", "titre original",
+        "titulo original", "titolo originale",
+    ],
+    "year": [
+        "year", "release year", "release date", "release date month day year", "released", "год", "год выпуска",
+        "год выхода", "дата выхода", "ar", "jahr", "annee", "ano", "anno",
+    ],
+    "kind": [
+        "title type", "type", "media type", "category", "kind", "item type", "content type", "тип", "категория", "вид",
+        "titeltyp", "typ", "tipo", "type de titre", "tipo di titolo", "tipo de titulo",
+    ],
+    "season": ["season number", "episode number", "season", "episode", "сезон", "эпизод"],
+    "rating": [
+        "exact rating", "rating 10", "your rating", "you rated", "my rating", "user rating", "my score", "your score",
+        "user score", "points", "моя оценка", "ваша оценка", "личная оценка",
+        "deine bewertung", "ihre bewertung", "votre note", "tu calificacion", "tu valoracion", "il tuo voto",
+        "sua avaliacao", "sua nota", "rating", "score", "оценка", "рейтинг", "балл", "stars", "rating 5", "звезды",
+        "betyg", "bewertung", "note", "calificacion", "voto", "nota", "ocena",
+    ],
+    "date": [
+        "date rated", "rated at", "rating date", "rated date", "date added", "created", "created at", "date",
+        "added at",
+        "дата оценки", "дата и время", "дата", "datum", "bewertet am", "date de notation", "fecha de calificacion",
+    ],
+    "viewed": [
+        "watched date", "date watched", "watched at", "last watched at", "viewed date", "end date",
+        "дата просмотра", "просмотрено", "дата добавления",
+    ],
+    "status": ["status", "watchlist", "list title", "list", "shelf", "статус", "список"],
+}  # fmt: skip
+
+# A column that says what it is out of; other names may mean five or ten
+OUT_OF_TEN = ("exact rating", "rating 10", "your rating")
+OUT_OF_FIVE = ("stars", "rating 5", "звезды")
+
+
+def purpose(field: Field) -> Purpose:
+    """What the list says in which the row stands; a rating counts in any list."""
+    status = field("status").casefold()
+    if not field("rating") and status.startswith(WANTED):
+        return Purpose.WANTED
+    return Purpose.RATING
+
+
+def columns(*rating: str, **others: list[str]) -> dict[str, list[str]]:
+    """The columns known everywhere, with these for the rating; `others` replaces further meanings."""
+    return COLUMNS | ({"rating": list(rating)} if rating else {}) | others
+
+
+TEN, FIVE, ANY = (
+    TableFormat("", (), columns(*names), scale, purpose)
+    for names, scale in ((OUT_OF_TEN, Scale.TEN), (OUT_OF_FIVE, Scale.FIVE), ((), Scale.UNKNOWN))
+)

@@ -1,0 +1,45 @@
+"""Trakt: its CSV, and its JSON lists of ratings, history, watched films and the watchlist, alone or in a zip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ratings.files.formats.base import TableFormat, part, row_of
+from ratings.files.formats.table import columns
+from ratings.files.rows import Purpose, Row
+
+FORMAT = TableFormat(
+    "Trakt",
+    ("trakt_id", "type", "title", "rating"),
+    columns("rating", date=["rated_at", "watched_at"], viewed=["watched_at"]),
+)
+TITLE = "Trakt"
+KINDS = ("movie", "show", "season", "episode")
+DATES = ("rated_at", "watched_at", "last_watched_at")
+
+
+def fits(data: Any, name: str) -> bool:
+    first = data[0] if isinstance(data, list) and data and isinstance(data[0], dict) else {}
+    about = any(isinstance(first.get(kind), dict) for kind in KINDS)
+    return about and (any(date in first for date in DATES) or ("listed_at" in first and "watchlist" in name))
+
+
+def rows(data: Any, name: str) -> Iterator[Row]:
+    for item in data:
+        if not isinstance(item, dict):
+            continue
+        kind = next((kind for kind in reversed(KINDS) if isinstance(item.get(kind), dict)), "")
+        film = part(item, kind)
+        ids = part(film, "ids")
+        yield row_of(
+            purpose=Purpose.WANTED if "listed_at" in item and "rating" not in item else Purpose.RATING,
+            title=film.get("title"),
+            year=film.get("year"),
+            tmdb_id=ids.get("tmdb"),
+            imdb_id=ids.get("imdb"),
+            kind=kind,
+            rating=item.get("rating"),
+            date=next((item[date] for date in DATES if item.get(date)), None),
+            viewed=item.get("watched_at") or item.get("last_watched_at"),
+        )
