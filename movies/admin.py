@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,9 +14,10 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 from telebot.apihelper import ApiException
 
+from config.admin.actions import row_action
 from config.admin.formatting import DAY_SECONDS, EMPTY, badge, format_age, format_datetime
 from config.admin.model_admin import ConditionFilter, ReadOnlyAdmin, parse_id
 from config.admin.site import dashboard_widget, page, render_page
@@ -181,33 +183,54 @@ class MovieAdmin(ReadOnlyAdmin[Movie]):
 
     # --- Actions
 
-    @admin.action(description=gettext_lazy("Queue the poster again"), permissions=["act"])
-    def requeue_posters(self, request: HttpRequest, movies: MovieQuerySet) -> HttpResponse | None:
-        count = movies.order_by().requeue_posters()
+    @row_action(
+        gettext_lazy("Queue the poster again"),
+        done=ngettext_lazy("%d poster queued.", "%d posters queued."),
+        nothing=gettext_lazy("Nothing queued: TMDb has no poster of these films."),
+        cost=lambda count: upload_time(count),
+    )
+    def requeue_posters(self, request: HttpRequest, movies: MovieQuerySet) -> int:
+        count = movies.requeue_posters()
         async_task("posters.tasks.download_posters")
-        self.message_user(request, ngettext("%d poster queued.", "%d posters queued.", count) % count)
-        return self.redirect_back(request)
+        return count
 
-    @admin.action(description=gettext_lazy("Read the metadata again"), permissions=["act"])
-    def read_again(self, request: HttpRequest, movies: MovieQuerySet) -> HttpResponse | None:
-        count = movies.order_by().reread_details()
+    @row_action(
+        gettext_lazy("Read the metadata again"),
+        done=ngettext_lazy("%d film will be read again.", "%d films will be read again."),
+        nothing=gettext_lazy("None of these films is there any more."),
+    )
+    def read_again(self, request: HttpRequest, movies: MovieQuerySet) -> int:
+        count = movies.reread_details()
         async_task("movies.tasks.refresh_movies")
-        text = ngettext("%d film will be read again.", "%d films will be read again.", count)
-        self.message_user(request, text % count)
-        return self.redirect_back(request)
+        return count
 
-    @admin.action(description=gettext_lazy("Pause the poster"), permissions=["act"])
-    def pause_posters(self, request: HttpRequest, movies: MovieQuerySet) -> HttpResponse | None:
-        count = movies.order_by().suspend_posters(f"paused by {request.user.get_username()}")
-        self.message_user(request, ngettext("%d poster paused.", "%d posters paused.", count) % count)
-        return self.redirect_back(request)
+    @row_action(
+        gettext_lazy("Pause the poster"),
+        done=ngettext_lazy("%d poster paused.", "%d posters paused."),
+        nothing=gettext_lazy("Nothing paused: none of these posters is waiting."),
+    )
+    def pause_posters(self, request: HttpRequest, movies: MovieQuerySet) -> int:
+        return movies.suspend_posters(f"paused by {request.user.get_username()}")
 
-    @admin.action(description=gettext_lazy("Resume the poster"), permissions=["act"])
-    def resume_posters(self, request: HttpRequest, movies: MovieQuerySet) -> HttpResponse | None:
-        count = movies.order_by().poster_failed().requeue_posters()
+    @row_action(
+        gettext_lazy("Resume the poster"),
+        done=ngettext_lazy("%d poster resumed.", "%d posters resumed."),
+        nothing=gettext_lazy("Nothing resumed: none of these posters has failed or is paused."),
+    )
+    def resume_posters(self, request: HttpRequest, movies: MovieQuerySet) -> int:
+        count = movies.poster_failed().requeue_posters()
         async_task("posters.tasks.download_posters")
-        self.message_user(request, ngettext("%d poster resumed.", "%d posters resumed.", count) % count)
-        return self.redirect_back(request)
+        return count
+
+
+def upload_time(posters: int) -> str:
+    """How long so many uploads take."""
+    channels = len(settings.TELEGRAM_POSTER_CHANNELS)
+    per_minute = settings.TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE * channels
+    if not per_minute:
+        return ""
+    text = ngettext("About %(time)s with %(n)d channel.", "About %(time)s with %(n)d channels.", channels)
+    return text % {"time": format_age(posters / per_minute * 60), "n": channels}
 
 
 @page("movies/movie/<int:movie_id>/card/", "movies_card", "movies.view_movie")

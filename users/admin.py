@@ -7,13 +7,15 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.models import DELETION
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 
+from config.admin.actions import record, row_action
 from config.admin.formatting import DAY_SECONDS, EMPTY, badge, format_datetime
 from config.admin.model_admin import ConditionFilter, ReadOnlyAdmin, parse_id
 from config.admin.site import dashboard_widget, render_page
@@ -22,7 +24,7 @@ from config.jobs.enqueue import async_task
 from users import disconnect
 from users.models import SyncStatus, User, UserQuerySet
 
-MAX_USERS_AT_ONCE = 100  # in actions that ask TMDb for each user while the operator waits
+MAX_DELETED_AT_ONCE = 200  # while the operator waits
 TONES = {
     SyncStatus.IMPORTED: "good",
     SyncStatus.QUEUED: "busy",
@@ -115,43 +117,50 @@ class UserAdmin(ReadOnlyAdmin[User]):
 
     # --- Actions
 
-    @admin.action(description=gettext_lazy("Import again"), permissions=["act"])
-    def import_again(self, request: HttpRequest, users: UserQuerySet) -> HttpResponse | None:
-        count = users.order_by().queue_import()
+    @row_action(
+        gettext_lazy("Import again"),
+        done=ngettext_lazy("%d import queued.", "%d imports queued."),
+        nothing=gettext_lazy("Nothing queued: they have no TMDb account linked, or are in the queue already."),
+    )
+    def import_again(self, request: HttpRequest, users: UserQuerySet) -> int:
+        count = users.queue_import()
         async_task("ratings.tasks.import_ratings")
-        self.message_user(request, ngettext("%d import queued.", "%d imports queued.", count) % count)
-        return self.redirect_back(request)
+        return count
 
-    @admin.action(description=gettext_lazy("Disconnect from TMDb"), permissions=["act"])
-    def disconnect_tmdb(self, request: HttpRequest, users: UserQuerySet) -> HttpResponse | None:
-        linked = list(users.order_by().connected().values_list("pk", flat=True)[:MAX_USERS_AT_ONCE])
-        ended = sum([disconnect.disconnect(user_id) for user_id in linked])
-        self.message_user(request, ngettext("%d session ended.", "%d sessions ended.", ended) % ended)
-        if later := len(linked) - ended:
-            text = ngettext(
-                "%d person is disconnected; TMDb did not answer and is asked again to end the session.",
-                "%d people are disconnected; TMDb did not answer and is asked again to end their sessions.",
-                later,
-            )
-            self.message_user(request, text % later, messages.WARNING)
-        return self.redirect_back(request)
+    @row_action(
+        gettext_lazy("Disconnect from TMDb"),
+        done=ngettext_lazy("%d person disconnected from TMDb.", "%d people disconnected from TMDb."),
+        nothing=gettext_lazy("Nobody disconnected: they have no TMDb account linked."),
+    )
+    def disconnect_tmdb(self, request: HttpRequest, users: UserQuerySet) -> int:
+        sessions = disconnect.disconnect_all(users)
+        if left := disconnect.revoke_soon(sessions):
+            text = ngettext("TMDb has %d session yet to end.", "TMDb has %d sessions yet to end.", left)
+            self.message_user(request, text % left, messages.WARNING)
+        return len(sessions)
 
     @admin.action(description=gettext_lazy("Delete their data…"), permissions=["delete_data"])
     def delete_data(self, request: HttpRequest, users: UserQuerySet) -> HttpResponse | None:
-        users = users.order_by()[:MAX_USERS_AT_ONCE]
+        users = users.order_by()
+        count = users.count()
+        if count > MAX_DELETED_AT_ONCE:
+            text = ngettext(
+                "Nothing deleted: choose at most %d person.", "Nothing deleted: choose at most %d people.", count
+            )
+            self.message_user(request, text % MAX_DELETED_AT_ONCE, messages.ERROR)
+            return None
         chosen = [user.pk for user in users]
         if "confirmed" not in request.POST:
-            title = ngettext("Delete everything about %d person?", "Delete everything about %d people?", len(chosen))
-            title = title % len(chosen) if len(chosen) != 1 else _("Delete everything about %s?") % chosen[0]
+            title = ngettext("Delete everything about %d person?", "Delete everything about %d people?", count)
+            title = title % count if count != 1 else _("Delete everything about %s?") % chosen[0]
             context: dict[str, Any] = {
                 "users": [(user.pk, user.ratings.count(), user.imports.count()) for user in users],
                 "checkbox_name": ACTION_CHECKBOX_NAME,
                 "opts": self.opts,
             }
             return render_page(request, "users/admin/delete_data.html", title, **context)
-        for user_id in chosen:
-            disconnect.forget(user_id)
-        count = len(chosen)
+        disconnect.revoke_soon([session for user_id in chosen for session in disconnect.delete_everything(user_id)])
+        record(request, User, "delete_data", _("Data deleted"), count, flag=DELETION)
         self.message_user(request, ngettext("%d person deleted.", "%d people deleted.", count) % count)
         return None
 

@@ -14,10 +14,11 @@ from django.db.models import F, Q
 from django_q.models import OrmQ, Task
 
 from config.bot import update_queue
+from config.jobs.enqueue import async_task
 from config.models import Lease
 from config.monitoring.secret import Secret
 from movies.tmdb import TMDb, TMDbError
-from users.models import SessionToRevoke, SessionUnreadable, User, decrypt, encrypt
+from users.models import SessionToRevoke, SessionUnreadable, User, UserQuerySet, decrypt, encrypt
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +41,24 @@ def disconnect(user_id: int) -> bool:
     return revoke_now(old)
 
 
+def disconnect_all(users: UserQuerySet) -> list[SessionToRevoke]:
+    """End the link of all these users; returns the sessions that TMDb has still to end."""
+    with transaction.atomic():
+        linked = list(users.connected().select_for_update().order_by("pk"))
+        sessions = [SessionToRevoke(session_id=user.tmdb_session_id) for user in linked]
+        for user in linked:
+            user.pending_writes.all().delete()
+            user.disconnect()
+        return SessionToRevoke.objects.bulk_create(sessions)
+
+
 def forget(user_id: int) -> bool:
-    """Delete everything about the user from every table; returns what `disconnect` does.
+    """Delete everything about the user from every table; returns what `disconnect` does."""
+    return all(revoke_now(session) for session in delete_everything(user_id))
+
+
+def delete_everything(user_id: int) -> list[SessionToRevoke]:
+    """Delete everything about the user from every table; returns the session that TMDb has still to end, if any.
 
     A job that is working for the user finds the row gone and stops; no job ever creates a user.
     """
@@ -56,7 +73,7 @@ def forget(user_id: int) -> bool:
         LogEntry.objects.filter(logged | Q(object_repr__startswith=f"{user_id} · ")).delete()
         Lease.objects.filter(name__in=[f"ratings.write.{user_id}", f"ratings.files.{user_id}"]).delete()
     _delete_jobs(user_id)
-    return revoke_now(old)
+    return [old] if old else []
 
 
 def _delete_jobs(user_id: int) -> None:
@@ -97,6 +114,15 @@ def revoke_unused(session_id: Secret) -> None:
 def revoke_now(session: SessionToRevoke | None) -> bool:
     """Try once to revoke a session while the user waits. True where TMDb has ended it, or there is none."""
     return session is None or revoke(session, TMDb(background=False))
+
+
+def revoke_soon(sessions: list[SessionToRevoke]) -> int:
+    """Revoke one session at once, more in a job; returns how many are left."""
+    if len(sessions) == 1 and revoke_now(sessions[0]):
+        return 0
+    if len(sessions) > 1:
+        async_task("users.tasks.revoke_sessions")
+    return len(sessions)
 
 
 def revoke_sessions() -> str:

@@ -6,14 +6,14 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext_lazy
 from django_q import admin as django_q_admin  # imported first, so that its registrations are there to be replaced
 from django_q.models import Failure, OrmQ, Schedule, Success
 
-from config.admin.model_admin import redirect_back
+from config.admin.actions import row_action
 
 
 class SuperuserChangesMixin:
@@ -31,11 +31,16 @@ class SuperuserChangesMixin:
         return request.user.has_perm("django_q.change_failure")
 
 
-@admin.action(description=gettext_lazy("Resubmit selected jobs"), permissions=["resubmit"])
-def resubmit(model_admin: admin.ModelAdmin, request: HttpRequest, jobs: QuerySet[Any]) -> None:
+@row_action(
+    gettext_lazy("Resubmit selected jobs"),
+    done=ngettext_lazy("%d job resubmitted.", "%d jobs resubmitted."),
+    nothing=gettext_lazy("None of these jobs is there any more."),
+    permission="resubmit",
+)
+def resubmit(model_admin: admin.ModelAdmin, request: HttpRequest, jobs: QuerySet[Any]) -> int:
     count = jobs.count()
     django_q_admin.resubmit_task(model_admin, request, jobs)
-    model_admin.message_user(request, ngettext("%d job resubmitted.", "%d jobs resubmitted.", count) % count)
+    return count
 
 
 class JobAdmin(SuperuserChangesMixin, django_q_admin.TaskAdmin):
@@ -75,11 +80,13 @@ class ScheduleAdmin(django_q_admin.ScheduleAdmin):
                 part.attrs["aria-label"] = label
         return form
 
-    @admin.action(description=gettext_lazy("Run now"), permissions=["act"])
-    def run_now(self, request: HttpRequest, schedules: QuerySet[Schedule]) -> HttpResponse | None:
-        count = schedules.update(next_run=timezone.now())
-        self.message_user(request, ngettext("%d job is due now.", "%d jobs are due now.", count) % count)
-        return redirect_back(request, "admin:django_q_schedule_change")
+    @row_action(
+        gettext_lazy("Run now"),
+        done=ngettext_lazy("%d job is due now.", "%d jobs are due now."),
+        nothing=gettext_lazy("None of these jobs is there any more."),
+    )
+    def run_now(self, request: HttpRequest, schedules: QuerySet[Schedule]) -> int:
+        return schedules.update(next_run=timezone.now())
 
 
 for model, model_admin in (

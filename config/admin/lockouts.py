@@ -9,8 +9,9 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext_lazy
 
+from config.admin.actions import row_action
 from config.admin.formatting import EMPTY, format_datetime
 from config.admin.model_admin import ConditionFilter, ReadOnlyAdmin
 from config.models import LoginAttempts
@@ -40,7 +41,11 @@ class LoginAttemptsAdmin(ReadOnlyAdmin[LoginAttempts]):
     def locked(self, row: LoginAttempts) -> SafeString | str:
         return format_datetime(row.locked_until) if row.locked_until > time.time() else EMPTY
 
-    @admin.action(description=gettext_lazy("Lift the lockout"), permissions=["lift"])
-    def lift(self, request: HttpRequest, rows: QuerySet[LoginAttempts]) -> None:
-        count = rows.order_by().update(failures=0, locked_until=0)
-        self.message_user(request, ngettext("%d lockout lifted.", "%d lockouts lifted.", count) % count)
+    @row_action(
+        gettext_lazy("Lift the lockout"),
+        done=ngettext_lazy("%d lockout lifted.", "%d lockouts lifted."),
+        nothing=gettext_lazy("Nothing was locked."),
+        permission="lift",
+    )
+    def lift(self, request: HttpRequest, rows: QuerySet[LoginAttempts]) -> int:
+        return rows.filter(failures__gt=0).update(failures=0, locked_until=0)

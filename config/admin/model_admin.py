@@ -1,15 +1,13 @@
-"""What the admin classes of all apps share: read-only rows, filters by condition, and where an action leads."""
+"""What the admin classes of all apps share: read-only rows, filters by condition."""
 
 from __future__ import annotations
 
 from typing import Any, Generic, TypeVar
 
 from django.contrib import admin
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest, HttpResponseRedirect
-from django.shortcuts import redirect
+from django.http import HttpRequest
 
 from config.admin.pagination import EstimatedCountPaginator, KeysetChangeList
 
@@ -38,10 +36,6 @@ class ReadOnlyAdmin(admin.ModelAdmin, Generic[ModelT]):
     def has_delete_permission(self, request: HttpRequest, obj: ModelT | None = None) -> bool:
         return False
 
-    def redirect_back(self, request: HttpRequest) -> HttpResponseRedirect | None:
-        """Where an action leads: to the page of the one row on which it was pressed, else (None) to the list."""
-        return redirect_back(request, f"admin:{self.opts.app_label}_{self.opts.model_name}_change")
-
 
 class ConditionFilter(admin.SimpleListFilter):
     """A list filter each of whose choices is a condition on the rows."""
@@ -62,9 +56,3 @@ def parse_id(text: str) -> int | None:
     """The id that an operator typed into a search field; None for what is none."""
     text = text.strip()
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= MAX_TELEGRAM_ID_DIGITS else None
-
-
-def redirect_back(request: HttpRequest, change_page: str) -> HttpResponseRedirect | None:
-    """The change page of the one row on which an action was pressed; None where it was pressed on the list."""
-    chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
-    return redirect(change_page, chosen[0]) if "from_page" in request.POST and len(chosen) == 1 else None

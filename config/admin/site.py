@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -27,6 +28,7 @@ from django.views.i18n import set_language
 from config.admin import login_throttle
 from config.admin.formatting import EMPTY, to_datetime
 
+MAX_RECENT = 8  # actions on the front page
 APP_ORDER = ("users", "movies", "ratings", "django_q", "auth")  # on the front page: the daily pages first
 
 
@@ -142,7 +144,11 @@ class KinotekaAdminSite(admin.AdminSite):
         return response
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        return super().index(request, {**self.dashboard_context(request), **(extra_context or {})})
+        recent = LogEntry.objects.select_related("user", "content_type").order_by("-action_time")
+        may_see_all = request.user.has_perm("users.change_user")  # operators see what others have done
+        recent = (recent if may_see_all else recent.filter(user__username=request.user.get_username()))[:MAX_RECENT]
+        context = {**self.dashboard_context(request), "recent": recent, **(extra_context or {})}
+        return super().index(request, context)
 
     def dashboard(self, request: HttpRequest) -> TemplateResponse:
         """The front page's widgets without the page, for the script that refreshes them."""

@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from config.admin.actions import record
 from config.admin.charts import progress_bar
 from config.admin.formatting import DAY_SECONDS, EMPTY, badge, format_datetime, format_duration, time_since
 from config.admin.model_admin import ConditionFilter, ReadOnlyAdmin
@@ -181,6 +182,7 @@ def start_training(request: HttpRequest) -> HttpResponse:
     else:
         triggered_by = request.user.get_username()
         async_task("ratings.tasks.train_recommendations", triggered_by, timeout=training_process.TIMEOUT_SECONDS)
+        record(request, TrainingRun, "start_training", _("Training started"), 1)
         messages.success(request, _("Training starts as soon as a worker is free."))
     return redirect("admin:index")
 

@@ -317,7 +317,7 @@ def test_the_admin_ends_a_link_without_the_key_and_loses_nothing(admin_client, l
     stored = locked.tmdb_session_id
     data = {"action": "disconnect_tmdb", "_selected_action": [locked.pk]}
     page = admin_client.post("/admin/users/user/", data, follow=True)
-    assert [message.level_tag for message in page.context["messages"]] == ["info", "warning"]
+    assert [message.level_tag for message in page.context["messages"]] == ["warning", "info"]
     assert SessionToRevoke.objects.get().session_id == stored
     assert User.objects.get(pk=locked.pk).tmdb_session_id == ""
 

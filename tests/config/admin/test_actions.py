@@ -1,0 +1,193 @@
+"""What operators do to rows: asked first where they are many, recorded, and never a success that was none."""
+
+import re
+
+import pytest
+from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.auth import get_user_model
+from django.urls import reverse
+from django.utils import timezone
+from django_q.models import Schedule, Task
+
+from config.admin.actions import MAX_UNASKED
+from config.jobs.schedules import sync_schedules
+from movies.models import Movie, PosterStatus
+from tests.conftest import queued
+from users.models import SessionToRevoke, SyncStatus, User
+from users.tasks import revoke_sessions
+
+pytestmark = pytest.mark.django_db
+
+FILMS, PEOPLE = reverse("admin:movies_movie_changelist"), reverse("admin:users_user_changelist")
+
+
+@pytest.fixture
+def operator(client):
+    """A browser of the superuser olga's, in English."""
+    client.force_login(get_user_model().objects.create_superuser("olga"))
+    client.cookies["django_language"] = "en"
+    return client
+
+
+def films(number, **fields):
+    fields = {"poster_path": "/p.jpg", "poster_status": PosterStatus.WAITING, **fields}
+    return Movie.objects.bulk_create(Movie(id=pk, title=f"Film {pk}", **fields) for pk in range(1, number + 1))
+
+
+def linked(sandbox, number):
+    """So many people, each with a session that TMDb knows."""
+    account = sandbox.tmdb.add_account("anna")
+    for pk in range(1, number + 1):
+        User.objects.create(pk=pk).connect(account.id, sandbox.tmdb.session_for(account))
+    User.objects.update(sync_status=SyncStatus.IMPORTED)
+    return User.objects.order_by("pk")
+
+
+def act(client, page, action, rows, **more):
+    data = {"action": action, "_selected_action": [row.pk for row in rows], **more}
+    return client.post(page, data, follow=True)
+
+
+def told(page):
+    return [(message.level_tag, str(message)) for message in page.context["messages"]]
+
+
+def calls(sandbox):
+    return [call.path for call in sandbox.tmdb.requests if call.method == "DELETE"]
+
+
+@pytest.mark.parametrize(
+    ("action", "rows", "lines"),
+    [
+        ("requeue_posters", 2, "olga: requeue_posters, 2 of movies.Movie (1, 2)"),
+        ("read_again", 1, "olga: read_again, 1 of movies.Movie (1)"),
+        ("pause_posters", 2, "olga: pause_posters, 2 of movies.Movie (1, 2)"),
+        ("resume_posters", 1, "olga: resume_posters, 1 of movies.Movie (1)"),
+        ("import_again", 2, "olga: import_again, 2 of users.User (1, 2)"),
+        ("disconnect_tmdb", 2, "olga: disconnect_tmdb, 2 of users.User (1, 2)"),
+        ("run_now", 1, "olga: run_now, 1 of django_q.Schedule"),
+        ("resubmit", 1, "olga: resubmit, 1 of django_q.Failure"),
+    ],
+)
+def test_every_action_is_in_the_history_of_its_rows_and_a_line_of_the_log(
+    operator, sandbox, caplog, action, rows, lines
+):
+    page = PEOPLE if action in ("import_again", "disconnect_tmdb") else FILMS
+    if page == PEOPLE:
+        chosen = linked(sandbox, rows)
+    elif action == "run_now":
+        sync_schedules()
+        page, chosen = reverse("admin:django_q_schedule_changelist"), Schedule.objects.all()[:1]
+    elif action == "resubmit":
+        now = timezone.now()
+        job = {"func": "users.tasks.revoke_sessions", "started": now, "stopped": now, "success": False}
+        page, chosen = reverse("admin:django_q_failure_changelist"), [Task.objects.create(id="a" * 32, name="x", **job)]
+    else:
+        chosen = films(rows, **({"poster_error": "x", "poster_status": 0} if action == "resume_posters" else {}))
+        if action == "resume_posters":
+            Movie.objects.suspend_posters("x")
+    keys = [str(row.pk) for row in chosen]
+    with caplog.at_level("INFO"):
+        act(operator, page, action, chosen)
+    assert sorted(LogEntry.objects.filter(user__username="olga").values_list("object_id", flat=True)) == sorted(keys)
+    logged = [record.getMessage() for record in caplog.records if record.name == "config.admin.actions"]
+    assert len(logged) == 1
+    assert logged[0].startswith(lines)
+    if page in (FILMS, PEOPLE):
+        history = operator.get(page + f"{keys[0]}/history/").text
+        assert "olga" in history
+        assert LogEntry.objects.first().change_message in history
+
+
+def test_what_is_changed_on_a_page_of_djangos_own_is_a_line_of_the_log_too(operator, caplog):
+    with caplog.at_level("INFO"):
+        form = {"username": "sasha", "usable_password": "false", "password1": "", "password2": ""}
+        operator.post(reverse("admin:auth_user_add"), form)
+    assert f"olga: Addition user {get_user_model().objects.get(username='sasha').pk}" in caplog.text
+
+
+def test_an_action_over_many_rows_asks_first_and_then_does_all_of_them(operator, settings, caplog):
+    settings.TELEGRAM_POSTER_CHANNELS, settings.TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE = [-1], 20
+    number = MAX_UNASKED * 3
+    rows = films(number, poster_status=PosterStatus.TELEGRAM, telegram_file_id="x")
+    everything = {"select_across": "1", "index": "0"}
+    question = act(operator, FILMS + "?year=unknown", "requeue_posters", rows[:50], **everything)
+    assert "Films: 150. About 7 min with 1 channel." in " ".join(question.text.split())
+    assert not Movie.objects.filter(poster_status=PosterStatus.WAITING).exists()
+    assert not LogEntry.objects.exists()
+    fields = dict(
+        re.findall(r'<input type="hidden" name="(action|select_across|index|confirmed)" value="(\w+)"', question.text)
+    )
+    assert fields == {"action": "requeue_posters", "confirmed": "1", **everything}
+    with caplog.at_level("INFO"):
+        page = act(operator, FILMS + "?year=unknown", fields.pop("action"), rows[:50], **fields)
+    assert told(page) == [("info", "150 posters queued.")]
+    assert Movie.objects.filter(poster_status=PosterStatus.WAITING).count() == number
+    assert LogEntry.objects.get().object_repr.endswith(": 150")
+    assert "olga: requeue_posters, 150 of movies.Movie" in caplog.text
+
+
+def test_fifty_rows_are_not_asked_about(operator):
+    rows = films(MAX_UNASKED)
+    assert told(act(operator, FILMS, "read_again", rows)) == [("info", "50 films will be read again.")]
+
+
+@pytest.mark.parametrize(
+    ("page", "action", "reason"),
+    [
+        (PEOPLE, "import_again", "no TMDb account linked"),
+        (PEOPLE, "disconnect_tmdb", "no TMDb account linked"),
+        (FILMS, "requeue_posters", "no poster"),
+        (FILMS, "pause_posters", "is waiting"),
+        (FILMS, "resume_posters", "has failed or is paused"),
+    ],
+)
+def test_what_did_nothing_says_why_and_is_no_success(operator, page, action, reason):
+    row = User.objects.create(pk=1) if page == PEOPLE else films(1, poster_path="", poster_status=PosterStatus.NONE)[0]
+    ((level, text),) = told(act(operator, page, action, [row]))
+    assert level == "warning"
+    assert reason in text
+    assert "0" not in text
+    assert not LogEntry.objects.exists()
+
+
+def test_a_hundred_sessions_are_ended_in_a_job_and_none_while_the_operator_waits(operator, sandbox):
+    people = linked(sandbox, 101)
+    page = act(operator, PEOPLE, "disconnect_tmdb", people, confirmed="1")
+    assert told(page) == [
+        ("warning", "TMDb has 101 sessions yet to end."),
+        ("info", "101 people disconnected from TMDb."),
+    ]
+    assert not User.objects.connected().exists()
+    assert calls(sandbox) == []
+    assert queued() == ["users.tasks.revoke_sessions"]
+    revoke_sessions()
+    assert len(calls(sandbox)) == 100
+    assert queued() == ["users.tasks.revoke_sessions"] * 2
+    revoke_sessions()
+    assert not SessionToRevoke.objects.exists()
+
+
+def test_deleting_people_asks_tmdb_in_a_job_and_leaves_who_did_it_without_whom(operator, sandbox, caplog):
+    people = linked(sandbox, 60)
+    with caplog.at_level("INFO"):
+        page = act(operator, PEOPLE, "delete_data", people, confirmed="1")
+    assert told(page) == [("info", "60 people deleted.")]
+    assert not User.objects.exists()
+    assert calls(sandbox) == []
+    entry = LogEntry.objects.get()
+    assert (entry.user.username, entry.action_flag, entry.object_id) == ("olga", DELETION, None)
+    assert "olga: delete_data, 60 of users.User" in [record.getMessage() for record in caplog.records]
+
+
+def test_more_people_than_can_be_deleted_at_once_are_refused_and_not_silently_fewer(operator):
+    User.objects.bulk_create(User(pk=pk) for pk in range(1, 202))
+    page = act(operator, PEOPLE, "delete_data", User.objects.all()[:50], select_across="1", index="0", confirmed="1")
+    assert told(page) == [("error", "Nothing deleted: choose at most 200 people.")]
+    assert User.objects.count() == 201
+
+
+def test_the_front_page_tells_of_recent_actions(operator):
+    act(operator, FILMS, "read_again", films(1))
+    page = " ".join(operator.get(reverse("admin:index")).text.split())
+    assert re.search(r'olga: Read the metadata again — <a href="/admin/movies/movie/1/change/">Film 1', page)
