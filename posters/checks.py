@@ -9,8 +9,10 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from telebot import apihelper
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config.bot.client import TelegramUnavailable, max_retry_wait
+from config.bot.client import FileNotServed, TelegramUnavailable, download, max_retry_wait
 from config.bot.router import bot
+from movies.models import Movie, PosterStatus
+from movies.tmdb import MAX_IMAGE_BYTES
 
 CHANNEL_HINT = (
     "Make a private channel, make the bot an administrator who may post there, and put the channel's id into .env."
@@ -75,6 +77,26 @@ def check_channels(app_configs: Any, **options: Any) -> list[CheckMessage]:
         why = f"Whether the bot may post in its channels is not known: {type(error).__name__}."
         problems.append(Warning(why, hint="Ask again when Telegram answers.", id="posters.W002"))
     return problems
+
+
+@register("services", deploy=True)
+def check_files(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    """What is in Telegram can be read, as files that people send must be (tried with a poster, once there is one)."""
+    poster = (
+        Movie.objects.filter(poster_status=PosterStatus.TELEGRAM).values_list("telegram_file_id", flat=True).first()
+    )
+    if not poster or not settings.TELEGRAM_BOT_TOKEN:
+        return []
+    try:
+        with max_retry_wait(0):
+            download(poster, MAX_IMAGE_BYTES)
+    except FileNotServed:
+        why = "The Bot API server at TELEGRAM_API_URL does not give the files that people send."
+        hint = "Start the Bot API server without --local, or let this user read its folder under the same path."
+        return [Error(why, hint=hint, id="posters.E004")]
+    except (ApiException, TelegramUnavailable):  # another bot's poster, which upload_posters notices; or none answers
+        return []
+    return []
 
 
 def channel_problem(channel_id: int | str, bot_id: int) -> str:

@@ -32,6 +32,7 @@ class Telegram(Chats):
         self.faults.watchers.append(self._faulted)
         self.strict_query = True
         self.latency = 0.0  # seconds every call takes
+        self.serves_files = True  # a Bot API server that runs with --local does not
         self.calls: list[Call] = []
         self.photos: list[PhotoSize] = []  # the largest size of every photo uploaded to a channel, in order
 
@@ -122,7 +123,7 @@ class Telegram(Chats):
         account = self.accounts.get(token)
         with self.changed:
             for file in self.files.values():
-                if account and file.bot_id == account.bot.id and file.path == path:
+                if self.serves_files and account and file.bot_id == account.bot.id and file.path == path:
                     return Response(200, file.content, {"Content-Type": file.mime_type})
         return _refusal(ApiError(404 if account else 401, "Not Found" if account else "Unauthorized"))
 

@@ -3,6 +3,8 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from sandbox.telegram.account import Account, Call
 from sandbox.telegram.chat import JSON, Bot
@@ -22,6 +24,7 @@ class State:
         self.clock = time.time  # tests may put their own here
         self.accounts: dict[str, Account] = {}  # by token
         self.files: dict[str, StoredFile] = {}
+        self.local_dir: Path | None = None  # of a Bot API server that runs with --local: it tells where files lie
 
     # -- changes ----------------------------------------------------------------------------------
 
@@ -87,6 +90,15 @@ class State:
         with self.changed:
             self.files[file.file_id] = file
         return document
+
+    def on_disk(self, token: str, file: StoredFile) -> Path:
+        """Where a file lies, as a Bot API server that runs with --local has it."""
+        assert self.local_dir
+        path = self.local_dir / token / file.path
+        with suppress(OSError):  # it may be another machine's
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(file.content)
+        return path
 
     def forget_file(self, file_id: str) -> None:
         """Make a file_id, with its photo's other sizes, one that Telegram no longer knows."""

@@ -128,5 +128,5 @@ def getFile(telegram: "Telegram", account: Account, params: Params) -> object:
         "file_id": file.file_id,
         "file_unique_id": file.file_unique_id,
         "file_size": len(file.content),
-        "file_path": file.path,
+        "file_path": str(telegram.on_disk(account.token, file)) if telegram.local_dir else file.path,
     }
