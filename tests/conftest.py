@@ -160,10 +160,10 @@ class Process:
         wait_until(lambda: words in self.output or self.process.poll() is not None, seconds, lambda: self.output)
         assert words in self.output, self.output
 
-    def terminate(self, sign=signal.SIGTERM):
+    def terminate(self, signum=signal.SIGTERM):
         """Signal the main process only, as an operator does, and return its exit status."""
         if self.process.poll() is None:
-            self.process.send_signal(sign)
+            self.process.send_signal(signum)
         return self.wait()
 
     def kill(self):

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m tests.bench.bench_cards
 
-Both run on one database and one kind of fake Bot API, measured by turns: eight threads and 0.8 ms an answer, then 32
+Both run on one database and one kind of fake Bot API, measured alternately: eight threads and 0.8 ms an answer, then 32
 threads and 100 ms an answer. Then the webhook, with one web process and with two. Uses DATABASE_URL and REDIS_URL
 where they are set (a database of its own is made there), SQLite else.
 """
@@ -119,7 +119,7 @@ def median_of(rounds):
 
 
 def against_stock(ours, delay, threads, updates, rounds):
-    """Print ours and the stock bot's, both with so many threads and chats, by turns."""
+    """Print ours and the stock bot's, both with so many threads and chats, measured alternately."""
     results = {"stock": [], "ours": []}
     with bot_api(delay) as theirs, bot_api(delay) as mine, ExitStack() as stack:
         database = ours["DATABASE_URL"]

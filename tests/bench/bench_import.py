@@ -1,6 +1,6 @@
 """How fast imports are, against the sandbox in a process of its own: python -m tests.bench.bench_import
 
-Every figure is a ratio to what TMDb's limit, or the bare database driver, would allow; all are taken in one run. The
+Every number is a ratio to what TMDb's limit, or the bare database driver, would allow; all are taken in one run. The
 database is a new SQLite file; BENCH_DATABASE_URL names another, which must be empty.
 """
 
@@ -26,7 +26,7 @@ def serve(pipe):
 
 
 def people(sandbox, latency, accounts):
-    """Somebody for each list of films, all rated. Returns [(Telegram id, account id, session)]."""
+    """A user for each list of films, all rated. Returns [(Telegram id, account id, session)]."""
     tmdb = sandbox.tmdb
     tmdb.latency = latency
     tmdb.forget_requests()
@@ -79,8 +79,8 @@ class Bench:
     def show(self, what, ratio, bound, more_is_better=False, note=""):
         good = ratio >= bound if more_is_better else ratio <= bound
         self.failures += not good
-        sign = "≥" if more_is_better else "≤"
-        print(f"{'ok  ' if good else 'SLOW'}  {what}: {ratio:.2f} ({sign} {bound})  {note}", flush=True)
+        relation = "≥" if more_is_better else "≤"
+        print(f"{'ok  ' if good else 'SLOW'}  {what}: {ratio:.2f} ({relation} {bound})  {note}", flush=True)
 
     def unknown_films(self, films):
         seconds, requests, _made = self.imports([films], LATENCY, LIMIT)

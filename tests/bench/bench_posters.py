@@ -1,6 +1,6 @@
 """The poster pipeline's pace, memory and queries, each beside something to compare with, in one run.
 
-python -m tests.bench.bench_posters [--quick]      (--quick: shorter runs, coarser figures)
+python -m tests.bench.bench_posters [--quick]      (--quick: shorter runs, coarser numbers)
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 WAITING = 100_000  # films, where the memory is measured
 MANY = 1_000_000  # films, where the queries are
-PER_MINUTE = 120  # messages to a channel: a window of a minute as for twenty, and figures within minutes
+PER_MINUTE = 120  # messages to a channel: a window of a minute as for twenty, and numbers within minutes
 TOKEN = "1000000001:SANDBOX-TOKEN-kinoteka"
 
 
@@ -231,9 +231,9 @@ def main():
     call_command("migrate", verbosity=0)
     rows = []
 
-    def row(what, figure, beside, ratio, bound):
-        rows.append((what, figure, beside, ratio, bound))
-        print(f"{what:<44} {figure:>14} {beside:>26} {ratio:>8}   {bound}", flush=True)
+    def row(what, measured, beside, ratio, bound):
+        rows.append((what, measured, beside, ratio, bound))
+        print(f"{what:<44} {measured:>14} {beside:>26} {ratio:>8}   {bound}", flush=True)
 
     print(f"posters of {services.about['bytes'] // 1024} KB, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
     row("what", "ours", "beside", "ratio", "bound")

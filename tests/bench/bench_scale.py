@@ -146,7 +146,7 @@ def child(*arguments):
 
 
 def main():
-    """Each size in a process of its own, since settings name one database; in turns, so that both meet one load."""
+    """Each size in a process of its own, since settings name one database; alternately, so that both meet one load."""
     sizes = {ratings: f"kinoteka_bench_{ratings}" for ratings in (SMALL, LARGE)}
     p95 = {ratings: {} for ratings in sizes}
     with psycopg.connect(SERVER, autocommit=True) as admin:

@@ -59,7 +59,7 @@ def servers(own_servers, transactional_db, settings, monkeypatch):
 
 
 @pytest.fixture
-def crowd(sandbox):
+def users(sandbox):
     """Six people with sixty ratings each, who wait for their import."""
     films = list(sandbox.tmdb.films)[:120]
     people = []
@@ -70,21 +70,21 @@ def crowd(sandbox):
     return people
 
 
-def all_is_in(sandbox, crowd):
+def all_is_in(sandbox, users):
     return (
         not User.objects.exclude(sync_status=SyncStatus.IMPORTED).exists()
-        and all(table_of(user) == at_tmdb(user.account) for user in crowd)
+        and all(table_of(user) == at_tmdb(user.account) for user in users)
         and not Movie.objects.filter(ratings__isnull=False).exclude(poster_status=PosterStatus.TELEGRAM).exists()
     )
 
 
-def state_of(crowd, processes):
+def state_of(users, processes):
     people = Counter(User.objects.values_list("sync_status", flat=True))
     films = Counter(Movie.objects.values_list("poster_status", flat=True))
     return f"{people} {films}\n" + "\n---\n".join(process.output[-3000:] for process in processes)
 
 
-class Crowd:
+class Activity:
     """Everybody asks for help, again and again; each question is to have one answer."""
 
     def __init__(self, sandbox, people):
@@ -105,7 +105,7 @@ class Crowd:
         return sum(MARK in text or "Попробуйте" in text for text in said)
 
 
-def test_kills_restarts_and_an_emptied_redis_lose_and_double_nothing(servers, sandbox, start, environment, crowd):
+def test_kills_restarts_and_an_emptied_redis_lose_and_double_nothing(servers, sandbox, start, environment, users):
     postgres, own_redis = servers
     sync_schedules()
     Schedule.objects.update(next_run=timezone.now())
@@ -114,7 +114,7 @@ def test_kills_restarts_and_an_emptied_redis_lose_and_double_nothing(servers, sa
     variables = {name: value for name, value in web.environment.items() if "WEBHOOK" in name}
     clusters = [start("qcluster", Q_WORKERS="2", **variables) for _cluster in range(2)]
     assert start("set_webhook", **variables).wait() == 0
-    people = Crowd(sandbox, crowd)
+    people = Activity(sandbox, users)
     for job in ("ratings.tasks.import_ratings", "posters.tasks.download_posters"):
         async_task(job)  # rather than wait half a minute for the clock
 
@@ -124,7 +124,7 @@ def test_kills_restarts_and_an_emptied_redis_lose_and_double_nothing(servers, sa
         asked = (
             f"{people.questions} questions, {people.answers} answers, {Update.objects.count()} updates, open {open_}"
         )
-        return asked + state_of(crowd, [*clusters, web.process])
+        return asked + state_of(users, [*clusters, web.process])
 
     try:
         wait_until(lambda: len(sandbox.tmdb.requests) > 60, 60, state)
@@ -143,10 +143,10 @@ def test_kills_restarts_and_an_emptied_redis_lose_and_double_nothing(servers, sa
         own_redis.restart(away=2)
         people.ask()
         clusters[1].kill()
-        postgres.restart(sign=Postgres.crash)
+        postgres.restart(signum=Postgres.crash)
         connection.close()
         people.ask()
-        wait_until(lambda: all_is_in(sandbox, crowd), 150, state)
+        wait_until(lambda: all_is_in(sandbox, users), 150, state)
         people.ask()
         wait_until(lambda: not Update.objects.filter(state__lt=Update.State.HANDLED).exists(), 60, state)
         wait_until(lambda: people.answers >= people.questions, 60, state)
@@ -188,7 +188,7 @@ def test_a_polling_bot_and_a_web_with_few_connections_go_on_by_themselves(server
         for restart in (
             lambda: postgres.restart(away=3),
             lambda: own_redis.restart(away=3),
-            lambda: postgres.restart(sign=Postgres.crash),
+            lambda: postgres.restart(signum=Postgres.crash),
         ):
             restart()
             answered(anna.send), answered(by_webhook)
@@ -210,9 +210,9 @@ def test_schedules_run_once_however_many_clusters_there_are(sandbox, start):
     assert set(runs.values()) == {1}, runs
 
 
-def test_a_limit_holds_over_all_processes(sandbox, start, crowd):
+def test_a_limit_holds_over_all_processes(sandbox, start, users):
     """Two importers beside each other, at most thirty requests a second together."""
-    commands = [start("import_ratings", "--user", str(user.pk), TMDB_REQUESTS_PER_SECOND="30") for user in crowd[:3]]
+    commands = [start("import_ratings", "--user", str(user.pk), TMDB_REQUESTS_PER_SECOND="30") for user in users[:3]]
     assert [command.wait(90) for command in commands] == [0, 0, 0], commands[0].output
     moments = sorted(request.at for request in sandbox.tmdb.requests if request.path.startswith("/3/"))
     busiest = max(sum(1 for other in moments if at <= other < at + 1) for at in moments)

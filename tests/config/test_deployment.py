@@ -42,7 +42,7 @@ def test_systemd_understands_the_units(tmp_path):
 
 def test_migrations_wait_for_a_database_that_starts_later(start):
     """All that needs the tables would stay down for good otherwise: nothing tries a failed requirement again."""
-    with socket.create_server(("127.0.0.1", 0)) as door:  # takes the port, and nobody answers there
+    with socket.create_server(("127.0.0.1", 0)) as door:  # takes the port, and does not answer
         port = door.getsockname()[1]
     waiting = start("wait_for_db", DATABASE_URL=f"postgres://kinoteka@127.0.0.1:{port}/kinoteka")
     waiting.wait_for_line("The database at DATABASE_URL is waited for")

@@ -5,7 +5,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.env_file import read_env_file
 
-TOKEN = "1234567:AAF-marked-token-of-nobody-000000000"
+TOKEN = "1234567:AAF-marked-token-of-no-bot--000000000"
 
 
 @pytest.fixture

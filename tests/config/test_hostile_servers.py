@@ -138,8 +138,8 @@ bomb_in_a_bomb = body(gzip.compress(gzip.compress(b"0" * 200_000_000)), b"Conten
 not_gzip = body(b"no gzip at all", b"Content-Encoding: gzip\r\n")
 no_http = lambda server, caller: server.send(caller, b"\x00\xff" * 200_000)  # noqa: E731
 NASTY = {
-    name: deed
-    for name, deed in list(globals().items())
+    name: behaviour
+    for name, behaviour in list(globals().items())
     if name in (
         "endless", "endless_chunks", "endless_headers", "slow_body", "slow_headers", "short_of_its_length",
         "absurd_length", "no_length", "negative_length", "deep", "deep_object", "huge", "just_under", "bomb",
@@ -198,9 +198,9 @@ SHAPES = (
 
 
 @pytest.mark.parametrize("service", CLIENTS)
-@pytest.mark.parametrize("deed", NASTY)
-def test_a_hostile_answer_costs_bounded_memory_and_time(pointed, deed, service):
-    with Hostile(NASTY[deed]) as server:
+@pytest.mark.parametrize("behaviour", NASTY)
+def test_a_hostile_answer_costs_bounded_memory_and_time(pointed, behaviour, service):
+    with Hostile(NASTY[behaviour]) as server:
         pointed(server.url)
         tracemalloc.start()
         try:
@@ -238,7 +238,7 @@ def test_no_redirect_to_another_host_is_followed(pointed, service, status):
 
 @pytest.fixture(scope="module")
 def self_signed(tmp_path_factory):
-    """A TLS context with a certificate for 127.0.0.1 that nobody has signed."""
+    """A TLS context with a certificate for 127.0.0.1 without a signature of an authority."""
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name.from_rfc4514_string("CN=127.0.0.1")
     now = datetime.now(UTC)
     certificate = (
@@ -364,7 +364,7 @@ def test_the_stand_ins_listen_on_loopback_only(sandbox):
 
 
 def test_the_stand_ins_do_not_run_where_a_real_token_is_set(environment):
-    real = {**environment, "TELEGRAM_BOT_TOKEN": "123456:real-looking-token-of-somebody"}
+    real = {**environment, "TELEGRAM_BOT_TOKEN": "123456:real-looking-token-of-another-bot"}
     command = [sys.executable, "-m", "sandbox", "--port", "0"]
     ended = subprocess.run(command, cwd=ROOT, env=real, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1

@@ -89,10 +89,10 @@ def test_a_proxy_that_refuses_us_makes_a_service_unavailable(far_away, scheme):
     proxy = far_away(scheme, login="anna:wrong")
     with pytest.raises(tmdb.Unavailable) as refused:
         TMDb(background=False).check_key()
-    with pytest.raises((client.TelegramUnavailable, ApiException)) as unheard:
+    with pytest.raises((client.TelegramUnavailable, ApiException)) as unreachable:
         bot.get_me()
     assert proxy.asked == []
-    assert "wrong" not in f"{refused.value} {unheard.value}"
+    assert "wrong" not in f"{refused.value} {unreachable.value}"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's planner"),
 ]
 
-SOMEBODY = 7_000_000_005
+USER_ID = 7_000_000_005
 
 
 def scanned(question):
@@ -39,9 +39,9 @@ def test_no_question_of_every_day_reads_a_table_from_end_to_end(transactional_db
         fill(own, ratings=60_000, films=20_000, people=3_000)
         own.execute("VACUUM ANALYZE")
     questions = {
-        "card by a button": movie_by_id(603, SOMEBODY),
-        "card by a number": movies_by_id_or_title(12345, "12345", SOMEBODY),
-        "/rated": Movie.objects.rated_by(SOMEBODY).order_by(*next(iter(ORDERS.values())).columns)[:8],
+        "card by a button": movie_by_id(603, USER_ID),
+        "card by a number": movies_by_id_or_title(12345, "12345", USER_ID),
+        "/rated": Movie.objects.rated_by(USER_ID).order_by(*next(iter(ORDERS.values())).columns)[:8],
         "what goes with rated films": (
             "SELECT movie_ids FROM similar_movies WHERE run_id = 1 AND movie_id = ANY('{1,5,99}')"
         ),

@@ -1,4 +1,4 @@
-"""Redis is full, takes no writes, hangs or is away: nobody in the chat notices, and nothing is lost."""
+"""Redis is full, takes no writes, hangs or is away: the chat does not notice, and nothing is lost."""
 
 import re
 import signal

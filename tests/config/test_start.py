@@ -229,7 +229,7 @@ def test_with_debug_off_a_missing_secret_key_refuses_to_start(start):
 
 
 def test_the_sandbox_cannot_be_switched_on_beside_a_real_token(start):
-    check = start("check", SANDBOX="1", TELEGRAM_BOT_TOKEN="123456:real-looking-token-of-somebody")
+    check = start("check", SANDBOX="1", TELEGRAM_BOT_TOKEN="123456:real-looking-token-of-another-bot")
     assert check.wait() != 0
     assert "SANDBOX is on" in check.output
     assert "Traceback" not in check.output
@@ -245,7 +245,7 @@ def test_a_database_that_cannot_be_used_is_named(start, url):
 
 @pytest.fixture
 def empty_database(environment, tmp_path):
-    """The address of a database that nobody has migrated."""
+    """The address of a database that has not been migrated."""
     if not environment["DATABASE_URL"].startswith("postgres"):
         yield f"sqlite:///{tmp_path}/empty.sqlite3"
         return

@@ -1,4 +1,4 @@
-"""Fuzzing for as long as one likes: each target in turn, in rounds of new examples, until one fails or time is up.
+"""Fuzzing for as long as one likes: one target after another, in rounds of new examples, until one fails or time is up.
 
     .venv/bin/python -m tests.fuzz MINUTES [TARGET …]
 

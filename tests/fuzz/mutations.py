@@ -22,8 +22,8 @@ bounded = settings(
     print_blob=True,
 )
 
-# What breaks programs: NUL, half a surrogate pair, emoji of many units, signs that turn the direction, markup, SQL's
-# and regular expressions' own signs
+# What breaks programs: NUL, half a surrogate pair, emoji of many units, characters that change the direction, markup,
+# characters of SQL and of regular expressions
 PIECES = [
     "\0", "\ud83d", "\udc00", "👩\u200d👩\u200d👧\u200d👦", "\u202e", "ف", "İ", "ß", "<b>", "&amp;", "%", "_",
     "\\", "'", '"', "`", "\n", "\t", " ", ":", "/", "|", "(", "*", "٣", "²", "9" * 30, "-1", "0", "{}",

@@ -71,7 +71,7 @@ def no_pauses(monkeypatch):
 @bounded
 @given(ANSWERS)
 def test_any_answer_becomes_a_film_or_an_error_of_tmdbs(sandbox, no_pauses, answers):
-    """Whoever asks TMDb, for the chat, a file or the refresh, meets the same answers."""
+    """All that ask TMDb, for the chat, a file or the refresh, get the same answers."""
     before = most_memory()
     cache.clear()
     user, _new = User.objects.get_or_create(pk=7)

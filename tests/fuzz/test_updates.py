@@ -69,7 +69,7 @@ UPDATES = [
     {"business_message": MESSAGES[0] | {"business_connection_id": "x"}},
 ]  # fmt: skip
 
-# A changed app may put anything into a button; nobody but Telegram says who presses it.
+# A changed app may put anything into a button; only Telegram says who presses it.
 BUTTONS = st.builds(
     lambda data: {"callback_query": PRESS | {"data": data}},
     st.builds(lambda known, rest: (known.rsplit(":", 1)[0] + rest)[:64], st.sampled_from(DATA), TEXT) | TEXT,

@@ -25,7 +25,7 @@ def rate(account, films):
 
 
 def sync(user):
-    """What /sync does, and the work of the worker until nobody is queued."""
+    """What /sync does, and the work of the worker until no user is queued."""
     User.objects.filter(pk=user.pk).queue_import()
     work(user)
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL and a Redis of a test's own, to be stopped, killed and emptied; nobody else's are touched."""
+"""A PostgreSQL and a Redis of a test's own, to be stopped, killed and emptied; no other is touched."""
 
 import os
 import pwd
@@ -43,14 +43,14 @@ class Server:
             )
         wait_until(self.answers, 60, (self.folder / "log").read_text)
 
-    def stop(self, sign=None):
+    def stop(self, signum=None):
         if self.process.poll() is None:
-            self.process.send_signal(sign or self.fast)
+            self.process.send_signal(signum or self.fast)
         self.process.wait(60)
 
-    def restart(self, away=0.0, sign=None):
+    def restart(self, away=0.0, signum=None):
         """Stop it, leave it away for so many seconds, start it again."""
-        self.stop(sign)
+        self.stop(signum)
         time.sleep(away)
         self.start()
 
@@ -65,7 +65,7 @@ class Server:
 
 
 class Postgres(Server):
-    """A new, empty PostgreSQL; a crash is restart(sign=Postgres.crash)."""
+    """A new, empty PostgreSQL; a crash is restart(signum=Postgres.crash)."""
 
     fast, crash = signal.SIGINT, signal.SIGQUIT
 

@@ -31,7 +31,7 @@ from movies.query import Query
 from movies.tmdb import Unavailable
 from ratings.models import HALF_POINTS
 
-# Letters of every script, emoji of many units, signs that turn the direction, markup, half a surrogate pair, NUL
+# Letters of every script, emoji of many units, characters that change the direction, markup, half a surrogate pair, NUL
 PIECES = ["👩\u200d👩\u200d👧\u200d👦", "🏳️\u200d🌈", "é", "ف", "\u202e", "<b>", "&amp;", "\ud83d", "\0", " ", "\n", "|"]
 PATCHWORK = st.lists(st.sampled_from(PIECES) | st.characters(), max_size=40).map("".join)
 LONG = st.builds(lambda text, times: (text * times)[:4000], PATCHWORK, st.integers(1, 4000))

@@ -172,7 +172,7 @@ def test_a_limit_finds_itself_again_where_no_moment_is_kept(rubbish):
         pytest.skip("SQLite keeps no nan")
     else:
         rate_limiter.RateLimit.objects.create(name="channel:1", next_at=float(rubbish))
-    assert not rate_limiter.try_acquire("channel:1", 1 / 3600), "the first turn is free"
+    assert not rate_limiter.try_acquire("channel:1", 1 / 3600), "the first slot is free"
     assert rate_limiter.try_acquire("channel:1", 1 / 3600) == pytest.approx(3600, abs=60)
     if django_settings.REDIS_URL:
         rate_limiter.redis_client().set("rate_limit:channel:2", rubbish)

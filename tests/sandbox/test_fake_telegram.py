@@ -29,7 +29,7 @@ def telegram(sandbox):
 
 @pytest.fixture
 def anna(telegram):
-    """Somebody who has started the bot; the update is already confirmed."""
+    """A user who has started the bot; the update is already confirmed."""
     anna = telegram.person("Анна")
     anna.send("/start")
     telegram.accounts[telegram_token(telegram)].updates.clear()
@@ -742,7 +742,7 @@ def test_what_is_done_on_the_page_is_done_by_the_person(sandbox, call, telegram)
     assert anna.language_code == "en"
 
 
-def test_another_site_cannot_write_in_somebodys_name(sandbox, telegram):
+def test_another_site_cannot_write_in_a_persons_name(sandbox, telegram):
     anna = telegram.person("Анна")
     body = {"person": anna.id, "text": "x"}
     alien = requests.post(

@@ -23,7 +23,7 @@ from sandbox.server import Sandbox
 from tests.helpers.servers import Postgres, Redis
 from tests.helpers.waiting import free_port
 from tests.soak.fault_injection import Weather
-from tests.soak.people import Crowd, Viewer
+from tests.soak.people import Simulation, Viewer
 from tests.soak.system import EVERY, System, Unit
 
 MINUTES = float(os.environ.get("MINUTES", 10))
@@ -138,7 +138,7 @@ class Watch(threading.Thread):
 def storm(system, postgres, redis):
     """Kill something every 20 seconds; restart both servers twice. Returns (time, what) of each."""
     restarts = {0.3: ("PostgreSQL", lambda: postgres.restart(away=3)), 0.45: ("Redis", lambda: redis.restart(away=3)),
-                0.65: ("PostgreSQL, by a crash", lambda: postgres.restart(away=1, sign=Postgres.crash)),
+                0.65: ("PostgreSQL, by a crash", lambda: postgres.restart(away=1, signum=Postgres.crash)),
                 0.8: ("Redis", lambda: redis.restart(away=3))}  # fmt: skip
     began, length, moments = time.monotonic(), MINUTES * 60, []
     next_kill = began + EVERY
@@ -187,14 +187,14 @@ def soak(sandbox, postgres, redis, port, variables, folder):
     if not POLLING:
         call_command("set_webhook", max_connections=64, verbosity=0)  # of two processes
     weather = sandbox.server.faults = Weather(SEED, sandbox.faults.watchers)
-    watch, crowd = Watch(sandbox.telegram), Crowd(viewers, sandbox.tmdb, SEED, MINUTES * 60 * ARRIVE)
+    watch, simulation = Watch(sandbox.telegram), Simulation(viewers, sandbox.tmdb, SEED, MINUTES * 60 * ARRIVE)
     with System(units_of(port, variables, folder), SEED) as system:
-        watch.start(), crowd.start()
+        watch.start(), simulation.start()
         began = time.monotonic()
         moments = storm(system, postgres, redis)
         warm = system.usual_size(*(began + part * MINUTES * 60 for part in WARM))
         later = began + WARM[1] * MINUTES * 60
-        crowd.stop()
+        simulation.stop()
         connection.close()
         weather.stormy = False
         say("the storm is over")
@@ -208,7 +208,7 @@ def soak(sandbox, postgres, redis, port, variables, folder):
         kills, restarts = Counter(how for _at, _unit, how in system.kills), system.restarts
     watch.stopping.set()
     watch.join()
-    return judge(verdict, sandbox, viewers, weather, watch, moments, warm, size, kills, restarts, crowd, folder)
+    return judge(verdict, sandbox, viewers, weather, watch, moments, warm, size, kills, restarts, simulation, folder)
 
 
 def settle(verdict, sandbox, invariants):
@@ -226,8 +226,8 @@ def settle(verdict, sandbox, invariants):
     say("all has come to rest")
 
 
-def judge(verdict, sandbox, viewers, weather, watch, moments, warm, size, kills, restarts, crowd, folder):
-    """Check every invariant and print the figures; returns whether any is broken."""
+def judge(verdict, sandbox, viewers, weather, watch, moments, warm, size, kills, restarts, simulation, folder):
+    """Check every invariant and print the measured; returns whether any is broken."""
     from tests.soak import invariants
     from users.models import User
 
@@ -235,7 +235,7 @@ def judge(verdict, sandbox, viewers, weather, watch, moments, warm, size, kills,
     posters = invariants.posters_are_in_the_channel_once(verdict, sandbox, weather, moments)
     presses = invariants.every_press_is_answered(verdict, sandbox.telegram, weather)
     linked = User.objects.connected().count()
-    verdict.check("somebody who was told that they are linked is not", [
+    verdict.check("a user who was told that they are linked is not", [
         viewer.person.id for viewer in viewers
         if viewer.linked and not User.objects.connected().filter(pk=viewer.person.id).exists()
     ])  # fmt: skip
@@ -248,7 +248,7 @@ def judge(verdict, sandbox, viewers, weather, watch, moments, warm, size, kills,
         if before.startswith("  ") and line[:1].isalpha() and "Error" in line.split(":")[0]
     )
     seconds = watch.latencies()
-    figures = {
+    measured = {
         "updates": sandbox.telegram.accounts[sandbox.telegram_token].next_update_id - watch.first_update,
         "people linked": f"{linked} of {len(viewers)}",
         **presses,
@@ -262,9 +262,9 @@ def judge(verdict, sandbox, viewers, weather, watch, moments, warm, size, kills,
         "processes started again": restarts,
         "memory of all processes": f"{warm:.0f} MB warm, {size:.0f} MB at the end",
     }
-    print("\n" + "\n".join(f"{name:<36}{value}" for name, value in figures.items()))
+    print("\n" + "\n".join(f"{name:<36}{value}" for name, value in measured.items()))
     print("\nerrors in the logs: " + (", ".join(f"{n} × {what}" for what, n in tracebacks.most_common(12)) or "none"))
-    print("what people did: " + ", ".join(f"{number} × {kind}" for kind, number in crowd.done.items() if kind))
+    print("what people did: " + ", ".join(f"{number} × {kind}" for kind, number in simulation.done.items() if kind))
     for rule in verdict.broken:
         print(f"\nBROKEN: {rule}")
     print("\nevery invariant holds" if not verdict.broken else f"\n{len(verdict.broken)} invariants are broken")

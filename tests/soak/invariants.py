@@ -67,7 +67,7 @@ class Verdict:
 
 def ratings_follow_the_merge_rule(verdict, viewers):
     """Ours and TMDb's are the same; a film rated in the chat has the value that the person was last told."""
-    differing, unheard = [], []
+    differing, impossible = [], []
     for viewer in viewers:
         rows = {row.movie_id: row for row in Rating.objects.filter(user_id=viewer.person.id)}
         there = {film: Decimal(str(value)) for film, value in viewer.account.ratings.items()}
@@ -80,9 +80,9 @@ def ratings_follow_the_merge_rule(verdict, viewers):
         for film in viewer.in_chat:
             ours = rows[film].value if film in rows else None
             if ours not in viewer.possible(film):
-                unheard.append(f"{viewer.person.id} film {film}: {ours} here, possible {viewer.possible(film)}")
+                impossible.append(f"{viewer.person.id} film {film}: {ours} here, possible {viewer.possible(film)}")
     verdict.check("ratings here and at TMDb differ", differing)
-    verdict.check("a rating is not what the person was told", unheard)
+    verdict.check("a rating is not what the person was told", impossible)
 
 
 def posters_are_in_the_channel_once(verdict, sandbox, weather, moments):

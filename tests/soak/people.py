@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 THINK = 30.0  # seconds between two things a person does, on average
 WAITS = 45.0  # seconds that they wait for the answer to a press before they do anything else
-PATIENCE = 90.0  # seconds after which somebody who links sends /connect again
+PATIENCE = 90.0  # seconds after which a user who links an account sends /connect again
 POINTS = range(1, 11)
 LINKED = re.compile(r"Linked!|Your TMDb account is |The import is queued|Done: ")  # what says that they are linked
 
@@ -145,11 +145,11 @@ class Viewer:
             if told and not told.show_alert and "your rating is" in told.text:
                 allowed = {value}
             else:
-                allowed.add(value)  # nobody told them: it may have been done, or not
+                allowed.add(value)  # they were not told: it may have been done, or not
         return allowed
 
 
-class Crowd(threading.Thread):
+class Simulation(threading.Thread):
     """Has everybody act, each at their own pace, until told to stop."""
 
     def __init__(self, viewers, tmdb, seed, arrive_within):

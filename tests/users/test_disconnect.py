@@ -103,9 +103,9 @@ def test_disconnect_without_a_link_says_so(anna, handle):
     assert "nothing to end" in anna.chat[-1].text
 
 
-@pytest.mark.parametrize("trouble", [{"status": 503}, {"status": 500}, {"status": 429}, {"drop": "before"}])
-def test_a_session_that_tmdb_cannot_end_now_is_ended_later(sandbox, anna, linked, handle, trouble):
-    sandbox.tmdb.fail(r"^/3/authentication/session$", times=None, **trouble)
+@pytest.mark.parametrize("fault", [{"status": 503}, {"status": 500}, {"status": 429}, {"drop": "before"}])
+def test_a_session_that_tmdb_cannot_end_now_is_ended_later(sandbox, anna, linked, handle, fault):
+    sandbox.tmdb.fail(r"^/3/authentication/session$", times=None, **fault)
     anna.send("/disconnect")
     handle()
     linked.refresh_from_db()

@@ -92,13 +92,13 @@ def test_a_new_secret_key_needs_the_old_one_among_the_keys(settings):
 
 
 def test_what_changes_meanwhile_is_never_overwritten(settings):
-    """Between reading a row and writing it, one person links anew, one ends the link, one is forgotten."""
+    """Between reading a row and writing it, one person links again, one ends the link, one is forgotten."""
     people(4)
     settings.SESSION_ENCRYPTION_KEYS = [NEW, OLD]
 
     def meddle(run):
         if run.checked == 1:
-            User.objects.filter(pk=2).update(tmdb_session_id=sealed("linked anew", OLD))
+            User.objects.filter(pk=2).update(tmdb_session_id=sealed("linked again", OLD))
             User.objects.filter(pk=3).update(tmdb_session_id="")
             User.objects.filter(pk=4).delete()
             run.report = None
@@ -108,7 +108,7 @@ def test_what_changes_meanwhile_is_never_overwritten(settings):
     assert not User.objects.filter(pk=4).exists()
     assert User.objects.get(pk=3).tmdb_session_id == ""
     readable = {user.pk: Fernet(NEW).decrypt(user.tmdb_session_id).decode() for user in User.objects.connected()}
-    assert readable == {1: "session-1", 2: "linked anew"}
+    assert readable == {1: "session-1", 2: "linked again"}
 
 
 def test_two_at_once_leave_every_session_whole(settings, monkeypatch):

@@ -1,4 +1,4 @@
-"""Who guesses passwords has to wait, and nobody else has to wait for it."""
+"""Who guesses passwords has to wait, and others do not."""
 
 import re
 import time

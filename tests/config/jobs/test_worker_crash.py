@@ -46,7 +46,7 @@ def is_alive(pid):
 
 
 def serves(running, seconds=60):
-    """Wait until a job has been done; a bell that was lost is rung again, as the clock does it."""
+    """Wait until a job has been done; a wake-up job that was lost is enqueued again, as the scheduler does it."""
     rung = {}
 
     def served():

@@ -29,10 +29,10 @@ from users.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NOBODY = "127.0.0.1:9"  # where nobody listens
+CLOSED = "127.0.0.1:9"  # where no server listens
 READ_TOKEN = "eyJMARKEDheader.eyJMARKEDpayload.MARKEDsignature"
 MARKS = {
-    "TELEGRAM_BOT_TOKEN": "7654321:MARKED-bot-token-of-nobody-00000000",
+    "TELEGRAM_BOT_TOKEN": "7654321:MARKED-bot-token-of-no-bot-00000000",
     "TMDB_API_KEY": "aced0fbadc0ffee00000000000face3d",
     "TELEGRAM_WEBHOOK_SECRET": "MARKED-webhook-secret-0",
     "METRICS_TOKEN": "MARKED-metrics-token-0",
@@ -45,7 +45,7 @@ DATABASE_PASSWORD, REDIS_PASSWORD, PROXY_PASSWORD = (
     "MARKED-proxy-p@ss",
 )
 ALL = [*MARKS.values(), READ_TOKEN, DATABASE_PASSWORD, REDIS_PASSWORD, PROXY_PASSWORD]
-DEAD_DATABASE = f"postgres://kino:{quote(DATABASE_PASSWORD, safe='')}@{NOBODY}/kino"
+DEAD_DATABASE = f"postgres://kino:{quote(DATABASE_PASSWORD, safe='')}@{CLOSED}/kino"
 SESSION, TOKEN = "5e55105e" * 5, "70ce70ce" * 5  # a session and a request token, as TMDb makes them
 
 
@@ -97,7 +97,7 @@ def test_no_setting_shows_a_secret(start, marked):
     words = (
         "import pprint; from config import settings; pprint.pprint({n: getattr(settings, n) for n in dir(settings)})"
     )
-    variables = {**marked, "REDIS_URL": redis_at(NOBODY), "HTTPS_PROXY": proxy_at(NOBODY)}
+    variables = {**marked, "REDIS_URL": redis_at(CLOSED), "HTTPS_PROXY": proxy_at(CLOSED)}
     for database in (DEAD_DATABASE, marked["DATABASE_URL"]):
         process = start("shell", "--verbosity", "0", "-c", words, **{**variables, "DATABASE_URL": database})
         assert process.wait() == 0, process.output
@@ -106,16 +106,16 @@ def test_no_setting_shows_a_secret(start, marked):
 
 
 @pytest.mark.parametrize("key", ["TMDB_API_KEY", READ_TOKEN])
-@pytest.mark.parametrize("trouble", ["refused", "proxy", "html", "errors", "hang"])
-def test_no_report_of_a_failed_call_shows_a_secret(sandbox, start, marked, trouble, key):
+@pytest.mark.parametrize("fault", ["refused", "proxy", "html", "errors", "hang"])
+def test_no_report_of_a_failed_call_shows_a_secret(sandbox, start, marked, fault, key):
     variables = {**marked, "TMDB_API_KEY": MARKS.get(key, key), "METRICS_FLUSH_SECONDS": "0"}
-    if trouble == "refused":
-        variables |= services_at(f"http://{NOBODY}")
-    elif trouble == "proxy":
-        variables |= services_at(f"http://{NAME}") | {"HTTP_PROXY": proxy_at(NOBODY)}
-    elif trouble == "html":
+    if fault == "refused":
+        variables |= services_at(f"http://{CLOSED}")
+    elif fault == "proxy":
+        variables |= services_at(f"http://{NAME}") | {"HTTP_PROXY": proxy_at(CLOSED)}
+    elif fault == "html":
         sandbox.faults.add("^/", times=None, response=answer(502, b"<html>Bad Gateway</html>"))
-    elif trouble == "errors":
+    elif fault == "errors":
         sandbox.tmdb.fail("^/3/", 401, times=None)
         sandbox.faults.add(
             "^/bot", times=None, response=answer(400, b'{"ok": false, "error_code": 400, "description": "?"}')
@@ -123,7 +123,7 @@ def test_no_report_of_a_failed_call_shows_a_secret(sandbox, start, marked, troub
     else:
         sandbox.faults.add("^/", times=None, drop="before")
     text = reports_of(start, f"report_services('{SESSION}', '{TOKEN}')", variables, enough=15)
-    assert_clean(text, f"the reports of {trouble}")
+    assert_clean(text, f"the reports of {fault}")
 
 
 def answer(status, body):
@@ -133,7 +133,7 @@ def answer(status, body):
 
 
 class ForgetfulRedis:
-    """Something on a port that speaks Redis' protocol and knows nobody's password."""
+    """Something on a port that speaks Redis' protocol and knows no password."""
 
     def __enter__(self):
         self.door = socket.create_server(("127.0.0.1", 0))
@@ -158,7 +158,7 @@ class ForgetfulRedis:
 
 def test_no_report_of_a_database_or_redis_that_is_away_shows_a_secret(start, marked):
     with ForgetfulRedis() as forgetful:
-        for place in (NOBODY, forgetful.place):
+        for place in (CLOSED, forgetful.place):
             variables = {**marked, "DATABASE_URL": DEAD_DATABASE, "REDIS_URL": redis_at(place)}
             text = reports_of(start, "report_stores()", variables, enough=3)
             assert_clean(text, f"the reports with Redis at {place}")
@@ -195,7 +195,7 @@ COMMANDS = [
 
 
 def test_no_command_that_fails_shows_a_secret(start, marked, tmp_path):
-    dead = services_at(f"http://{NOBODY}") | {"DATABASE_URL": DEAD_DATABASE, "REDIS_URL": redis_at(NOBODY)}
+    dead = services_at(f"http://{CLOSED}") | {"DATABASE_URL": DEAD_DATABASE, "REDIS_URL": redis_at(CLOSED)}
     dead |= {"TELEGRAM_WEBHOOK_URL": "https://kinoteka.example/"}
     text = reports_of(start, f"report_commands(*{COMMANDS!r})", {**marked, **dead}, enough=8)
     assert_clean(text, "the reports of commands")
@@ -224,7 +224,7 @@ def test_a_password_in_an_argument_is_warned_of_and_not_repeated(start, tmp_path
 
 def test_with_debug_off_the_first_password_is_not_printed(start, marked):
     everything = start(
-        "runall", "--port", str(free_port()), **{**marked, "DEBUG": "0", "TELEGRAM_API_URL": f"http://{NOBODY}"}
+        "runall", "--port", str(free_port()), **{**marked, "DEBUG": "0", "TELEGRAM_API_URL": f"http://{CLOSED}"}
     )
     everything.wait_for_line("Kinoteka is running", 60)
     assert "/admin/" in everything.output
@@ -232,11 +232,11 @@ def test_with_debug_off_the_first_password_is_not_printed(start, marked):
     everything.terminate(signal.SIGINT)  # a kill would leave its processes a moment to disturb the next test
 
 
-# --- The flood
+# --- Everything at once
 
 
 @pytest.fixture
-def flooded(sandbox, marked):
+def marked_sandbox(sandbox, marked):
     """The stand-ins with marked secrets, reached through a proxy with a password; the variables for processes."""
     account = sandbox.telegram.accounts.pop(sandbox.telegram_token)
     account.token = MARKS["TELEGRAM_BOT_TOKEN"]
@@ -249,11 +249,11 @@ def flooded(sandbox, marked):
 
 
 @pytest.mark.parametrize("dress", [{"LOG_FORMAT": "json"}, {"LOG_FORMAT": "text", "TMDB_API_KEY": READ_TOKEN}])
-def test_nothing_the_system_writes_holds_a_secret(sandbox, start, flooded, client, settings, monkeypatch, dress):
+def test_nothing_the_system_writes_holds_a_secret(sandbox, start, marked_sandbox, client, settings, monkeypatch, dress):
     settings.SECRET_KEY = MARKS["SECRET_KEY"]
     monkeypatch.setattr("django_q.conf.Conf.SECRET_KEY", MARKS["SECRET_KEY"])  # signs what is queued
     settings.SESSION_ENCRYPTION_KEYS = [MARKS["SESSION_ENCRYPTION_KEYS"]]
-    variables, port = {**flooded, **dress}, free_port()
+    variables, port = {**marked_sandbox, **dress}, free_port()
     web = start("runserver", "--noreload", f"127.0.0.1:{port}", **variables)
     running = [web, start("runbot", **variables), start("qcluster", **{**variables, "Q_WORKERS": "2"})]
     anna = sandbox.telegram.person("Anna", language_code="en")
@@ -276,12 +276,12 @@ def test_nothing_the_system_writes_holds_a_secret(sandbox, start, flooded, clien
         sandbox.faults.clear()
         sessions.update(sandbox.tmdb.sessions)
 
-    for trouble in (
+    for fault in (
         {"status": 400, "description": "Bad Request: can't parse entities"}, {"status": 500}, {"status": 403},
         {"body": b"<html>", "status": 502}, {"body": b'{"ok": true, "result": []}', "status": 200},
         {"body": b"[]", "status": 200}, {"drop": "after"}, {"drop": "before"}, {"retry_after": 1},
     ):  # fmt: skip
-        say("/connect again", **trouble)
+        say("/connect again", **fault)
     for status in (401, 404, 429, 500):
         sandbox.tmdb.fail("^/3/authentication/token/new", status, times=None)
         say("/connect again")
@@ -289,8 +289,8 @@ def test_nothing_the_system_writes_holds_a_secret(sandbox, start, flooded, clien
     question = anna.chat[-1]
     token = question.button(text="Done").data.partition(":")[2]
     press(question)  # not approved
-    for trouble in ({"status": 503}, {"body": "<html>", "status": 200}, {"drop": "before"}, {"body": "[" * 100_000}):
-        sandbox.tmdb.fail("^/3/authentication/session/new", times=None, **{"status": 200} | trouble)
+    for fault in ({"status": 503}, {"body": "<html>", "status": 200}, {"drop": "before"}, {"body": "[" * 100_000}):
+        sandbox.tmdb.fail("^/3/authentication/session/new", times=None, **{"status": 200} | fault)
         press(question)
     sandbox.tmdb.approve(token, "demo")
     press(question)

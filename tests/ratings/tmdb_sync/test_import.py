@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def anna(sandbox, transactional_db):
-    """Somebody with an empty account at TMDb, linked and queued."""
+    """A user with an empty account at TMDb, linked and queued."""
     return linked(sandbox, sandbox.telegram.person("Анна"), "anna")
 
 

@@ -47,7 +47,7 @@ FAULTS = {
 
 @pytest.fixture
 def anna(sandbox, transactional_db):
-    """Somebody with an empty account at TMDb, linked and queued."""
+    """A user with an empty account at TMDb, linked and queued."""
     return linked(sandbox, sandbox.telegram.person("Анна"), "anna")
 
 
@@ -727,7 +727,7 @@ def test_no_import_makes_a_person_in_the_chat_wait(sandbox, anna, settings):
     sandbox.tmdb.forget_requests()
     assert get_movie(603).pk == 603
     place = [seen.path for seen in sandbox.tmdb.requests].index("/3/movie/603")
-    assert place <= 2  # one turn may have been taken already, and one be booked
+    assert place <= 2  # one slot may have been taken already, and one be reserved
     worker.join()
     assert_all_is_in(anna)
 

@@ -23,7 +23,7 @@ OTHER = 238
 
 @pytest.fixture
 def anna(sandbox, transactional_db):
-    """Somebody who has rated 603 with 7 at TMDb, and another film that stays there, imported."""
+    """A user who has rated 603 with 7 at TMDb, and another film that stays there, imported."""
     user = linked(sandbox, sandbox.telegram.person("Анна"), "anna")
     user.account.rate(603, 7)
     user.account.rate(OTHER, 5)
@@ -178,7 +178,7 @@ ids = itertools.count(9_000_000)
 
 
 class Ratings(RuleBasedStateMachine):
-    """Somebody rates here and there; after a clean import the table is what the merge rule says.
+    """A user rates here and there; after a clean import the table is what the merge rule says.
 
     `base`, `here` and `pending` are the model: the value last seen at TMDb, the rating given here, and the bases of
     ratings taken back here that TMDb has still to hear of.

@@ -27,7 +27,7 @@ def films(sandbox):
 
 @pytest.fixture
 def anna(sandbox, films):
-    """Somebody with sixty ratings at TMDb, imported."""
+    """A user with sixty ratings at TMDb, imported."""
     user = linked(sandbox, sandbox.telegram.person("Анна"), "anna")
     rate(user.account, films)
     work(user)
