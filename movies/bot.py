@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from html import escape
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -14,7 +13,16 @@ from telebot.util import extract_arguments
 from config.bot.replies import KeyboardButton, answer, deep_link, edit, is_unreachable, keyboard, reply_to
 from config.bot.router import UserError, bot, button, command, parse_callback_data
 from config.bot.validation import cleaned
-from movies.cards import caption, display_title, error_text, is_invalid_file_id, is_rating_reply, send_card
+from movies.cards import (
+    caption,
+    display_title,
+    error_text,
+    is_invalid_file_id,
+    is_rating_reply,
+    movie_of_bare_number,
+    movie_on_card,
+    send_card,
+)
 from movies.catalogue import (
     Found,
     TmdbPolicy,
@@ -34,6 +42,18 @@ INLINE_CACHE_SECONDS = 60  # within which Telegram may give the same user the sa
 MIN_INLINE_QUERY_LENGTH = 3  # characters; TMDb is not asked for less
 MAX_CALLBACK_DATA_BYTES = 64  # Bot API: InlineKeyboardButton
 
+# Not titles, unless after /movie
+GREETING = re.compile(
+    r"(?:привет(?:ик|ствую)?|здравствуй(?:те)?|добр(?:ый|ое|ой) (?:день|вечер|утро)|хай|салют"
+    r"|hi|hello|hey|good (?:morning|evening|afternoon))(?: (?:всем|бот|bot|there))?[\s!.)👋🙂]*",
+    re.IGNORECASE,
+)
+THANKS = re.compile(
+    r"(?:большое )?(?:спасибо|спс|благодарю|thanks|thank you|thx)(?: (?:большое|тебе|вам|a lot|so much|бот|bot))*"
+    r"[\s!.)❤️🙏🙂]*",
+    re.IGNORECASE,
+)
+
 InlineResult = types.InlineQueryResultCachedPhoto | types.InlineQueryResultArticle
 
 
@@ -52,10 +72,27 @@ def movie_card(message: types.Message) -> None:
         and not message.text.startswith("/")
         and not message.via_bot
         and not is_rating_reply(message)
+        and movie_of_bare_number(message) is None
     ),
 )
 def plain_text(message: types.Message) -> None:
-    answer_search(message, message.text or "")
+    text = message.text or ""
+    if GREETING.fullmatch(text.strip()):
+        send_reply(message, _("Hello! Send me a film's title, and I show its poster and keep your rating."))
+    elif THANKS.fullmatch(text.strip()):
+        send_reply(message, _("You are welcome! Send me the next title whenever you like."))
+    else:
+        answer_search(message, text)
+
+
+@button("find")
+def find_anyway(query: types.CallbackQuery) -> None:
+    """A number that the bot took for a rating is a title or an id."""
+    (text,) = parse_callback_data(query, r"find:(.+)")
+    message = require_original_user(query, None)
+    answer(query)
+    message.from_user = query.from_user
+    answer_search(message, text)
 
 
 def send_reply(message: types.Message, text: str) -> None:
@@ -85,7 +122,9 @@ def answer_search(message: types.Message, text: str) -> None:
             send_reply(message, error_text(error))
             return
     search = Search(text, None if is_private(message) else asker)
-    if not found.movies:
+    if not found.movies and movie_on_card(message.reply_to_message):
+        send_reply(message, _("To rate this film, reply to its card with a number: 7.5. I keep no other notes."))
+    elif not found.movies:
         send_reply(
             message,
             _("No film found. Try the original title, add the year, or send a themoviedb.org or IMDb link."),
@@ -143,7 +182,7 @@ def person_page(person: Person, movies: list[Movie], asker: int | None, page: in
     """One page of a person's movies."""
     owner = f":{asker}" if asker else ""
     return movie_list_message(
-        _("Films: %(name)s") % {"name": escape(person.name)},
+        _("Films: %(name)s") % {"name": person.name},
         movies_on_page(movies, page),
         page,
         len(movies),

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.core.cache import caches
 from django.template.loader import render_to_string
 from django.utils.formats import date_format
 from django.utils.translation import get_language
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 # In UTF-16 code units
 MAX_CAPTION_LENGTH = 1024  # after Telegram has read the tags (Bot API: sendPhoto)
 MAX_TITLE_LENGTH = 200
+LAST_CARD_SECONDS = 3600  # for which a number may be a rating of the card sent last
 MIN_OVERVIEW_LENGTH = 40  # with less room there is none
 TAG = re.compile(r"<[^<>]*>")  # all other text is escaped
 NUMBER = re.compile(r"[-+]?[0-9]{1,2}(?:[.,][0-9]*)?(?:\s*/\s*10)?", re.ASCII)  # a rating, right or wrong
@@ -153,6 +155,7 @@ def send_card(
     if chat_id < 0:
         movie.user_rating = None
     text, markup = caption(movie), keyboard(*buttons(movie), *rows)
+    caches["local"].set(f"last-card:{chat_id}", movie.pk, LAST_CARD_SECONDS)
     if movie.telegram_file_id:
         try:
             bot.send_photo(chat_id, movie.telegram_file_id, text, reply_markup=markup, reply_parameters=reply_to)
@@ -204,7 +207,9 @@ def movie_on_card(message: types.Message | None) -> int | None:
     if message is None or not message.reply_markup or not message.from_user or message.from_user.id != bot.user.id:
         return None
     data = [button.callback_data or "" for row in message.reply_markup.keyboard for button in row]
-    ids = {found[1] for text in data if (found := re.fullmatch(r"(?:rate|unrate):(\d+)(?::\d+)?", text))}
+    if any(text.startswith("find:") for text in data):  # a question about a number
+        return None
+    ids = {found[1] for text in data if (found := re.fullmatch(r"(?:rate|unrate):(\d+)(?::[\d.]+)?", text))}
     return int(ids.pop()) if len(ids) == 1 else None
 
 
@@ -212,6 +217,17 @@ def is_rating_reply(message: types.Message) -> bool:
     """Whether a text message is a number in reply to a card: a rating, not a search."""
     text = (message.text or "").strip()
     return bool(NUMBER.fullmatch(text)) and movie_on_card(message.reply_to_message) is not None
+
+
+def movie_of_bare_number(message: types.Message) -> int | None:
+    """The TMDb id of the movie that a number may be a rating of: the one whose card was sent last in a private chat."""
+    if message.chat.type != "private" or not NUMBER.fullmatch(text := (message.text or "").strip()):
+        return None
+    value = float(text.split("/")[0].replace(",", "."))
+    if not 0.5 <= value <= 10 or value * 2 % 1:
+        return None
+    movie_id: int | None = caches["local"].get(f"last-card:{message.chat.id}")
+    return movie_id
 
 
 def error_text(error: TMDbError) -> str:

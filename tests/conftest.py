@@ -9,7 +9,7 @@ import threading
 
 import pytest
 from django.conf import settings as django_settings
-from django.core.cache import cache
+from django.core.cache import caches
 from django.db import connections
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
@@ -81,7 +81,8 @@ def sandbox(settings, monkeypatch, transactional_db):
     from config.bot import client
     from config.bot.router import bot
 
-    cache.clear()  # it is no table of Django's, so no test's end empties it
+    for name in ("default", "local"):
+        caches[name].clear()  # no table of Django's, so no test's end empties it
 
     with Sandbox() as sandbox:
         settings.TELEGRAM_API_URL = sandbox.telegram_api_url

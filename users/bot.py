@@ -17,7 +17,9 @@ from telebot.util import content_type_media, extract_arguments
 
 from config.bot.replies import (
     Keyboard,
+    KeyboardButton,
     answer,
+    command_button,
     deep_link,
     delete_message,
     edit,
@@ -33,9 +35,11 @@ from config.bot.router import (
     button_prefix_of,
     button_prefixes,
     command,
+    command_handlers,
     command_of,
     commands,
     deep_links,
+    listed_commands,
     parse_callback_data,
 )
 from config.jobs.enqueue import async_task
@@ -50,6 +54,15 @@ REQUEST_TOKEN_TTL_SECONDS = 3600  # TMDb: authentication/token/new
 MAX_REQUEST_TOKENS = 5  # of one user
 
 
+EXAMPLE_MOVIE_ID = 603  # The Matrix
+HELP_GROUPS = [
+    (gettext_lazy("Find"), ["movie", "recommend", "watchlist"]),
+    (gettext_lazy("My films"), ["rate", "rated", "stats", "match"]),
+    ("TMDb", ["connect", "sync", "disconnect"]),
+    (gettext_lazy("Data"), ["export", "forget", "settings", "help"]),
+]
+
+
 class Page(TypedDict):
     """What a message of the bot shows."""
 
@@ -57,7 +70,7 @@ class Page(TypedDict):
     reply_markup: Keyboard
 
 
-@command("start", gettext_lazy("what I can do"))
+@command("start", "")
 def start(message: Message) -> None:
     payload = (extract_arguments(message.text or "") or "").strip()
     if message.chat.type == "private":
@@ -71,12 +84,62 @@ def start(message: Message) -> None:
         prefix, _separator, rest = payload.partition("_")
         if prefix in deep_links:
             return deep_links[prefix](message, rest)
+        return show_start(message)
     return show_help(message)
+
+
+def show_start(message: Message) -> None:
+    """What a newcomer sees: three lines, and buttons to begin with."""
+    rows: list[list[KeyboardButton]] = [
+        [command_button(_("Connect TMDb"), "connect"), (_("I have a file"), "file_help")],
+        [command_button(_("Start rating"), "recommend")],
+        [(_("Example: “The Matrix”"), f"card:{EXAMPLE_MOVIE_ID}")],
+    ]
+    bot.send_message(message.chat.id, render_to_string("users/start.html").strip(), reply_markup=keyboard(*rows))
+
+
+@button("file_help")
+def explain_files(query: CallbackQuery) -> None:
+    answer(query)
+    bot.send_message(
+        query.from_user.id,
+        _(
+            "Send me the file right here, as a document: an export of TMDb, Letterboxd or IMDb, or any table with "
+            "titles and ratings.\n\n"
+            "Letterboxd: Settings → Data → Export. IMDb: Your ratings → Export."
+        ),
+        reply_markup=keyboard([command_button(_("Connect TMDb"), "connect")]),
+    )
+
+
+@button("do")
+def run_command(query: CallbackQuery) -> None:
+    """A button that stands for a command: /name, as if the user had sent it."""
+    (name,) = parse_callback_data(query, r"do:(\w{1,32})")
+    message = query.message
+    if name not in command_handlers or not isinstance(message, Message):
+        raise UserError(_("This button is out of date."))
+    answer(query)
+    message.from_user, message.text = query.from_user, f"/{name}"
+    command_handlers[name](message)
 
 
 @command("help", gettext_lazy("help"))
 def show_help(message: Message) -> None:
-    bot.send_message(message.chat.id, render_to_string("users/help.html", {"commands": commands}).strip())
+    rest = [name for name in listed_commands() if not any(name in names for _heading, names in HELP_GROUPS)]
+    groups = [
+        (
+            heading,
+            [
+                (name, commands[name])
+                for name in (*names, *(rest if heading == HELP_GROUPS[-1][0] else ()))
+                if name in commands
+            ],
+        )
+        for heading, names in HELP_GROUPS
+    ]
+    context = {"groups": groups, "username": bot.user.username}
+    bot.send_message(message.chat.id, render_to_string("users/help.html", context).strip())
 
 
 def send_requested_card(user: User, movie_id: int) -> None:
@@ -139,7 +202,7 @@ def approved(query: CallbackQuery) -> None:
     try:
         link_account(user, token)
     except NotApproved:
-        answer(query, _("TMDb has not had your approval yet. Open it, press “Approve”, then “Done” here."), alert=True)
+        answer(query, _("I do not see your approval yet. Open TMDb, press “Approve”, then come back here."), alert=True)
         return
     except TokenInvalid:
         delete_request_tokens(user)
@@ -216,7 +279,8 @@ def sync(message: Message) -> None:
         return
     user = User.objects.get_or_create_from_telegram(message.from_user)
     if not user.connected:
-        bot.send_message(message.chat.id, _("No TMDb account is linked yet. Send /connect to link yours."))
+        text = _("No TMDb account is linked yet. Send /connect to link yours.")
+        bot.send_message(message.chat.id, text, reply_markup=keyboard([command_button(_("Connect TMDb"), "connect")]))
         return
     queue_import(user)
 
@@ -250,7 +314,7 @@ def on_membership_change(change: ChatMemberUpdated) -> None:
 def unknown_command(message: Message) -> None:
     bot.send_message(
         message.chat.id,
-        _("I do not know this command. /help lists those I do."),
+        _("Unknown command. See /help."),
         reply_parameters=None if message.chat.type == "private" else reply_to(message),
     )
 
@@ -279,7 +343,7 @@ def unknown_button(query: CallbackQuery) -> None:
 # --- Settings
 
 
-@command("settings", gettext_lazy("what I write to TMDb"))
+@command("settings", gettext_lazy("settings"))
 def show_settings(message: Message) -> None:
     if require_private_chat(message):
         bot.send_message(message.chat.id, **settings_page(User.objects.get_or_create_from_telegram(message.from_user)))
@@ -294,6 +358,7 @@ def settings_page(user: User) -> Page:
         switch = (_("Write them to TMDb too"), "writes:on")
     if not user.connected:
         text += "\n\n" + _("No TMDb account is linked yet: /connect links one.")
+        return Page(text=text, reply_markup=keyboard([switch], [command_button(_("Connect TMDb"), "connect")]))
     return Page(text=text, reply_markup=keyboard([switch]))
 
 
@@ -331,7 +396,7 @@ def disconnect_command(message: Message) -> None:
     for message_id in obsolete:
         delete_message(user.pk, message_id)
     if ended:
-        text = _("The link with TMDb is over: the session has been ended there and deleted here.")
+        text = _("TMDb disconnected: I ended the session there and deleted it here.")
     else:
         text = _(
             "The link with TMDb is over: I read and write nothing there any more. TMDb does not answer just now, "
@@ -340,15 +405,15 @@ def disconnect_command(message: Message) -> None:
     bot.send_message(message.chat.id, text + "\n\n" + _("Your ratings stay here. /connect links an account again."))
 
 
-@command("forget", gettext_lazy("delete all you know of me"))
+@command("forget", gettext_lazy("delete my data"))
 def ask_to_forget(message: Message) -> None:
     if not require_private_chat(message):
         return
     user = User.objects.filter(pk=message.chat.id).first()  # a private chat has its user's id
     count = user.ratings.count() if user else 0
     question = ngettext(
-        "Shall I delete all I know of you? That is %(count)d rating, the link with TMDb and your settings.",
-        "Shall I delete all I know of you? That is %(count)d ratings, the link with TMDb and your settings.",
+        "Delete everything I know about you? That is %(count)d rating, the link with TMDb and your settings.",
+        "Delete everything I know about you? That is %(count)d ratings, the link with TMDb and your settings.",
         count,
     )
     bot.send_message(

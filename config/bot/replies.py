@@ -66,6 +66,11 @@ def keyboard(*rows: list[KeyboardButton]) -> Keyboard:
     return markup
 
 
+def command_button(text: str, command: str) -> KeyboardButton:
+    """A button that does what the command does."""
+    return text, f"do:{command}"
+
+
 def answer(query: types.CallbackQuery, text: str | None = None, alert: bool = False) -> None:
     """Answer a button; one that is too old to be answered is no error."""
     try:

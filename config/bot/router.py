@@ -18,11 +18,15 @@ log = logging.getLogger(__name__)
 client.patch_telebot()
 bot = TeleBot(settings.TELEGRAM_BOT_TOKEN, threaded=False, parse_mode="HTML", validate_token=False)
 LANGUAGES = [code for code, _name in settings.LANGUAGES]
+READ_RUSSIAN = ["ru", "uk", "be", "kk"]  # languages whose readers get Russian texts; all others get English ones
+# Telegram's menu, in the order of use; other commands come after these
+MENU = ["recommend", "watchlist", "rated", "stats", "match", "connect", "sync", "export", "settings", "help"]
 
 Handler = TypeVar("Handler", bound=Callable[..., object])
 DeepLinkHandler = Callable[[types.Message, str], None]
 
-commands: dict[str, str | Promise] = {}  # command: title
+commands: dict[str, str | Promise] = {}  # command: title; "" for one that no list names
+command_handlers: dict[str, Callable[[types.Message], object]] = {}
 button_prefixes: set[str] = set()
 deep_links: dict[str, DeepLinkHandler] = {}  # by the prefix of /start's payload
 
@@ -34,8 +38,18 @@ class UserError(Exception):
 def command(name: str, title: str | Promise) -> Callable[[Handler], Handler]:
     """Answer /name with the decorated function and list it in the menu; other handlers get no commands."""
     commands[name] = title
-    decorator: Callable[[Handler], Handler] = bot.message_handler(func=lambda message: command_of(message) == name)
-    return decorator
+
+    def register(handler: Handler) -> Handler:
+        command_handlers[name] = handler
+        bot.message_handler(func=lambda message: command_of(message) == name)(handler)
+        return handler
+
+    return register
+
+
+def listed_commands() -> list[str]:
+    """The commands that lists name, in the order of use."""
+    return sorted(filter(commands.get, commands), key=lambda name: MENU.index(name) if name in MENU else len(MENU))
 
 
 def command_of(message: types.Message) -> str | None:
@@ -81,16 +95,21 @@ def parse_callback_data(query: types.CallbackQuery, pattern: str) -> tuple[str, 
 
 
 def language_of(code: object) -> str:
-    """The supported language for Telegram's language_code (unvalidated); the default one where it is not supported."""
+    """The language of the texts for Telegram's language_code (unvalidated); the default one where there is none."""
     base = code.split("-")[0].lower() if isinstance(code, str) else ""
-    return base if base in LANGUAGES else settings.LANGUAGE_CODE
+    if not base:
+        return settings.LANGUAGE_CODE
+    return "ru" if base in READ_RUSSIAN else "en"
 
 
 def publish_commands() -> None:
-    """Set the bot's menu of commands in both languages. Raises ApiException, TelegramUnavailable."""
-    for language in LANGUAGES:
+    """Set the bot's menu and descriptions in both languages. Raises ApiException, TelegramUnavailable."""
+    for language, codes in (("ru", READ_RUSSIAN), ("en", ["en", None])):
         with translation.override(language):
-            listed = [types.BotCommand(name, str(title)) for name, title in commands.items()]
-        bot.set_my_commands(listed, language_code=language)
-        if language == settings.LANGUAGE_CODE:
-            bot.set_my_commands(listed)  # for every language that is not supported
+            listed = [types.BotCommand(name, str(commands[name])) for name in listed_commands()]
+            short = _("Send a film title: I show the poster, keep your rating and tell you what to watch next.")
+            description = short + " " + _("Imports your TMDb, Letterboxd and IMDb ratings.")
+        for code in codes:  # None: for every other language
+            bot.set_my_commands(listed, language_code=code)
+            bot.set_my_description(description, language_code=code)
+            bot.set_my_short_description(short, language_code=code)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from telebot import types
 
-from config.bot.replies import answer, edit, require_private_chat
+from config.bot.replies import answer, command_button, edit, keyboard, require_private_chat
 from config.bot.router import UserError, bot, button, command, parse_callback_data
 from movies.models import Movie
 from movies.movie_list import PAGE_SIZE, movie_list_message
@@ -54,13 +54,21 @@ def show_rated_page(query: types.CallbackQuery) -> None:
     answer(query)
 
 
+def first_steps() -> list[list[KeyboardButton]]:
+    """Where ratings come from."""
+    return [
+        [command_button(_("Start rating"), "recommend")],
+        [command_button(_("Connect TMDb"), "connect"), (_("I have a file"), "file_help")],
+    ]
+
+
 def rated_page(user_id: int, order: str, page: int) -> Page:
     """Text and keyboard of one page of the movies a user has rated; the last one where there are fewer by now."""
     movies = Movie.objects.rated_by(user_id)
     total = movies.count()
     if not total:
         text = _("You have not rated any film yet. Send me a title, and rate it on its card.")
-        return {"text": text, "reply_markup": None}
+        return {"text": text, "reply_markup": keyboard(*first_steps())}
     page = min(page, (total - 1) // PAGE_SIZE)
     heading = ngettext("You have rated %(count)d film", "You have rated %(count)d films", total) % {"count": total}
     order_buttons: list[KeyboardButton] = [
@@ -78,8 +86,8 @@ def send_stats(message: types.Message) -> None:
         return
     stats = stats_of(message.chat.id)
     if not stats.count:
-        text = _("You have no ratings yet. Rate a film on its card, /connect TMDb, or send me a CSV with your ratings.")
-        bot.send_message(message.chat.id, text)
+        text = _("You have no ratings yet. Rate a few films, or bring your ratings along.")
+        bot.send_message(message.chat.id, text, reply_markup=keyboard(*first_steps()))
         return
     photo = types.InputFile(BytesIO(draw_stats(stats)), file_name="stats.png")
     bot.send_photo(message.chat.id, photo, stats_caption(stats))

@@ -8,28 +8,31 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from telebot.types import Message
 from telebot.util import extract_arguments
 
-from config.bot.replies import answer, reply_to
+from config.bot.replies import KeyboardButton, answer, edit, keyboard, reply_to
 from config.bot.router import UserError, bot, button, command, parse_callback_data
 from movies.cards import (
     display_title,
     error_text,
     format_rating,
     is_rating_reply,
+    movie_of_bare_number,
     movie_on_card,
     replace_card_buttons,
     send_card,
     show_rating,
 )
-from movies.catalogue import get_movie
+from movies.catalogue import find_movies, get_movie
+from movies.movie_list import PAGE_SIZE, button_label
 from movies.query import Query
 from movies.tmdb import TMDbError
 from ratings.rate import points_in, rate, take_back
 from users.models import User
 
 if TYPE_CHECKING:
-    from telebot.types import CallbackQuery, Message
+    from telebot.types import CallbackQuery
 
     from movies.models import Movie
 
@@ -44,7 +47,7 @@ def rate_by_button(query: CallbackQuery) -> None:
 
     A card in a group is for all its members: it rates for the one who taps, tells only them, and shows no rating.
     """
-    movie_id, rating = parse_callback_data(query, r"rate:(\d{1,10}):(10|[1-9])")
+    movie_id, rating = parse_callback_data(query, r"rate:(\d{1,10}):(10|[1-9](?:\.5)?|0\.5)")
     movie, value = movie_of(query, movie_id), Decimal(rating)
     if movie.user_rating == value:
         ask_to_take_back(query, movie)
@@ -52,7 +55,10 @@ def rate_by_button(query: CallbackQuery) -> None:
     rate(User.objects.get_or_create_from_telegram(query.from_user), movie.pk, value)
     movie.user_rating = value
     answer(query, _("“%(title)s”: your rating is %(rating)s.") % texts_of(movie))
-    show_rating(query.message, movie)
+    if isinstance(query.message, Message) and movie_on_card(query.message) is None:  # a question, not a card
+        edit(query.message, escaped(_("“%(title)s”: your rating is %(rating)s."), movie))
+    else:
+        show_rating(query.message, movie)
 
 
 def ask_to_take_back(query: CallbackQuery, movie: Movie) -> None:
@@ -105,13 +111,55 @@ def texts_of(movie: Movie) -> dict[str, str]:
 
 @command("rate", gettext_lazy("rate a film in half points"))
 def rate_by_command(message: Message) -> None:
-    """/rate 603 7.5, or /rate 7.5 in reply to a card."""
+    """/rate 603 7.5, /rate The Matrix 7.5, or /rate 7.5 in reply to a card."""
+    sender_id = message.from_user.id if message.from_user else None
     movie_text, _space, rating_text = (extract_arguments(message.text or "") or "").strip().rpartition(" ")
-    movie_id = Query.parse(movie_text).movie_id if movie_text else movie_on_card(message.reply_to_message)
+    movie_id = movie_on_card(message.reply_to_message)
+    if movie_text:
+        try:
+            movie_id = Query.parse(movie_text).movie_id
+            movies = find_movies(movie_text, sender_id).movies if movie_id is None and points_in(rating_text) else []
+        except TMDbError as error:
+            reply(message, error_text(error))
+            return
+        if len(movies) > 1:
+            ask_which(message, movies, rating_text)
+            return
+        movie_id = movies[0].pk if movies else movie_id
     if movie_id is None:
-        reply(message, _("Which film, and how much? For example: /rate 603 7.5. The number is the film's TMDb id."))
+        reply(message, _("Which film and what rating? For example: /rate The Matrix 7.5"))
         return
     rate_by_text(message, movie_id, rating_text)
+
+
+def ask_which(message: Message, movies: list[Movie], rating_text: str) -> None:
+    """A button for each film that may be meant, which rates it."""
+    rating = format_rating(points_in(rating_text) or Decimal(0))
+    rows: list[list[KeyboardButton]] = [[(button_label(one), f"rate:{one.pk}:{rating}")] for one in movies[:PAGE_SIZE]]
+    question = _("Which film gets %(rating)s?") % {"rating": rating}
+    bot.send_message(message.chat.id, question, reply_parameters=reply_to(message), reply_markup=keyboard(*rows))
+
+
+@bot.message_handler(
+    content_types=["text"],
+    func=lambda message: (
+        not message.text.startswith("/") and not is_rating_reply(message) and movie_of_bare_number(message) is not None
+    ),
+)
+def ask_about_number(message: Message) -> None:
+    """A number after a card, without Telegram's gesture of a reply: is it a rating, or a title?"""
+    movie_id, value = movie_of_bare_number(message), points_in(message.text or "")
+    movie = get_movie(movie_id, message.chat.id) if movie_id else None
+    if movie is None or value is None:
+        return
+    typed, rating = (message.text or "").strip(), format_rating(value)
+    title = display_title(movie, MAX_TITLE_LENGTH)
+    rows: list[list[KeyboardButton]] = [
+        [(_("Rate it %(rating)s") % {"rating": rating}, f"rate:{movie.pk}:{rating}")],
+        [(_("Search for “%(text)s”") % {"text": typed}, f"find:{typed}")],
+    ]
+    text = _("Rate “%(title)s” %(rating)s?") % {"title": escape(title), "rating": rating}
+    bot.send_message(message.chat.id, text, reply_markup=keyboard(*rows))
 
 
 @bot.message_handler(
@@ -145,8 +193,11 @@ def rate_by_text(message: Message, movie_id: int, rating_text: str, card: Messag
         send_card(message.chat.id, movie)
         return
     show_rating(card, movie)
-    texts = {name: escape(text) for name, text in texts_of(movie).items()}
-    reply(message, _("“%(title)s”: your rating is %(rating)s.") % texts)
+    reply(message, escaped(_("“%(title)s”: your rating is %(rating)s."), movie))
+
+
+def escaped(text: str, movie: Movie) -> str:
+    return text % {name: escape(value) for name, value in texts_of(movie).items()}
 
 
 def reply(message: Message, text: str) -> None:

@@ -1,5 +1,6 @@
 """Rating films in the chat, and TMDb hearing of it."""
 
+import re
 import threading
 from decimal import Decimal
 
@@ -12,7 +13,7 @@ from ratings.rate import points_in
 from ratings.tasks import write_ratings
 from ratings.tmdb_sync import outbox
 from tests.conftest import wait_until
-from tests.helpers.lists import nth
+from tests.helpers.lists import film_labels, film_titles, nth
 from users.models import SyncStatus, User, session_cipher
 
 pytestmark = pytest.mark.django_db
@@ -246,11 +247,54 @@ def test_a_value_that_is_no_rating_gets_a_clear_sentence(anna, handle, typed):
     assert Rating.objects.count() == 0
 
 
-@pytest.mark.parametrize("typed", ["/rate", "/rate 603", "/rate 7.5 ", "/rate The Matrix 8"])
+@pytest.mark.parametrize("typed", ["/rate", "/rate 603", "/rate 7.5 ", "/rate The Matrix"])
 def test_a_command_without_a_film_or_a_value_is_explained(anna, handle, typed):
     anna.send(typed)
     handle()
-    assert "/rate 603 7.5" in anna.chat[-1].text
+    assert "/rate The Matrix 7.5" in anna.chat[-1].text
+
+
+def test_a_command_rates_a_film_by_its_title_and_asks_where_several_are_called_so(anna, handle):
+    anna.send("/rate Форрест Гамп 8")
+    handle()
+    assert Rating.objects.get().value == 8
+    anna.send("/rate матриц 7.5")
+    handle()
+    question = anna.chat[-1]
+    assert question.text == "Which film gets 7.5?"
+    anna.press(question, data="rate:604:7.5")
+    handle()
+    assert Rating.objects.get(movie_id=604).value == Decimal("7.5")
+    assert "your rating is 7.5" in question.text
+
+
+@pytest.mark.parametrize("typed", ["8", "7.5", "7,5"])
+def test_a_number_after_a_card_is_asked_about(anna, handle, card, typed):
+    anna.send(typed)
+    handle()
+    question, rating = anna.chat[-1], typed.replace(",", ".")
+    assert Rating.objects.count() == 0
+    assert question.text.endswith(f"{rating}?")
+    anna.press(question, data=f"rate:603:{rating}")
+    handle()
+    assert Rating.objects.get().value == Decimal(rating)
+    assert f"your rating is {rating}" in question.text
+
+
+def test_a_number_after_a_card_may_be_searched_for(anna, sandbox, handle, card):
+    sandbox.tmdb.add_film(8, title_en="Eight")
+    anna.send("8")
+    handle()
+    anna.press(anna.chat[-1], text="Search for “8”")
+    handle()
+    assert "Eight" in anna.chat[-1].words
+    assert Rating.objects.count() == 0
+
+
+def test_a_remark_in_reply_to_a_card_is_no_failed_search(anna, handle, card):
+    anna.send("ыыыыыы ааааа", reply_to=card)
+    handle()
+    assert "reply to its card with a number" in anna.chat[-1].text
 
 
 @pytest.mark.parametrize("movie_id", ["99999999", "0", "9999999999"])
@@ -554,28 +598,24 @@ def shelf(anna, sandbox, handle):
     return anna.chat[-1]
 
 
-def titles(message):
-    return [line.split(". ", 1)[1].split(" (")[0] for line in message.text.splitlines() if ". " in line]
-
-
 def test_rated_shows_the_newest_first_in_pages_of_one_message(anna, handle, shelf):
-    assert titles(shelf) == [f"Фильм № {n}" for n in range(12, 4, -1)]
-    assert "yours:" in shelf.text
+    assert film_titles(shelf) == [f"Фильм № {n}" for n in range(12, 4, -1)]
+    assert all("★" in label for label in film_labels(shelf))
     count = len(anna.chat)
     tap(anna, shelf, handle, text="›")
-    assert titles(shelf) == [f"Фильм № {n}" for n in range(4, 0, -1)]
+    assert film_titles(shelf) == [f"Фильм № {n}" for n in range(4, 0, -1)]
     tap(anna, shelf, handle, text="‹")
-    assert titles(shelf)[0] == "Фильм № 12"
+    assert film_titles(shelf)[0] == "Фильм № 12"
     assert len(anna.chat) == count
 
 
 def test_rated_is_sorted_by_rating_and_by_year(anna, handle, shelf):
     tap(anna, shelf, handle, text="highest")
-    ratings = [line.rsplit("yours: ", 1)[1] for line in shelf.text.splitlines() if "yours: " in line]
+    ratings = [label.rsplit("★", 1)[1] for label in film_labels(shelf)]
     assert [int(value) for value in ratings] == sorted(map(int, ratings), reverse=True)
     assert shelf.button(text="● highest")
     tap(anna, shelf, handle, text="by year")
-    years = [line.split(" (")[1][:4] for line in shelf.text.splitlines() if " (" in line and ". " in line]
+    years = [re.search(r" (\d{4}) · ★", label)[1] for label in film_labels(shelf)]
     assert years == sorted(years, reverse=True)
 
 
@@ -593,7 +633,7 @@ def test_a_page_that_is_no_longer_there_becomes_the_last(anna, handle, shelf):
     tap(anna, shelf, handle, text="›")
     Rating.objects.filter(movie_id__gt=1_000_003).delete()
     tap(anna, shelf, handle, text="highest")
-    assert len(titles(shelf)) == 4
+    assert len(film_titles(shelf)) == 4
 
 
 def test_who_has_rated_nothing_is_told_how(anna, handle):

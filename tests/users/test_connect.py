@@ -68,7 +68,7 @@ def test_who_has_not_approved_yet_is_told_and_may_go_on(ask, anna, sandbox, hand
     sandbox.tmdb.not_approved = answer
     question = ask("/connect")
     told = tap(anna, question, handle)
-    assert "has not had your approval yet" in told.text
+    assert "do not see your approval yet" in told.text
     assert told.show_alert
     sandbox.tmdb.approve(token_in(question), "demo")
     assert tap(anna, question, handle).text == "Linked!"

@@ -58,7 +58,7 @@ def test_disconnect_ends_the_session_at_tmdb_and_here_and_keeps_the_ratings(sand
     anna.send("/disconnect")
     handle()
     linked.refresh_from_db()
-    assert "ended there" in anna.chat[-1].text
+    assert "ended the session there" in anna.chat[-1].text
     assert sandbox.tmdb.sessions == {}
     assert (linked.tmdb_session_id, linked.tmdb_account_id, linked.sync_status) == ("", None, 0)
     assert linked.ratings.count() == 2

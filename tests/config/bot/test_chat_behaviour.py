@@ -29,39 +29,78 @@ def test_the_menu_is_published_in_both_languages(sandbox):
     publish_commands()
     account = sandbox.telegram.accounts[sandbox.telegram_token]
     by_language = {language: listed for (_scope, language), listed in account.commands.items()}
-    assert set(by_language) == {"", "ru", "en"}
-    assert by_language[""] == by_language["ru"]
+    assert set(by_language) == {"", "ru", "uk", "be", "kk", "en"}
+    assert by_language[""] == by_language["en"]
+    assert by_language["uk"] == by_language["ru"]
+    names = [command["command"] for command in by_language["ru"]]
+    assert [name for name in names if name != "watchlist"][:5] == ["recommend", "rated", "stats", "match", "connect"]
     for listed in by_language.values():
-        assert (
-            {command["command"] for command in listed}
-            == set(commands)
-            >= {
-                "start",
-                "help",
-                "connect",
-                "sync",
-                "movie",
-                "rate",
-                "rated",
-            }
-        )
+        assert {command["command"] for command in listed} == set(commands) - {"start"}
+
+
+@pytest.mark.parametrize(("language", "word"), [("ru", "Пришлите название фильма"), ("en", "Send a film title")])
+def test_the_bot_describes_itself_in_both_languages(sandbox, language, word):
+    publish_commands()
+    texts = sandbox.telegram.accounts[sandbox.telegram_token].texts
+    assert texts["description", language].startswith(word)
+    assert texts["short_description", language].startswith(word)
+    assert texts["description", ""] == texts["description", "en"]
 
 
 def test_help_lists_every_command_and_carries_tmdbs_notice(ask):
     for text in ("/help", "/start"):
         said = ask(text).text
-        assert all(f"/{name} — " in said for name in commands)
+        assert text == "/start" or all(f"/{name} — " in said for name in commands if name != "start")
         assert "This product uses the TMDB API but is not endorsed or certified by TMDB." in said
 
 
 def test_commands_are_understood_in_any_case_and_with_the_bots_name(ask):
-    assert "Kinoteka" in ask("/HELP").text
-    assert "Kinoteka" in ask("/help@Kinoteka_Sandbox_Bot").text
+    assert "@kinoteka_sandbox_bot" in ask("/HELP").text
+    assert "@kinoteka_sandbox_bot" in ask("/help@Kinoteka_Sandbox_Bot").text
+
+
+def test_a_newcomer_is_offered_where_to_begin(ask, anna, handle):
+    page = ask("/start")
+    assert len(page.text.split("\n\n")[0].splitlines()) == 3
+    for text, said in (
+        ("Connect TMDb", "Open TMDb, sign in"),
+        ("I have a file", "Send me the file"),
+        ("Example: “The Matrix”", "Матрица"),
+    ):
+        anna.press(page, text=text)
+        handle()
+        assert said in anna.chat[-1].words
+    anna.press(page, text="Start rating")
+    handle()
+    assert anna.chat[-1].text
+
+
+def test_a_button_of_no_command_is_politely_refused(ask, anna, handle):
+    page = ask("/start")
+    button = page.button(text="Start rating")
+    button.raw["callback_data"] = "do:nonsense"
+    query = anna.press(page, data="do:nonsense")
+    handle()
+    assert "out of date" in query.answer.text
+
+
+@pytest.mark.parametrize("text", ["Привет!", "hello", "Добрый день", "Спасибо", "thank you!"])
+def test_a_greeting_is_answered_and_not_searched_for(ask, sandbox, text):
+    assert "title" in ask(text).text
+    assert sandbox.tmdb.requests == []
+
+
+@pytest.mark.parametrize(("code", "word"), [("uk", "Чтобы"), ("kk", "Чтобы"), ("de", "To rate"), ("en", "To rate")])
+def test_readers_of_russian_are_written_to_in_it_and_all_others_in_english(sandbox, handle, code, word):
+    person = sandbox.telegram.person("Somebody", language_code=code)
+    asked = person.send("/help")
+    handle()
+    assert word in person.wait(after=asked).text
 
 
 @pytest.mark.parametrize("text", ["/nonsense", "/", "/ help", "/help@another_bot", "/кино", "/movie603", "//"])
 def test_an_unknown_command_gets_a_hint(ask, text):
-    assert "/help lists" in ask(text).text
+    assert "See /help" in ask(text).text
 
 
 def test_in_a_group_a_command_for_nobody_in_particular_is_left_alone(anna, sandbox, handle):
@@ -71,7 +110,7 @@ def test_in_a_group_a_command_for_nobody_in_particular_is_left_alone(anna, sandb
     assert not [message for message in group.messages.values() if message.from_bot]
     anna.send("/nonsense@kinoteka_sandbox_bot", chat=group)
     handle()
-    assert "/help lists" in anna.wait(chat=group).text
+    assert "See /help" in anna.wait(chat=group).text
 
 
 def test_a_picture_gets_a_hint(anna, handle):
