@@ -10,10 +10,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from telebot import types
 
-from config.bot.replies import answer, edit, require_private_chat
+from config.bot.replies import Keyboard, answer, edit, keyboard, require_private_chat
 from config.bot.router import UserError, bot, button, command, parse_callback_data
 from ratings.files import deck, report
-from ratings.files.exporter import LETTERBOXD_MAX_BYTES, export
+from ratings.files.exporter import export
 from ratings.files.importer import MAX_BYTES, TooManyFiles, enqueue, receive, restart, set_scale
 from ratings.files.rows import Scale
 from ratings.models import FileImport
@@ -22,24 +22,46 @@ from users.models import User
 if TYPE_CHECKING:
     from telebot.types import CallbackQuery, Message
 
+EXPORT_HINTS = {
+    "own": gettext_lazy("Opens in Excel, imports into Letterboxd, and I can read it back."),
+    "letterboxd": gettext_lazy("Upload it at letterboxd.com/import. It takes whole points only."),
+    "tmdb": gettext_lazy("Upload it at themoviedb.org/settings/import-list."),
+}
+
 
 @command("export", gettext_lazy("my ratings as a file"))
 def send_export(message: Message) -> None:
-    if not require_private_chat(message):
-        return
-    content, count = export(message.chat.id)  # of a private chat: the user's id
+    if require_private_chat(message):
+        send_layout(message.chat.id, "own")  # of a private chat: the user's id
+
+
+@button("export")
+def send_export_for(query: CallbackQuery) -> None:
+    (layout,) = parse_callback_data(query, "export:(letterboxd|tmdb)")
+    send_layout(query.from_user.id, layout)
+    answer(query)
+
+
+def send_layout(user_id: int, layout: str) -> None:
+    """Send a user's ratings in a layout, in as many files as it takes."""
+    files, count = export(user_id, layout)
     if not count:
-        bot.send_message(message.chat.id, _("You have no ratings yet, so there is nothing to save."))
+        bot.send_message(user_id, _("You have no ratings yet, so there is nothing to save."))
         return
     caption = ngettext("Your %(count)d rating.", "Your %(count)d ratings.", count) % {"count": count}
-    caption += " " + _("Letterboxd, programs that read IMDb's lists, spreadsheets and I myself can read this file.")
-    if len(content) > LETTERBOXD_MAX_BYTES:
-        caption += " " + _("For Letterboxd, cut it in parts: it takes 1 MB at a time.")
-    send_file(message.chat.id, content, f"kinoteka-{datetime.now(UTC):%Y-%m-%d}.csv", caption)
+    caption += f" {EXPORT_HINTS[layout]}"
+    others = keyboard([(_("For Letterboxd"), "export:letterboxd"), (_("For TMDb"), "export:tmdb")])
+    name = "kinoteka" if layout == "own" else f"kinoteka-{layout}"
+    for number, content in enumerate(files, 1):
+        part = f"-{number}" if len(files) > 1 else ""
+        markup = others if layout == "own" else None
+        send_file(user_id, content, f"{name}-{datetime.now(UTC):%Y-%m-%d}{part}.csv", caption, markup)
+        caption = ""
 
 
-def send_file(chat_id: int, content: bytes, name: str, caption: str) -> None:
-    bot.send_document(chat_id, types.InputFile(BytesIO(content), file_name=name), caption=caption)
+def send_file(chat_id: int, content: bytes, name: str, caption: str, markup: Keyboard | None = None) -> None:
+    document = types.InputFile(BytesIO(content), file_name=name)
+    bot.send_document(chat_id, document, caption=caption, reply_markup=markup)
 
 
 @bot.message_handler(content_types=["document"], func=lambda message: message.chat.type == "private")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from movies.models import Movie
 from ratings.files import dates, rows
-from ratings.files.exporter import escape_formula, export
+from ratings.files.exporter import LAYOUTS, escape_formula, export
 from ratings.files.merge import Merge
 from ratings.files.parser import read
 from ratings.files.report import report
@@ -537,11 +537,38 @@ def test_an_empty_export_is_a_sentence(anna, handle):
     assert "no ratings yet" in anna.chat[-1].text
 
 
+def test_an_export_is_offered_in_the_layouts_that_letterboxd_and_tmdb_import(
+    sandbox, anna, user, handle, send, monkeypatch
+):
+    monkeypatch.setitem(LAYOUTS, "letterboxd", LAYOUTS["letterboxd"]._replace(max_bytes=110))
+    for movie_id in (603, 604, 605):
+        film(movie_id, f"Матрица {movie_id}", 1999, original_title="The Matrix", imdb_id=f"tt0000{movie_id}")
+        rated(user, movie_id, here="7.5", when=at("2024-05-01T10:00:00"))
+    anna.send("/export")
+    handle()
+    own = anna.chat[-1]
+    anna.press(own, "For TMDb")
+    handle()
+    anna.press(own, "For Letterboxd")
+    handle()
+    tmdb, *parts = [sandbox.telegram.files[message.document.file_id].content.decode() for message in anna.chat[-3:]]
+    assert tmdb.splitlines()[:2] == [
+        "TMDb ID,IMDb ID,Type,Name,Release Date,Season Number,Episode Number,Rating,Your Rating,Date Rated",
+        "603,tt0000603,movie,Матрица 603,1999-01-01T00:00:00Z,,,0.0,7.5,2024-05-01T10:00:00Z",
+    ]
+    header = "tmdbID,imdbID,Title,Year,Rating10"
+    assert [part.splitlines() for part in parts] == [
+        [header, "603,tt0000603,The Matrix,1999,8", "604,tt0000604,The Matrix,1999,8"],
+        [header, "605,tt0000605,The Matrix,1999,8"],
+    ]
+    assert "3 were here already" in send(tmdb).text
+
+
 def test_an_export_has_what_letterboxd_and_imdb_importers_read_with_or_without_the_mark(user):
     film(603, "Матрица", 1999, imdb_id="tt0133093")
     rated(user, 603, tmdb="0.5")
     for encoding in ("utf-8", "utf-8-sig"):  # a reader that knows the byte order mark, and one that does not
-        row = next(csv.DictReader(io.StringIO(export(user.pk)[0].decode(encoding))))
+        row = next(csv.DictReader(io.StringIO(export(user.pk).files[0].decode(encoding))))
         assert (row["tmdbID"], row["Title"], row["Year"], row["Rating10"]) == ("603", "Матрица", "1999", "1")
         assert (row["Const"], row["Your Rating"], row["Title Type"]) == ("tt0133093", "1", "movie")
         assert row["Date Rated"] == datetime.fromtimestamp(NOW, UTC).date().isoformat()
@@ -553,7 +580,7 @@ def test_an_export_comes_back_in_as_it_was(sandbox, anna, user, send):
     for movie_id, value, day in zip((603, 604, 680), values, days, strict=True):
         film(movie_id, f"=Film {movie_id}", 1999)
         rated(user, movie_id, here=value, when=day)
-    content, _count = export(user.pk)
+    (content,), _count = export(user.pk)
     before = {film: (rating.value, rating.rated_at) for film, rating in mine(user).items()}
     assert "3 were here already" in send(content).text
     assert {film: (rating.value, rating.rated_at) for film, rating in mine(user).items()} == before
@@ -577,7 +604,7 @@ def test_twelve_thousand_ratings_go_out_and_come_back(sandbox, user, send):
         Rating(user=user, movie_id=n, manual_rating=7, normalized_rating=7, rated_at=NOW, source="manual")
         for n in range(1, 12_001)
     )
-    content, count = export(user.pk)
+    (content,), count = export(user.pk)
     assert count == 12_000
     Rating.objects.all().delete()
     told = send(content)
