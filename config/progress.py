@@ -20,9 +20,11 @@ def stop_on_signals() -> threading.Event:
 
 
 def format_duration(seconds: float) -> str:
-    """45 s, 12 min, 3 h 20 min."""
+    """45 s, 12 min, 3 h 20 min, 9.4 days."""
     if seconds < 90:
         return f"{seconds:.0f} s"
+    if seconds >= 48 * 3600:
+        return f"{seconds / 86_400:.1f} days"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 

@@ -44,7 +44,7 @@ def secret(name: str, default: str = "") -> Secret:
     return Secret(text(name, default))
 
 
-def number(name: str, default: Number, minimum: int = 0) -> Number:
+def number(name: str, default: Number, minimum: int = 0, maximum: float = math.inf) -> Number:
     value = text(name)
     try:
         found = type(default)(value) if value else default
@@ -52,6 +52,8 @@ def number(name: str, default: Number, minimum: int = 0) -> Number:
         raise ImproperlyConfigured(f"{name} must be a number, not {value!r}.") from None
     if not (math.isfinite(found) and found >= minimum):  # a limit of nan limits nothing
         raise ImproperlyConfigured(f"{name} must be a number of {minimum} or more, not {value!r}.")
+    if found > maximum:
+        raise ImproperlyConfigured(f"{name} must be a number of at most {maximum}, not {value!r}.")
     return found
 
 
@@ -337,7 +339,7 @@ SESSION_ENCRYPTION_KEYS = [Secret(key) for key in names("SESSION_ENCRYPTION_KEYS
 TELEGRAM_BOT_TOKEN = secret("TELEGRAM_BOT_TOKEN")
 SANDBOX = switch("SANDBOX", DEBUG and not TELEGRAM_BOT_TOKEN)
 SANDBOX_TOKEN = Secret("1000000001:SANDBOX-TOKEN-kinoteka")  # of no bot
-SANDBOX_PORT = number("SANDBOX_PORT", 8081)
+SANDBOX_PORT = number("SANDBOX_PORT", 8081, minimum=1, maximum=65_535)
 SANDBOX_URL = f"http://127.0.0.1:{SANDBOX_PORT}"
 if SANDBOX and TELEGRAM_BOT_TOKEN not in ("", SANDBOX_TOKEN):
     raise ImproperlyConfigured("SANDBOX is on and a real TELEGRAM_BOT_TOKEN is set: choose one of the two.")

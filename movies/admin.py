@@ -26,7 +26,16 @@ from config.bot.client import TelegramUnavailable, max_retry_wait
 from config.bot.router import LANGUAGES
 from config.jobs.enqueue import async_task
 from movies.cards import buttons, caption
-from movies.models import NEVER, POSTER_FAILED, Movie, MovieQuerySet, PosterPriority, PosterStatus, casefolded_text
+from movies.models import (
+    NEVER,
+    POSTER_FAILED,
+    Movie,
+    MovieQuerySet,
+    PosterPriority,
+    PosterStatus,
+    casefolded_text,
+    upload_seconds,
+)
 
 MONTH_SECONDS = 30 * DAY_SECONDS
 MAX_FAILURES_COUNTED = 1000
@@ -226,11 +235,10 @@ class MovieAdmin(ReadOnlyAdmin[Movie]):
 def upload_time(posters: int) -> str:
     """How long so many uploads take."""
     channels = len(settings.TELEGRAM_POSTER_CHANNELS)
-    per_minute = settings.TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE * channels
-    if not per_minute:
+    if not channels:
         return ""
     text = ngettext("About %(time)s with %(n)d channel.", "About %(time)s with %(n)d channels.", channels)
-    return text % {"time": format_age(posters / per_minute * 60), "n": channels}
+    return text % {"time": format_age(upload_seconds(posters)), "n": channels}
 
 
 @page("movies/movie/<int:movie_id>/card/", "movies_card", "movies.view_movie")

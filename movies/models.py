@@ -12,6 +12,7 @@ import unicodedata
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.db import connection, models
 from django.db.models import F, FilteredRelation, Func, Q
 from django.db.models.functions import Coalesce
@@ -118,6 +119,12 @@ def effective_rating(relation: str) -> Coalesce:
         F(f"{relation}__normalized_rating"),
         output_field=models.DecimalField(max_digits=3, decimal_places=1),
     )
+
+
+def upload_seconds(posters: int) -> float:
+    """How long so many uploads take all channels together; 0 where nothing limits them."""
+    per_minute = settings.TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE * len(settings.TELEGRAM_POSTER_CHANNELS)
+    return posters / per_minute * 60 if per_minute else 0.0
 
 
 class MovieQuerySet(models.QuerySet["Movie"]):

@@ -20,8 +20,8 @@ def main() -> None:
         signal.signal(number, lambda *_: done.set())
     try:
         sandbox = Sandbox(port, demo=True)
-    except OSError as error:
-        parser.exit(1, f"Port {port} cannot be used: {error.strerror}. Try another: --port 0\n")
+    except (OSError, OverflowError) as error:
+        parser.exit(1, f"Port {port} cannot be used: {getattr(error, 'strerror', error)}. Try another: --port 0\n")
     with sandbox:
         print(f"Telegram and TMDb, the sandbox: {sandbox.url}/", flush=True)
         done.wait()

@@ -5,16 +5,19 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import psycopg
 import pytest
 import requests
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from tests.helpers.servers import Postgres
-from tests.helpers.waiting import free_port, wait_until
+from tests.helpers.waiting import ROOT, free_port, wait_until
 
 SERVICES = (
     "TELEGRAM_BOT_TOKEN",
@@ -96,6 +99,35 @@ def test_a_taken_port_is_said_in_one_sentence(start, newcomer):
         assert everything.wait() != 0
     assert "is taken by another program" in everything.output
     assert "Traceback" not in everything.output
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("runall --port 99999", "--port must be a number from 1 to 65535, not 99999."),
+        ("runall --port -1", "--port must be a number from 1 to 65535, not -1."),
+        ("download_posters --limit -1", "--limit must be a number of 1 or more, not -1."),
+        ("upload_posters --limit 0", "--limit must be a number of 1 or more, not 0."),
+        ("refresh_movies --limit -1", "--limit must be a number of 1 or more, not -1."),
+        ("requeue_posters --movie 99999999999999999999", "--movie must be a number from 1 to 2147483647"),
+        ("set_webhook --max-connections 1000", "--max-connections must be a number from 1 to 100, not 1000."),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused_in_one_line(db, command, words):
+    name, option, value = command.split()
+    with pytest.raises(CommandError) as refused:
+        call_command(name, option, value)
+    assert str(refused.value).startswith(words)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_sandbox_refuses_a_port_that_is_none_in_one_line(environment):
+    for command, port in ((["-m", "sandbox", "--port", "99999"], "8081"), (["manage.py", "check"], "99999")):
+        variables = environment | {"SANDBOX_PORT": port, "TELEGRAM_BOT_TOKEN": ""}
+        done = subprocess.run([sys.executable, *command], cwd=ROOT, env=variables, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert "99999" in done.stderr
+        assert done.stderr.count("\n") == 1, done.stderr
 
 
 def test_a_wrong_token_stops_the_start_and_says_what_to_do(start, sandbox):

@@ -1,6 +1,8 @@
 """Posters go from TMDb over the disk into the channel, once each, most needed first."""
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from posters.run import Run
 from ratings.models import Rating
 from tests.conftest import queued, wait_until
 from tests.helpers.posters import film, films, left_on_disk, sent, statuses
+from tests.helpers.waiting import ROOT
 from users.models import User
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("poster_dir")]
@@ -328,6 +331,24 @@ def test_requeue_posters_revives_what_failed_for_good_and_nothing_else(sandbox, 
         call_command("requeue_posters", movie=[999])
     call_command("requeue_posters", all=True)
     assert statuses() == [PosterStatus.WAITING] * 4
+
+
+@pytest.mark.parametrize(("answer", "queued"), [("yes\n", True), ("no\n", False), ("", False)])
+def test_requeueing_all_asks_first_with_the_number_and_the_time(environment, matrix, answer, queued):
+    matrix.poster_uploaded("fine", 500, 750)
+    command = [sys.executable, "manage.py", "requeue_posters", "--all"]
+    variables = environment | {"TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE": "0.0001"}
+    done = subprocess.run(command, cwd=ROOT, env=variables, input=answer, capture_output=True, text=True)
+    assert "This uploads 1 posters to the channels again, which takes about 6.9 days." in done.stdout
+    assert done.returncode == (0 if queued else 1)
+    assert statuses() == [PosterStatus.WAITING if queued else PosterStatus.TELEGRAM]
+    assert done.stderr.count("\n") == (0 if queued else 1)
+
+
+def test_requeueing_all_is_not_asked_about_where_nobody_could_answer(matrix, start):
+    matrix.poster_uploaded("fine", 500, 750)
+    assert start("requeue_posters", "--all", "--no-input").wait() == 0
+    assert statuses() == [PosterStatus.WAITING]
 
 
 def test_the_commands_show_counts_and_end_with_a_status(sandbox, start):

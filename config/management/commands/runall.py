@@ -16,6 +16,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from telebot.apihelper import ApiException
 
+from config.arguments import require_within
 from config.bot.client import TelegramUnavailable
 from config.jobs.parent_death import end_with_parent
 from config.progress import stop_on_signals
@@ -69,6 +70,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8000, help="of the web server (default: 8000)")
 
     def handle(self, port: int, **options: Any) -> None:
+        require_within("--port", port, 1, 65_535)
         stop = stop_on_signals()
         self.refuse_taken_port(port, "another --port, or PORT=8001 make run")
         call_command("migrate", verbosity=0)

@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import reverse
 from telebot.apihelper import ApiException, ApiTelegramException
 
+from config.arguments import require_within
 from config.bot.client import TelegramUnavailable
 from config.bot.polling import KINDS
 from config.bot.router import bot, publish_commands
@@ -23,6 +24,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, max_connections: int, **options: Any) -> None:
+        require_within("--max-connections", max_connections, 1, 100)
         url, secret = settings.TELEGRAM_WEBHOOK_URL, settings.TELEGRAM_WEBHOOK_SECRET
         if not url:
             raise CommandError("TELEGRAM_WEBHOOK_URL is missing: set it to the https address of the web server.")

@@ -2,6 +2,7 @@ from argparse import ArgumentParser
 
 from django.core.management.base import BaseCommand, CommandError
 
+from config.arguments import require_within
 from config.progress import Progress, stop_on_signals
 from movies import refresh
 
@@ -15,6 +16,7 @@ class Command(BaseCommand):
         parser.add_argument("--limit", type=int, metavar="N", help="so many instead of an hour's share")
 
     def handle(self, limit: int | None, **options: object) -> None:
+        require_within("--limit", limit)
         due = refresh.due_movies(limit)
         progress = Progress(self.stdout, len(due))
         run = refresh.Refresh(stop_on_signals(), report=lambda run: progress.show(run.done)).run(due)

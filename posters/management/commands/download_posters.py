@@ -2,6 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from config.arguments import require_within
 from config.jobs import locks
 from config.jobs.enqueue import StopEvent
 from config.progress import Progress, stop_on_signals
@@ -17,6 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("--limit", type=int, metavar="N", help="no more than so many")
 
     def handle(self, limit: int | None, **options: Any) -> None:
+        require_within("--limit", limit)
         stop = stop_on_signals()
         while not stop.is_set():
             with locks.lock("posters.download") as free:  # one at a time: TMDb counts connections

@@ -2,6 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from config.arguments import require_within
 from config.progress import Progress, stop_on_signals
 from movies.models import Movie
 from posters import storage
@@ -16,6 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("--limit", type=int, metavar="N", help="no more than so many")
 
     def handle(self, limit: int | None, **options: Any) -> None:
+        require_within("--limit", limit)
         stop = stop_on_signals()
         if deleted := storage.delete_unused_files():
             self.stdout.write(f"{deleted} unused files deleted.")
