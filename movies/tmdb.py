@@ -222,6 +222,13 @@ class TMDb:
         """Rate a movie for the session's account, 0.5-10 in steps of 0.5."""
         self._call_once("POST", f"/movie/{int(movie_id)}/rating", {"value": float(value)}, session_id=session_id)
 
+    def own_rating(self, movie_id: int, session_id: Secret) -> Decimal | None:
+        """What the session's account has rated a movie, 0.5-10; None for no rating: /movie/{id}/account_states."""
+        rated = self._get(f"/movie/{int(movie_id)}/account_states", session_id=session_id).get("rated")
+        value = rated.get("value") if isinstance(rated, dict) else None
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 10
+        return Decimal(str(value)) if is_number else None
+
     def unrate(self, movie_id: int, session_id: Secret) -> None:
         """Delete the account's rating of a movie; where there is none, that is no error."""
         with suppress(NotFound):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from config.jobs.enqueue import StopEvent
 from config.jobs.locks import lock
 from movies.cards import display_title
 from movies.tmdb import BadRequest, NotFound, SessionRefused, TMDb, TMDbError, Unavailable
-from ratings.models import PendingWrite, Rating
+from ratings.models import HALF_POINTS, FileChange, FileImport, PendingWrite, Rating, Source, normalize
 from users.models import SessionUnreadable, SyncStatus, User
 
 if TYPE_CHECKING:
@@ -100,6 +101,9 @@ def attempt(write: PendingWrite) -> bool:
     """Send one rating to TMDb, or delete it there. Raises SessionRefused, SessionUnreadable, Unavailable."""
     try:
         session = write.user.session_id
+        if is_from_file(write) and (there := overtaken_by(TMDb().own_rating(write.movie_id, session), write)):
+            accept_tmdb_value(write, there)
+            return False
         if write.rating is None:
             TMDb().unrate(write.movie_id, session)
         else:
@@ -112,6 +116,31 @@ def attempt(write: PendingWrite) -> bool:
         raise
     mark_written(write)
     return True
+
+
+def is_from_file(write: PendingWrite) -> bool:
+    """Whether a file set the rating: the user has not looked at each of its films, and may have rated some at TMDb."""
+    same = FileChange.objects.filter(file__user_id=write.user_id, movie_id=write.movie_id)
+    return write.rating is not None and same.filter(after=write.rating).exists()
+
+
+def overtaken_by(there: Decimal | None, write: PendingWrite) -> Decimal | None:
+    """TMDb's value, where it is a rating that was made there since the write was queued."""
+    return there if there in HALF_POINTS and there not in (write.base, write.rating) else None
+
+
+@transaction.atomic
+def accept_tmdb_value(write: PendingWrite, there: Decimal) -> None:
+    """Take a rating made at TMDb meanwhile, by the rule of the merge, and count it in the report of the file."""
+    User.objects.select_for_update().filter(pk=write.user_id).first()
+    if not PendingWrite.objects.filter(pk=write.pk, rating=write.rating).delete()[0]:
+        return
+    values = {"tmdb_rating": there, "manual_rating": None, "normalized_rating": normalize(there)}
+    mine = Rating.objects.filter(user_id=write.user_id, movie_id=write.movie_id)
+    mine.update(**values, source=Source.TMDB, rated_at=int(time.time()))
+    for file in FileImport.objects.select_for_update().filter(user_id=write.user_id, changes__movie_id=write.movie_id):
+        file.count("overtaken")
+        file.save(update_fields=["outcome"])
 
 
 @transaction.atomic

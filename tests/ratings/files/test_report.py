@@ -219,6 +219,20 @@ def test_saved_pages_of_a_list_are_reported_once(sandbox, anna, user, send, pres
     assert values(user) == {}
 
 
+def test_a_rating_made_at_tmdb_meanwhile_counts(sandbox, user, send):
+    link(user, sandbox)
+    demo = sandbox.tmdb.account("demo")
+    demo.ratings.clear()
+    film(603, "Film"), film(680, "Other")
+    told = send("tmdbID,Rating10,Date\n603,9,2024-05-01\n680,8,2024-05-01\n")
+    demo.rate(603, 3.0)
+    write_ratings()
+    assert demo.ratings == {603: 3.0, 680: 8.0}
+    assert values(user) == {603: 3, 680: 8}
+    assert mine(user)[603].source == "tmdb"
+    assert "1 was rated at TMDb meanwhile" in told.text
+
+
 def test_half_points_reach_tmdb_and_the_message_tells_how_many(sandbox, user, send, monkeypatch):
     link(user, sandbox)
     demo = sandbox.tmdb.account("demo")
