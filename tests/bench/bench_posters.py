@@ -82,7 +82,7 @@ def bare():
     from telebot import TeleBot, apihelper
 
     url, channel, path, n = sys.argv[2:]
-    apihelper.API_URL = url + "/bot{0}/{1}"
+    apihelper.API_URL = url + "/bot{0}/{1}"  # type: ignore[assignment]
     bot = TeleBot(TOKEN, threaded=False)
     content = Path(path).read_bytes()
     started = time.monotonic()

@@ -116,13 +116,13 @@ def ourselves(url, kind, **numbers):
 
 def people_of(archive):
     """{person: [(time, film, rating 1-10)]}, each in the order of time."""
-    rated = defaultdict(list)
+    rated: dict[int, list[tuple[int, int, float]]] = defaultdict(list)
     with open(archive / "ratings.csv") as file:
         for user, film, rating, at in list(csv.reader(file))[1:]:
             rated[int(user)].append((int(at), int(film), float(rating) * 2))
     rng = random.Random(0)
-    for user in sorted(rated):
-        rated[user].sort(key=lambda row: (row[0], rng.random()))  # ties are in no order
+    for _user, mine in sorted(rated.items()):
+        mine.sort(key=lambda row: (row[0], rng.random()))  # ties are in no order
     return rated
 
 

@@ -47,8 +47,8 @@ class Mark(models.Model):
 
 @bot.message_handler(commands=["movie"])
 def card(message):
-    film = Film.objects.get(pk=int(message.text.split()[1]))
-    mark = Mark.objects.filter(telegram_user_id=message.from_user.id, movie_id=film.pk).first()
+    film = Film._default_manager.get(pk=int(message.text.split()[1]))
+    mark = Mark._default_manager.filter(telegram_user_id=message.from_user.id, movie_id=film.pk).first()
     lines = [f"<b>{escape(film.title)}</b>", f"<i>{escape(film.original_title)}</i>"]
     lines.append(f"{film.release_date:%d.%m.%Y} · {film.runtime} мин · ★ {film.vote_average:.1f}")
     if mark:

@@ -27,7 +27,7 @@ def scanned(question):
     else:
         sql, values = (question.raw_query, question.params) if isinstance(question, RawQuerySet) else (question, None)
         with connection.cursor() as cursor:
-            cursor.execute("EXPLAIN " + sql, values)
+            cursor.execute(f"EXPLAIN {sql}", values)
             plan = "\n".join(line for (line,) in cursor.fetchall())
     return [line.split("Seq Scan on ")[1].split()[0] for line in plan.splitlines() if "Seq Scan on " in line]
 

@@ -4,6 +4,7 @@ import ast
 import gettext
 import re
 from pathlib import Path
+from typing import Any
 
 import polib
 import pytest
@@ -80,8 +81,8 @@ def test_every_text_of_the_code_is_in_the_catalogue():
 
 def test_the_compiled_catalogue_says_exactly_what_the_catalogue_says():
     with COMPILED.open("rb") as file, translation.override("ru"):
-        compiled = gettext.GNUTranslations(file)
-        for reader in (compiled, translation):  # as gettext reads it, and as Django does, beside its own texts
+        readers: list[Any] = [gettext.GNUTranslations(file), translation]
+        for reader in readers:  # as gettext reads it, and as Django does, beside its own texts
             for entry in russian:
                 context = (entry.msgctxt,) if entry.msgctxt else ()
                 if entry.msgid_plural:

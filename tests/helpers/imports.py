@@ -15,7 +15,7 @@ def linked(sandbox, person, username):
         person.send("/start")
     user = User.objects.create(pk=person.id, language="ru")
     user.connect(account.id, sandbox.tmdb.session_for(account))
-    user.account, user.person = account, person
+    user.account, user.person = account, person  # type: ignore[attr-defined]
     return user
 
 

@@ -89,7 +89,7 @@ def report_services(session, token):
         if not name or not logger.propagate:
             logger.addHandler(collector)
     session, token, tmdb = Secret(session), Secret(token), TMDb(background=False)
-    tmdb.attempts, client.RETRY_DELAYS_SECONDS = 1, ()
+    tmdb.attempts, client.RETRY_DELAYS_SECONDS = 1, ()  # type: ignore[assignment]
     try_and_report(
         movie=lambda: tmdb.movie(603),
         request_token=tmdb.request_token,

@@ -36,6 +36,13 @@ class Server:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def command(self) -> list[object]:
+        raise NotImplementedError
+
+    def ask(self) -> object:
+        """Do the least that shows it answers; raises psycopg's or Redis' errors."""
+        raise NotImplementedError
+
     def start(self):
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(

@@ -1,5 +1,7 @@
 """All that a card shows of a film comes with one request, whatever TMDb has translated."""
 
+from typing import Any
+
 import pytest
 from django.core.cache import cache
 
@@ -73,6 +75,7 @@ def test_a_trailer_in_ones_own_language_is_preferred(sandbox):
 @pytest.mark.parametrize("odd", [None, "odd", [], [None, "x", 5], {"translations": 1, "cast": {}, "results": "x"}])
 def test_odd_parts_of_an_answer_leave_gaps_and_nothing_else(odd):
     parts = ("genres", "production_countries", "origin_country", "translations", "credits", "videos", "runtime")
-    movie = parse_details({"id": 1, "title": "Odd", "imdb_id": odd, **dict.fromkeys(parts, odd)})
+    answer: Any = {"id": 1, "title": "Odd", "imdb_id": odd, **dict.fromkeys(parts, odd)}
+    movie = parse_details(answer)
     assert (movie.title, movie.genres, movie.countries, movie.directors, movie.actors) == ("Odd", [], [], [], [])
     assert (movie.trailer_key, movie.title_en, movie.imdb_id) == ("", "", "")

@@ -254,7 +254,7 @@ def test_an_image_that_comes_a_byte_at_a_time_is_given_up_in_bounded_time(settin
     threading.Thread(target=server.serve_forever, daemon=True).start()
     settings.TMDB_IMAGE_URL = f"http://127.0.0.1:{server.server_port}"
     client = TMDb(background=False)
-    client.timeout = (1, 0.2)
+    client.timeout = (1, 0.2)  # type: ignore[assignment]
     with pytest.raises(Unavailable, match="more than 0.3"):
         client.image("/x.jpg")  # would take half an hour
     over.set()

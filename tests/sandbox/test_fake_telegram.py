@@ -345,7 +345,9 @@ def test_a_button_holds_64_bytes_and_may_lead_to_the_sandbox(call, anna):
     ],
 )
 def test_a_photo_becomes_several_sizes(call, sandbox, telegram, size, made):
-    sent = call("sendPhoto", chat_id=sandbox.channel, files={"photo": ("a.png", picture(*size, "PNG"))})["result"]
+    sent = call("sendPhoto", chat_id=sandbox.channel, files={"photo": ("a.png", picture(size[0], size[1], "PNG"))})[
+        "result"
+    ]
     assert [(p["width"], p["height"]) for p in sent["photo"]] == made
     assert len({p["file_id"] for p in sent["photo"]}) == len(made)
     assert [p.file_id for p in telegram.photos] == [sent["photo"][-1]["file_id"]]
@@ -461,7 +463,7 @@ def test_a_press_is_answered_once(call, anna):
     [update] = call("getUpdates")["result"]
     assert update["callback_query"]["data"] == "rate:603:8"
     assert update["callback_query"]["message"]["text"] == "?"
-    assert query.answer is None
+    assert not query.answer
     assert call("answerCallbackQuery", callback_query_id=query.id, text="noted", show_alert=True)["ok"]
     assert (query.answer.text, query.answer.show_alert) == ("noted", True)
     assert refusal(call("answerCallbackQuery", callback_query_id=query.id)) == (400, OLD)

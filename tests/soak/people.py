@@ -7,6 +7,10 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from sandbox.telegram.chat import Message
+from sandbox.telegram.person import Person
+from sandbox.tmdb.state import Account
+
 THINK = 30.0  # seconds between two things a person does, on average
 WAITS = 45.0  # seconds that they wait for the answer to a press before they do anything else
 PATIENCE = 90.0  # seconds after which a user who links an account sends /connect again
@@ -18,12 +22,12 @@ LINKED = re.compile(r"Linked!|Your TMDb account is |The import is queued|Done: "
 class Viewer:
     """One person: an account at TMDb, some films that they rate only there, others only in the chat."""
 
-    person: object
-    account: object
-    at_tmdb: list
-    in_chat: list
+    person: Person
+    account: Account
+    at_tmdb: list[int]
+    in_chat: list[int]
     dice: random.Random
-    question: object = None  # the message with the button "Done" that they have pressed
+    question: Message | None = None  # the message with the button "Done" that they have pressed
     fetched_at: float = 0.0
     linked: bool = False
     presses: list = field(default_factory=list)  # (film, value, CallbackQuery) in order

@@ -124,8 +124,8 @@ def test_updates_that_come_out_of_order_are_handled_in_theirs_while_the_chat_is_
 
 
 def test_at_most_thirty_updates_of_a_chat_wait_and_the_rest_is_dropped(run, monkeypatch):
-    monkeypatch.setattr(metrics, "increment", lambda name, number=1: counted.append(name))
     counted, noticed, handled, go = [], [], [], threading.Event()
+    monkeypatch.setattr(metrics, "increment", lambda name, number=1: counted.append(name))
     queue = run(lambda update: (go.wait(20), handled.append(update["update_id"])))
     monkeypatch.setattr(drop_notice, "give", lambda update: noticed.append(update["update_id"]))
     queue.store(pairs(message(1, "x")))

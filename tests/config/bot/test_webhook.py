@@ -2,6 +2,7 @@
 
 import io
 import json
+from functools import partial
 
 import pytest
 import requests
@@ -90,7 +91,7 @@ def test_an_update_that_comes_again_is_handled_once(sandbox, serve, anna):
 def test_an_update_is_handled_once_however_many_processes_it_comes_to(sandbox, serve, anna):
     sandbox.telegram.latency = 0.2
     webs = [serve(), serve()]
-    answers = at_once([lambda web=web: web.post(message(7, "/help")) for web in webs * 6])
+    answers = at_once([partial(web.post, message(7, "/help")) for web in webs * 6])
     assert {answer.status_code for answer in answers} == {200}
     wait_until(all_ended)
     assert len(sent(sandbox)) == 1

@@ -1,5 +1,7 @@
 """Jobs in one cluster or in several, and few database connections for many threads."""
 
+from functools import partial
+
 import pytest
 from django.db import connection
 from django_q.models import Schedule
@@ -75,9 +77,7 @@ def test_many_threads_share_a_few_connections_because_none_holds_one_while_teleg
     web = Web({**environment, "DATABASE_URL": url, "DATABASE_POOL": "3", "BOT_THREADS": "24"})
     sandbox.telegram.latency = 0.5
     try:
-        answers = at_once(
-            [lambda n=n, person=person: web.post(message(n, "/help", person.id)) for n, person in enumerate(people)]
-        )
+        answers = at_once([partial(web.post, message(n, "/help", person.id)) for n, person in enumerate(people)])
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pooled'")
             connections = cursor.fetchone()[0]

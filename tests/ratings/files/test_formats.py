@@ -5,6 +5,7 @@ import json
 import zipfile
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -132,7 +133,7 @@ def test_simkl_is_read_as_csv_and_as_a_backup():
         "3,Later,Movie,2020,plantowatch,,,,,,13,tt0000003\n"
     )
     film = {"title": "One", "year": 1999, "ids": {"imdb": "tt0000001", "tmdb": "11"}}
-    backup = {
+    backup: dict[str, Any] = {
         "shows": [{"user_rating": 10, "status": "completed", "show": film | {"title": "Two", "year": 2008}}],
         "anime": [],
         "movies": [

@@ -2,6 +2,7 @@
 
 import itertools
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -184,7 +185,7 @@ class Ratings(RuleBasedStateMachine):
     ratings taken back here that TMDb has still to hear of.
     """
 
-    sandbox = None
+    sandbox: Any = None
 
     @initialize(rated=st.dictionaries(FILM, HALVES, max_size=50))
     def meet(self, rated):
