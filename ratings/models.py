@@ -169,6 +169,7 @@ class Import(models.Model):
     )
     error = models.TextField(default="", db_default="", blank=True, db_comment="why it failed; empty: it did not")
     message_id = models.BigIntegerField(null=True, blank=True, db_comment="the message in the chat that shows it")
+    thread_id = models.BigIntegerField(null=True, blank=True, db_comment="the topic of that message; NULL: none")
 
     reader_state = models.JSONField(
         default=dict, db_comment="how far the account has been read; see ratings.tmdb_sync.reader"
@@ -306,6 +307,7 @@ class FileImport(models.Model):
     user = models.ForeignKey(User, models.CASCADE, related_name="file_imports", db_column="telegram_user_id")
     telegram_file_id = models.TextField(db_comment="of the document")
     message_id = models.BigIntegerField(null=True, blank=True, db_comment="the message in the chat that shows it")
+    thread_id = models.BigIntegerField(null=True, blank=True, db_comment="the topic of that message; NULL: none")
     sent_at = models.BigIntegerField(db_comment="UNIX seconds")
     stage = models.SmallIntegerField(
         choices=Stage, default=Stage.IMPORT, db_default=Stage.IMPORT, db_comment="what is being done, or was done last"

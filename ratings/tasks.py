@@ -32,13 +32,13 @@ DAY_SECONDS = 86_400
 RECENT_SECONDS = DAY_SECONDS // 2  # for which an import that the user asked for makes the daily one unnecessary
 
 
-def import_ratings(user_id: int | None = None, message_id: int | None = None) -> str:
-    """Import the ratings of all queued users; `message_id`: the message that shows this user the progress.
+def import_ratings(user_id: int | None = None, message_id: int | None = None, thread_id: int | None = None) -> str:
+    """Import the ratings of all queued users; `message_id`: the message that shows this user the progress, in a topic.
 
     Only one run works at a time: it finds the users who are queued meanwhile.
     """
     if user_id is not None:
-        show_in(user_id, message_id)
+        show_in(user_id, message_id, thread_id)
     finished = import_queued(IMPORT_SECONDS, worker_stop_event())
     if finished is None:
         return ALREADY_RUNNING
@@ -48,7 +48,7 @@ def import_ratings(user_id: int | None = None, message_id: int | None = None) ->
     return f"{finished} imported"
 
 
-def show_in(user_id: int, message_id: int | None) -> None:
+def show_in(user_id: int, message_id: int | None, thread_id: int | None = None) -> None:
     """Show a user's import in this message, and delete their earlier one."""
     with transaction.atomic():
         user = User.objects.select_for_update().filter(pk=user_id).first()
@@ -60,7 +60,8 @@ def show_in(user_id: int, message_id: int | None) -> None:
             run.reported_at = None  # a daily import ended before it could know that the user asked for one
         if run and (is_queued or run.reported_at is None):
             run.message_id, run.scheduled, run.next_try_at = message_id or old, False, 0
-            run.save(update_fields=["message_id", "scheduled", "next_try_at", "reported_at"])
+            run.thread_id = thread_id if message_id else run.thread_id
+            run.save(update_fields=["message_id", "thread_id", "scheduled", "next_try_at", "reported_at"])
             obsolete = old
         else:
             obsolete = message_id  # the import or the link had ended before this message came

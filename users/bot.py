@@ -27,6 +27,7 @@ from config.bot.replies import (
     keyboard,
     reply_to,
     require_private_chat,
+    topic_of,
 )
 from config.bot.router import (
     UserError,
@@ -289,12 +290,12 @@ def queue_import(user: User) -> None:
     """Queue an import, send the message that will show its progress, and wake a worker."""
     User.objects.filter(pk=user.pk).queue_import()
     progress = bot.send_message(user.pk, _("The import is queued…"))
-    transaction.on_commit(lambda: enqueue_import(user.pk, progress.message_id))
+    transaction.on_commit(lambda: enqueue_import(user.pk, progress.message_id, topic_of(progress)))
 
 
-def enqueue_import(user_id: int, message_id: int) -> None:
+def enqueue_import(user_id: int, message_id: int, thread_id: int | None) -> None:
     # django-q2 stores no successful run of it: a job names the user, and /forget may come while it runs
-    async_task("ratings.tasks.import_ratings", user_id, message_id, save=False)
+    async_task("ratings.tasks.import_ratings", user_id, message_id, thread_id, save=False)
 
 
 # --- Blocked and unblocked

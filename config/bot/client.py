@@ -46,7 +46,7 @@ _max_retry_wait: ContextVar[float] = ContextVar("max_retry_wait", default=60.0)
 
 class Topic(NamedTuple):
     chat_id: int
-    thread_id: int
+    thread_id: int | None
 
 
 _topic: ContextVar[Topic | None] = ContextVar("topic", default=None)
@@ -63,9 +63,9 @@ def max_retry_wait(seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def in_topic(topic: Topic | None) -> Iterator[None]:
-    """What this block sends to the topic's chat goes into that topic."""
-    token = _topic.set(topic)
+def in_topic(chat_id: int, thread_id: int | None) -> Iterator[None]:
+    """What this block sends to the chat goes into that topic; None: into no topic."""
+    token = _topic.set(Topic(chat_id, thread_id))
     try:
         yield
     finally:
@@ -178,7 +178,9 @@ def request(
 
 def _with_topic(name: str, params: dict[str, Any]) -> dict[str, Any]:
     topic = _topic.get()
-    if topic is None or not TOPIC_METHODS.match(name) or str(params.get("chat_id")) != str(topic.chat_id):
+    if topic is None or topic.thread_id is None or str(params.get("chat_id")) != str(topic.chat_id):
+        return params
+    if not TOPIC_METHODS.match(name):
         return params
     return {"message_thread_id": topic.thread_id, **params}
 

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from telebot.apihelper import ApiException
 
 from config.bot import client
 from config.bot.client import TelegramUnavailable
-from config.bot.replies import answer, is_unreachable, reply_to
+from config.bot.replies import answer, is_unreachable, reply_to, topic_of
 from config.bot.router import UserError, bot, command_of, commands, language_of
 from config.bot.validation import NoUpdate, is_anonymous, read_update, sender_of
 from config.monitoring import metrics
@@ -41,11 +41,7 @@ def handle_update(data: Any) -> None:
         started = time.monotonic()
         try:
             update = read_update(data)
-            with (
-                translation.override(language_of(sender_language(data))),
-                typing(update),
-                client.in_topic(topic_of(update)),
-            ):
+            with translation.override(language_of(sender_language(data))), in_its_topic(update), typing(update):
                 process(update)
         except NoUpdate as why:
             log.warning("update %s is not handled: %s", update_id, why)
@@ -89,14 +85,10 @@ def process(update: types.Update) -> None:
         notify_failure(update, error)
 
 
-def topic_of(update: types.Update) -> client.Topic | None:
-    """The topic in which an update was sent; None outside topics and in General."""
+def in_its_topic(update: types.Update) -> AbstractContextManager[None]:
+    """Answers go where the update came from."""
     message = _message_of(update)
-    # a reply in a group without topics has a message_thread_id, too
-    if not isinstance(message, types.Message) or not message.is_topic_message:
-        return None
-    thread_id = message.message_thread_id
-    return client.Topic(message.chat.id, thread_id) if thread_id and thread_id != client.GENERAL_TOPIC else None
+    return client.in_topic(message.chat.id, topic_of(message)) if message else nullcontext()
 
 
 def _message_of(update: types.Update) -> types.Message | types.InaccessibleMessage | None:
@@ -153,7 +145,7 @@ class _Typing:
     """An update in progress, for which its chat shows that the bot is typing."""
 
     chat_id: int
-    topic: client.Topic | None
+    thread_id: int | None
     due: float  # of time.monotonic()
 
 
@@ -164,7 +156,7 @@ def typing(update: types.Update) -> Iterator[None]:
     if not message:
         yield
         return
-    in_progress = _Typing(message.chat.id, topic_of(update), time.monotonic() + TYPING_DELAY_SECONDS)
+    in_progress = _Typing(message.chat.id, topic_of(message), time.monotonic() + TYPING_DELAY_SECONDS)
     _in_progress.add(in_progress)
     _start_typing_thread()
     try:
@@ -199,7 +191,7 @@ def _show_typing() -> None:
                         continue
                     pause = TYPING_INTERVAL_SECONDS
                     try:
-                        with client.in_topic(one.topic):
+                        with client.in_topic(one.chat_id, one.thread_id):
                             bot.send_chat_action(one.chat_id, "typing")
                     except (ApiException, TelegramUnavailable):
                         pause = 3600  # it is only a courtesy

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from telebot import types
 from telebot.apihelper import ApiException, ApiTelegramException
 
+from config.bot import client
 from config.bot.client import TelegramUnavailable
 from config.bot.router import bot
 from config.monitoring.secret import Secret
@@ -116,6 +117,17 @@ def delete_message(chat_id: int, message_id: int) -> None:
     """Delete the bot's message; where that fails it stays, harmlessly."""
     with suppress(ApiException, TelegramUnavailable):
         bot.delete_message(chat_id, message_id)
+
+
+def topic_of(message: types.Message | types.InaccessibleMessage) -> int | None:
+    """The message_thread_id of the topic that a message stands in; None outside topics and in General.
+
+    A reply in a group without topics has a message_thread_id, too (Bot API: Message, is_topic_message).
+    """
+    if not isinstance(message, types.Message) or not message.is_topic_message:
+        return None
+    thread_id: int | None = message.message_thread_id
+    return thread_id if thread_id != client.GENERAL_TOPIC else None
 
 
 def reply_to(message: types.Message) -> types.ReplyParameters:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from telebot import types
 
-from config.bot.replies import Keyboard, answer, edit, keyboard, require_private_chat
+from config.bot.replies import Keyboard, answer, edit, keyboard, require_private_chat, topic_of
 from config.bot.router import UserError, bot, button, command, parse_callback_data
 from ratings.files import deck, report
 from ratings.files.exporter import export
@@ -74,7 +74,7 @@ def import_document(message: Message) -> None:
     progress = bot.send_message(message.chat.id, _("Reading your file…"))
     user = User.objects.get_or_create_from_telegram(message.from_user)
     try:
-        enqueue(receive(user, document.file_id, progress.message_id))
+        enqueue(receive(user, document.file_id, progress.message_id, topic_of(progress)))
     except TooManyFiles:
         edit(progress, _("I am still reading the files you sent before. Please send this one after them."))
 

@@ -51,12 +51,18 @@ class TooManyFiles(Exception):
     """The user has more unfinished files than MAX_FILES_PER_USER."""
 
 
-def receive(user: User, telegram_file_id: str, message_id: int | None = None) -> FileImport:
-    """Queue a file for import. Raises TooManyFiles."""
+def receive(
+    user: User, telegram_file_id: str, message_id: int | None = None, thread_id: int | None = None
+) -> FileImport:
+    """Queue a file for import, whose progress a message in a topic shows. Raises TooManyFiles."""
     if user.file_imports.filter(finished_at=None).count() >= MAX_FILES_PER_USER:
         raise TooManyFiles
     return FileImport.objects.create(
-        user=user, telegram_file_id=telegram_file_id, message_id=message_id, sent_at=int(time.time())
+        user=user,
+        telegram_file_id=telegram_file_id,
+        message_id=message_id,
+        thread_id=thread_id,
+        sent_at=int(time.time()),
     )
 
 

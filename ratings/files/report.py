@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from decimal import Decimal
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.template.loader import render_to_string
@@ -14,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config.bot.client import TelegramUnavailable, max_retry_wait
+from config.bot.client import TelegramUnavailable, in_topic, max_retry_wait
 from config.bot.replies import KeyboardButton, is_not_modified, is_unreachable, keyboard
 from config.bot.router import bot
 from movies.cards import format_rating, strip_tags, truncate, utf16_length
@@ -217,6 +216,6 @@ def show(file: FileImport, text: str, markup: InlineKeyboardMarkup | None) -> No
                 return
             if error.error_code != 400 or not (file.finished_at or file.question) or file.reported_at:
                 raise
-    send = partial(bot.send_message, file.user_id, text, reply_markup=markup)
-    sent = send()
+    with in_topic(file.user_id, file.thread_id):
+        sent = bot.send_message(file.user_id, text, reply_markup=markup)
     FileImport.objects.filter(pk=file.pk).update(message_id=sent.message_id)

@@ -14,7 +14,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from telebot.apihelper import ApiException, ApiTelegramException
 
-from config.bot.client import TelegramUnavailable, max_retry_wait, retry_after
+from config.bot.client import TelegramUnavailable, in_topic, max_retry_wait, retry_after
 from config.bot.replies import Keyboard, is_not_modified, is_unreachable, keyboard
 from config.bot.router import bot
 from ratings.models import Import
@@ -156,7 +156,8 @@ def show(run: Import, text: str) -> int:
                 raise
             if not run.finished_at:
                 return run.message_id  # the user has deleted it: they will be sent the outcome
-    return bot.send_message(run.user_id, text, reply_markup=buttons(run)).message_id
+    with in_topic(run.user_id, run.thread_id):
+        return bot.send_message(run.user_id, text, reply_markup=buttons(run)).message_id
 
 
 def buttons(run: Import) -> Keyboard | None:

@@ -13,8 +13,7 @@ from telebot import apihelper
 from telebot.types import Message, ReplyParameters
 
 from config.bot import client
-from config.bot.dispatch import topic_of
-from config.bot.replies import edit
+from config.bot.replies import edit, topic_of
 from config.bot.router import bot, commands, publish_commands
 from movies.models import Movie
 from ratings.models import Rating
@@ -360,7 +359,7 @@ def test_an_answer_goes_into_the_topic_of_the_question(what):
     _what, thread_id, is_topic, expected = what
     raw = {"message_id": 5, "date": 1, "chat": {"id": -100, "type": "supergroup"}, "message_thread_id": thread_id}
     message = Message.de_json(raw | ({"is_topic_message": True} if is_topic else {}))
-    with client.in_topic(topic_of(SimpleNamespace(message=message, callback_query=None))):
+    with client.in_topic(message.chat.id, topic_of(message)):
         assert client._with_topic("sendMessage", {"chat_id": -100}).get("message_thread_id") == expected
         assert "message_thread_id" not in client._with_topic("sendMessage", {"chat_id": 5})
         assert "message_thread_id" not in client._with_topic("editMessageText", {"chat_id": -100})
