@@ -3,6 +3,7 @@
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,9 +30,8 @@ def server():
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.ports = ports
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
+    yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}/", ports=ports)
     server.shutdown()
     server.server_close()
 
@@ -39,7 +39,7 @@ def server():
 @pytest.fixture(params=["requests", "urllib3"])
 def get(server, request):
     """get(): one request by each of our two clients."""
-    url = f"http://127.0.0.1:{server.server_port}/"
+    url = server.url
     if request.param == "requests":
         session = http_session(url, 2)
         return lambda: session.get(url).text

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from itertools import count
 
 import pytest
 
@@ -19,16 +20,14 @@ def overwhelmed(sandbox, anna, monkeypatch):
     """overwhelmed(update): what comes while thirty updates of Anna's chat wait behind one that takes its time."""
     sandbox.telegram.open_private_chat(sandbox.telegram.bot, anna)
     go = threading.Event()
-    busy = Engine(lambda update: go.wait(60), 2)
+    busy, ids = Engine(lambda update: go.wait(60), 2), count(1)
 
-    def come(*updates):
-        for update in updates:
-            update["update_id"] = come.next_id = come.next_id + 1
-            taken = busy.store([(update, json.dumps(update))])
-        return taken
+    def come(update):
+        update["update_id"] = next(ids)
+        return busy.store([(update, json.dumps(update))])
 
-    come.next_id = 0
-    come(*(message(0, "x", anna.id) for _ in range(1 + update_queue.MAX_WAITING_PER_CHAT)))
+    for _ in range(1 + update_queue.MAX_WAITING_PER_CHAT):
+        come(message(0, "x", anna.id))
     wait_until(lambda: Update.objects.filter(state=Update.State.WAITING).count() == update_queue.MAX_WAITING_PER_CHAT)
     yield come
     go.set()
