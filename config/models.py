@@ -49,7 +49,7 @@ class Update(models.Model):
         TIMED_OUT = 5
 
     id = models.BigAutoField(primary_key=True, db_comment="the order in which they came")
-    numbering = models.IntegerField(default=0, db_default=0, db_comment="raised when Telegram's ids begin anew")
+    numbering = models.IntegerField(default=0, db_default=0, db_comment="raised when Telegram's ids restart")
     update_id = models.BigIntegerField(db_comment="Telegram's; the order within a chat")
     chat = models.CharField(max_length=64, db_comment="what is handled one by one; empty once it has ended")
     body = models.TextField(db_comment="JSON as it came; empty once it has ended")

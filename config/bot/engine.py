@@ -7,7 +7,7 @@ Each process that takes updates in (runbot, a web worker) or recovers them (a jo
     claims      renews this process's claims and ends handlers after MAX_HANDLER_SECONDS; does nothing else
 
 An update is claimed only when a thread is free for it, so that an attempt is counted only for what really begins.
-What is in memory is only what is CLAIMED: a process that dies leaves it to whoever sees its claims expire.
+What is in memory is only what is CLAIMED: a process that dies leaves it to the process that sees its claims expire.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """Long polling: each answer of getUpdates is stored whole and confirmed at once; config.bot.engine handles it.
 
-The offset that confirms is the one after the highest id of that answer, never of an earlier one: ids may begin anew.
+The offset that confirms is the one after the highest id of that answer, never of an earlier one: ids may restart.
 An answer that was stored and not confirmed comes again, and its updates are known.
 """
 
@@ -32,7 +32,7 @@ KINDS = ["message", "callback_query", "inline_query", "my_chat_member"]
 
 
 class CannotPoll(Exception):
-    """Telegram will not give updates until somebody changes something; the text says what."""
+    """Telegram will not give updates until the operator changes something; the text says what."""
 
 
 def poll(stop: threading.Event) -> None:

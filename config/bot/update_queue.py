@@ -13,7 +13,7 @@ A claim is identified by (id, attempts): a process whose claim has expired chang
 here is one transaction of its own (autocommit), so that a kill leaves each row in one of these states. What has ended
 holds nothing but its id, by which it is known if Telegram sends it again, and is deleted after KEEP_SECONDS.
 
-Order within a chat is that of (numbering, update_id). Telegram may begin anew at lower ids (Bot API, Update: after a
+Order within a chat is that of (numbering, update_id). Telegram may restart at lower ids (Bot API, Update: after a
 week without updates; or another server): an id far below the newest begins the next numbering.
 """
 
@@ -51,7 +51,7 @@ State = Update.State
 
 @dataclass(eq=False)
 class Claim:
-    """An update that this process handles; nobody else handles one of its chat meanwhile."""
+    """An update that this process handles; no other process handles one of its chat meanwhile."""
 
     pk: int
     attempts: int
@@ -111,7 +111,7 @@ def now_sql() -> str:
 def store(updates: Sequence[tuple[RawUpdate, str]], free: int) -> Stored:
     """Store updates, each with its JSON, in one statement; claim as many as `free` whose chats are idle.
 
-    Raises DatabaseError where nothing, or nobody knows what, was stored: then they must come again.
+    Raises DatabaseError where nothing, or an unknown part, was stored: then they must come again.
     """
     incoming = _prepared(updates, free)
     newest = incoming[-1].update["update_id"]

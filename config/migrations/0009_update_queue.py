@@ -1,4 +1,4 @@
-"""One queue of updates for polling and the webhook: a key of its own, since Telegram's ids may begin anew."""
+"""One queue of updates for polling and the webhook: a key of its own, since Telegram's ids may restart."""
 
 from django.db import migrations, models
 from django.db.models import Q
@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "numbering",
-                    models.IntegerField(default=0, db_default=0, db_comment="raised when Telegram's ids begin anew"),
+                    models.IntegerField(default=0, db_default=0, db_comment="raised when Telegram's ids restart"),
                 ),
                 ("update_id", models.BigIntegerField(db_comment="Telegram's; the order within a chat")),
                 (
