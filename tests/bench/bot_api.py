@@ -71,10 +71,7 @@ class BotAPI:
 
     async def deliver(self, hook, chat, update):
         async with self.connections:
-            answer = await self.post(hook, update)
-        if b"sendPhoto" in answer:
-            await asyncio.sleep(self.delay)
-            self.answered(chat)
+            await self.post(hook, update)
 
     async def post(self, hook, update):
         pool = self.pools.setdefault(hook, [])
