@@ -1,27 +1,12 @@
-"""Files of ratings in tests: what Anna sends is imported to the end."""
+"""Films and ratings for tests of imported files."""
 
 from decimal import Decimal
 
 from movies.models import Movie, normalize_title
 from ratings.models import Rating, normalize
-from ratings.tasks import import_files
 from users.models import SyncStatus, session_cipher
 
 NOW = 1_790_000_000
-
-
-def sender(anna, handle):
-    """send(content): Anna sends a file, and all there is to do is done; returns the message that told of it."""
-
-    def send(content, name="ratings.csv", mime_type="text/csv"):
-        content = content.encode() if isinstance(content, str) else content
-        anna.send_document(name, content, mime_type)
-        handle()
-        told = anna.chat[-1]
-        import_files()
-        return told
-
-    return send
 
 
 def film(movie_id, title, year=None, **what):

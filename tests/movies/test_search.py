@@ -17,18 +17,6 @@ pytestmark = pytest.mark.django_db
 NIGHTS = MAX_RANKED + 1000
 
 
-@pytest.fixture
-def ask(anna, handle):
-    """ask("matrix"): the bot's answer in Anna's private chat."""
-
-    def answer(text):
-        asked = anna.send(text)
-        handle()
-        return anna.wait(after=asked)
-
-    return answer
-
-
 def keep(id, title, original="", **fields):
     """A film that the table knows, with all details."""
     defaults = {"release_date": "1999-03-30", "vote_count": 10, "vote_average": 7.5, "details_at": 1}

@@ -25,7 +25,7 @@ from ratings.files.rows import ParseError, ScaleUnknown
 from ratings.models import DismissedMovie, FileImport, PendingWrite, Rating
 from ratings.tasks import import_file, import_files
 from sandbox.telegram.text import parse_html, utf16
-from tests.helpers.files import NOW, film, link, mine, rated, sender
+from tests.helpers.files import NOW, film, link, mine, rated
 from users.disconnect import forget
 from users.models import User
 
@@ -54,16 +54,6 @@ tt9999999,5,2024-02-11,Nobody Knows It,,https://www.imdb.com/title/tt9999999,Mov
 
 def at(text):
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
-
-
-@pytest.fixture
-def user(anna):
-    return User.objects.create(pk=anna.id, language="en")
-
-
-@pytest.fixture
-def send(anna, handle):
-    return sender(anna, handle)
 
 
 # --- Files of the services

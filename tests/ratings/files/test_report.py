@@ -6,22 +6,11 @@ import pytest
 
 from ratings.models import FileImport, FileRow, PendingWrite, Rating
 from ratings.tasks import import_files, write_ratings
-from tests.helpers.files import NOW, film, link, mine, rated, sender
-from users.models import User
+from tests.helpers.files import NOW, film, link, mine, rated
 
 pytestmark = pytest.mark.django_db
 
 TWINS = "Title,Year,Rating10,Date\nTwins,2005,8,2024-05-01\nDoubles,2006,6,\nNo Such Film,1950,4,\n"
-
-
-@pytest.fixture
-def user(anna):
-    return User.objects.create(pk=anna.id, language="en")
-
-
-@pytest.fixture
-def send(anna, handle):
-    return sender(anna, handle)
 
 
 @pytest.fixture
