@@ -18,7 +18,7 @@ Cell = str | int
 
 
 class Layout(NamedTuple):
-    """What a CSV looks like that somebody reads."""
+    """The columns of an exported CSV, and what the service that reads it asks for."""
 
     columns: list[str]
     row: Callable[[Rating], list[Cell]]

@@ -90,7 +90,7 @@ def row_json(film: Film, language: str) -> str:
 
 
 def details_json(film: Film, language: str, wanted: Sequence[str] = (), video_languages: Sequence[str] = ()) -> str:
-    """Details with what is wanted appended, of what depends on nobody's session and no other film."""
+    """Details with what is wanted appended, as far as it depends on no session and no other film."""
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "translations": lambda: {"translations": translations(film)},
         "credits": lambda: credits(film, language),
