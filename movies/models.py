@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connection, models
-from django.db.models import F, FilteredRelation, Func, Q
+from django.db.models import Case, F, FilteredRelation, Func, Q, Value, When
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from config.fields import PlainTextField
+from config.moments import ahead
 from config.monitoring import metrics
 
 if TYPE_CHECKING:
@@ -63,6 +64,12 @@ class UnixNow(Func):
 
 # UNIX time that never comes: the next try of a poster that failed permanently, until an operator queues it again
 NEVER = 9_999_999_999
+POSTER_DELAYS = [60, 300, 1800, 7200, 28_800, 86_400, 86_400]  # seconds; after the first, second … failed attempt
+# What a row's next try may be ahead by when it is set: at most the delay after its latest attempt; a claim, less
+LONGEST_POSTER_WAIT = Case(
+    *(When(poster_attempts=number, then=Value(delay)) for number, delay in enumerate(POSTER_DELAYS, 1)),
+    default=Value(POSTER_DELAYS[0]),
+)
 POSTER_FAILED = Q(poster_path__gt="") & (
     Q(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL], poster_next_try_at__gte=NEVER)
     | Q(poster_status__in=[PosterStatus.NONE, PosterStatus.TELEGRAM]) & ~Q(poster_error="")
@@ -158,11 +165,15 @@ class MovieQuerySet(models.QuerySet["Movie"]):
 
     def awaiting_download(self) -> MovieQuerySet:
         """Movies whose poster is due for a download attempt now."""
-        return self.filter(poster_status=PosterStatus.WAITING, poster_next_try_at__lte=int(time.time()))
+        return self._due(PosterStatus.WAITING)
 
     def awaiting_upload(self) -> MovieQuerySet:
         """Movies whose poster is on local disk and due for an upload attempt now."""
-        return self.filter(poster_status=PosterStatus.LOCAL, poster_next_try_at__lte=int(time.time()))
+        return self._due(PosterStatus.LOCAL)
+
+    def _due(self, status: PosterStatus) -> MovieQuerySet:
+        possible = self.filter(poster_status=status, poster_next_try_at__lt=NEVER)
+        return possible.exclude(ahead("poster_next_try_at", LONGEST_POSTER_WAIT))
 
     def claimed(self, status: PosterStatus, seconds: int) -> MovieQuerySet:
         """Movies of a status whose claim expires within so many seconds; one that failed and waits is not claimed."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from config.jobs.enqueue import StopEvent
+from config.moments import lately
 from movies.catalogue import fetch_movie
 from movies.models import Movie
 from movies.saving import save_movies
@@ -100,7 +101,7 @@ def due_movies(limit: int | None = None) -> list[Movie]:
     Without `limit`, as many as an hour's quota.
     """
     now = int(time.time())
-    movies = Movie.objects.filter(details_tried_at__lte=now - RETRY_AFTER_SECONDS).only("pk", "details_tried_at")
+    movies = Movie.objects.exclude(lately("details_tried_at", RETRY_AFTER_SECONDS)).only("pk", "details_tried_at")
     oldest = movies.filter(details_at__lte=now - REFRESH_AFTER_SECONDS).order_by("details_at")
     due = list(oldest[: hourly_quota(now) if limit is None else limit])
     from_lists = movies.filter(details_at=None).order_by("pk")

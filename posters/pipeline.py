@@ -29,7 +29,7 @@ from config.bot.router import bot
 from config.jobs import rate_limiter
 from config.monitoring import metrics
 from config.monitoring.logs import with_correlation_id
-from movies.models import NEVER, RESET_POSTER, Movie, MovieQuerySet, PosterPriority, PosterStatus
+from movies.models import NEVER, POSTER_DELAYS, RESET_POSTER, Movie, MovieQuerySet, PosterPriority, PosterStatus
 from movies.tmdb import MAX_CONNECTIONS, NotFound, Oversized, TMDb, Unavailable
 from posters import storage
 from posters.bot_change import handle_bot_change, token_is_of_another_bot
@@ -44,8 +44,7 @@ log = logging.getLogger(__name__)
 CLAIM_TTL_SECONDS = 45  # longer than any upload; the claims of a dead worker expire by themselves
 CLAIM_RENEWAL_SECONDS = 10
 POLL_INTERVAL_SECONDS = 1  # between two looks whether the claims of other workers have expired
-RETRY_DELAYS_SECONDS = [60, 300, 1800, 7200, 28_800, 86_400, 86_400]  # after the first, second … failed attempt
-MAX_ATTEMPTS = len(RETRY_DELAYS_SECONDS) + 1
+MAX_ATTEMPTS = len(POSTER_DELAYS) + 1
 MAX_UNCONFIRMED_UPLOADS = 2  # a poster is uploaded once more where an answer was lost, not twice
 MAX_CLAIMED_DOWNLOADS = 3 * MAX_CONNECTIONS  # at a time, so that no connection waits for the database
 BATCH_WINDOW_SECONDS = 0.02  # downloads that finish within it are saved in one transaction
@@ -163,7 +162,7 @@ def _retry_later(movie: Movie, why: str, **columns: Any) -> None:
     if movie.poster_attempts >= MAX_ATTEMPTS:
         _fail_permanently(movie, why)
         return
-    delay = RETRY_DELAYS_SECONDS[movie.poster_attempts - 1]
+    delay = POSTER_DELAYS[movie.poster_attempts - 1]
     log.warning("movie %s: %s; again in %s s", movie.pk, why, delay)
     metrics.count_failure("posters", why)
     _still_claimed(movie).update(poster_next_try_at=int(time.time()) + delay, poster_error=why, **columns)
@@ -585,7 +584,7 @@ def _record_upload(movie: Movie, channel: ChannelState, outcome: Outcome) -> Res
         storage.remove(movie.local_path)
         return "postponed"
     if outcome.status is UploadStatus.UNCONFIRMED:
-        delay = RETRY_DELAYS_SECONDS[0]
+        delay = POSTER_DELAYS[0]
         log.warning("movie %s: %s; once more in %s s", movie.pk, outcome.reason, delay)
         columns = {"poster_next_try_at": int(time.time()) + delay, "poster_error": outcome.reason}
         _still_claimed(movie).update(poster_attempts=F("poster_attempts") - 1, **columns)

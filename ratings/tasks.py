@@ -74,6 +74,8 @@ def queue_daily_imports() -> str:
     delete_old_results()
     delete_expired()
     now, deadline, stop = int(time.time()), time.monotonic() + MAX_SECONDS, worker_stop_event()
+    # the clock was set back since
+    User.objects.filter(sync_status=SyncStatus.IMPORTED, last_sync_at__gt=now + 60).update(last_sync_at=now)
     second_of_day = Mod(F("pk"), DAY_SECONDS, output_field=BigIntegerField())
     since_their_hour = Mod(Value(now) - second_of_day, DAY_SECONDS, output_field=BigIntegerField())
     due = (

@@ -16,6 +16,7 @@ from django_q.models import OrmQ, Task
 from config.bot import update_queue
 from config.jobs.enqueue import async_task
 from config.models import Lease
+from config.moments import ahead, doubled
 from config.monitoring.secret import Secret
 from movies.tmdb import TMDb, TMDbError
 from users.models import SessionToRevoke, SessionUnreadable, User, UserQuerySet, decrypt, encrypt
@@ -127,7 +128,8 @@ def revoke_soon(sessions: list[SessionToRevoke]) -> int:
 
 def revoke_sessions() -> str:
     """Revoke the sessions that are due; one that cannot be revoked waits longer, up to a day, and is never dropped."""
-    due = SessionToRevoke.objects.filter(next_try_at__lte=int(time.time())).order_by("next_try_at")[:BATCH_SIZE]
+    waiting = ahead("next_try_at", doubled(CLAIM_TTL_SECONDS, MAX_RETRY_DELAY_SECONDS))
+    due = SessionToRevoke.objects.exclude(waiting).order_by("next_try_at")[:BATCH_SIZE]
     revoked = sum(revoke(session, TMDb()) for session in due)
     return f"{revoked} ended"
 

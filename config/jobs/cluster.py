@@ -26,7 +26,7 @@ from django_q.scheduler import scheduler
 
 from config.jobs.enqueue import set_worker_stop_event
 from config.jobs.parent_death import end_with_parent
-from config.jobs.schedules import run_twice_a_minute
+from config.jobs.schedules import bring_forward
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Sentinel(cluster.Sentinel):
         self.scheduler_ran_at = now
         close_old_connections()
         try:
-            run_twice_a_minute(Conf.CLUSTER_NAME)
+            bring_forward(Conf.CLUSTER_NAME)
         except Error as error:
             log.warning("the schedules could not be read: %s", error)
         else:

@@ -11,9 +11,11 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
+from config.moments import MAX_DIFFERENCE_SECONDS
+
 HALF_MINUTE_SECONDS = 30
 SCHEDULES = {
-    # name: (function, minutes between two runs); see run_twice_a_minute() for 1
+    # name: (function, minutes between two runs); see bring_forward() for 1
     _("import ratings"): ("ratings.tasks.import_ratings", 1),
     _("queue daily imports"): ("ratings.tasks.queue_daily_imports", 10),
     _("push ratings to TMDb"): ("ratings.tasks.write_ratings", 1),
@@ -45,12 +47,21 @@ def sync_schedules(**signal: Any) -> None:
         Schedule.objects.update_or_create(name=name, defaults=row | {"cluster": cluster_for(func)})
 
 
-def run_twice_a_minute(cluster: str) -> None:
-    """Have what this cluster does every minute, django-q2's shortest interval, be due every half minute."""
-    from django_q.models import Schedule
+def bring_forward(cluster: str) -> None:
+    """Have what this cluster does every minute, django-q2's shortest interval, be due every half minute.
+
+    What is due later than its interval allows is due now: the clock was set back. So is a job that waits in the table.
+    """
+    from django_q.models import OrmQ, Schedule
 
     of_cluster = Q(cluster=cluster)
     if cluster == settings.Q_CLUSTER["name"]:
         of_cluster |= Q(cluster=None)
-    soon = timezone.now() + timedelta(seconds=HALF_MINUTE_SECONDS)
-    Schedule.objects.filter(of_cluster, name__in=SCHEDULES, minutes=1, next_run__gt=soon).update(next_run=soon)
+    schedules, now = Schedule.objects.filter(of_cluster, name__in=SCHEDULES), timezone.now()
+    soon, too_late = now + timedelta(seconds=HALF_MINUTE_SECONDS), Q()
+    for minutes in {minutes for _func, minutes in SCHEDULES.values()}:
+        too_late |= Q(minutes=minutes, next_run__gt=now + timedelta(minutes=minutes, seconds=MAX_DIFFERENCE_SECONDS))
+    schedules.filter(too_late).update(next_run=now)
+    schedules.filter(minutes=1, next_run__gt=soon).update(next_run=soon)
+    latest = now + timedelta(seconds=settings.Q_CLUSTER["retry"] + MAX_DIFFERENCE_SECONDS)
+    OrmQ.objects.filter(lock__gt=latest).update(lock=now)

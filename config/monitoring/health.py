@@ -88,7 +88,7 @@ def check_heartbeats() -> dict[str, HeartbeatAge]:
     return {
         component: {
             "age_seconds": round(now - seen[component]) if component in seen else None,
-            "stale": component not in seen or now - seen[component] > max_age,
+            "stale": component not in seen or not -STALE_AFTER_SECONDS <= now - seen[component] <= max_age,
         }
         for component, max_age in max_ages.items()
     }

@@ -10,6 +10,7 @@ import time
 from typing import Any, NamedTuple
 
 from config.models import Heartbeat
+from config.moments import lately
 from config.monitoring import metrics
 
 HOST = socket.gethostname()
@@ -52,7 +53,7 @@ def flush_heartbeats() -> None:
         beats = dict(_pending)
         _pending.clear()
         for instance, beat in _running.items():
-            if now - beat.at >= HEARTBEAT_INTERVAL_SECONDS:
+            if not 0 <= now - beat.at < HEARTBEAT_INTERVAL_SECONDS:
                 beats[instance] = Beat(now, beat.doing)
     try:
         if beats:
@@ -79,13 +80,13 @@ def flush_heartbeats() -> None:
 def _prune(now: float) -> None:
     """Delete heartbeats of long ago, and those of processes of this machine that have been replaced."""
     global _pruned_at
-    if now - _pruned_at < PRUNE_INTERVAL_SECONDS:
+    if 0 <= now - _pruned_at < PRUNE_INTERVAL_SECONDS:
         return
     _pruned_at = now
-    Heartbeat.objects.filter(seen_at__lt=now - HEARTBEAT_RETENTION_SECONDS).delete()
+    Heartbeat.objects.exclude(lately("seen_at", HEARTBEAT_RETENTION_SECONDS)).delete()
     for kind, _name in _running:
-        stale = now - 4 * HEARTBEAT_INTERVAL_SECONDS
-        Heartbeat.objects.filter(kind=kind, name__startswith=f"{HOST} ", seen_at__lt=stale).delete()
+        of_this_machine = Heartbeat.objects.filter(kind=kind, name__startswith=f"{HOST} ")
+        of_this_machine.exclude(lately("seen_at", 4 * HEARTBEAT_INTERVAL_SECONDS)).delete()
 
 
 def _reset_after_fork() -> None:

@@ -72,7 +72,7 @@ def flush() -> None:
         raise
     for write in on_flush:
         write()
-    if now - _pruned_at >= PRUNE_INTERVAL_SECONDS:
+    if not 0 <= now - _pruned_at < PRUNE_INTERVAL_SECONDS:
         _pruned_at = now
         MetricCount.objects.filter(minute__lt=now - COUNT_RETENTION_SECONDS).delete()
 

@@ -19,6 +19,7 @@ from config.bot.replies import delete_message
 from config.http_client import TooLong
 from config.jobs.enqueue import StopEvent, async_task
 from config.jobs.locks import lock
+from config.moments import ahead, doubled
 from movies.tmdb import Unavailable
 from ratings.files.matching import Match, Matcher
 from ratings.files.merge import Merge, row_from, take_back
@@ -82,7 +83,8 @@ def set_scale(file_id: int, user_id: int, scale: Scale) -> FileImport | None:
 
 
 def due() -> QuerySet[FileImport]:
-    return FileImport.objects.filter(finished_at=None, question=[], next_try_at__lte=int(time.time())).order_by("pk")
+    waiting = ahead("next_try_at", doubled(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS))
+    return FileImport.objects.filter(finished_at=None, question=[]).exclude(waiting).order_by("pk")
 
 
 def delete_old() -> None:
@@ -131,7 +133,7 @@ def resume(file_id: int, seconds: float, stop: StopEvent, watch: Watch) -> bool:
             postpone(file)
         if current := FileImport.objects.filter(pk=file_id).first():
             watch(current)
-        if following := waiting.filter(next_try_at__lte=int(time.time())).first():
+        if following := due().filter(user_id=file.user_id).first():
             enqueue(following)
         return False
 

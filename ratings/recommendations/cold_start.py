@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef
 
 from config.jobs.enqueue import StopEvent
 from config.jobs.locks import lock
+from config.moments import ahead, lately
 from movies.catalogue import fetch_movie
 from movies.models import Movie, PosterPriority
 from movies.parsing import parse_movies
@@ -99,8 +100,8 @@ def _liked_and_not_fetched() -> QuerySet[Rating]:
 
 def _recent_fetches() -> QuerySet[TMDbRecommendationFetch]:
     """Fetches that are not to be repeated now."""
-    now = int(time.time())
-    return TMDbRecommendationFetch.objects.filter(Q(fetched_at__gt=now - FETCH_TTL_SECONDS) | Q(next_try_at__gt=now))
+    postponed = ahead("next_try_at", ERROR_RETRY_SECONDS)
+    return TMDbRecommendationFetch.objects.filter(lately("fetched_at", FETCH_TTL_SECONDS) | postponed)
 
 
 def can_fetch_more(user_id: int) -> bool:
@@ -188,4 +189,4 @@ def fetch_missing_movies(seconds: float, stop: StopEvent) -> tuple[int, int]:
 
 
 def _due_missing_movies() -> QuerySet[MissingMovie]:
-    return MissingMovie.objects.filter(next_try_at__lte=int(time.time()))
+    return MissingMovie.objects.exclude(ahead("next_try_at", NOT_FOUND_RETRY_SECONDS))

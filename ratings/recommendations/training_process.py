@@ -20,16 +20,17 @@ TIMEOUT_SECONDS = 3600  # for one run; 10,000,000 ratings take some three minute
 
 def is_due() -> bool:
     """Whether no run was finished, or skipped as not worth while, since the night began."""
-    night = timezone.localtime().replace(hour=NIGHT_HOUR, minute=0, second=0, microsecond=0)
-    if timezone.localtime() < night:
+    clock = timezone.localtime()
+    night = clock.replace(hour=NIGHT_HOUR, minute=0, second=0, microsecond=0)
+    if clock < night:
         night -= timedelta(days=1)
-    since = int(night.timestamp())
-    if TrainingRun.objects.filter(finished_at=None, started_at__gte=since).count() >= MAX_UNFINISHED_RUNS:
+    since, now = int(night.timestamp()), int(clock.timestamp())
+    if TrainingRun.objects.filter(finished_at=None, started_at__range=(since, now)).count() >= MAX_UNFINISHED_RUNS:
         return False
     current = TrainingRun.objects.current()
     if current is None:
         return Rating.objects.exists()
-    return max(current.started_at, current.checked_at) < since
+    return not since <= max(current.started_at, current.checked_at) <= now
 
 
 def active_run() -> TrainingRun | None:

@@ -11,6 +11,7 @@ from django.core.cache import cache
 from django.db import transaction
 from django.utils.translation import gettext_noop as _
 
+from config.moments import ahead
 from config.monitoring import metrics
 from ratings.models import Import, Rating
 from ratings.tmdb_sync import limits
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 
 def queued_now() -> UserQuerySet:
     """Users whose import can go on at once."""
-    waiting = Import.objects.running().filter(next_try_at__gt=int(time.time()))
+    waiting = Import.objects.running().filter(ahead("next_try_at", limits.RETRY_IMPORT_SECONDS))
     return User.objects.awaiting_import().exclude(pk__in=waiting.values("user_id"))
 
 

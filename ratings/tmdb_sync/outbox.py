@@ -21,6 +21,7 @@ from config.bot.replies import is_unreachable
 from config.bot.router import bot
 from config.jobs.enqueue import StopEvent
 from config.jobs.locks import lock
+from config.moments import ahead, doubled
 from movies.cards import display_title
 from movies.tmdb import BadRequest, NotFound, SessionRefused, TMDb, TMDbError, Unavailable
 from ratings.models import HALF_POINTS, FileChange, FileImport, PendingWrite, Rating, Source, normalize
@@ -76,7 +77,8 @@ def write_pending(
 
 def due() -> QuerySet[PendingWrite]:
     """What is to be sent now."""
-    ready = PendingWrite.objects.filter(next_try_at__lte=int(time.time()), user__writes_ratings=True)
+    waiting = ahead("next_try_at", doubled(FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS))
+    ready = PendingWrite.objects.exclude(waiting).filter(user__writes_ratings=True)
     return ready.filter(user__tmdb_session_id__gt="").exclude(user__sync_status=SyncStatus.QUEUED)
 
 

@@ -115,7 +115,7 @@ def report(run_id: int) -> float:
     run = Import.objects.select_related("user").filter(pk=run_id, reported_at=None, user__blocked_at=None).first()
     if run is None or (run.scheduled and not run.finished_at):
         return 0
-    if not run.message_id and not run.finished_at and time.time() < run.started_at + GRACE_SECONDS:
+    if not run.message_id and not run.finished_at and 0 <= time.time() - run.started_at < GRACE_SECONDS:
         return GRACE_SECONDS
     text = render(run)
     message_id = run.message_id

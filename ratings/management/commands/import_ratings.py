@@ -37,7 +37,7 @@ class Command(BaseCommand):
         self.progress = Progress(self.stdout)
         try:
             waited_for = self.queue(user, all)
-            self.since = time.time()
+            self.since = time.monotonic()
             self.work(waited_for)
         finally:
             for number, handler in before:
@@ -110,4 +110,4 @@ class Command(BaseCommand):
             sys.exit(130)
         if failed:
             raise CommandError(f"{failed} of {len(waited_for)} imports failed.")
-        self.stdout.write(f"{len(waited_for)} imported in {time.time() - self.since:.0f} s.")
+        self.stdout.write(f"{len(waited_for)} imported in {time.monotonic() - self.since:.0f} s.")
