@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.core.cache import caches
-from django.db import close_old_connections, connection
+from django.db import close_old_connections, connection, transaction
 from django.db.models import Count, Model
 
 from config.models import MetricCount
@@ -57,18 +57,22 @@ def count_failure(what: str, reason: str) -> None:
 
 
 def flush() -> None:
-    """Write what was counted since the last call, then do `on_flush`. Raises DatabaseError, and then loses nothing."""
+    """Write what was counted since the last call, then do `on_flush`. Raises DatabaseError; nothing counts twice."""
     global _pruned_at
     now = time.time()
     with _lock:
         counts = Counter(_counts)
         _counts.clear()
+    is_written = False
     try:
         if counts:
-            _add(counts)
+            with transaction.atomic():
+                _add(counts)
+                is_written = True
     except Exception:
-        with _lock:
-            _counts.update(counts)
+        if not is_written:  # else it was the answer to the commit that was lost: rather not counted than counted twice
+            with _lock:
+                _counts.update(counts)
         raise
     for write in on_flush:
         write()

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError, transaction
 from telebot.apihelper import ApiTelegramException
 
 from config.bot.client import max_retry_wait
@@ -139,3 +139,40 @@ def test_a_real_bot_records_heartbeats(start, sandbox):
     sandbox.telegram.person("Анна").send("/help")
     wait_until(lambda: Heartbeat.objects.filter(kind="bot").exists(), explain=lambda: process.output)
     wait_until(lambda: counted("telegram.requests"), explain=lambda: process.output)
+
+
+@pytest.mark.parametrize("committed", [False, True], ids=["before the commit", "while the commit is answered"])
+def test_nothing_is_counted_twice_when_writing_fails_half_way(monkeypatch, committed):
+    metrics.increment("telegram.requests", 7)
+
+    class Broken(transaction.Atomic):
+        def __exit__(self, *exception):
+            super().__exit__(*exception)
+            raise OperationalError("the connection was lost")
+
+    def fail(*arguments):
+        raise OperationalError("the connection was lost")
+
+    with monkeypatch.context() as patched:
+        if committed:
+            patched.setattr(metrics.transaction, "atomic", lambda: Broken(None, True, False))
+        else:
+            patched.setattr(metrics, "_add", fail)
+        with pytest.raises(OperationalError):
+            metrics.flush()
+    metrics.flush()
+    assert set(MetricCount.objects.values_list("number", flat=True)) == {7}
+
+
+def test_what_was_written_counts_once_when_what_follows_fails(monkeypatch):
+    metrics.increment("telegram.requests", 7)
+
+    def fail():
+        raise OperationalError("the connection was lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(metrics, "on_flush", [fail])
+        with pytest.raises(OperationalError):
+            metrics.flush()
+    metrics.flush()
+    assert set(MetricCount.objects.values_list("number", flat=True)) == {7}
