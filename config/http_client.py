@@ -22,6 +22,8 @@ from urllib3 import HTTPConnectionPool, HTTPResponse, PoolManager
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
+from config.jobs.time_limit import seconds_left
+
 MAX_IDLE_SECONDS = 60  # NAT gateways forget idle connections without a word
 WATCH_INTERVAL_SECONDS = 0.25
 SOCKET_OPTIONS = [
@@ -66,9 +68,12 @@ def within(seconds: float) -> Iterator[None]:
     """Bound the whole of a request in this block, headers and body.
 
     The timeouts of requests and urllib3 bound one read of a socket: a server that sends a byte now and then could hold
-    a thread for ever. Past the deadline the connection is shut down, which ends in their own errors.
+    a thread for ever. Past the deadline the connection is shut down, which ends in their own errors. Raises TooMuch
+    where a job has no time left.
     """
-    exchange = _Exchange(time.monotonic() + seconds)
+    if (left := seconds_left()) <= 0:
+        raise TooMuch("the job's time is over")
+    exchange = _Exchange(time.monotonic() + min(seconds, left))
     token = _exchange.set(exchange)
     with _lock:
         _exchanges.add(exchange)

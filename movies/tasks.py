@@ -4,6 +4,7 @@ import logging
 
 from config.jobs.enqueue import worker_stop_event
 from config.jobs.locks import ALREADY_RUNNING, lock
+from config.jobs.time_limit import JOB_SECONDS, time_limit
 from movies import refresh
 
 log = logging.getLogger(__name__)
@@ -11,6 +12,7 @@ log = logging.getLogger(__name__)
 MAX_SECONDS = 100  # after which no movie is begun; Q_CLUSTER's timeout is 300
 
 
+@time_limit(JOB_SECONDS)
 def refresh_movies(limit: int | None = None) -> str:
     """Read again what was read longest ago: an hour's quota, or `limit` movies."""
     with lock("movies.refresh") as free:

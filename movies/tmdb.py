@@ -20,6 +20,7 @@ from django.conf import settings
 
 from config.http_client import TooLong, TooMuch, http_session, read_bounded, within
 from config.jobs.rate_limiter import acquire, block_for
+from config.jobs.time_limit import seconds_left
 from config.monitoring import metrics
 from config.monitoring.secret import Secret
 
@@ -253,10 +254,11 @@ class TMDb:
             except (KeyRefused, Oversized):
                 raise
             except Unavailable as error:
-                if error.retry_after and not self.background:
+                pause = error.retry_after or 0.5 * 2 ** (attempt - 1)
+                if (error.retry_after and not self.background) or seconds_left() <= pause:
                     raise
                 if self.background:
-                    time.sleep(error.retry_after or 0.5 * 2 ** (attempt - 1))
+                    time.sleep(pause)
         return call()
 
     def _call(self, method: str, path: str, body: JsonObject | None, params: dict[str, Param]) -> JsonObject:

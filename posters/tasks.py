@@ -5,16 +5,18 @@ import time
 
 from config.jobs import locks, rate_limiter
 from config.jobs.enqueue import async_task, worker_stop_event
+from config.jobs.time_limit import JOB_SECONDS, time_limit
 from movies.models import Movie
 from posters import pipeline, storage
 from posters.run import Run
 
 log = logging.getLogger(__name__)
 
-MAX_RUN_SECONDS = 200  # after which a job starts nothing new; Q_CLUSTER's timeout is 300
+MAX_RUN_SECONDS = 120  # after which a job starts nothing new; a download that hangs takes 85 more
 DEBOUNCE_SECONDS = 10
 
 
+@time_limit(JOB_SECONDS)
 def download_posters(limit: int | None = None) -> str:
     """Download waiting posters; enqueues the uploads as soon as the first are on the disk."""
     enqueued_at = time.monotonic() - DEBOUNCE_SECONDS
@@ -36,6 +38,7 @@ def download_posters(limit: int | None = None) -> str:
     return str(run)
 
 
+@time_limit(JOB_SECONDS)
 def upload_posters(limit: int | None = None) -> str:
     """Upload posters from the disk to the channels, and delete files that no movie needs."""
     with locks.lock("posters.upload") as free:

@@ -14,6 +14,7 @@ from django.db.models.functions import Mod
 from config.bot.replies import delete_message
 from config.jobs.enqueue import async_task, worker_stop_event
 from config.jobs.locks import ALREADY_RUNNING
+from config.jobs.time_limit import JOB_SECONDS, time_limit
 from ratings.files import importer, report
 from ratings.insights.taste_match import delete_old_results
 from ratings.models import Import
@@ -32,6 +33,7 @@ DAY_SECONDS = 86_400
 RECENT_SECONDS = DAY_SECONDS // 2  # for which an import that the user asked for makes the daily one unnecessary
 
 
+@time_limit(JOB_SECONDS)
 def import_ratings(user_id: int | None = None, message_id: int | None = None, thread_id: int | None = None) -> str:
     """Import the ratings of all queued users; `message_id`: the message that shows this user the progress, in a topic.
 
@@ -69,6 +71,7 @@ def show_in(user_id: int, message_id: int | None, thread_id: int | None = None) 
         delete_message(user_id, obsolete)
 
 
+@time_limit(JOB_SECONDS)
 def queue_daily_imports() -> str:
     """Queue the users whose hour has come, once a day each, spread over the day by id; delete what is too old."""
     delete_old_results()
@@ -95,11 +98,13 @@ def queue_daily_imports() -> str:
     return f"{queued} queued"
 
 
+@time_limit(JOB_SECONDS)
 def write_ratings(user_id: int | None = None) -> str:
     """Send pending ratings to TMDb, of this user or of all."""
     return f"{write_pending(user_id, MAX_SECONDS, worker_stop_event(), report.OutboxReporter())} written"
 
 
+@time_limit(JOB_SECONDS)
 def import_file(file_id: int) -> str:
     """Continue the import of a file; a long one lets other jobs run in between."""
     if importer.resume(file_id, FILE_SECONDS, worker_stop_event(), report.ProgressReporter()):
@@ -108,6 +113,7 @@ def import_file(file_id: int) -> str:
     return "done for now"
 
 
+@time_limit(JOB_SECONDS)
 def import_files() -> str:
     """Continue the import of all files that are due, report outcomes that could not be reported, delete old ones."""
     deadline, stop = time.monotonic() + MAX_SECONDS, worker_stop_event()
@@ -138,16 +144,19 @@ def train_recommendations(triggered_by: str = "") -> str:
     return training_process.train_in_subprocess(worker_stop_event(), triggered_by)
 
 
+@time_limit(JOB_SECONDS)
 def fetch_tmdb_recommendations() -> str:
     """Fetch what TMDb recommends to who likes the movies that users rate best, while the bot has few users."""
     return f"{cold_start.fetch_recommendations(IMPORT_SECONDS, worker_stop_event())} asked"
 
 
+@time_limit(JOB_SECONDS)
 def fetch_most_voted_movies() -> str:
     """Fetch the most voted movies; wanted by a user's request while the table has hardly any."""
-    return f"{cold_start.fetch_most_voted()} found"
+    return f"{cold_start.fetch_most_voted(worker_stop_event())} found"
 
 
+@time_limit(JOB_SECONDS)
 def fetch_missing_movies() -> str:
     """Fetch movies that recommendations lead to and the table lacks; of a long list the next run continues at once."""
     fetched, left = cold_start.fetch_missing_movies(IMPORT_SECONDS, worker_stop_event())

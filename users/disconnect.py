@@ -9,12 +9,13 @@ import re
 import time
 
 from django.contrib.admin.models import LogEntry
-from django.db import transaction
+from django.db import models, transaction
 from django.db.models import F, Q
 from django_q.models import OrmQ, Task
 
 from config.bot import update_queue
-from config.jobs.enqueue import async_task
+from config.jobs.enqueue import StopEvent, async_task
+from config.jobs.time_limit import seconds_left
 from config.models import Lease
 from config.moments import ahead, doubled
 from config.monitoring.secret import Secret
@@ -126,11 +127,14 @@ def revoke_soon(sessions: list[SessionToRevoke]) -> int:
     return len(sessions)
 
 
-def revoke_sessions() -> str:
+def due_sessions() -> models.QuerySet[SessionToRevoke]:
+    return SessionToRevoke.objects.exclude(ahead("next_try_at", doubled(CLAIM_TTL_SECONDS, MAX_RETRY_DELAY_SECONDS)))
+
+
+def revoke_sessions(stop: StopEvent) -> str:
     """Revoke the sessions that are due; one that cannot be revoked waits longer, up to a day, and is never dropped."""
-    waiting = ahead("next_try_at", doubled(CLAIM_TTL_SECONDS, MAX_RETRY_DELAY_SECONDS))
-    due = SessionToRevoke.objects.exclude(waiting).order_by("next_try_at")[:BATCH_SIZE]
-    revoked = sum(revoke(session, TMDb()) for session in due)
+    due = due_sessions().order_by("next_try_at")[:BATCH_SIZE]
+    revoked = sum(revoke(session, TMDb()) for session in due if not stop.is_set() and seconds_left() > 0)
     return f"{revoked} ended"
 
 

@@ -18,6 +18,7 @@ from django.db import connection
 
 from config.best_effort import attempt
 from config.database import now_sql, redis_client
+from config.jobs.time_limit import seconds_left
 from config.models import RateLimit
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def acquire(name: str, per_second: float, priority: bool = False) -> None:
     """Sleep until `name` may be done once more, at most `per_second` times a second over all processes.
 
     A caller that wakes up late lets the next follow sooner, so that wake-up delays cost no throughput. `priority`: a
-    user waits for it. `per_second` of 0 or less: no limit.
+    user waits for it. `per_second` of 0 or less: no limit. Returns early where a job's time is over.
     """
     if per_second <= 0:
         return
@@ -47,8 +48,8 @@ def acquire(name: str, per_second: float, priority: bool = False) -> None:
     with _waiting_lock:
         waiting = _waiting.setdefault(name, threading.Lock())
     with waiting:
-        while (wait := _take(name, interval, burst_tolerance=interval)) > 0:
-            time.sleep(wait)
+        while (wait := _take(name, interval, burst_tolerance=interval)) > 0 and (left := seconds_left()) > 0:
+            time.sleep(min(wait, left))
 
 
 def try_acquire(name: str, per_second: float, burst_tolerance: float = 0.0) -> float:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from django.conf import settings
 from django.db import connections
 
+from config.jobs.time_limit import seconds_left, time_limit
 from movies.catalogue import fetch_movie
 from movies.models import Movie, PosterPriority
 from movies.parsing import MAX_MOVIE_ID, MalformedAnswer, parse_details, parse_movie
@@ -188,10 +189,12 @@ class Matcher:
         """{key: result} of a call to TMDb for each key, made concurrently; without those it does not know."""
         keys = [key for key in keys if key not in self.unanswered]
         failed: list[Key] = []
+        left = seconds_left()
 
         def answer(key: Key) -> Result | None:
             try:
-                return call(key) if self.given_up or len(failed) < FAILURES_TO_PROBE else None
+                with time_limit(left):
+                    return call(key) if self.given_up or len(failed) < FAILURES_TO_PROBE else None
             except (NotFound, BadRequest, MalformedAnswer):
                 return None
             except Unavailable:

@@ -138,14 +138,17 @@ def has_few_movies() -> bool:
     return known < COLD_START_POOL and not _recent_fetches().filter(pk=MOST_VOTED_ID).exists()
 
 
-def fetch_most_voted() -> int:
+def fetch_most_voted(stop: StopEvent) -> int:
     """Save the movies with the most votes at TMDb where the bot has few; returns how many it named."""
     with lock("ratings.fetch_best_known") as acquired:
         if not acquired or not has_few_movies():
             return 0
         try:
             movies = [
-                movie for page in range(1, MOST_VOTED_PAGES + 1) for movie in parse_movies(TMDb().most_voted(page))
+                movie
+                for page in range(1, MOST_VOTED_PAGES + 1)
+                if not stop.is_set()
+                for movie in parse_movies(TMDb().most_voted(page))
             ]
         except KeyRefused as error:
             log.warning("TMDb is not asked for its most voted movies: %s", error)
