@@ -315,8 +315,9 @@ Q_CLUSTER: dict[str, Any] = {
     "ALT_CLUSTERS": {"imports": {}, "posters": {}},  # Q_CLUSTER_NAME says which one a process is, Q_WORKERS how large
     "workers": number("Q_WORKERS", 4, minimum=1),
     "timeout": 300,
-    # Counted from prefetch, not from the start of the work: so more than four times the timeout …
-    "retry": 1260,
+    # Counted from prefetch, not from the start of the work: so longer than the longest job, a training (an hour), and
+    # four others before it …
+    "retry": 3600 + 4 * 300 + 60,
     # … and no deeper a queue in memory than there are workers.
     "queue_limit": number("Q_WORKERS", 4, minimum=1),
     "catch_up": False,
