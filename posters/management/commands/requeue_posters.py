@@ -39,6 +39,6 @@ class Command(BaseCommand):
         try:
             answer = input("Type 'yes' to go on: ")
         except EOFError:
-            raise CommandError("There was no answer, so nothing is queued: --no-input goes on without asking.") from None
+            raise CommandError("There was no answer: nothing is queued. --no-input goes on without asking.") from None
         if answer.strip().lower() not in ("yes", "y"):
             raise CommandError("Nothing is queued.")
