@@ -21,6 +21,7 @@ from ratings.models import HALF_POINTS
 
 MAX_DEPTH = 2  # of a zip within a zip
 MAX_JSON_VALUES = 3_000_000
+MAX_ROWS_ABOVE_HEADER = 1000  # of a page or sheet, which may begin with other tables
 MAX_EXAMPLES = 3  # rows shown with the question what their ratings are out of
 SEPARATORS = ",;\t|"
 
@@ -183,7 +184,7 @@ def _rows_below_header(lines: Iterable[list[str]], name: str) -> Table:
     for number, cells in enumerate(lines):
         if layout := layout_of(cells, name):
             return Table(layout.title, _read_rows(lines, layout))
-        if number >= MAX_ROWS:
+        if number >= MAX_ROWS_ABOVE_HEADER:
             break
     raise ParseError("no_ratings")
 

@@ -65,8 +65,10 @@ class TableParser(HTMLParser):
             self.text.append(data)
 
     def _end_cell(self) -> None:
-        if self.text is not None and len(self.cells) < MAX_COLUMNS:
+        if self.text is not None:
             self.cells.append(" ".join("".join(self.text).split()))
+            if len(self.cells) > MAX_COLUMNS:
+                raise ParseError("broken")
         self.text = None
 
     def _end_row(self) -> None:
@@ -100,11 +102,15 @@ def html_rows(pieces: Iterable[str]) -> Iterator[Cells]:
 
 def sheets_of(content: bytes, names: set[str]) -> Iterator[Iterator[Cells]]:
     """The sheets of an .xlsx or .ods, whose parts have these names. Raises ParseError."""
-    check_spreadsheet(content)
-    if "content.xml" in names:
-        yield _guarded(_ods_rows(content))
-    else:
-        yield from _guarded(_xlsx_sheets(content))
+
+    def sheets() -> Iterator[Iterator[Cells]]:
+        check_spreadsheet(content)
+        if "content.xml" in names:
+            yield _guarded(_ods_rows(content))
+        else:
+            yield from _xlsx_sheets(content)
+
+    return _guarded(sheets())
 
 
 def _guarded(rows: Iterable[T]) -> Iterator[T]:

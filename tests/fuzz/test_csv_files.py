@@ -1,5 +1,10 @@
 """CSV through the importer: rows and a report, or ParseError; nothing else, and no memory without end."""
 
+import io
+import json
+import zipfile
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +63,45 @@ def files(draw):
         else:
             content[at:at] = bytes(content[at : at + draw(st.integers(1, 40))]) * draw(st.integers(1, 500))
     return bytes(content)
+
+
+def zipped(name, text):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(name, text)
+    return content.getvalue()
+
+
+FILM = {"title": "One", "year": 1999, "ids": {"imdb": "tt0000001", "tmdb": 11}}
+ODS = "urn:oasis:names:tc:opendocument:xmlns"
+LAYOUTS = [
+    json.dumps([{"rated_at": "2021-03-04", "rating": 4, "type": "movie", "movie": FILM}]).encode(),
+    json.dumps({"movies": [{"user_rating": 9, "status": "completed", "movie": FILM}], "shows": [{}]}).encode(),
+    json.dumps({"metadata": [{"lot": "movie", "identifier": "11", "reviews": [{"rating": "85"}]}]}).encode(),
+    b"<html><table><tr><td>Title<td>Year<td>Rating</tr><tr><td>One<td>1999<td>4.5</tr></table>",
+    b'<div class="profileFilmsList"><div class="item"><div class="nameRus"><a href="/film/1/">One (1999)</a></div>'
+    b"<script>ur_data.push({film: 1, rating: '10'});</script></div></div>",
+    zipped("ratings.csv", "Date,Name,Year,Letterboxd URI,Rating\n2024-01-02,One,1999,x,4.5\n"),
+    zipped(
+        "content.xml",
+        f'<o:c xmlns:o="{ODS}:office:1.0" xmlns:t="{ODS}:table:1.0"><t:table-row><t:table-cell>Title</t:table-cell>'
+        '<t:table-cell>Rating10</t:table-cell></t:table-row><t:table-row><t:table-cell o:value="8" '
+        't:number-columns-repeated="99999"/></t:table-row></o:c>',
+    ),
+]
+EDIT = st.tuples(
+    st.integers(0, 10_000), st.integers(0, 30), st.binary(max_size=4) | st.sampled_from([b"<", b'"', b"[", b"0"])
+)
+
+
+@bounded
+@given(st.sampled_from(LAYOUTS), st.lists(EDIT, max_size=5))
+def test_any_layout_is_read_or_refused_however_it_is_damaged(content, edits):
+    for start, length, new in edits:
+        start %= len(content) + 1
+        content = content[:start] + new + content[start + length :]
+    with suppress(ParseError, ScaleUnknown):
+        assert all(row.skip_reason or row.value in HALF_POINTS for row in read(content, NOW).rows)
 
 
 @bounded

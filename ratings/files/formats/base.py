@@ -70,7 +70,7 @@ def row_of(scale: Scale = Scale.TEN, purpose: Purpose = Purpose.RATING, **fields
         value = fields.get(meaning)
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             return ""
-        return str(value).strip() if isinstance(value, str) else f"{value:.10g}"
+        return f"{value:.10g}" if isinstance(value, float) else str(value).strip()
 
     return make_row(text, scale, purpose)
 
