@@ -17,10 +17,12 @@ from movies.cards import (
     caption,
     display_title,
     error_text,
+    facts,
     is_invalid_file_id,
     is_rating_reply,
     movie_of_bare_number,
     movie_on_card,
+    rating_buttons,
     send_card,
 )
 from movies.catalogue import (
@@ -359,17 +361,20 @@ def inline_result(movie: Movie, photo: str = "") -> InlineResult:
     """A cached photo; an article for a movie whose poster is not in Telegram. A button opens the card."""
     movie.user_rating = None  # others read it
     text = caption(movie)
-    markup = keyboard([(_("Rate it in Kinoteka"), deep_link(f"movie_{movie.pk}"))])
+    link: list[KeyboardButton] = [(_("Open in Kinoteka"), deep_link(f"movie_{movie.pk}"))]
+    markup = keyboard(link, *rating_buttons(movie))
     title = display_title(movie, 100) + (f" ({movie.year})" if movie.year else "")
     if photo:
         return types.InlineQueryResultCachedPhoto(
             str(movie.pk), photo, title, caption=text, parse_mode="HTML", reply_markup=markup
         )
-    article = types.InlineQueryResultArticle(
-        str(movie.pk), title, types.InputTextMessageContent(text, parse_mode="HTML"), reply_markup=markup
-    )
-    if movie.vote_count:
-        article.description = f"⭐ {movie.vote_average:.1f}"
+    content = types.InputTextMessageContent(text, parse_mode="HTML")
+    article = types.InlineQueryResultArticle(str(movie.pk), title, content, reply_markup=markup)
+    article.description = " · ".join(facts(movie))
     if IMAGE_PATH.fullmatch(movie.poster_path):
         article.thumbnail_url = f"{settings.TMDB_IMAGE_URL}/w92{movie.poster_path}"
+        picture = f"{settings.TMDB_IMAGE_URL}/w500{movie.poster_path}"
+        content.link_preview_options = types.LinkPreviewOptions(
+            url=picture, prefer_large_media=True, show_above_text=True
+        )
     return article

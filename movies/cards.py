@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from html import escape, unescape
@@ -14,7 +14,6 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.cache import caches
-from django.template.loader import render_to_string
 from django.utils.formats import date_format
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -26,6 +25,7 @@ from config.bot.router import bot
 from config.bot.validation import cleaned
 from config.monitoring import metrics
 from movies.models import Movie, PosterStatus
+from movies.names import country_names, genre_names
 from movies.query import IsSeries, OtherAddress
 from movies.tmdb import NotFound, TMDb, TMDbError
 
@@ -35,6 +35,12 @@ log = logging.getLogger(__name__)
 MAX_CAPTION_LENGTH = 1024  # after Telegram has read the tags (Bot API: sendPhoto)
 MAX_TITLE_LENGTH = 200
 LAST_CARD_SECONDS = 3600  # for which a number may be a rating of the card sent last
+MAX_OVERVIEW_LENGTH = 400  # what a phone shows without a tap
+MAX_NAME_LENGTH = 40
+MAX_DIRECTORS, MAX_ACTORS, MAX_LISTED = 2, 4, 3
+MIN_VOTES = 20  # from which on TMDb's score means something
+RECENT = timedelta(days=365)  # a newer film's day of release is named
+LATIN = re.compile(r"[A-Za-z]")
 MIN_OVERVIEW_LENGTH = 40  # with less room there is none
 TAG = re.compile(r"<[^<>]*>")  # all other text is escaped
 NUMBER = re.compile(r"[-+]?[0-9]{1,2}(?:[.,][0-9]*)?(?:\s*/\s*10)?", re.ASCII)  # a rating, right or wrong
@@ -64,28 +70,60 @@ def truncate(text: str, length: int) -> str:
 
 
 def caption(movie: Movie) -> str:
-    """The card's text, HTML: title, facts, the user's rating, and as much of the overview as fits."""
-    title = display_title(movie, MAX_TITLE_LENGTH)
-    original = truncate(cleaned(movie.original_title).strip(), MAX_TITLE_LENGTH)
-    context = {
-        "movie": movie,
-        "title": title,
-        "original": "" if original == title else original,
-        "length": format_runtime(movie),
-        "user_rating": format_rating(movie.user_rating) if movie.user_rating else "",
-        "vote": f"{movie.vote_average:.1f}" if movie.vote_count else "",
-        "released": format_long_date(movie.release_date, get_language()) if movie.release_date else "",
-    }
-    head = render_to_string("movies/card.html", context).strip()
-    room = MAX_CAPTION_LENGTH - utf16_length(strip_tags(head)) - 2
-    overview = truncate(cleaned(movie.overview).strip(), room) if room > MIN_OVERVIEW_LENGTH else ""
+    """The card's text, HTML: title, facts, people, the user's rating, and as much of the overview as a phone shows."""
+    title, original = display_title(movie, MAX_TITLE_LENGTH), truncate(movie.original_title.strip(), MAX_TITLE_LENGTH)
+    lines = [f"<b>{escape(title)}</b>" + (f" ({movie.year})" if movie.year else "")]
+    if original and cleaned(original) != title:
+        lines.append(f"<i>{escape(cleaned(original))}</i>")
+    if known := facts(movie):
+        lines.append(escape(" · ".join(known)))
+    if directors := names(movie.directors, MAX_DIRECTORS):
+        lines.append(escape(_("Director: %(names)s") % {"names": directors}))
+    if actors := names(movie.actors, MAX_ACTORS):
+        lines.append(escape(_("Cast: %(names)s") % {"names": actors}))
+    if movie.user_rating:
+        lines.append(_("Your rating: <b>%(mine)s</b>") % {"mine": format_rating(movie.user_rating)})
+    head = "\n".join(lines)
+    room = min(MAX_OVERVIEW_LENGTH, MAX_CAPTION_LENGTH - utf16_length(strip_tags(head)) - 2)
+    overview = in_language(movie.overview_en, movie.overview)
+    overview = truncate(overview, room) if room > MIN_OVERVIEW_LENGTH else ""
     return f"{head}\n\n{escape(overview)}" if overview else head
 
 
+def facts(movie: Movie) -> list[str]:
+    """The score where it means something, a recent date, countries, genres and the running time."""
+    found = [f"★ {movie.vote_average:.1f}"] if movie.vote_count >= MIN_VOTES else []
+    today = date.today()
+    if movie.release_date and movie.release_date > today:
+        found.append(_("in cinemas from %(date)s") % {"date": format_day(movie.release_date, get_language())})
+    elif movie.release_date and movie.release_date > today - RECENT:
+        found.append(format_day(movie.release_date, get_language()))
+    for several in (country_names(movie.countries), genre_names(movie.genres)):
+        if several:
+            found.append(", ".join(several[:MAX_LISTED]))
+    return [*found, *filter(None, [format_runtime(movie)])]
+
+
+def names(people: object, limit: int) -> str:
+    """The first of these people, as `directors` and `actors` hold them, in the reader's language."""
+    rows = [person for person in people if isinstance(person, dict)] if isinstance(people, list) else []
+    found = []
+    for person in rows[:limit]:
+        name, original = (str(person.get(key) or "") for key in ("name", "original_name"))
+        found.append(in_language(original if LATIN.search(original) else "", name))
+    return ", ".join(truncate(name, MAX_NAME_LENGTH) for name in found if name)
+
+
+def in_language(english: str, own: str) -> str:
+    """The text for the reader: the English one for who reads English, where there is one."""
+    english, own = cleaned(english or "").strip(), cleaned(own or "").strip()
+    return english or own if get_language() == "en" else own or english
+
+
 @lru_cache(10_000)
-def format_long_date(day: date, language: str | None) -> str:
-    """A date written out in the active language; cached, since this takes as long as reading a movie from the table."""
-    return date_format(day, "DATE_FORMAT")
+def format_day(day: date, language: str | None) -> str:
+    """A day of a year that the card has named; cached, since this takes as long as reading a movie from the table."""
+    return date_format(day, "j E" if language == "ru" else "F j")
 
 
 def format_runtime(movie: Movie) -> str:
@@ -99,8 +137,8 @@ def format_runtime(movie: Movie) -> str:
 
 
 def display_title(movie: Movie, length: int) -> str:
-    """The movie's title, of at most `length` UTF-16 code units; never empty."""
-    titles = (cleaned(title).strip() for title in (movie.title, movie.original_title))
+    """The movie's title in the reader's language, of at most `length` UTF-16 code units; never empty."""
+    titles = (in_language(movie.title_en, movie.title), cleaned(movie.original_title).strip())
     return truncate(next(filter(None, titles), str(movie.pk)), length)
 
 
@@ -115,18 +153,32 @@ def format_rating(rating: Decimal) -> str:
 
 
 def buttons(movie: Movie) -> list[list[KeyboardButton]]:
-    """Rate 1-10, take the rating back, see similar movies, share the card."""
+    """Rate 1-10, change the rating by half a point or take it back, trailer, similar movies, share the card."""
+    rows = rating_buttons(movie)
+    if movie.user_rating:
+        rows.append(half_point_buttons(movie.pk, movie.user_rating))
+    more: list[KeyboardButton] = [(_("Similar films"), f"similar:{movie.pk}"), share_button(movie)]
+    if movie.trailer_key:
+        more.insert(0, (_("Trailer"), f"https://www.youtube.com/watch?v={movie.trailer_key}"))
+    return [*rows, more]
 
+
+def rating_buttons(movie: Movie) -> list[list[KeyboardButton]]:
     def label(value: int) -> str:
         return f"● {value}" if movie.user_rating == value else str(value)
 
-    rows: list[list[KeyboardButton]] = [
-        [(label(value), f"rate:{movie.pk}:{value}") for value in values] for values in (range(1, 6), range(6, 11))
-    ]
-    if movie.user_rating:
-        rows.append([(_("Take my rating back"), f"unrate:{movie.pk}")])
-    rows.append([(_("Similar films"), f"similar:{movie.pk}"), share_button(movie)])
-    return rows
+    return [[(label(value), f"rate:{movie.pk}:{value}") for value in values] for values in (range(1, 6), range(6, 11))]
+
+
+def half_point_buttons(movie_id: int, rating: Decimal) -> list[KeyboardButton]:
+    """[−½] [★ 7.5 ✕] [+½]: the one in the middle takes the rating back."""
+    half = Decimal("0.5")
+    row: list[KeyboardButton] = [(f"★ {format_rating(rating)} ✕", f"unrate:{movie_id}")]
+    if rating > half:
+        row.insert(0, ("−½", f"rate:{movie_id}:{format_rating(rating - half)}"))
+    if rating < 10:
+        row.append(("+½", f"rate:{movie_id}:{format_rating(rating + half)}"))
+    return row
 
 
 def share_button(movie: Movie) -> KeyboardButton:

@@ -7,13 +7,14 @@ milliseconds: neither an extension of the database nor an index of trigrams is n
 import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from movies.models import Movie
 
 MAX_WORDS = 200_000  # of the best known movies
 MIN_LENGTH, MAX_LENGTH = 3, 24  # letters of a word that is kept
+ROWS_AT_A_TIME = 20_000
 MIN_MISTYPED_LENGTH = 4  # letters; a shorter word with another letter is another word
 LONG_WORD_LENGTH = 8  # letters, from which on two mistakes are forgiven
 RELOAD_COST = 1 / 600  # of the time, at most, is spent on reading the titles again
@@ -83,6 +84,16 @@ def edit_distance(one: str, other: str) -> int:
     return row[-1]
 
 
+def _search_texts() -> Iterator[str]:
+    """The titles of all movies, best known first, a part at a time: a whole result would take 50 MB for a moment."""
+    movies = Movie.objects.order_by("-vote_count", "-pk").values_list("vote_count", "pk", "search_text")
+    rest = movies
+    while rows := list(rest[:ROWS_AT_A_TIME]):
+        yield from (text for _votes, _id, text in rows)
+        votes, last, _text = rows[-1]
+        rest = movies.filter(vote_count__lte=votes).exclude(vote_count=votes, pk__gte=last)
+
+
 class _Cached:
     """This process's vocabulary; read again now and then, in a thread where that takes long."""
 
@@ -104,8 +115,7 @@ class _Cached:
 
     def _read(self) -> Vocabulary:
         began = time.monotonic()
-        texts = Movie.objects.order_by("-vote_count").values_list("search_text", flat=True)
-        self.words = words = Vocabulary(texts.iterator(chunk_size=5000))
+        self.words = words = Vocabulary(_search_texts())
         self.seconds = time.monotonic() - began
         self.valid_until = time.monotonic() + self.seconds / RELOAD_COST
         return words

@@ -65,7 +65,7 @@ def ask_to_take_back(query: CallbackQuery, movie: Movie) -> None:
     asked = query.message and query.message.chat.type == "private"
     if asked and replace_card_buttons(
         query.message,
-        [(_("Take my rating back: %(rating)s") % texts_of(movie), f"unrate:{movie.pk}")],
+        [(_("Remove my rating: %(rating)s") % texts_of(movie), f"unrate:{movie.pk}")],
         [(_("Keep it"), f"keep:{movie.pk}")],
     ):
         answer(query, _("Your rating is %(rating)s already. Take it back?") % texts_of(movie))

@@ -8,6 +8,7 @@ from decimal import Decimal
 from statistics import fmean
 from typing import NamedTuple
 
+from movies.cards import in_language
 from movies.models import Movie
 
 MIN_MOVIES_PER_DECADE = 3  # from which a decade's mean counts
@@ -75,19 +76,19 @@ class Stats:
 def stats_of(user_id: int) -> Stats:
     """The statistics of a user's ratings; one query."""
     rows = Movie.objects.rated_by(user_id).values_list(  # type: ignore[misc]  # the plugin sees no annotation of rated_by
-        "user_rating", "year", "vote_average", "vote_count", "runtime", "title"
+        "user_rating", "year", "vote_average", "vote_count", "runtime", "title", "title_en"
     )
     stats = Stats()
     ratings: list[Decimal] = []
     opinions: list[Opinion] = []
     decades: dict[int, list[Decimal]] = {}
-    for rating, year, tmdb, votes, runtime, title in rows.iterator(chunk_size=2000):
+    for rating, year, tmdb, votes, runtime, title, title_en in rows.iterator(chunk_size=2000):
         ratings.append(rating)
         stats.minutes += runtime or 0
         if year:
             decades.setdefault(year // 10 * 10, []).append(rating)
         if votes >= MIN_VOTES and tmdb:
-            opinions.append(Opinion(title, rating, tmdb))
+            opinions.append(Opinion(in_language(title_en, title), rating, tmdb))
     if not ratings:
         return stats
     stats.count, stats.mean, stats.by_value = len(ratings), float(fmean(ratings)), Counter(ratings)

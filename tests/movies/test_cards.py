@@ -1,12 +1,13 @@
 """Cards, lists and their buttons stay within Telegram's limits, whatever a film or a search is called."""
 
 import os
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from io import BytesIO
 
 import pytest
 from django.utils import translation
+from django.utils.formats import date_format
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -176,3 +177,78 @@ def test_what_tmdb_answers_becomes_a_row_or_is_refused(reply):
 @pytest.mark.parametrize(("rating", "written"), [("0.5", "0.5"), ("1", "1"), ("7.5", "7.5"), ("10", "10")])
 def test_a_rating_is_written_as_people_write_it(rating, written):
     assert format_rating(Decimal(rating)) == written
+
+
+# --- What a card says
+
+
+def film(**fields):
+    movie = Movie(
+        id=603, title="Матрица", title_en="The Matrix", original_title="The Matrix",
+        overview="Хакер узнаёт правду о мире.", overview_en="A hacker learns the truth.",
+        release_date=date(1999, 3, 31), runtime=136, vote_average=8.2, vote_count=25_000,
+        countries=["US", "AU", "ZZ"], genres=[878, 28],
+        directors=[{"name": "Лана Вачовски", "original_name": "Lana Wachowski"}],
+        actors=[{"name": "Киану Ривз", "original_name": "Keanu Reeves"}, {"name": "Руми", "original_name": "柊瑠美"}],
+    )  # fmt: skip
+    movie.user_rating = None
+    for name, value in fields.items():
+        setattr(movie, name, value)
+    movie.year = movie.release_date and movie.release_date.year
+    return movie
+
+
+def test_a_card_names_everything_once_in_russian():
+    with translation.override("ru"):
+        assert caption(film(user_rating=Decimal("7.5"))) == (
+            "<b>Матрица</b> (1999)\n<i>The Matrix</i>\n"
+            "★ 8.2 · США, Австралия · фантастика, боевик · 2 ч 16 мин\n"
+            "Режиссёр: Лана Вачовски\nВ ролях: Киану Ривз, Руми\nВаша оценка: <b>7.5</b>\n\n"
+            "Хакер узнаёт правду о мире."
+        )
+
+
+def test_a_card_speaks_english_to_who_reads_it():
+    with translation.override("en"):
+        assert caption(film()) == (
+            "<b>The Matrix</b> (1999)\n"
+            "★ 8.2 · USA, Australia · science fiction, action · 2 h 16 min\n"
+            "Director: Lana Wachowski\nCast: Keanu Reeves, Руми\n\n"
+            "A hacker learns the truth."
+        )
+        assert caption(film(title_en="", overview_en="")).startswith("<b>Матрица</b> (1999)\n<i>The Matrix</i>")
+
+
+def test_a_score_of_a_few_votes_is_not_shown():
+    assert "★" not in caption(film(vote_count=3))
+
+
+def test_the_date_is_named_of_new_films_only():
+    with translation.override("ru"):
+        soon, lately = date.today() + timedelta(days=9), date.today() - timedelta(days=9)
+        assert f"в кино с {date_format(soon, 'j E')} ·" in caption(film(release_date=soon))
+        assert f" · {date_format(lately, 'j E')} ·" in caption(film(release_date=lately))
+        assert "марта" not in caption(film())
+
+
+def test_a_card_of_a_film_known_by_its_title_alone_has_no_empty_line():
+    bare = film(release_date=None, runtime=None, vote_count=0, countries=[], genres=[], directors=[], actors=[])
+    bare.overview = bare.overview_en = ""
+    with translation.override("en"):
+        assert caption(bare) == "<b>The Matrix</b>"
+
+
+def test_a_rated_card_changes_by_half_a_point_and_takes_the_rating_back(sandbox):
+    def row(rating):
+        (changes,) = [row for row in buttons(film(user_rating=Decimal(rating))) if "unrate" in str(row)]
+        return [button[0] for button in changes if isinstance(button, tuple)]
+
+    assert row("7.5") == ["−½", "★ 7.5 ✕", "+½"]
+    assert row("10") == ["−½", "★ 10 ✕"]
+    assert row("0.5") == ["★ 0.5 ✕", "+½"]
+
+
+def test_a_trailer_is_a_link(sandbox):
+    with translation.override("en"):
+        assert ("Trailer", "https://www.youtube.com/watch?v=abc123") in buttons(film(trailer_key="abc123"))[-1]
+        assert "Trailer" not in str(buttons(film()))

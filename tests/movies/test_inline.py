@@ -3,6 +3,7 @@
 import pytest
 
 from movies.models import Movie, normalize_title
+from ratings.models import Rating
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +43,7 @@ def titles(query):
 def test_a_film_whose_poster_is_in_telegram_is_a_cached_photo_with_title_and_year_in_the_caption(ask, photo):
     (result,) = ask("матрица").results
     assert (result["type"], result["photo_file_id"]) == ("photo", photo)
-    assert "<b>Матрица</b> (1999)" in result["caption"]
+    assert "<b>The Matrix</b> (1999)" in result["caption"]
 
 
 def test_a_film_without_a_poster_is_an_article(ask):
@@ -60,7 +61,27 @@ def test_who_reads_the_result_can_open_the_card(ask, anna, sandbox, handle, phot
     assert sent.photo.file_id == photo
     boris.open(sent.buttons[0][0].url)
     handle()
-    assert "Матрица" in boris.chat[-1].caption
+    assert "The Matrix" in boris.chat[-1].caption
+
+
+def test_whoever_presses_a_button_under_a_shared_card_rates_for_themselves(ask, anna, sandbox, handle, photo):
+    boris = sandbox.telegram.person("Boris", language_code="en")
+    group = sandbox.telegram.group("Film club", [anna, boris], bots=[])
+    query = ask("матрица")
+    sent = anna.choose(query, query.results[0], chat=group)
+    pressed = boris.press(sent, text="8")
+    handle()
+    assert "your rating is 8" in pressed.answer.text
+    assert [(rating.user_id, rating.value) for rating in Rating.objects.all()] == [(boris.id, 8)]
+    assert "rating" not in sent.caption
+
+
+def test_an_article_shows_tmdbs_picture(ask):
+    keep(1, "Безымянный", poster_path="/poster.jpg", poster_status=0)
+    (result,) = ask("безымянный").results
+    preview = result["input_message_content"]["link_preview_options"]
+    assert preview["url"].endswith("/w500/poster.jpg")
+    assert result["thumbnail_url"].endswith("/w92/poster.jpg")
 
 
 def test_a_persons_rating_is_for_nobody_else_to_read(ask, anna, handle, photo):
@@ -137,7 +158,7 @@ def test_while_tmdb_is_down_there_is_an_answer(ask, sandbox):
 
 @pytest.mark.parametrize("typed", ["603", "https://www.themoviedb.org/movie/603-the-matrix"])
 def test_an_id_or_an_address_is_found(ask, photo, typed):
-    assert titles(ask(typed)) == ["Матрица (1999)"]
+    assert titles(ask(typed)) == ["The Matrix (1999)"]
 
 
 @pytest.mark.parametrize("typed", ["themoviedb.org/movie/99999999", "🎬" * 128, "<b>&", "9" * 256, "|", "0"])
