@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext_lazy
 from django_q import admin as django_q_admin  # imported first, so that its registrations are there to be replaced
 from django_q.models import Failure, OrmQ, Schedule, Success
 
 from config.admin.actions import row_action
+from config.admin.formatting import EMPTY, badge, format_age, format_datetime, format_duration
+from config.jobs.schedules import SCHEDULES
+from config.monitoring.logs import redact
+
+MAX_CAUSE_LENGTH = 200
+MAX_CAUSES = 12  # in the filter
+MAX_FAILURES_READ = 200
+TITLES = {func: name for name, (func, _minutes) in SCHEDULES.items()}
 
 
 class SuperuserChangesMixin:
@@ -43,20 +55,116 @@ def resubmit(model_admin: admin.ModelAdmin, request: HttpRequest, jobs: QuerySet
     return count
 
 
-class JobAdmin(SuperuserChangesMixin, django_q_admin.TaskAdmin):
-    actions = (resubmit,)
+def job_title(func: str) -> str:
+    """What a job does, in the viewer's language where it has a schedule; else the function's path."""
+    return _(TITLES[func]) if func in TITLES else func
 
 
-class FailureAdmin(SuperuserChangesMixin, django_q_admin.FailAdmin):
+def last_line(result: object) -> str:
+    """The line of a traceback that says what happened."""
+    lines = redact(str(result or "")).strip().splitlines() or [EMPTY]
+    return lines[-1][:MAX_CAUSE_LENGTH]
+
+
+class JobsMixin(SuperuserChangesMixin):
+    """The columns of lists of jobs: what was done, when, for how long."""
+
+    list_filter: tuple[Any, ...] = ()
+    search_fields = ("func",)
+    search_help_text = gettext_lazy("a part of the function's path")
+
+    @admin.display(description=gettext_lazy("job"), ordering="func")
+    def job(self, task: Any) -> str:
+        return job_title(task.func)
+
+    @admin.display(description=gettext_lazy("started"), ordering="started")
+    def begun(self, task: Any) -> SafeString | str:
+        return format_datetime(task.started.timestamp())
+
+    @admin.display(description=gettext_lazy("took"))
+    def took(self, task: Any) -> str:
+        return format_duration(task.time_taken())
+
+
+class JobAdmin(JobsMixin, django_q_admin.TaskAdmin):
+    list_display = ("job", "begun", "took", "outcome")
     actions = (resubmit,)
+
+    @admin.display(description=gettext_lazy("outcome"))
+    def outcome(self, task: Any) -> str:
+        return last_line(task.result)
+
+
+class CauseFilter(admin.SimpleListFilter):
+    """The causes of the latest failures; results are pickled, so SQL cannot look for them."""
+
+    title, parameter_name = gettext_lazy("cause"), "cause"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        counted = Counter(cause for _pk, cause in latest_causes())
+        return [(cause, f"{cause} ({number})") for cause, number in counted.most_common(MAX_CAUSES)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not self.value():
+            return queryset
+        return queryset.filter(pk__in=[pk for pk, cause in latest_causes() if cause == self.value()])
+
+
+def latest_causes() -> list[tuple[str, str]]:
+    """(job's id, cause) of the latest failures."""
+    rows = Failure.objects.order_by("-stopped").values_list("pk", "result")[:MAX_FAILURES_READ]
+    return [(pk, last_line(result)) for pk, result in rows]
+
+
+class FailureAdmin(JobsMixin, django_q_admin.FailAdmin):
+    list_display = ("job", "cause", "begun", "took")
+    list_filter = (CauseFilter,)
+    actions = (resubmit,)
+
+    @admin.display(description=gettext_lazy("cause"))
+    def cause(self, task: Any) -> str:
+        return last_line(task.result)
 
 
 class QueueAdmin(SuperuserChangesMixin, django_q_admin.QueueAdmin):
-    pass
+    list_display = ("id", "job", "lock")
+    list_filter = ()
+
+    @admin.display(description=gettext_lazy("job"))
+    def job(self, queued: OrmQ) -> str:
+        return job_title(str(queued.func()))
 
 
 class ScheduleAdmin(django_q_admin.ScheduleAdmin):
+    list_display = ("title", "every", "due", "latest")
+    list_display_links = ("title",)
+    list_filter = ()
+    search_fields = ()
     actions = ("run_now",)
+    show_facets = admin.ShowFacets.NEVER
+
+    @admin.display(description=gettext_lazy("job"), ordering="name")
+    def title(self, schedule: Schedule) -> str:
+        return _(schedule.name) if schedule.name in SCHEDULES else str(schedule.name or schedule.func)
+
+    @admin.display(description=gettext_lazy("every"), ordering="minutes")
+    def every(self, schedule: Schedule) -> str:
+        return format_age(schedule.minutes * 60) if schedule.minutes else schedule.get_schedule_type_display()
+
+    @admin.display(description=gettext_lazy("next run"), ordering="next_run")
+    def due(self, schedule: Schedule) -> SafeString | str:
+        return format_datetime(schedule.next_run and schedule.next_run.timestamp())
+
+    @admin.display(description=gettext_lazy("last run"))
+    def latest(self, schedule: Any) -> SafeString | str:
+        if schedule.task_id is None:  # annotated; none, or an old one that is no longer kept
+            return EMPTY
+        kind, label = (
+            ("success", badge("good", _("done"))) if schedule.task_success else ("failure", badge("bad", _("failed")))
+        )
+        return format_html(
+            '<a href="{}">{}</a>', reverse(f"admin:django_q_{kind}_change", args=[schedule.task_id]), label
+        )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.is_superuser

@@ -23,7 +23,6 @@ class LockoutFilter(ConditionFilter):
     def conditions(self) -> dict[str, tuple[str, Q]]:
         return {
             "locked": (_("locked"), Q(locked_until__gt=int(time.time()))),
-            "failed": (_("failed"), Q(failures__gt=0)),
         }
 
 
@@ -33,6 +32,9 @@ class LoginAttemptsAdmin(ReadOnlyAdmin[LoginAttempts]):
     list_display_links = None
     list_filter = (LockoutFilter,)
     actions = ("lift",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LoginAttempts]:
+        return super().get_queryset(request).filter(failures__gt=0)  # the others name where somebody has logged in
 
     def has_lift_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("config.delete_loginattempts")

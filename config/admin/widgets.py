@@ -24,13 +24,13 @@ from django_q.models import Schedule
 
 from config.admin.charts import columns
 from config.admin.formatting import DAY_SECONDS, EMPTY, time_since, to_datetime
+from config.admin.jobs import last_line
 from config.admin.site import Failure, Widget, dashboard_widget, failure_sources, failures, page, render_page
 from config.jobs.enqueue import cluster_names
 from config.jobs.schedules import SCHEDULES
 from config.models import Heartbeat, MetricCount
 from config.monitoring.health import queue_depths_if_known
 from config.monitoring.heartbeats import cluster_of_worker
-from config.monitoring.logs import redact
 
 # After so many seconds without a heartbeat a component is late. A webhook's comes with each update, so rarely.
 STALE_AFTER_SECONDS = {"bot": DAY_SECONDS if settings.TELEGRAM_WEBHOOK_URL else 120, "worker": 90}
@@ -80,8 +80,7 @@ def failed_jobs() -> list[Failure]:
     causes: Counter[str] = Counter()
     recent = FailedJob.objects.filter(stopped__gt=since).order_by("-stopped")
     for func, result in recent.values_list("func", "result")[:MAX_FAILED_JOBS_READ]:
-        lines = redact(str(result or "")).strip().splitlines() or ["?"]
-        causes[f"{func}: {lines[-1][:120]}"] += 1
+        causes[f"{func}: {last_line(result)}"] += 1
     return [Failure(_("job"), cause, count, url) for cause, count in causes.items()]
 
 

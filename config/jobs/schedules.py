@@ -30,7 +30,7 @@ SCHEDULES = {
     _("upload posters"): ("posters.tasks.upload_posters", 1),
     _("refresh movies"): ("movies.tasks.refresh_movies", 60),
     _("recover updates"): ("config.jobs.tasks.recover_updates", 1),
-    _("delete old login attempts"): ("config.jobs.tasks.delete_login_attempts", 60),
+    _("delete old records"): ("config.jobs.tasks.delete_old_records", 60),
     _("revoke sessions"): ("users.tasks.revoke_sessions", 5),
 }
 

@@ -1,9 +1,16 @@
 """Jobs of config itself; config.jobs.schedules says how often they run."""
 
+from datetime import timedelta
+
+from django.utils import timezone
+from django_q.models import Failure
+
 from config.admin import login_throttle
 from config.bot import engine, update_queue
 from config.jobs.enqueue import worker_stop_event
 from config.jobs.locks import ALREADY_RUNNING, lock
+
+FAILURES_KEPT_DAYS = 30
 
 
 def recover_updates() -> str:
@@ -15,6 +22,8 @@ def recover_updates() -> str:
         return f"{handled} recovered, {update_queue.purge()} old ones deleted"
 
 
-def delete_login_attempts() -> str:
-    """Delete the failed logins that count no longer, with the names and addresses in them."""
-    return f"{login_throttle.delete_old()} deleted"
+def delete_old_records() -> str:
+    """Delete failed logins that count no longer, with their names and addresses, and old failed jobs."""
+    month_ago = timezone.now() - timedelta(days=FAILURES_KEPT_DAYS)
+    jobs = Failure.objects.filter(stopped__lt=month_ago).delete()[0]
+    return f"{login_throttle.delete_old()} logins, {jobs} failed jobs deleted"

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.jobs.schedules import SCHEDULES, sync_schedules
+from config.jobs.tasks import delete_old_records
 from movies.models import Movie, PosterStatus
 from ratings.models import Import, Rating, TrainingRun
 from tests.conftest import queued
@@ -216,6 +217,42 @@ def test_a_failed_job_is_shown_by_its_cause_and_resubmitted(member):
     act(client, "django_q_failure", "resubmit", "a" * 32)
     assert queued() == ["users.tasks.revoke_sessions"]
     assert not Failure.objects.exists()
+
+
+def test_failed_jobs_are_listed_by_name_and_last_line_and_filtered_by_cause(member):
+    now = timezone.now()
+    job = {"func": "ratings.tasks.import_ratings", "started": now, "stopped": now, "success": False}
+    for pk, error in (("a", "boom"), ("b", "boom"), ("c", "other")):
+        Task.objects.create(id=pk * 32, name=pk, result=f"x : Traceback\n  File y\nValueError: {error}", **job)
+    client = member("operators")
+    client.cookies["django_language"] = "en"
+    page = " ".join(client.get(reverse("admin:django_q_failure_changelist")).text.split())
+    assert "import ratings" in page
+    assert "ValueError: boom (2)" in page
+    assert "Traceback" not in page
+    shown = client.get(reverse("admin:django_q_failure_changelist"), {"cause": "ValueError: other"})
+    assert [failure.pk for failure in shown.context["cl"].result_list] == ["c" * 32]
+
+
+def test_schedules_are_listed_in_the_viewers_language_with_their_latest_result(member):
+    sync_schedules()
+    now = timezone.now()
+    Task.objects.create(id="a" * 32, name="x", func="x", started=now, stopped=now, success=True, result="3 done")
+    Schedule.objects.filter(name="upload posters").update(task="a" * 32)
+    client = member("operators")
+    client.cookies["django_language"] = "ru"
+    page = client.get(reverse("admin:django_q_schedule_changelist")).text
+    assert "отправка постеров в Telegram" in page
+    assert reverse("admin:django_q_success_change", args=["a" * 32]) in page
+    assert "upload posters" not in page
+
+
+def test_failed_jobs_go_after_a_month():
+    for days in (29, 31):
+        then = timezone.now() - timedelta(days=days)
+        Task.objects.create(id=f"{days}" * 16, name="x", func="x", started=then, stopped=then, success=False)
+    assert delete_old_records() == "0 logins, 1 failed jobs deleted"
+    assert Failure.objects.get().pk == "29" * 16
 
 
 def test_every_answer_carries_a_policy_without_anything_unsafe(client, rows):
