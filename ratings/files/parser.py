@@ -190,11 +190,11 @@ def _rows_below_header(lines: Iterable[list[str]], name: str) -> Table:
 
 
 def _read_rows(lines: Iterable[list[str]], layout: Layout) -> list[Row]:
-    rows = []
-    for number, cells in enumerate(lines):
-        if number > MAX_ROWS:
-            raise ParseError("too_long")
+    rows: list[Row] = []
+    for cells in lines:
         if any(cells):
+            if len(rows) >= MAX_ROWS:
+                raise ParseError("too_long")
             rows.append(layout.read(cells))
     return rows
 

@@ -154,7 +154,8 @@ def _xlsx_sheets(content: bytes) -> Iterator[Iterator[Cells]]:
     for sheet in islice(book.worksheets, MAX_SHEETS):
         sheet.reset_dimensions()  # what a program wrote down as the size may be wrong
         rows = sheet.iter_rows(max_row=MAX_ROWS + HEADER_LINES + 1, max_col=MAX_COLUMNS, values_only=True)
-        yield _guarded([_cell_text(value) for value in row] for row in rows)
+        # the library fills a gap in the numbers of rows with empty ones
+        yield _guarded([_cell_text(value) for value in row] if any(row) else [] for row in rows)
 
 
 def _cell_text(value: Any) -> str:
