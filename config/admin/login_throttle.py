@@ -22,6 +22,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from config.models import LoginAttempts
+from config.moments import MAX_DIFFERENCE_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,8 @@ class Attempt:
         for row in rows:
             if row.expires_at <= now:
                 row.failures, row.locked_until, row.logged_in_at, row.expires_at = 0, 0, None, now
+            elif row.locked_until > now + lock_seconds(row) + MAX_DIFFERENCE_SECONDS:
+                row.locked_until = 0  # the clock was set back since
         known = any(row.logged_in_at for row in rows)
         return [row for row in rows if not (known and row.kind == Kind.NAME)]
 
@@ -110,11 +113,17 @@ class Attempt:
 def count(row: LoginAttempts, now: int) -> None:
     """Count a failure; every so many lock, each time twice as long."""
     row.failures += 1
-    lockouts, rest = divmod(row.failures, LIMITS[Kind(row.kind)])
-    if not rest:
-        row.locked_until = now + min(FIRST_LOCK_SECONDS * 2 ** min(lockouts - 1, 20), MAX_LOCK_SECONDS)
+    if row.failures % LIMITS[Kind(row.kind)] == 0:
+        row.locked_until = now + lock_seconds(row)
     row.expires_at = max(row.expires_at, max(row.locked_until, now) + FORGET_SECONDS)
     row.save()
+
+
+def lock_seconds(row: LoginAttempts) -> int:
+    """How long the row's latest lockout lasts."""
+    doublings = min(max(row.failures // LIMITS[Kind(row.kind)] - 1, 0), 20)
+    seconds: int = FIRST_LOCK_SECONDS * 2**doublings
+    return min(seconds, MAX_LOCK_SECONDS)
 
 
 def minutes(seconds: int) -> int:

@@ -12,6 +12,7 @@ from django_q.models import OrmQ, Schedule
 import posters.tasks
 import ratings.tasks
 import users.tasks
+from config.admin import login_throttle
 from config.database import redis_client
 from config.jobs import locks, rate_limiter
 from config.jobs.schedules import bring_forward, sync_schedules
@@ -193,3 +194,12 @@ def test_heartbeats_are_written_and_dead_processes_noticed_when_the_clock_jumps(
     components = health.check_heartbeats()
     assert components["bot"]["stale"]
     assert not components["worker"]["stale"]
+
+
+@days
+def test_a_lockout_is_no_longer_when_the_clock_jumps(clock, seconds):
+    attempt = login_throttle.Attempt("olga", "10.0.0.1")
+    assert [attempt.begin() for _failure in range(5)] == [0] * 5
+    assert 0 < attempt.begin() <= 900
+    clock.jump(seconds)
+    assert attempt.begin() == 0
