@@ -42,7 +42,7 @@ def test_a_rating_is_kept_and_confirmed_and_a_search_answered(start, own_redis, 
     linked(sandbox, anna, "anna")
     bot = start("runbot", REDIS_URL=own_redis.url, TMDB_REQUESTS_PER_SECOND="50")
     anna.send("/movie 603")
-    card = anna.wait(lambda message: message.buttons)
+    card = anna.wait(lambda message: any(button.data == "rate:603:8" for row in message.buttons for button in row))
     fault(own_redis)
     query = anna.press(card, data="rate:603:8")
     wait_until(lambda: query.answer, 90, lambda: bot.output)
