@@ -183,7 +183,7 @@ def test_the_page_says_how_long_to_wait_in_both_languages(client, olga, language
     form = {"username": "olga", "password": PASSWORD}
     page = client.post(reverse("admin:login"), form, REMOTE_ADDR="10.0.0.1")
     assert words in page.text
-    assert page.headers["Retry-After"] == "900"
+    assert 840 < int(page.headers["Retry-After"]) <= 900
 
 
 def test_hundreds_of_searches_forget_no_lockout_and_push_nothing_out_of_the_cache(client, olga):
