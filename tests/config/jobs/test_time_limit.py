@@ -26,7 +26,7 @@ from users.tasks import revoke_sessions
 pytestmark = pytest.mark.django_db
 
 # Bounded in ways of their own: by a process's timeout, a bound of the engine's, or because they ask nobody
-OTHERS = {"train_recommendations", "build_recommendations", "recover_updates", "delete_login_attempts"}
+OTHERS = {"train_recommendations", "build_recommendations", "recover_updates", "delete_old_records"}
 HANGS_SECONDS = 20
 
 
