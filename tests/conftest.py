@@ -39,8 +39,10 @@ def nothing_counted_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     from config.bot import drop_notice
     from config.monitoring import heartbeats, metrics
     from movies import vocabulary
+    from users.models import language_choices
 
     vocabulary.cached.clear()
+    language_choices.by_user.clear()
     for pending in (metrics._counts, heartbeats._pending, heartbeats._running, drop_notice._notified_at):
         pending.clear()
     for module in (metrics, heartbeats):

@@ -10,8 +10,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
 from telebot.types import CallbackQuery, ChatMemberUpdated, Message
 from telebot.util import content_type_media, extract_arguments
 
@@ -49,12 +50,13 @@ from movies.cards import error_text, send_card
 from movies.catalogue import ensure_details, get_movie
 from movies.tmdb import NotApproved, TMDb, TMDbError, TokenInvalid, Unavailable
 from users import disconnect
-from users.models import SessionUnreadable, SyncStatus, User, decrypt, encrypt
+from users.models import SessionUnreadable, SyncStatus, User, decrypt, encrypt, language_choices
 
 REQUEST_TOKEN_TTL_SECONDS = 3600  # TMDb: authentication/token/new
 MAX_REQUEST_TOKENS = 5  # of one user
 
 
+OTHER_LANGUAGE = {"ru": ("English", "language:en"), "en": ("Русский", "language:ru")}  # by the reader's
 EXAMPLE_MOVIE_ID = 603  # The Matrix
 HELP_GROUPS = [
     (gettext_lazy("Find"), ["movie", "recommend", "watchlist"]),
@@ -357,10 +359,21 @@ def settings_page(user: User) -> Page:
     else:
         text = _("Ratings you give here stay here: nothing is written to your TMDb account.")
         switch = (_("Write them to TMDb too"), "writes:on")
+    rows: list[list[KeyboardButton]] = [[switch], [OTHER_LANGUAGE[get_language() or "ru"]]]
     if not user.connected:
         text += "\n\n" + _("No TMDb account is linked yet: /connect links one.")
-        return Page(text=text, reply_markup=keyboard([switch], [command_button(_("Connect TMDb"), "connect")]))
-    return Page(text=text, reply_markup=keyboard([switch]))
+        rows.append([command_button(_("Connect TMDb"), "connect")])
+    return Page(text=text, reply_markup=keyboard(*rows))
+
+
+@button("language")
+def switch_language(query: CallbackQuery) -> None:
+    (chosen,) = parse_callback_data(query, "language:(ru|en)")
+    user = User.objects.get_or_create_from_telegram(query.from_user)
+    language_choices.set(user.pk, chosen)
+    with translation.override(chosen):
+        edit(query.message, **settings_page(user))
+        answer(query)
 
 
 @button("writes")

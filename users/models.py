@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
-from django.db import models
+from django.db import DatabaseError, models
 from django.db.models import Q
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
@@ -15,6 +15,8 @@ from telebot import types
 
 from config.fields import PlainTextField
 from config.monitoring.secret import Secret
+
+CHOICES_TTL_SECONDS = 60  # for which a process remembers the languages that users have chosen
 
 
 class SyncStatus(models.IntegerChoices):
@@ -125,6 +127,13 @@ class User(models.Model):
         db_default="ru",
         db_comment="of the bot's texts: ru or en",
     )
+    language_choice = models.CharField(
+        max_length=8,
+        default="",
+        db_default="",
+        blank=True,
+        db_comment="ru or en, by /settings; empty: Telegram's",
+    )
     writes_ratings = models.BooleanField(
         verbose_name=_("writes ratings to TMDb"),
         default=True,
@@ -145,7 +154,12 @@ class User(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(sync_status__range=(-1, 2)), name="sync_status_known"),
         ]
-        indexes = [models.Index(fields=["sync_status", "last_sync_at"], name="users_by_sync_status")]
+        indexes = [
+            models.Index(fields=["sync_status", "last_sync_at"], name="users_by_sync_status"),
+            models.Index(
+                fields=["telegram_user_id"], condition=~Q(language_choice=""), name="users_with_language_choice"
+            ),
+        ]
 
     def __str__(self) -> str:
         return str(self.telegram_user_id)
@@ -171,6 +185,30 @@ class User(models.Model):
         self.tmdb_account_id, self.tmdb_session_id = None, ""
         self.sync_status, self.sync_error = SyncStatus.NOT_CONNECTED, ""
         self.save(update_fields=["tmdb_account_id", "tmdb_session_id", "sync_status", "sync_error"])
+
+
+class _LanguageChoices:
+    """The languages that users have chosen in /settings, in memory: to know them costs an update no query."""
+
+    def __init__(self) -> None:
+        self.by_user: dict[int, str] = {}
+        self.valid_until = 0.0
+
+    def get(self, user_id: object) -> str:
+        """The language this user has chosen, '' for none; what another process has stored is seen within a minute."""
+        if time.monotonic() >= self.valid_until:
+            self.valid_until = time.monotonic() + CHOICES_TTL_SECONDS
+            with suppress(DatabaseError):
+                chosen = User.objects.exclude(language_choice="").values_list("pk", "language_choice")
+                self.by_user = dict(chosen)
+        return self.by_user.get(user_id, "") if isinstance(user_id, int) else ""
+
+    def set(self, user_id: int, language: str) -> None:
+        User.objects.filter(pk=user_id).update(language=language, language_choice=language)
+        self.by_user[user_id] = language
+
+
+language_choices = _LanguageChoices()
 
 
 class RequestTokenQuerySet(models.QuerySet["RequestToken"]):

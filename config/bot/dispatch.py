@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db import close_old_connections, connections
 from django.utils import translation
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from telebot import types
 from telebot.apihelper import ApiException
@@ -28,6 +29,7 @@ from config.monitoring.logs import correlation_id
 
 log = logging.getLogger(__name__)
 
+LANGUAGE_CHOICES = "users.models.language_choices"  # of the app above, by dotted path
 HEALTH_CHECK_INTERVAL_SECONDS = 0.5  # no database is stopped and started again in this time
 TYPING_DELAY_SECONDS = 0.7  # after which a user should see that the bot is working
 TYPING_INTERVAL_SECONDS = 4.5  # Telegram shows it for five seconds
@@ -41,7 +43,7 @@ def handle_update(data: Any) -> None:
         started = time.monotonic()
         try:
             update = read_update(data)
-            with translation.override(language_of(sender_language(data))), in_its_topic(update), typing(update):
+            with translation.override(reader_language(data)), in_its_topic(update), typing(update):
                 process(update)
         except NoUpdate as why:
             log.warning("update %s is not handled: %s", update_id, why)
@@ -98,9 +100,11 @@ def _message_of(update: types.Update) -> types.Message | types.InaccessibleMessa
     return update.callback_query.message
 
 
-def sender_language(data: dict[str, Any]) -> object:
-    """The language_code of the sender of a raw update, whatever its kind."""
-    return (sender_of(data) or {}).get("language_code")
+def reader_language(data: dict[str, Any]) -> str:
+    """The language of the sender of a raw update, whatever its kind: as chosen, else as Telegram says."""
+    sender = sender_of(data) or {}
+    chosen: str = import_string(LANGUAGE_CHOICES).get(sender.get("id"))
+    return chosen or language_of(sender.get("language_code"))
 
 
 def decline_anonymous(message: types.Message) -> None:

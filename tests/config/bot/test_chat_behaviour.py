@@ -89,6 +89,18 @@ def test_a_greeting_is_answered_and_not_searched_for(ask, sandbox, text):
     assert sandbox.tmdb.requests == []
 
 
+def test_the_language_is_switched_in_the_settings_and_stays_so(ask, anna, handle):
+    page = ask("/settings")
+    anna.press(page, text="Русский")
+    handle()
+    assert page.button(text="English")
+    assert "Чтобы поставить оценку" in ask("/help").text
+    assert User.objects.get().language == "ru"
+    anna.press(page, text="English")
+    handle()
+    assert "To rate a film" in ask("/help").text
+
+
 @pytest.mark.parametrize(("code", "word"), [("uk", "Чтобы"), ("kk", "Чтобы"), ("de", "To rate"), ("en", "To rate")])
 def test_readers_of_russian_are_written_to_in_it_and_all_others_in_english(sandbox, handle, code, word):
     person = sandbox.telegram.person("Somebody", language_code=code)
