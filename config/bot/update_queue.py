@@ -38,6 +38,7 @@ MAX_ATTEMPTS = 3  # an update that ends its process so often is given up
 MAX_WAITING_PER_CHAT = 30
 KEEP_SECONDS = 25 * 3600  # Telegram itself gives an update up after a day
 NEW_NUMBERING_GAP = 100_000  # ids below the newest; at 350 updates a second it is five minutes
+MAX_CLOCK_ERROR_SECONDS = 5  # of the one clock that writes and reads, except where it is set back
 MAX_PURGED = 20_000  # rows in one statement
 
 # The clock of the database server, since machines need not agree on the time. The SQL stays the same, so that SQLite
@@ -103,6 +104,12 @@ def is_update(data: object) -> bool:
 def now_sql() -> str:
     """The UNIX time in seconds, as SQL."""
     return POSTGRESQL_NOW if connection.vendor == "postgresql" else SQLITE_NOW
+
+
+def waited_sql() -> str:
+    """SQL for updates that came so many seconds ago (one parameter), or in the future: the clock was set back since."""
+    now = now_sql()
+    return f"(received_at <= {now} - %s OR received_at > {now} + {MAX_CLOCK_ERROR_SECONDS})"
 
 
 # --- Coming in
@@ -194,7 +201,7 @@ def claim(limit: int, min_age_seconds: float = 0) -> list[Claim]:
                 f"""
                 WITH heads AS (
                     SELECT id FROM updates AS head
-                    WHERE state < 2 AND state = 0 AND received_at <= {now} - %s AND NOT EXISTS (
+                    WHERE state < 2 AND state = 0 AND {waited_sql()} AND NOT EXISTS (
                         SELECT 1 FROM updates AS other WHERE other.chat = head.chat AND other.state < 2 AND (
                             other.state = 1
                             OR (other.numbering, other.update_id) < (head.numbering, head.update_id)))
@@ -244,7 +251,12 @@ def _change(claims: Sequence[Claim], assignment: str) -> bool:
 def release_expired() -> int:
     """Make what dead processes had claimed wait again; returns how many updates that were."""
     with _writing(), connection.cursor() as cursor:
-        cursor.execute(f"UPDATE updates SET state = 0 WHERE state = 1 AND claim_expires_at < {now_sql()}")
+        # an expiry that lies further ahead than any is set to was set before the clock was set back
+        longest = CLAIM_TTL_SECONDS + MAX_CLOCK_ERROR_SECONDS
+        cursor.execute(
+            "UPDATE updates SET state = 0 WHERE state = 1"
+            f" AND NOT (claim_expires_at BETWEEN {now_sql()} AND {now_sql()} + {longest})"
+        )
         return int(cursor.rowcount)
 
 
@@ -252,8 +264,7 @@ def is_anything_left(min_age_seconds: float) -> bool:
     """Whether an update has waited for so long."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT 1 FROM updates WHERE state < 2 AND state = 0 AND received_at <= {now_sql()} - %s LIMIT 1",
-            [min_age_seconds],
+            f"SELECT 1 FROM updates WHERE state < 2 AND state = 0 AND {waited_sql()} LIMIT 1", [min_age_seconds]
         )
         return cursor.fetchone() is not None
 

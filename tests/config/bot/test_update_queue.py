@@ -7,6 +7,7 @@ import time
 
 import pytest
 from django.db import OperationalError, connections
+from django.db.models import F
 
 from config.bot import drop_notice, engine, update_queue
 from config.bot.engine import Engine
@@ -189,7 +190,8 @@ def test_a_handler_that_raises_has_ended_too(run, caplog):
     assert "nobody thought of this" in caplog.text
 
 
-def test_what_a_dead_process_left_is_handled_once_more_in_order_and_what_kills_is_given_up(run, caplog):
+def test_what_a_dead_process_left_is_handled_once_more_in_order_and_what_kills_is_given_up(run, caplog, monkeypatch):
+    monkeypatch.setattr(update_queue, "CLAIM_TTL_SECONDS", 60)  # of the process that lives
     leave(1, 501, State.CLAIMED, attempts=1)
     leave(2, 501)
     leave(3, 502, State.CLAIMED, attempts=update_queue.MAX_ATTEMPTS)
@@ -311,3 +313,17 @@ def test_whatever_comes_at_the_same_time_is_handled_once_in_order_and_nothing_is
     wait_until(all_ended)
     assert sorted(handled) == list(range(1, 201))
     assert set(states().values()) == {State.HANDLED}
+
+
+@pytest.mark.parametrize("hours", [-24, -2, 2, 24])
+def test_a_clock_that_jumps_holds_up_neither_waiting_updates_nor_a_dead_processs_claims(hours):
+    """The database's clock stays: what it has written moves instead."""
+    update_queue.store(pairs(message(1, "x", 7), message(2, "x", 7), message(3, "x", 8)), free=1)
+    assert update_queue.release_expired() == 0
+    moved = {name: F(name) - hours * 3600 for name in ("received_at", "claim_expires_at")}
+    Update.objects.update(**moved)
+    assert update_queue.release_expired() == 1
+    assert update_queue.is_anything_left(20)
+    assert [one.pk for one in update_queue.claim(10, 20)] == sorted(
+        Update.objects.filter(update_id__in=(1, 3)).values_list("pk", flat=True)
+    )
