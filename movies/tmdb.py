@@ -32,6 +32,14 @@ MAX_IMAGE_BYTES = 20 * 2**20  # bytes; a w500 poster has some 50 KB
 MAX_RETRY_AFTER_SECONDS = 60  # that a Retry-After may ask for
 IMAGE_PATH = re.compile(r"/[A-Za-z0-9_-][A-Za-z0-9._-]{0,100}\.(?:jpe?g|png|webp)", re.IGNORECASE)
 
+# TMDb's own codes (developer.themoviedb.org/docs/errors), by what they say; all others pass
+SUCCESS_CODES = {1, 12, 13}
+KEY_CODES = {7, 10}
+NOT_FOUND_CODES = {6, 21, 34, 37, 44}
+BAD_REQUEST_CODES = {4, 5, 8, 18, 19, 20, 22, 23, 26, 27, 28, 29, 42, 47}
+NOT_APPROVED_CODES = {17, 41}
+REFUSED_CODES = {3, 14, 16, 17, 30, 31, 32, 33, 35, 36, 38, 39, 45}  # the session; where none was sent, the key
+
 T = TypeVar("T")
 JsonObject = dict[str, Any]  # any JSON, as TMDb sent it: nothing in it is verified
 Param = str | int | None
@@ -150,8 +158,9 @@ class TMDb:
         """What has an IMDb id: /find/{external_id}."""
         if not re.fullmatch(r"tt\d{5,12}", imdb_id):
             raise NotFound("/find: not an IMDb id")
-        answer = self._get(f"/find/{imdb_id}", external_source="imdb_id", language=settings.TMDB_LANGUAGE)
-        return cast(FindAnswer, answer)
+        path = f"/find/{imdb_id}"
+        answer = self._get(path, external_source="imdb_id", language=settings.TMDB_LANGUAGE)
+        return cast(FindAnswer, _with_list(answer, "movie_results", path))
 
     def search_person(self, name: str) -> JsonObject:
         """A page of people by name, most popular first: /search/person."""
@@ -187,7 +196,8 @@ class TMDb:
 
     def check_key(self) -> None:
         """Raise KeyRefused unless TMDB_API_KEY is valid: /authentication."""
-        self._get("/authentication")
+        path = "/authentication"
+        _confirmed(self._get(path), path)
 
     def request_token(self) -> Secret:
         """A token for the user to approve, valid for 60 minutes and one session."""
@@ -217,7 +227,7 @@ class TMDb:
     ) -> MoviePage:
         """A page of movies with the account's `rating`: at most 20 rows, often fewer, and at most 500 pages."""
         path, language = f"/account/{int(account_id)}/rated/movies", settings.TMDB_LANGUAGE
-        return self._page(path, page, session_id=session_id, sort_by=sort_by, language=language)
+        return cast(MoviePage, self._get(path, page=page, session_id=session_id, sort_by=sort_by, language=language))
 
     def rate(self, movie_id: int, value: Decimal, session_id: Secret) -> None:
         """Rate a movie for the session's account, 0.5-10 in steps of 0.5."""
@@ -238,14 +248,14 @@ class TMDb:
     # --- HTTP
 
     def _page(self, path: str, page: int, **params: Param) -> MoviePage:
-        return cast(MoviePage, self._get(path, page=page, **params))
+        return cast(MoviePage, _with_list(self._get(path, page=page, **params), "results", path))
 
     def _get(self, path: str, **params: Param) -> JsonObject:
         return self._attempt(lambda: self._call("GET", path, None, params))
 
     def _call_once(self, method: str, path: str, body: JsonObject | None = None, **params: Param) -> JsonObject:
         """A call that changes something: never repeated blindly, since a request token is good once."""
-        return self._call(method, path, body, params)
+        return _confirmed(self._call(method, path, body, params), path)
 
     def _attempt(self, call: Callable[[], T]) -> T:
         for attempt in range(1, self.attempts):
@@ -276,9 +286,11 @@ class TMDb:
             data = json.loads(content)
         except (ValueError, RecursionError):
             data = None
-        if 200 <= status < 300 and isinstance(data, dict):
+        data = data if isinstance(data, dict) else {"success": False}
+        code = data.get("status_code") if type(data.get("status_code")) is int else None
+        if 200 <= status < 300 and data.get("success") is not False and (code is None or code in SUCCESS_CODES):
             return data
-        raise self._error(status, data if isinstance(data, dict) else {}, path, retry_after, "session_id" in params)
+        raise self._error(status, code, path, retry_after, "session_id" in {**params, **(body or {})})
 
     def _image(self, path: str) -> bytes:
         url = settings.TMDB_IMAGE_URL + path
@@ -317,21 +329,24 @@ class TMDb:
         raise failure  # outside of `except`: the original names the address and the key, and must not be its context
 
     def _error(
-        self, status: int, data: JsonObject, path: str, retry_after: str | None, with_session: bool
+        self, status: int, code: int | None, path: str, retry_after: str | None, with_session: bool
     ) -> TMDbError:
-        code = data.get("status_code")
-        what = f"{path}: {status}" + (f" code {code}" if isinstance(code, int) else "")
-        if path == "/authentication/session/new" and (code in (17, 41)):
-            return NotApproved(what)
-        if path == "/authentication/session/new" and status in (400, 401, 404, 422) and code != 7:
-            return TokenInvalid(what)
-        if code == 7 or (status == 401 and not with_session):
+        """What TMDb's own code says. Without one, some server on the way has answered, which says nothing of TMDb's."""
+        what = f"{path}: {status}" + ("" if code is None else f" code {code}")
+        if status == 429 or status >= 500:
+            code = None
+        if code in KEY_CODES:
             return KeyRefused(f"{what}: TMDb refuses TMDB_API_KEY")
-        if status == 401 or (status == 403 and with_session):
-            return SessionRefused(what)
-        if status == 404:
+        if path == "/authentication/session/new":
+            if code in NOT_APPROVED_CODES:
+                return NotApproved(what)
+            if code in REFUSED_CODES | NOT_FOUND_CODES | BAD_REQUEST_CODES:
+                return TokenInvalid(what)
+        if code in REFUSED_CODES:
+            return SessionRefused(what) if with_session else KeyRefused(f"{what}: TMDb refuses TMDB_API_KEY")
+        if code in NOT_FOUND_CODES:
             return NotFound(what)
-        if status in (400, 405, 406, 422):
+        if code in BAD_REQUEST_CODES:
             return BadRequest(what)
         return self._unavailable(what, retry_after, slow_down=status == 429)
 
@@ -341,6 +356,20 @@ class TMDb:
         if slow_down:
             block_for("tmdb", error.retry_after or 1)  # for all processes: it is our address that asks too often
         return error
+
+
+def _confirmed(answer: JsonObject, path: str) -> JsonObject:
+    """The answer to a call that changes something, if it is TMDb's yes. Raises Unavailable."""
+    if answer.get("success") is True or answer.get("status_code") in SUCCESS_CODES:
+        return answer
+    raise Unavailable(f"{path}: no answer of TMDb's")
+
+
+def _with_list(answer: JsonObject, name: str, path: str) -> JsonObject:
+    """The answer, if it holds this list: one without is no empty list. Raises Unavailable."""
+    if isinstance(answer.get(name), list):
+        return answer
+    raise Unavailable(f"{path}: no {name} in the answer")
 
 
 def _secret_in(answer: JsonObject, name: str, pattern: str) -> Secret:

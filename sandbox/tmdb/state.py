@@ -236,6 +236,13 @@ class State(RequestLog):
 
     # Faults
 
+    def firewall(
+        self, path_pattern: str = "^/3/", status: int = 403, times: int | None = None, method: str | None = None
+    ) -> Fault:
+        """Something in front of TMDb answers with a page of its own."""
+        page = f"<html><head><title>{status}</title></head><body><center><h1>{status}</h1></center></body></html>"
+        return self.fail(path_pattern, status, body=page, content_type="text/html", times=times, method=method)
+
     def fail(
         self,
         path_pattern: str,
