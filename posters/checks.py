@@ -12,7 +12,8 @@ from telebot.apihelper import ApiException, ApiTelegramException
 from config.bot.client import FileNotServed, TelegramUnavailable, download, max_retry_wait
 from config.bot.router import bot
 from movies.models import Movie, PosterStatus
-from movies.tmdb import MAX_IMAGE_BYTES
+from movies.tmdb import MAX_IMAGE_BYTES, KeyRefused, Unavailable
+from posters import image_server
 
 CHANNEL_HINT = (
     "Make a private channel, make the bot an administrator who may post there, and put the channel's id into .env."
@@ -57,6 +58,18 @@ def check_poster_dir(app_configs: Any, **options: Any) -> list[CheckMessage]:
         hint = "Make room, give this user the right to write there, or set another POSTER_DIR."
         return [Error(f"POSTER_DIR cannot be written ({error.strerror}).", hint=hint, id="posters.E001")]
     return []
+
+
+@register("services", deploy=True)
+def check_images(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    """TMDb's images can be had."""
+    error = image_server.problem()
+    if error is None or isinstance(error, KeyRefused):  # another check reports the key
+        return []
+    hint = "Look at TMDB_IMAGE_URL and at what is in front of it; posters wait and are fetched when it answers."
+    if isinstance(error, Unavailable):
+        return [Warning(f"TMDb's images cannot be reached ({error}).", hint=hint, id="posters.W003")]
+    return [Error(f"TMDB_IMAGE_URL gives no images ({error}).", hint=hint, id="posters.E004")]
 
 
 @register("services", deploy=True)

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import partial
 from html import escape
 from typing import Any, TypeVar
@@ -22,7 +21,6 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, connections, transaction
 from django.db.models import F, Min
 from telebot.apihelper import ApiTelegramException
-from telebot.types import PhotoSize
 
 from config.bot.client import TelegramUnavailable, max_retry_wait, retry_after
 from config.bot.router import bot
@@ -30,11 +28,11 @@ from config.jobs import rate_limiter
 from config.monitoring import metrics
 from config.monitoring.logs import with_correlation_id
 from movies.models import NEVER, POSTER_DELAYS, RESET_POSTER, Movie, MovieQuerySet, PosterPriority, PosterStatus
-from movies.tmdb import MAX_CONNECTIONS, NotFound, Oversized, TMDb, Unavailable
-from posters import storage
+from movies.tmdb import MAX_CONNECTIONS, NotFound, TMDb, Unavailable
+from posters import image_server, storage
 from posters.bot_change import handle_bot_change, token_is_of_another_bot
 from posters.images import InvalidImage, to_telegram_jpeg
-from posters.run import Result, Run
+from posters.run import Outcome, Result, Run, UploadStatus
 from posters.storage import DiskError
 
 T = TypeVar("T")
@@ -199,6 +197,7 @@ def _retry_db(save: Callable[[], T]) -> T:
 
 
 Download = tuple[Movie, Future[str]]  # a finished one: the path of the file, or an exception
+Failures = dict[Movie, BaseException]
 
 
 def download_posters(run: Run) -> Run:
@@ -209,7 +208,7 @@ def download_posters(run: Run) -> Run:
     tmdb = TMDb(background=False)  # no waiting here: the table brings every poster back
     tmdb.timeout = (5, 15)
     in_progress: dict[Future[str], Movie] = {}
-    unattributed: dict[Movie, str] = {}  # failed requests: why; posters or TMDb may be at fault
+    unattributed: Failures = {}  # posters or the server of images may be at fault
     renewed_at, done_at_last_pause, error = time.monotonic(), 0, ""
     with ThreadPoolExecutor(MAX_CONNECTIONS - 4, "download") as pool:  # the other connections are for cards in the chat
         try:
@@ -238,10 +237,9 @@ def download_posters(run: Run) -> Run:
                     renewed_at = time.monotonic()
         finally:
             pool.shutdown(cancel_futures=True)
-    posters_at_fault = run.done > 0 and not error
-    if unattributed and not posters_at_fault:
-        run.add_error(f"TMDb's images cannot be had now ({list(unattributed.values())[-1]})")
-    _attribute_failures(run, unattributed, posters_at_fault)
+    if unattributed and not error and (error := image_server.fault()):
+        run.add_error(error)
+    _attribute_failures(run, unattributed, posters_at_fault=not error)
     return run
 
 
@@ -270,22 +268,25 @@ def _download(tmdb: TMDb, movie: Movie) -> str:
     return storage.save(movie.pk, to_telegram_jpeg(tmdb.image(movie.poster_path)))
 
 
-def _record_downloads(run: Run, downloads: list[Download], unattributed: dict[Movie, str], error: str) -> str:
+def _record_downloads(run: Run, downloads: list[Download], unattributed: Failures, error: str) -> str:
     """Save, in one transaction, what became of finished downloads. Returns the error that stops all others, if any."""
     for movie, future in downloads:
         cause = future.exception()
         if isinstance(cause, DiskError):
             error = error or str(cause)
-        elif isinstance(cause, Unavailable) and not isinstance(cause, Oversized):
-            unattributed[movie] = str(cause)
-            if len(unattributed) >= MAX_CONSECUTIVE_FAILURES or cause.retry_after:
-                error = error or f"TMDb's images cannot be had now ({cause})"
+        elif cause and image_server.may_be_at_fault(movie, cause):
+            unattributed[movie] = cause
+            if isinstance(cause, Unavailable) and cause.retry_after:
+                error = error or image_server.take_back_doubtful(cause)
     results = _retry_db(partial(_save_downloads, [pair for pair in downloads if pair[0] not in unattributed]))
     for result in results:
         run.count(result)
+    is_known = bool(error) or "done" in results
+    if not is_known and len(unattributed) >= MAX_CONSECUTIVE_FAILURES:
+        error, is_known = image_server.fault(), True
     if error:
         run.add_error(error)
-    if error or "done" in results:
+    if is_known:
         _attribute_failures(run, unattributed, posters_at_fault=not error)
     return error
 
@@ -315,53 +316,34 @@ def _save_paths(paths: dict[Movie, str]) -> None:
 
 def _save_failure(movie: Movie, error: BaseException) -> Result:
     if isinstance(error, NotFound):
-        why = f"TMDb has no such image ({error})"
+        why = f"{image_server.NO_SUCH_IMAGE} ({error})"
         log.warning("movie %s: %s", movie.pk, why)
         metrics.count_failure("posters", why)
         # an older poster in Telegram continues to serve; a refresh that brings another path queues the movie again
         status = PosterStatus.TELEGRAM if movie.telegram_file_id else PosterStatus.NONE
-        _still_claimed(movie).update(poster_status=status, poster_attempts=0, poster_next_try_at=0, poster_error=why)
+        next_try_at = int(time.time()) + image_server.RECHECK_SECONDS
+        columns = {"poster_attempts": 0, "poster_next_try_at": next_try_at, "poster_error": why}
+        _still_claimed(movie).update(poster_status=status, **columns)
         return "not_found"
     if isinstance(error, DiskError):
         _release(movie)
         return "postponed"
-    if not isinstance(error, InvalidImage | Oversized):
+    if not isinstance(error, InvalidImage | Unavailable):
         log.error("movie %s: its poster cannot be taken", movie.pk, exc_info=error)
     _retry_later(movie, str(error) or type(error).__name__)
     return "failed"
 
 
-def _attribute_failures(run: Run, unattributed: dict[Movie, str], posters_at_fault: bool) -> None:
-    """Save failed requests as the posters' fault where other requests succeeded, else as TMDb's."""
-    for movie, reason in unattributed.items():
-        _retry_db(partial(_retry_later, movie, reason) if posters_at_fault else partial(_release, movie))
-        run.count("failed" if posters_at_fault else "postponed")
+def _attribute_failures(run: Run, unattributed: Failures, posters_at_fault: bool) -> None:
+    """Save failed requests as the posters' fault where other images come, else as the server's."""
+    for movie, cause in unattributed.items():
+        if not posters_at_fault:
+            _retry_db(partial(_release, movie))
+        run.count(_retry_db(partial(_save_failure, movie, cause)) if posters_at_fault else "postponed")
     unattributed.clear()
 
 
 # --- Upload
-
-
-class UploadStatus(Enum):
-    """What an upload came to, and so what _record_upload writes."""
-
-    UPLOADED = "uploaded"
-    INVALID = "invalid"  # Telegram refuses this photo: retried with growing delays
-    FAILED = "failed"  # nothing more is tried
-    FILE_MISSING = "file missing"  # missing or damaged: downloaded again
-    RATE_LIMITED = "rate limited"  # 429: the channel waits
-    UNAVAILABLE = "unavailable"  # the channel, or Telegram, takes no poster now
-    UNCONFIRMED = "unconfirmed"  # no answer: it may be in the channel
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one upload."""
-
-    status: UploadStatus
-    reason: str = ""
-    photo: PhotoSize | None = None  # of UPLOADED: the largest size that Telegram made
-    retry_after_seconds: int = 0  # of RATE_LIMITED
 
 
 @dataclass

@@ -1,11 +1,14 @@
-"""Limits and result of one pipeline run; its workers share it between threads."""
+"""Limits and result of one pipeline run, which its workers share between threads, and the outcome of one upload."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Literal
+
+from telebot.types import PhotoSize
 
 from config.jobs.enqueue import StopEvent
 
@@ -76,3 +79,25 @@ class Run:
     def __str__(self) -> str:
         counts = f"{self.done} done, {self.not_found} without an image, {self.failed} failed"
         return "; ".join([f"{counts}, {self.postponed} postponed", *self.errors])
+
+
+class UploadStatus(Enum):
+    """What an upload came to, and so what _record_upload writes."""
+
+    UPLOADED = "uploaded"
+    INVALID = "invalid"  # Telegram refuses this photo: retried with growing delays
+    FAILED = "failed"  # nothing more is tried
+    FILE_MISSING = "file missing"  # missing or damaged: downloaded again
+    RATE_LIMITED = "rate limited"  # 429: the channel waits
+    UNAVAILABLE = "unavailable"  # the channel, or Telegram, takes no poster now
+    UNCONFIRMED = "unconfirmed"  # no answer: it may be in the channel
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one upload."""
+
+    status: UploadStatus
+    reason: str = ""
+    photo: PhotoSize | None = None  # of UPLOADED: the largest size that Telegram made
+    retry_after_seconds: int = 0  # of RATE_LIMITED

@@ -7,7 +7,7 @@ from config.jobs import locks, rate_limiter
 from config.jobs.enqueue import async_task, worker_stop_event
 from config.jobs.time_limit import JOB_SECONDS, time_limit
 from movies.models import Movie
-from posters import pipeline, storage
+from posters import image_server, pipeline, storage
 from posters.run import Run
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ def download_posters(limit: int | None = None) -> str:
     with locks.lock("posters.download") as free:
         if not free:
             return locks.ALREADY_RUNNING
+        image_server.recheck()
         run = pipeline.download_posters(Run(limit, MAX_RUN_SECONDS, worker_stop_event(), enqueue_uploads))
     if run.done:
         enqueue("upload_posters")

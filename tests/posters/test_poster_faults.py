@@ -4,6 +4,7 @@ docs/POSTERS.md lists the faults and what is done about each.
 """
 
 import io
+import itertools
 import os
 import random
 import signal
@@ -24,6 +25,7 @@ from config.jobs.schedules import sync_schedules
 from movies.models import NEVER, Movie, PosterStatus
 from movies.tmdb import TMDb, Unavailable
 from posters import images, pipeline, storage, tasks
+from posters.checks import check_images
 from posters.run import Run
 from sandbox.http_server import Response
 from tests.conftest import ROOT, leases_run_out, wait_until
@@ -235,6 +237,83 @@ def test_an_image_server_that_is_down_is_no_posters_fault(sandbox, fault, caplog
     sandbox.faults.clear()
     download()
     assert statuses() == [PosterStatus.LOCAL] * 200
+
+
+NO_IMAGES = {
+    "404 to everything": {"status": 404, "body": "<h1>404 Not Found</h1>", "content_type": "text/html"},
+    "410 to everything": {"status": 410, "body": b""},
+    "400 to everything": {"status": 400, "body": b""},
+    "HTML with 200 to everything": {"status": 200, "body": "<h1>Blocked</h1>", "content_type": "text/html"},
+    "nothing with 200 to everything": {"status": 200, "body": b""},
+}
+
+
+@pytest.mark.parametrize("fault", NO_IMAGES.values(), ids=NO_IMAGES)
+@pytest.mark.parametrize("number", [1, 30])
+def test_a_server_that_has_no_image_at_all_is_at_fault_itself(sandbox, fault, number):
+    films(sandbox, number)
+    sandbox.tmdb.fail("^/t/p/", times=None, **fault)
+    for _run in range(3):
+        run = download()
+        assert len(run.errors) == 1
+    assert not Movie.objects.exclude(poster_status=PosterStatus.WAITING, poster_attempts=0, poster_error="").exists()
+    sandbox.faults.clear()
+    download()
+    assert statuses() == [PosterStatus.LOCAL] * number
+
+
+@pytest.mark.parametrize("fault", NO_IMAGES.values(), ids=NO_IMAGES)
+def test_a_server_that_loses_all_its_images_in_the_middle_costs_no_poster(sandbox, fault):
+    films(sandbox, 60)
+    serve, served = sandbox.tmdb.image, itertools.count()
+
+    def image(path):
+        if next(served) == 20:
+            sandbox.tmdb.fail("^/t/p/", times=None, **fault)
+        return serve(path)
+
+    sandbox.tmdb.image = image
+    download()
+    assert set(statuses()) == {PosterStatus.LOCAL, PosterStatus.WAITING}
+    sandbox.faults.clear()
+    let_time_pass()  # one whose answer came together with a good one may wait a minute
+    download()
+    assert statuses() == [PosterStatus.LOCAL] * 60
+
+
+def test_what_was_given_up_when_the_server_began_to_fail_comes_back_by_itself(sandbox, matrix):
+    sandbox.tmdb.fail(f"^/t/p/w500{matrix.poster_path}$", status=404, times=None)
+    download()
+    assert statuses() == [PosterStatus.NONE]
+    films(sandbox, 9)
+    sandbox.tmdb.fail("^/t/p/", status=404, times=None)
+    download()
+    sandbox.faults.clear()
+    download()
+    assert statuses() == [PosterStatus.LOCAL] * 10
+
+
+def test_an_image_that_tmdb_did_not_have_is_asked_for_again_after_a_week(sandbox, matrix):
+    sandbox.tmdb.fail(f"^/t/p/w500{matrix.poster_path}$", status=404, times=2)
+    tasks.download_posters()
+    tasks.download_posters()
+    assert statuses() == [PosterStatus.NONE]
+    assert len(sandbox.tmdb.requests_of(f"/t/p/w500{matrix.poster_path}")) == 1
+    for expected in (PosterStatus.NONE, PosterStatus.LOCAL):
+        let_time_pass()
+        tasks.download_posters()
+        assert statuses() == [expected]
+
+
+def test_check_services_asks_for_an_image(sandbox, matrix):
+    assert check_images(None) == []
+    sandbox.tmdb.firewall("^/t/p/", status=404)
+    (problem,) = check_images(None)
+    assert problem.id == "posters.E004"
+    sandbox.faults.clear()
+    sandbox.tmdb.fail("^/t/p/", status=503, times=None)
+    (problem,) = check_images(None)
+    assert problem.id == "posters.W003"
 
 
 def test_an_image_that_comes_a_byte_at_a_time_is_given_up_in_bounded_time(settings, monkeypatch):
