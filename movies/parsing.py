@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import TypeGuard, cast
@@ -15,7 +16,7 @@ from django.conf import settings
 
 from config.bot.validation import cleaned
 from movies.models import Movie, PosterStatus, normalize_title
-from movies.tmdb import MovieAnswer, MoviePage, Unavailable
+from movies.tmdb import MovieAnswer, MoviePage, Unavailable, language_codes
 
 MAX_MOVIE_ID = 2**31 - 1  # PostgreSQL's integer
 MAX_TEXT_LENGTH = 10_000  # characters of a title or overview that are saved
@@ -25,6 +26,8 @@ MAX_ACTORS = 5  # of those billed first
 MAX_LISTED = 20  # genres, countries or directors that are saved
 MAX_NAME_LENGTH = 100
 ENGLISH = "en-US"
+INVISIBLE = "\u115f\u1160\u2800\u3164\uffa0"  # letters and signs that show nothing, though Unicode counts them as such
+LINE_BREAKS = re.compile(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
 
 
 class MalformedAnswer(Unavailable):
@@ -42,7 +45,7 @@ def parse_movie(answer: object) -> Movie:
     movie_id = fields.get("id")
     if not _is_int(movie_id, 1, MAX_MOVIE_ID):
         raise MalformedAnswer("a movie without an id")
-    title, original = _text(fields.get("title")), _text(fields.get("original_title"))
+    title, original = _line(fields.get("title")), _line(fields.get("original_title"))
     if not title and not original:
         raise MalformedAnswer(f"movie {movie_id}: no title")
     poster_path = _text(fields.get("poster_path"))
@@ -76,8 +79,10 @@ def parse_details(answer: MovieAnswer) -> Movie:
     }
 
     def title_in(language: str) -> str:
-        is_original = language[:2] == original_language  # TMDb leaves out a translation into the film's own language
-        return _text(texts[language].get("title")) or (movie.original_title if is_original else "")
+        is_original = original_language in language_codes(
+            language
+        )  # TMDb leaves out a translation into the film's own language
+        return _line(texts[language].get("title")) or (movie.original_title if is_original else "")
 
     def first(name: str, *languages: str) -> str:
         return next(filter(None, (_text(texts[language].get(name)) for language in languages)), "")
@@ -127,7 +132,7 @@ def _translation(answer: MovieAnswer, language: str) -> Mapping[str, object]:
     """What TMDb holds of a movie in a language, of its own country first; nothing where it is not translated."""
     held = answer.get("translations")
     rows = [row for row in _objects(held.get("translations") if isinstance(held, dict) else None)
-            if row.get("iso_639_1") == language[:2]]  # fmt: skip
+            if row.get("iso_639_1") in language_codes(language)]  # fmt: skip
     rows.sort(key=lambda row: row.get("iso_3166_1") != language[3:])
     data = rows[0].get("data") if rows else None
     return data if isinstance(data, dict) else {}
@@ -149,7 +154,7 @@ def _countries(answer: MovieAnswer) -> list[str]:
 
 def _names(people: Iterable[Mapping[str, object]]) -> list[dict[str, str]]:
     """{"name", "original_name"} of each of these people, once."""
-    names = [[_text(person.get(key))[:MAX_NAME_LENGTH] for key in ("name", "original_name")] for person in people]
+    names = [[_line(person.get(key))[:MAX_NAME_LENGTH] for key in ("name", "original_name")] for person in people]
     unique = dict.fromkeys((name or original, original or name) for name, original in names if name or original)
     return [{"name": name, "original_name": original} for name, original in unique]
 
@@ -163,14 +168,23 @@ def _trailer(answer: MovieAnswer) -> str:
         if (video.get("site"), video.get("type")) == ("YouTube", "Trailer")
         and re.fullmatch(r"[\w-]{6,20}", _text(video.get("key")), re.ASCII)
     ]
-    own_language = settings.TMDB_LANGUAGE[:2]
-    trailers.sort(key=lambda video: (video.get("iso_639_1") != own_language, video.get("official") is not True))
+    own_codes = language_codes(settings.TMDB_LANGUAGE)
+    trailers.sort(key=lambda video: (video.get("iso_639_1") not in own_codes, video.get("official") is not True))
     return _text(trailers[0]["key"]) if trailers else ""
 
 
 def _text(value: object) -> str:
-    """PostgreSQL takes no NUL in a text, no database half a surrogate pair, and a title of a megabyte is no title."""
-    return cleaned(value).strip()[:MAX_TEXT_LENGTH] if isinstance(value, str) else ""
+    """PostgreSQL takes no NUL in a text, no database half a surrogate pair, and a title of a megabyte is no title.
+
+    What shows nothing (blanks, joiners, marks without a letter) is no text either.
+    """
+    text = cleaned(value).strip()[:MAX_TEXT_LENGTH] if isinstance(value, str) else ""
+    return text if any(unicodedata.category(one)[0] in "LNPS" and one not in INVISIBLE for one in text) else ""
+
+
+def _line(value: object) -> str:
+    """A text in one line: a title, a name."""
+    return " ".join(part.strip() for part in LINE_BREAKS.split(_text(value)) if part.strip())
 
 
 def _imdb_id(value: object) -> str:

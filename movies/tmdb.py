@@ -40,6 +40,9 @@ BAD_REQUEST_CODES = {4, 5, 8, 18, 19, 20, 22, 23, 26, 27, 28, 29, 42, 47}
 NOT_APPROVED_CODES = {17, 41}
 REFUSED_CODES = {3, 14, 16, 17, 30, 31, 32, 33, 35, 36, 38, 39, 45}  # the session; where none was sent, the key
 
+# What ISO 639-1 calls by another code, TMDb calls by either
+SAME_LANGUAGE = [("nb", "no"), ("zh", "cn"), ("ro", "mo"), ("sr", "sh")]
+
 T = TypeVar("T")
 JsonObject = dict[str, Any]  # any JSON, as TMDb sent it: nothing in it is verified
 Param = str | int | None
@@ -145,7 +148,7 @@ class TMDb:
             f"/movie/{int(movie_id)}",
             language=settings.TMDB_LANGUAGE,
             append_to_response="translations,credits,videos",
-            include_video_language=",".join(dict.fromkeys(language[:2] for language in languages)),
+            include_video_language=",".join(dict.fromkeys(code for one in languages for code in language_codes(one))),
         )
         return cast(MovieAnswer, answer)
 
@@ -356,6 +359,12 @@ class TMDb:
         if slow_down:
             block_for("tmdb", error.retry_after or 1)  # for all processes: it is our address that asks too often
         return error
+
+
+def language_codes(language: str) -> tuple[str, ...]:
+    """TMDb's codes of the language of a locale such as nb-NO."""
+    code = language[:2]
+    return next((codes for codes in SAME_LANGUAGE if code in codes), (code,))
 
 
 def _confirmed(answer: JsonObject, path: str) -> JsonObject:
