@@ -16,8 +16,8 @@ from tests.helpers.proxies import ADDRESS, NAME, Proxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-LOGIN = "anna:p@ss/w:rd"
-SCHEMES = ["http"]
+LOGIN, QUOTED_LOGIN = "anna:p@ss/w:rd", "anna:p%40ss%2Fw%3Ard"
+SCHEMES = ["http", "socks5", "socks5h"]
 
 
 def forget_connections():
@@ -37,7 +37,7 @@ def far_away(sandbox, settings):
         sandbox.server.http.names.add(host)
         proxy = Proxy(sandbox.port, LOGIN).__enter__()
         proxies.append(proxy)
-        settings.PROXIES = {"all": f"{scheme}://{login or 'anna:p%40ss%2Fw%3Ard'}@{proxy.place}"}
+        settings.PROXIES = {"all": f"{scheme}://{login or QUOTED_LOGIN}@{proxy.place}"}
         settings.TELEGRAM_API_URL = f"http://{host}"
         settings.TMDB_API_URL, settings.TMDB_IMAGE_URL = f"http://{host}/3", f"http://{host}/t/p"
         client.patch_telebot()
@@ -112,6 +112,16 @@ def test_a_proxy_is_chosen_by_the_address_it_leads_to(settings, url, proxy):
     assert proxy_for(url) == proxy
 
 
+def test_a_socks_proxy_in_the_environment_is_the_way_to_every_service(start, sandbox):
+    sandbox.server.http.names.add(NAME)
+    services = {"TELEGRAM_API_URL": "", "TMDB_API_URL": "/3", "TMDB_IMAGE_URL": "/t/p"}
+    with Proxy(sandbox.port, LOGIN) as proxy:
+        variables = {name: f"http://{NAME}{path}" for name, path in services.items()}
+        check = start("check_services", ALL_PROXY=f"socks5h://{QUOTED_LOGIN}@{proxy.place}", **variables)
+        assert check.wait() == 0, check.output
+        assert len(proxy.asked) >= 2
+
+
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -156,6 +166,8 @@ def test_the_start_is_refused_in_one_line(start):
         ("proxy:3128", "http://proxy:3128"),
         ("http://proxy:3128/", "http://proxy:3128/"),
         (" HTTP://anna:p@ss@proxy ", "http://anna:p@ss@proxy"),
+        ("socks://127.0.0.1:1080/", "socks5h://127.0.0.1:1080/"),
+        ("socks5://анна:пароль@[fe80::1]:1080", "socks5://анна:пароль@[fe80::1]:1080"),
     ],
 )
 def test_a_proxy_is_written_in_many_ways(monkeypatch, value, means):
