@@ -34,8 +34,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def newcomer(tmp_path):
-    """The variables of a newcomer without a .env: nothing but two free ports and a database of this test."""
+    """The variables of a newcomer without a .env: two free ports, a database of this test, proxies in the shell."""
     return {
+        **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9"),
         "DATABASE_URL": f"sqlite:///{tmp_path}/new.sqlite3",
         "REDIS_URL": "",
         "SANDBOX": "",
