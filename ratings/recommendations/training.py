@@ -159,12 +159,14 @@ def bot_ratings(run: TrainingRun) -> Iterator[RatingChunk]:
     """The bot's own ratings, counted into the run; each user counts for several of a large archive's."""
     weight = min(MAX_USER_WEIGHT, max(1.0, run.archive_users / ARCHIVE_USERS_PER_WEIGHT))
     rows = (
-        Rating.objects.order_by("user_id")
+        Rating.objects.order_by("user_id", "movie_id")
         .annotate(as_float=Cast("normalized_rating", FloatField()))
         .values_list("user_id", "movie_id", "as_float", "rated_at")
     )
-    last_user = None
-    for batch in batched(rows.iterator(chunk_size=BATCH_ROWS), BATCH_ROWS):
+    last_user, rest = None, rows
+    while batch := list(rest[:BATCH_ROWS]):  # no cursor: PgBouncer may give each query another connection
+        # the first condition is for SQLite's plan
+        rest = rows.filter(user_id__gte=batch[-1][0], pk__gt=batch[-1][:2])
         users, movies, values, times = (np.array(column) for column in zip(*batch, strict=True))
         run.ratings += len(users)
         run.users += len(np.unique(users)) - int(users[0] == last_user)
