@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from array import array
 
@@ -78,10 +79,10 @@ def test_the_weights_are_those_of_the_method_worked_out_plainly():
     save(people(80))
     finished = train()
     rated = {}
-    for person, film, value, time in Rating.objects.order_by("user_id", "-rated_at", "movie_id").values_list(
+    for person, film, value, moment in Rating.objects.order_by("user_id", "-rated_at", "movie_id").values_list(
         "user_id", "movie_id", "normalized_rating", "rated_at"
     ):
-        rated.setdefault(person, []).append((film, float(value), time))
+        rated.setdefault(person, []).append((film, float(value), moment))
     films = sorted({film for mine in rated.values() for film, _value, _time in mine})
     matrix = np.zeros((len(rated), len(films)))
     for row, mine in enumerate(rated.values()):
@@ -374,7 +375,7 @@ def test_runs_that_never_finish_are_not_started_for_ever():
     save(people(20))
     for _again in range(training_process.MAX_UNFINISHED_RUNS):
         assert training_process.is_due()
-        TrainingRun.objects.create(started_at=2_000_000_000)
+        TrainingRun.objects.create(started_at=int(time.time()))
     assert not training_process.is_due()
 
 
