@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 import time
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from django.db import transaction
 
 from config.jobs.enqueue import async_task
 from ratings.models import HALF_POINTS, PendingWrite, Rating, Source, normalize
 from ratings.recommendations.dismissals import undismiss
-
-if TYPE_CHECKING:
-    from users.models import User
+from users.models import User
 
 POINTS = re.compile(r"([0-9]{1,2})(?:[.,]([05])?0*)?(?:\s*/\s*10)?", re.ASCII)
 
@@ -29,7 +26,8 @@ def points_in(text: str) -> Decimal | None:
 @transaction.atomic
 def rate(user: User, movie_id: int, value: Decimal) -> None:
     """Set the user's rating of the movie to `value`, 0.5-10 in half points, and queue it for TMDb if they want that."""
-    old = Rating.objects.select_for_update().filter(user=user, movie_id=movie_id).first()
+    user = User.objects.lock(user.pk) or user
+    old = Rating.objects.filter(user=user, movie_id=movie_id).first()
     new = Rating(
         user=user,
         movie_id=movie_id,
@@ -52,7 +50,8 @@ def rate(user: User, movie_id: int, value: Decimal) -> None:
 @transaction.atomic
 def take_back(user: User, movie_id: int) -> bool:
     """Delete the user's rating of the movie, at TMDb too if they want that; returns whether they had one."""
-    old = Rating.objects.select_for_update().filter(user=user, movie_id=movie_id).first()
+    user = User.objects.lock(user.pk) or user
+    old = Rating.objects.filter(user=user, movie_id=movie_id).first()
     if old is None:
         return False
     Rating.objects.filter(user=user, movie_id=movie_id).delete()

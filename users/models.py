@@ -85,6 +85,13 @@ class UserQuerySet(models.QuerySet["User"]):
         """Users whose TMDb session we hold."""
         return self.filter(tmdb_session_id__gt="")
 
+    def lock(self, user_id: int) -> "User | None":
+        """The user's row, locked until the transaction ends: whoever writes ratings of theirs holds this lock.
+
+        It is taken before any other row is locked, so that two who write never wait for each other.
+        """
+        return self.select_for_update(no_key=True).filter(pk=user_id).first()
+
     def awaiting_import(self) -> "UserQuerySet":
         return self.filter(sync_status=SyncStatus.QUEUED)
 

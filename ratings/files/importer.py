@@ -241,7 +241,7 @@ def write_batch(file: FileImport, rows: list[Row], matches: Mapping[int, Match])
 
 def lock_rows(file: FileImport) -> tuple[FileImport, User] | None:
     """The file and its user, locked in the order of all writers of ratings; None where one is gone."""
-    user = User.objects.select_for_update().filter(pk=file.user_id).first()
+    user = User.objects.lock(file.user_id)
     current = FileImport.objects.select_for_update().filter(pk=file.pk).first()
     return (current, user) if user and current else None
 

@@ -152,8 +152,8 @@ def mark_written(write: PendingWrite) -> None:
     A rating given meanwhile stays pending. Where an import has begun, it may have read the old value, so this write
     stays too and is repeated after the import.
     """
-    Rating.objects.select_for_update().filter(user=write.user, movie=write.movie).first()
-    if User.objects.filter(pk=write.user_id, sync_status=SyncStatus.QUEUED).exists():
+    user = User.objects.lock(write.user_id)
+    if user is None or user.sync_status == SyncStatus.QUEUED:
         return
     Rating.objects.filter(user=write.user, movie=write.movie).update(tmdb_rating=write.rating)
     waiting = PendingWrite.objects.filter(pk=write.pk)
