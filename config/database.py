@@ -2,12 +2,14 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.management.base import CommandError
-from django.db import DatabaseError, connection, connections
+from django.db import DatabaseError, connection, connections, transaction
 
 from config.models import Heartbeat
 
@@ -64,6 +66,16 @@ def now_sql() -> str:
     if connection.vendor == "postgresql":
         return "EXTRACT(EPOCH FROM clock_timestamp())::float8"
     return f"{time.time():.6f}"
+
+
+@contextmanager
+def async_commit_transaction() -> Iterator[None]:
+    """A transaction that does not wait for the disk: if the database server crashes, TMDb is asked once more."""
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL synchronous_commit TO off")
+        yield
 
 
 @cache

@@ -210,7 +210,7 @@ class MovieAdmin(ReadOnlyAdmin[Movie]):
     )
     def read_again(self, request: HttpRequest, movies: MovieQuerySet) -> int:
         count = movies.reread_details()
-        async_task("movies.tasks.refresh_movies")
+        async_task("movies.tasks.read_details")
         return count
 
     @row_action(

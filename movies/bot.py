@@ -28,7 +28,6 @@ from movies.cards import (
 from movies.catalogue import (
     Found,
     TmdbPolicy,
-    ensure_details,
     find_movies,
     get_movie,
     movies_of_person,
@@ -138,8 +137,7 @@ def answer_search(message: types.Message, text: str) -> None:
         rows: list[list[KeyboardButton]] = []
         if found.more_available and search.fits:
             rows = [[(_("More with this title"), search.data("more", 0))]]
-        movie = ensure_details(found.movies[0], user_id)
-        send_card(message.chat.id, movie, None if is_private(message) else reply_to(message), rows)
+        send_card(message.chat.id, found.movies[0], None if is_private(message) else reply_to(message), rows)
     else:
         # a reply, since a long search does not fit into the buttons' data: it is read from the replied-to message
         bot.send_message(message.chat.id, **search_page(found, search, "found", 0), reply_parameters=reply_to(message))
@@ -257,7 +255,7 @@ def card(query: types.CallbackQuery) -> None:
     movie_id, asker = parse_callback_data(query, r"card:(\d{1,10})(?::(\d{1,20}))?")
     message, user_id = require_original_user(query, asker), query.from_user.id
     try:
-        movie = ensure_details(get_movie(int(movie_id), user_id), user_id)
+        movie = get_movie(int(movie_id), user_id)
     except TMDbError as error:
         raise UserError(error_text(error)) from error
     send_card(message.chat.id, movie)

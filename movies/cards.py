@@ -2,11 +2,12 @@
 
 import logging
 import re
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from html import escape, unescape
 from io import BytesIO
 from pathlib import Path
@@ -14,17 +15,20 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.cache import caches
+from django.utils import translation
 from django.utils.formats import date_format
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from telebot import types
 from telebot.apihelper import ApiTelegramException
 
-from config.bot.replies import Editable, KeyboardButton, deep_link, edit, edit_buttons, keyboard
+from config.bot.client import TelegramUnavailable
+from config.bot.replies import Editable, KeyboardButton, deep_link, edit, edit_buttons, keyboard, try_edit
 from config.bot.router import bot
 from config.bot.validation import cleaned
 from config.monitoring import metrics
-from movies.models import Movie, PosterStatus
+from movies import details
+from movies.models import Movie, PendingCard, PosterStatus
 from movies.names import country_names, genre_names
 from movies.query import IsSeries, OtherAddress
 from movies.tmdb import NotFound, TMDb, TMDbError
@@ -52,6 +56,7 @@ INVALID_FILE_ID_ERRORS = (
     "wrong type of the web page content",
     "file reference",
 )
+MAX_PENDING_SECONDS = 3600  # for which a card waits for its movie's details
 NOT_THE_PHOTO_CODES = (401, 403, 429)  # error codes with which a text would fail as well
 
 
@@ -200,22 +205,50 @@ def send_card(
 ) -> None:
     """Send a card of the movie (one with `user_rating`); `rows` are further buttons.
 
-    By file_id, else with the poster's bytes, else, whatever Telegram has against the photo, as text. A file_id that
-    Telegram does not know has the poster fetched again; one that comes back with the bytes is saved, which spares the
-    pipeline its upload. In a group the card shows no user's rating.
+    In a group the card shows no user's rating. Where the movie is known from a list row only, its details are asked for
+    and the caption is edited when they come.
     """
     if chat_id < 0:
         movie.user_rating = None
-    text, markup = caption(movie), keyboard(*buttons(movie), *rows)
     caches["local"].set(f"last-card:{chat_id}", movie.pk, LAST_CARD_SECONDS)
+    to_complete = details.request_details(movie)
+    markup = keyboard(*buttons(movie), *rows)
+    message = _send(chat_id, movie, markup, reply_to)
+    if to_complete:
+        PendingCard.objects.create(
+            chat_id=chat_id,
+            message_id=message.message_id,
+            movie=movie,
+            has_photo=bool(message.photo),
+            language=get_language() or settings.LANGUAGE_CODE,
+            rows=[[button for button in row if isinstance(button, tuple)] for row in rows],
+            sent_at=int(time.time()),
+        )
+        edit_pending(movie.pk)  # they may have come as it was sent
+
+
+def _send(
+    chat_id: int,
+    movie: Movie,
+    markup: types.InlineKeyboardMarkup | None,
+    reply_to: types.ReplyParameters | None,
+) -> types.Message:
+    """Send it by file_id, else with the poster's bytes, else, whatever Telegram has against the photo, as text.
+
+    A file_id that Telegram does not know has the poster fetched again; one that comes back with the bytes is saved,
+    which spares the pipeline its upload.
+    """
+    text = caption(movie)
     if movie.telegram_file_id:
         try:
-            bot.send_photo(chat_id, movie.telegram_file_id, text, reply_markup=markup, reply_parameters=reply_to)
+            message = bot.send_photo(
+                chat_id, movie.telegram_file_id, text, reply_markup=markup, reply_parameters=reply_to
+            )
         except ApiTelegramException as error:
             _note_photo_error(movie, error)
         else:
             metrics.increment("cards.by_file_id")
-            return
+            return message
     if movie.poster_status in (PosterStatus.WAITING, PosterStatus.LOCAL) and (poster := poster_bytes(movie)):
         photo = types.InputFile(BytesIO(poster), file_name=f"{movie.pk}.jpg")
         try:
@@ -226,10 +259,31 @@ def send_card(
             largest = max(message.photo or [], key=lambda size: size.width * size.height)
             movie.poster_uploaded(largest.file_id, largest.width, largest.height)
             metrics.increment("cards.by_bytes")
-            return
+            return message
     movie.prioritize_poster()
-    bot.send_message(chat_id, text, reply_markup=markup, reply_parameters=reply_to)
+    message = bot.send_message(chat_id, text, reply_markup=markup, reply_parameters=reply_to)
     metrics.increment("cards.as_text")
+    return message
+
+
+def edit_pending(movie_id: int | None = None) -> int:
+    """Complete the cards, of one movie or of all, whose details have come; returns how many. Old ones are let go."""
+    cards = PendingCard.objects.all() if movie_id is None else PendingCard.objects.filter(movie_id=movie_id)
+    cards.filter(sent_at__lt=int(time.time()) - MAX_PENDING_SECONDS).delete()
+    edited = 0
+    for card in cards.exclude(movie__details_at=None).order_by("pk"):
+        if not PendingCard.objects.filter(pk=card.pk).delete()[0]:
+            continue  # another process edits it
+        movie = Movie.objects.with_user_rating(card.chat_id if card.chat_id > 0 else None).get(pk=card.movie_id)
+        with translation.override(card.language), suppress(ApiTelegramException, TelegramUnavailable):
+            rows: list[list[KeyboardButton]] = [[(str(text), str(data)) for text, data in row] for row in card.rows]
+            markup = keyboard(*buttons(movie), *rows)
+            change = bot.edit_message_caption if card.has_photo else bot.edit_message_text
+            try_edit(
+                partial(change, caption(movie), chat_id=card.chat_id, message_id=card.message_id, reply_markup=markup)
+            )
+            edited += 1
+    return edited
 
 
 def _note_photo_error(movie: Movie, error: ApiTelegramException) -> None:

@@ -5,7 +5,6 @@ Whatever the table knows is found without TMDb. TMDb is asked the same search on
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from django.core.cache import cache
 from django.db.models import Case, IntegerField, Q, Value, When
 from django.utils.module_loading import import_string
 
-from movies.models import Movie, PosterPriority, PosterStatus
+from movies.models import Movie, PosterPriority
 from movies.parsing import MAX_MOVIE_ID, MalformedAnswer, parse_details, parse_movies
 from movies.people import SEARCH_TTL_SECONDS, Person, find_person, is_series, text_digest
 from movies.query import IsSeries, Query, nominative
@@ -29,8 +28,6 @@ from movies.vocabulary import vocabulary
 
 if TYPE_CHECKING:
     from django.db.models.query import RawQuerySet
-
-log = logging.getLogger(__name__)
 
 MIN_RESULTS = 5  # with fewer movies than this, none of them of exactly this title, TMDb is asked
 MAX_RESULTS = 50  # movies of the table for one query
@@ -91,37 +88,30 @@ def fetch_movie(movie_id: int, tmdb: TMDb) -> Movie:
 def get_movie(movie_id: int, user_id: int | None = None) -> Movie:
     """The movie with this TMDb id and `user_rating`, from the table, else from TMDb and saved.
 
-    Raises TMDbError, NotFound among them.
+    One of which only the id is known is read, too, where TMDb shows it. Raises TMDbError, NotFound among them.
     """
-    return get_local_movie(movie_id, user_id) or _fetch_and_save(movie_id, user_id)
+    movie = get_local_movie(movie_id, user_id)
+    if movie and movie.title:
+        return movie
+    try:
+        return _fetch_and_save(movie_id, user_id)
+    except TMDbError:
+        if movie is None:
+            raise
+        return movie
 
 
 def get_local_movie(movie_id: int, user_id: int | None = None) -> Movie | None:
     """The table's movie with this TMDb id, or None. Raises NotFound for what cannot be an id."""
     _require_id(movie_id)
-    return next(iter(_loaded(movie_by_id(movie_id, user_id))), None)
-
-
-def ensure_details(movie: Movie, user_id: int | None = None) -> Movie:
-    """The movie as its card shows it: one known from a list row only, which has no runtime, is read from TMDb.
-
-    Once a day at most, and never where the poster is in Telegram already: such a card asks TMDb nothing.
-    """
-    asked = f"details:{movie.pk}"
-    from_list = movie.details_at is None and movie.runtime is None and movie.poster_status == PosterStatus.WAITING
-    if not from_list or movie.telegram_file_id or cache.get(asked):
-        return movie
-    cache.set(asked, True, SEARCH_TTL_SECONDS)
-    try:
-        return _fetch_and_save(movie.pk, user_id)
-    except TMDbError as error:
-        log.warning("movie %s: its card is sent without details: %s", movie.pk, error)
-        return movie
+    found = next(iter(_loaded(movie_by_id(movie_id, user_id))), None)
+    return found
 
 
 def _fetch_and_save(movie_id: int, user_id: int | None) -> Movie:
-    save_movies([fetch_movie(movie_id, TMDb(background=False))], PosterPriority.ASKED)
-    return Movie.objects.with_user_rating(user_id).get(pk=movie_id)
+    movie = fetch_movie(movie_id, TMDb(background=False))
+    save_movies([movie], PosterPriority.ASKED)
+    return Movie.objects.with_user_rating(user_id).get(pk=movie.pk)
 
 
 def _require_id(movie_id: int) -> None:
@@ -346,7 +336,7 @@ def _load_others(ids: list[int], known: list[Movie], user_id: int | None) -> lis
     """The movies with these ids, in this order, without the known ones: TMDb knows titles that the table does not."""
     known_ids = {movie.pk for movie in known}
     wanted = [id for id in ids if id not in known_ids]
-    movies = Movie.objects.with_user_rating(user_id).in_bulk(wanted)
+    movies = Movie.objects.with_user_rating(user_id).exclude(title="").in_bulk(wanted)  # not those known by id only
     return [movies[id] for id in wanted if id in movies]
 
 

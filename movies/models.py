@@ -1,7 +1,9 @@
 """Movies, and the state of each one's poster.
 
 A movie's row is the poster pipeline's queue: `poster_status` names the next step, `poster_next_try_at` when it is due,
-`poster_priority` which goes first. `search_text` holds the titles as the search compares them.
+`poster_priority` which goes first. It is the queue of its details, too: `details_at` says whether they are there, the
+other columns `details_…` when they are asked for and which go first. `search_text` holds the titles as the search
+compares them.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.models import Case, F, FilteredRelation, Func, Q, Value, When
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
@@ -37,7 +39,7 @@ class PosterStatus(models.IntegerChoices):
 
 
 class PosterPriority(models.IntegerChoices):
-    """How soon a poster is needed; a higher one goes first."""
+    """How soon a poster, or a movie's details, are needed; a higher one goes first."""
 
     SOMEDAY = 0, _("low")
     IMPORT = 1, _("normal: a running import")
@@ -62,6 +64,7 @@ class UnixNow(Func):
         return super().as_sql(compiler, connection, template="floor(EXTRACT(EPOCH FROM now()))::bigint", **extra)
 
 
+REFRESH_AFTER_SECONDS = 90 * 86_400  # TMDb's terms allow its data to be stored for six months
 # UNIX time that never comes: the next try of a poster that failed permanently, until an operator queues it again
 NEVER = 9_999_999_999
 POSTER_DELAYS = [60, 300, 1800, 7200, 28_800, 86_400, 86_400]  # seconds; after the first, second … failed attempt
@@ -70,6 +73,8 @@ LONGEST_POSTER_WAIT = Case(
     *(When(poster_attempts=number, then=Value(delay)) for number, delay in enumerate(POSTER_DELAYS, 1)),
     default=Value(POSTER_DELAYS[0]),
 )
+# Likewise of its details: a claim, or the longest delay of those that TMDb does not show
+LONGEST_DETAILS_WAIT = Case(When(details_error="", then=Value(60)), default=Value(60 * 86_400))
 POSTER_FAILED = Q(poster_path__gt="") & (
     Q(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL], poster_next_try_at__gte=NEVER)
     | Q(poster_status__in=[PosterStatus.NONE, PosterStatus.TELEGRAM]) & ~Q(poster_error="")
@@ -206,9 +211,33 @@ class MovieQuerySet(models.QuerySet["Movie"]):
         state = {"poster_priority": PosterPriority.SOMEDAY, "poster_next_try_at": NEVER, "poster_error": reason}
         return unfinished.update(**RESET_POSTER | state)
 
+    def awaiting_details(self) -> MovieQuerySet:
+        """Movies known from a list row only whose details may be asked for now, most urgent first."""
+        due = self.filter(details_at=None).exclude(ahead("details_next_try_at", LONGEST_DETAILS_WAIT))
+        return due.order_by("-details_priority", "details_place", "id")
+
+    def with_old_details(self) -> MovieQuerySet:
+        """Movies whose details are to be read again, the oldest first."""
+        old = self.filter(details_at__lte=int(time.time()) - REFRESH_AFTER_SECONDS)
+        due = old.exclude(ahead("details_next_try_at", LONGEST_DETAILS_WAIT))
+        return due.order_by("details_at", "id")
+
+    def lacking_details(self) -> MovieQuerySet:
+        """Movies whose first details are still to come; not those that TMDb has failed to show."""
+        return self.filter(details_at=None, details_error="")
+
+    @transaction.atomic
+    def prioritize_details(self, priority: PosterPriority, place: int = 0) -> int:
+        """Have first details read sooner: before those of a lower priority, or of a later place in an import."""
+        later = Q(details_priority__lt=priority) | Q(details_priority=priority, details_place__gt=place)
+        rows = self.lacking_details().filter(later).order_by("pk").select_for_update(no_key=True)
+        ids = list(rows.values_list("pk", flat=True))  # locked in one order, as everywhere
+        return Movie.objects.filter(pk__in=ids).update(details_priority=priority, details_place=place)
+
     def reread_details(self) -> int:
-        """Have the details read from TMDb again, before those of all other movies."""
-        return self.update(details_at=0, details_tried_at=0)
+        """Have the details read from TMDb again, before all that are merely old; returns of how many movies."""
+        failed = self.filter(details_at=None).update(details_next_try_at=0, details_error="")
+        return failed + self.exclude(details_at=None).update(details_at=0, details_next_try_at=0)
 
 
 class Movie(models.Model):
@@ -267,7 +296,28 @@ class Movie(models.Model):
         null=True, blank=True, db_comment="UNIX time /movie/{id} was last read; NULL: known from a list row only"
     )
     details_tried_at = models.BigIntegerField(
-        default=0, db_default=0, db_comment="UNIX time a refresh last tried to read them, set before it did"
+        default=0, db_default=0, db_comment="UNIX time they were last asked for, set before that"
+    )
+    details_priority = models.SmallIntegerField(
+        choices=PosterPriority,
+        default=PosterPriority.SOMEDAY,
+        db_default=PosterPriority.SOMEDAY,
+        db_comment="of the first details; higher goes first",
+    )
+    details_place = models.PositiveIntegerField(
+        default=0, db_default=0, db_comment="among those of a priority, e.g. in an import; lower goes first"
+    )
+    details_attempts = models.PositiveIntegerField(
+        default=0, db_default=0, db_comment="failed ones in a row, counted before each"
+    )
+    details_next_try_at = models.BigIntegerField(
+        default=0, db_default=0, db_comment="UNIX time; in the future while claimed or delayed"
+    )
+    details_error = models.TextField(
+        db_default="",
+        default="",
+        blank=True,
+        db_comment="why TMDb does not show them; empty: it does, or is to be asked",
     )
     search_text = models.TextField(db_default="", default="", blank=True, db_comment="titles, folded for the search")
     poster_priority = models.SmallIntegerField(
@@ -315,6 +365,11 @@ class Movie(models.Model):
             ),
             models.Index(fields=["telegram_file_id"], name="movies_by_telegram_file_id"),
             models.Index(fields=["details_at"], name="movies_by_details_at"),
+            models.Index(
+                fields=["-details_priority", "details_place", "id"],
+                condition=Q(details_at=None),
+                name="movies_lacking_details",
+            ),
             models.Index(fields=["year", "id"], name="movies_by_year"),
             models.Index(fields=["id"], condition=~Q(poster_error=""), name="movies_with_poster_error"),
             models.Index(fields=["imdb_id"], name="movies_by_imdb_id"),
@@ -355,3 +410,22 @@ class Movie(models.Model):
         """A user looks at the movie now: its poster goes before the others."""
         pending = Movie.objects.filter(pk=self.pk, poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL])
         pending.filter(poster_priority__lt=PosterPriority.ASKED).update(poster_priority=PosterPriority.ASKED)
+
+
+class PendingCard(models.Model):
+    """A card that was sent before its movie's details were there; its caption is edited when they come."""
+
+    chat_id = models.BigIntegerField()
+    message_id = models.BigIntegerField()
+    movie = models.ForeignKey(Movie, models.CASCADE, related_name="pending_cards")
+    has_photo = models.BooleanField()
+    language = models.CharField(max_length=8)
+    rows = models.JSONField(default=list, db_comment="buttons below the card's own: [[[text, callback data]]]")
+    sent_at = models.BigIntegerField(db_comment="UNIX seconds")
+
+    class Meta:
+        db_table = "pending_cards"
+        db_table_comment = "Cards that were sent before their films' details were there"
+
+    def __str__(self) -> str:
+        return f"{self.chat_id} · {self.movie_id}"

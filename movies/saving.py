@@ -30,6 +30,11 @@ DETAIL_FIELDS = [
     "trailer_key",
     "imdb_id",
     "details_at",
+    "details_priority",
+    "details_place",
+    "details_attempts",
+    "details_next_try_at",
+    "details_error",
 ]
 
 
@@ -37,7 +42,7 @@ DETAIL_FIELDS = [
 def save_movies(movies: Iterable[Movie], priority: PosterPriority = PosterPriority.SOMEDAY) -> None:
     """Insert or update movies from TMDb in one transaction; new and changed posters are queued with this priority.
 
-    Movies from list rows (`details_at` None) are only added: they never overwrite what the table knows. Movies with
+    Movies from list rows (`details_at` None) are only added: they never overwrite more than an id. Movies with
     details overwrite everything they carry. Each of the two kinds locks its rows in the order of their ids, so that
     concurrent calls do not deadlock.
     """
@@ -49,8 +54,17 @@ def save_movies(movies: Iterable[Movie], priority: PosterPriority = PosterPriori
     detailed = [movie for movie in in_order if movie.details_at is not None]
     if listed:
         Movie.objects.bulk_create(listed, ignore_conflicts=True, batch_size=500)
+        _name(listed)
     if detailed:
         _save_details(detailed, priority)
+
+
+def _name(movies: list[Movie]) -> None:
+    """Give movies of which the table knew only the id what their list rows tell."""
+    unnamed = set(Movie.objects.filter(id__in=[movie.id for movie in movies], title="").values_list("id", flat=True))
+    if named := [movie for movie in movies if movie.id in unnamed and movie.title]:
+        posters = ["poster_path", "poster_status", "poster_next_try_at", "poster_priority"]
+        Movie.objects.bulk_update(named, [*LIST_FIELDS, *posters])
 
 
 def _save_details(movies: list[Movie], priority: PosterPriority) -> None:

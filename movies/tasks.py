@@ -2,23 +2,32 @@
 
 import logging
 
-from config.jobs.enqueue import worker_stop_event
+from config.jobs.enqueue import async_task, worker_stop_event
 from config.jobs.locks import ALREADY_RUNNING, lock
 from config.jobs.time_limit import JOB_SECONDS, time_limit
-from movies import refresh
+from movies import cards, details
+from movies.models import Movie
 
 log = logging.getLogger(__name__)
 
-MAX_SECONDS = 100  # after which no movie is begun; Q_CLUSTER's timeout is 300
+MAX_SECONDS = 120  # after which no movie is begun
 
 
 @time_limit(JOB_SECONDS)
-def refresh_movies(limit: int | None = None) -> str:
-    """Read again what was read longest ago: an hour's quota, or `limit` movies."""
-    with lock("movies.refresh") as free:
+def read_details(limit: int | None = None) -> str:
+    """Read the details of films until none are due; of a long queue the next run goes on at once."""
+    with lock(details.LEASE) as free:
         if not free:
             return ALREADY_RUNNING
-        run = refresh.Refresh(worker_stop_event(), MAX_SECONDS).run(refresh.due_movies(limit))
-    if run.done or run.error:
-        log.info("movies: %s", run)
+        run = details.DetailsWorker(details.new_run(limit, MAX_SECONDS, worker_stop_event())).work()
+    if run.started or run.errors:
+        log.info("details: %s", run)
+    if limit is None and not run.errors and Movie.objects.awaiting_details().exists():
+        async_task(details.TASK, save=False)
+    cards.edit_pending()
     return str(run)
+
+
+def edit_cards() -> str:
+    """Complete the cards that were sent before their films' details were there."""
+    return f"{cards.edit_pending()} edited"

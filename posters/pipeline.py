@@ -25,6 +25,7 @@ from telebot.apihelper import ApiTelegramException
 from config.bot.client import TelegramUnavailable, max_retry_wait, retry_after
 from config.bot.router import bot
 from config.jobs import rate_limiter
+from config.jobs.run import Outcome, Result, Run, UploadStatus
 from config.monitoring import metrics
 from config.monitoring.logs import with_correlation_id
 from movies.models import NEVER, POSTER_DELAYS, RESET_POSTER, Movie, MovieQuerySet, PosterPriority, PosterStatus
@@ -32,7 +33,6 @@ from movies.tmdb import MAX_CONNECTIONS, NotFound, TMDb, Unavailable
 from posters import image_server, storage
 from posters.bot_change import handle_bot_change, token_is_of_another_bot
 from posters.images import InvalidImage, to_telegram_jpeg
-from posters.run import Outcome, Result, Run, UploadStatus
 from posters.storage import DiskError
 
 T = TypeVar("T")

@@ -5,10 +5,10 @@ import time
 
 from config.jobs import locks, rate_limiter
 from config.jobs.enqueue import async_task, worker_stop_event
+from config.jobs.run import Run
 from config.jobs.time_limit import JOB_SECONDS, time_limit
 from movies.models import Movie
 from posters import image_server, pipeline, storage
-from posters.run import Run
 
 log = logging.getLogger(__name__)
 

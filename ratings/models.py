@@ -276,25 +276,6 @@ class Import(models.Model):
             named[str(movie_id)] = facts
 
 
-class DetailsFailure(models.Model):
-    """A rated movie whose details TMDb would not give; they are asked for again, ever less often."""
-
-    movie = models.OneToOneField(Movie, models.CASCADE, primary_key=True, related_name="details_failure")
-    attempts = models.PositiveIntegerField(default=0, db_default=0)
-    next_try_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds")
-    error = models.TextField(default="", db_default="", blank=True, db_comment="what TMDb said")
-
-    class Meta:
-        db_table = "details_failures"
-        db_table_comment = "Movies whose details TMDb would not give"
-        verbose_name = _("film without details")
-        verbose_name_plural = _("films without details")
-        indexes = [models.Index(fields=["next_try_at"], name="details_failures_by_next_try")]
-
-    def __str__(self) -> str:
-        return f"{self.movie_id}: {self.error}"
-
-
 class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
     def running(self) -> TrainingRunQuerySet:
         """Those in progress, and those that were killed."""
@@ -433,22 +414,6 @@ class TMDbRecommendation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.movie_id} → {self.recommended_id}"
-
-
-class MissingMovie(models.Model):
-    """A movie that recommendations lead to and that is not in `movies` yet; the worker fetches it."""
-
-    movie_id = models.IntegerField(primary_key=True, db_comment="TMDb movie id")
-    wanted = models.PositiveIntegerField(default=0, db_default=0, db_comment="how many movies lead to it")
-    next_try_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds")
-
-    class Meta:
-        db_table = "missing_movies"
-        db_table_comment = "Movies to be fetched, since recommendations lead to them"
-        indexes = [models.Index(fields=["-wanted"], name="missing_movies_by_wanted")]
-
-    def __str__(self) -> str:
-        return str(self.movie_id)
 
 
 class DismissedMovie(models.Model):

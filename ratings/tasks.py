@@ -15,6 +15,8 @@ from config.bot.replies import delete_message
 from config.jobs.enqueue import async_task, worker_stop_event
 from config.jobs.locks import ALREADY_RUNNING
 from config.jobs.time_limit import JOB_SECONDS, time_limit
+from movies import details
+from movies.models import Movie
 from ratings.files import importer, report
 from ratings.insights.taste_match import delete_old_results
 from ratings.models import Import
@@ -44,6 +46,8 @@ def import_ratings(user_id: int | None = None, message_id: int | None = None, th
     finished = import_queued(IMPORT_SECONDS, worker_stop_event())
     if finished is None:
         return ALREADY_RUNNING
+    if Movie.objects.awaiting_details().exists():
+        details.wake()
     if queued_now().exists():
         async_task("ratings.tasks.import_ratings")
         return f"{finished} imported, more to do"
@@ -53,7 +57,7 @@ def import_ratings(user_id: int | None = None, message_id: int | None = None, th
 def show_in(user_id: int, message_id: int | None, thread_id: int | None = None) -> None:
     """Show a user's import in this message, and delete their earlier one."""
     with transaction.atomic():
-        user = User.objects.select_for_update().filter(pk=user_id).first()
+        user = User.objects.lock(user_id)
         is_queued = user is not None and user.sync_status == SyncStatus.QUEUED
         latest = Import.objects.filter(user_id=user_id).order_by("-pk")
         run = begin(user) if user and is_queued else latest.first()
@@ -145,21 +149,12 @@ def train_recommendations(triggered_by: str = "") -> str:
 
 
 @time_limit(JOB_SECONDS)
-def fetch_tmdb_recommendations() -> str:
-    """Fetch what TMDb recommends to who likes the movies that users rate best, while the bot has few users."""
-    return f"{cold_start.fetch_recommendations(IMPORT_SECONDS, worker_stop_event())} asked"
+def fetch_tmdb_recommendations(user_id: int | None = None) -> str:
+    """Fetch what TMDb recommends to who likes the movies that a user, or most users, rate best."""
+    return f"{cold_start.fetch_recommendations(IMPORT_SECONDS, worker_stop_event(), user_id)} asked"
 
 
 @time_limit(JOB_SECONDS)
 def fetch_most_voted_movies() -> str:
-    """Fetch the most voted movies; wanted by a user's request while the table has hardly any."""
+    """Fetch the most voted movies while the table has hardly any."""
     return f"{cold_start.fetch_most_voted(worker_stop_event())} found"
-
-
-@time_limit(JOB_SECONDS)
-def fetch_missing_movies() -> str:
-    """Fetch movies that recommendations lead to and the table lacks; of a long list the next run continues at once."""
-    fetched, left = cold_start.fetch_missing_movies(IMPORT_SECONDS, worker_stop_event())
-    if fetched and left:
-        async_task("ratings.tasks.fetch_missing_movies")
-    return f"{fetched} fetched, {left} to do"

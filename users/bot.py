@@ -47,7 +47,7 @@ from config.bot.router import (
 from config.jobs.enqueue import async_task
 from config.monitoring.secret import Secret
 from movies.cards import error_text, send_card
-from movies.catalogue import ensure_details, get_movie
+from movies.catalogue import get_movie
 from movies.tmdb import NotApproved, TMDb, TMDbError, TokenInvalid, Unavailable
 from users import disconnect
 from users.models import SessionUnreadable, SyncStatus, User, decrypt, encrypt, language_choices
@@ -147,7 +147,7 @@ def show_help(message: Message) -> None:
 
 def send_requested_card(user: User, movie_id: int) -> None:
     try:
-        send_card(user.pk, ensure_details(get_movie(movie_id, user.pk), user.pk))
+        send_card(user.pk, get_movie(movie_id, user.pk))
     except TMDbError as error:
         bot.send_message(user.pk, error_text(error))
 

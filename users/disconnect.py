@@ -19,6 +19,7 @@ from config.jobs.time_limit import seconds_left
 from config.models import Lease
 from config.moments import ahead, doubled
 from config.monitoring.secret import Secret
+from movies.models import PendingCard
 from movies.tmdb import TMDb, TMDbError
 from users.models import SessionToRevoke, SessionUnreadable, User, UserQuerySet, decrypt, encrypt
 
@@ -70,6 +71,7 @@ def delete_everything(user_id: int) -> list[SessionToRevoke]:
         if user:
             user.delete()
         update_queue.forget(user_id)
+        PendingCard.objects.filter(chat_id=user_id).delete()
         # the admin's log names a user by id, and what belongs to the user by an id in front: "501 · …"
         logged = Q(content_type__app_label="users", object_id=str(user_id))
         LogEntry.objects.filter(logged | Q(object_repr__startswith=f"{user_id} · ")).delete()

@@ -12,7 +12,8 @@ from django_q.signals import post_execute_in_worker, pre_enqueue, pre_execute
 from config.best_effort import attempt
 from config.monitoring import logs
 
-CLUSTER_OF_APP = {"ratings": "imports", "posters": "posters"}  # with Q_CLUSTERS; all other apps: the first cluster
+# With Q_CLUSTERS, of an app's jobs or of one; all others: the first cluster
+CLUSTER_OF = {"ratings": "imports", "posters": "posters", "movies.tasks.read_details": "imports"}
 
 StopEvent = threading.Event | ProcessEvent
 _stop_event: StopEvent = threading.Event()
@@ -23,7 +24,9 @@ def cluster_for(func: str) -> str | None:
 
     None where one cluster does everything.
     """
-    return CLUSTER_OF_APP.get(func.split(".")[0], settings.Q_CLUSTER["name"]) if settings.Q_CLUSTERS else None
+    if not settings.Q_CLUSTERS:
+        return None
+    return CLUSTER_OF.get(func) or CLUSTER_OF.get(func.split(".")[0], str(settings.Q_CLUSTER["name"]))
 
 
 def cluster_names() -> list[str]:

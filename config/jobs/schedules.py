@@ -25,10 +25,9 @@ SCHEDULES = {
         "ratings.tasks.fetch_tmdb_recommendations",
         1440,
     ),  # and when a user asks for recommendations
-    _("fetch missing movies"): ("ratings.tasks.fetch_missing_movies", 5),
+    _("read film details"): ("movies.tasks.read_details", 1),
     _("download posters"): ("posters.tasks.download_posters", 1),
     _("upload posters"): ("posters.tasks.upload_posters", 1),
-    _("refresh movies"): ("movies.tasks.refresh_movies", 60),
     _("recover updates"): ("config.jobs.tasks.recover_updates", 1),
     _("delete old records"): ("config.jobs.tasks.delete_old_records", 60),
     _("revoke sessions"): ("users.tasks.revoke_sessions", 5),

@@ -6,23 +6,27 @@ A button of a list carries the list's View, so that any of its messages can be r
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
 from django.template.loader import render_to_string
+from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
+from telebot.apihelper import ApiTelegramException
 
-from config.bot.replies import answer, edit, edit_buttons, keyboard, require_private_chat
+from config.bot.client import TelegramUnavailable
+from config.bot.replies import answer, edit, edit_buttons, keyboard, require_private_chat, try_edit
 from config.bot.router import UserError, bot, button, command, parse_callback_data
-from config.jobs.enqueue import async_task
+from config.jobs.enqueue import async_task, worker_stop_event
 from movies.cards import buttons, display_title, error_text, format_rating, format_runtime, send_card
-from movies.catalogue import ensure_details, get_movie
+from movies.catalogue import get_movie
 from movies.movie_list import movie_list_message, movies_on_page
 from movies.tmdb import TMDbError
 from ratings.chat import Page
 from ratings.models import DismissedMovie, Rating
-from ratings.recommendations.cold_start import can_fetch_more, has_few_movies
+from ratings.recommendations.cold_start import can_fetch_more, fetch_most_voted, fetch_recommendations, has_few_movies
 from ratings.recommendations.dismissals import dismiss, dismissed_movies, undismiss
 from ratings.recommendations.recommender import (
     COLD_START_PAGE,
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from movies.models import Movie
 
 VIEW_PATTERN = r"(\d):(any|old|\d{4}):(any|short|middle|long)"  # of a View in callback data
+MAX_FETCH_SECONDS = 20  # of TMDb, before the list is shown with what has come
 MAX_PAGE = 9  # counted from 0, as in callback data
 MAX_COLD_START_PAGES = 7
 FIRST_DECADE = 1960  # the decades before are one
@@ -98,11 +103,23 @@ def send_recommendations(message: Message) -> None:
     if not require_private_chat(message):
         return
     user_id = message.chat.id  # of a private chat: the user's
-    bot.send_message(message.chat.id, **list_message(user_id, View()))
-    if can_fetch_more(user_id):
-        async_task("ratings.tasks.fetch_tmdb_recommendations")  # for the next time: the user does not wait for TMDb
-    if has_few_movies():
-        async_task("ratings.tasks.fetch_most_voted_movies")
+    sent = bot.send_message(message.chat.id, **list_message(user_id, View()))
+    if can_fetch_more(user_id) or has_few_movies():
+        async_task("ratings.chat.recommendations.complete", user_id, sent.message_id, save=False)
+
+
+def complete(user_id: int, message_id: int) -> str:
+    """Job: ask TMDb for more, and show in the message of /recommend what came."""
+    fetch_most_voted(worker_stop_event())
+    fetch_recommendations(MAX_FETCH_SECONDS, worker_stop_event(), user_id)
+    user = User.objects.filter(pk=user_id).first()
+    if user is None:
+        return "no user"
+    with translation.override(user.language), suppress(ApiTelegramException, TelegramUnavailable):
+        contents = list_message(user_id, View())
+        edited = try_edit(lambda: bot.edit_message_text(chat_id=user_id, message_id=message_id, **contents))
+        return "edited" if edited else "not edited"
+    return "not edited"
 
 
 def list_message(user_id: int, view: View, undo: Movie | None = None) -> Page:
@@ -159,7 +176,7 @@ def list_buttons(
 def heading(user_id: int, view: View, any_found: bool) -> str:
     if not any_found:
         if not view.is_filtered and can_fetch_more(user_id):
-            return _("I am asking TMDb what goes with the films you love. Please send /recommend again in a minute.")
+            return _("I am asking TMDb what goes with the films you love. The list will appear here.")
         return _("No film fits that I could recommend. Try another decade or length, or rate more films.")
     if not view.is_filtered:
         return _("Films for you:")
@@ -252,7 +269,7 @@ def choose_filter(query: CallbackQuery) -> None:
 def open_card(query: CallbackQuery) -> None:
     """The card of a movie on the list, where it can be dismissed too."""
     (movie_id,) = parse_callback_data(query, r"choose:(\d{1,10})")
-    movie = movie_with_details(query, movie_id)
+    movie = movie_of(query, movie_id)
     send_card(private_message(query).chat.id, movie, rows=[dismiss_row(movie, dismissed=False)])
     answer(query)
 
@@ -261,7 +278,7 @@ def open_card(query: CallbackQuery) -> None:
 def rate_watched(query: CallbackQuery) -> None:
     """The movie's card, where the user rates it: the next list then takes that into account."""
     (movie_id,) = parse_callback_data(query, r"watched:(\d{1,10})")
-    send_card(private_message(query).chat.id, movie_with_details(query, movie_id))
+    send_card(private_message(query).chat.id, movie_of(query, movie_id))
     answer(query, _("How did you like it? Rate it on the card."))
 
 
@@ -272,11 +289,6 @@ def movie_of(query: CallbackQuery, movie_id: str) -> Movie:
         return get_movie(int(movie_id), query.from_user.id)
     except TMDbError as error:
         raise UserError(error_text(error)) from error
-
-
-def movie_with_details(query: CallbackQuery, movie_id: str) -> Movie:
-    """The same with all that its card shows."""
-    return ensure_details(movie_of(query, movie_id), query.from_user.id)
 
 
 def dismiss_row(movie: Movie, dismissed: bool) -> list[KeyboardButton]:
@@ -378,7 +390,7 @@ def cold_start_message(user_id: int, page: int = 0) -> Page:
     if not movies:
         text = _("I know too few films to recommend any yet. Send me the title of one you have seen, and rate it.")
         if has_few_movies():
-            asking = _("I am asking TMDb which films everybody knows: please send /recommend again in a minute.")
+            asking = _("I am asking TMDb which films everybody knows: they will appear here.")
             text = f"{text}\n\n{asking}"
         return {"text": text, "reply_markup": None}
     lines = [movie_line(number, movie) for number, movie in enumerate(movies, page * COLD_START_PAGE + 1)]

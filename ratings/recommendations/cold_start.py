@@ -1,4 +1,4 @@
-"""What TMDb contributes while the bot is new: its most voted movies, its recommendations, and missing movies.
+"""What TMDb contributes while the bot is new: its most voted movies and its recommendations.
 
 The workers ask TMDb, never while a user waits; its answers are reused for months. Each job runs under a lock, ends
 when `stop` is set, and postpones what TMDb fails at, so that one movie holds up no other.
@@ -17,12 +17,11 @@ from django.db.models import Count, Exists, OuterRef
 from config.jobs.enqueue import StopEvent
 from config.jobs.locks import lock
 from config.moments import ahead, lately
-from movies.catalogue import fetch_movie
-from movies.models import Movie, PosterPriority
+from movies.models import Movie
 from movies.parsing import parse_movies
 from movies.saving import save_movies
 from movies.tmdb import BadRequest, KeyRefused, NotFound, TMDb, TMDbError
-from ratings.models import MissingMovie, Rating, TMDbRecommendation, TMDbRecommendationFetch, TrainingRun
+from ratings.models import Rating, TMDbRecommendation, TMDbRecommendationFetch, TrainingRun
 from ratings.recommendations.recommender import COLD_START_POOL, MAX_USERS_FOR_TMDB, TMDB_PLACES
 from users.models import User
 
@@ -33,22 +32,24 @@ log = logging.getLogger(__name__)
 
 MIN_LIKED_RATING = 8  # from which a movie counts as liked
 FETCH_TTL_SECONDS = 120 * 86_400  # until TMDb is asked for a movie's recommendations again
-NOT_FOUND_RETRY_SECONDS = 30 * 86_400  # until a movie that TMDb does not have is asked for again
 ERROR_RETRY_SECONDS = 3600  # until one at which TMDb failed is
 MOST_VOTED_ID = 0  # movie id under which TMDbRecommendationFetch records the fetch of the most voted movies
 MOST_VOTED_PAGES = 3  # sixty movies
 MAX_ERRORS_IN_A_ROW = 3  # after which TMDb is taken to be down
 MAX_LIKED_MOVIES = 500  # of a run
-MAX_MISSING_MOVIES = 2000  # of a run
+MAX_BEST_LIKED = 20  # of a user, for which TMDb is asked before their first recommendations
 
 
-def fetch_recommendations(seconds: float, stop: StopEvent) -> int:
-    """Fetch TMDb's recommendations for the movies that most users like; returns for how many it answered."""
+def fetch_recommendations(seconds: float, stop: StopEvent, user_id: int | None = None) -> int:
+    """Fetch TMDb's recommendations for the movies that a user likes best, or else for those that most users like.
+
+    Returns for how many it answered.
+    """
     fetched = errors = 0
     deadline = time.monotonic() + seconds
-    with lock("ratings.ask_tmdb") as acquired:
-        movie_ids = liked_movies_to_fetch() if acquired and has_few_users() else []
-        for movie_id in movie_ids:
+    with lock(f"ratings.ask_tmdb.{user_id}" if user_id else "ratings.ask_tmdb") as acquired:
+        movie_ids = best_liked_to_fetch(user_id) if user_id else liked_movies_to_fetch() if has_few_users() else []
+        for movie_id in movie_ids if acquired else []:
             if stop.is_set() or time.monotonic() > deadline or errors == MAX_ERRORS_IN_A_ROW:
                 break
             try:
@@ -60,7 +61,7 @@ def fetch_recommendations(seconds: float, stop: StopEvent) -> int:
                 break
             except TMDbError as error:
                 log.warning("movie %s: TMDb did not return recommendations: %s", movie_id, error)
-                _postpone(movie_id)
+                postpone(movie_id)
                 errors += 1
                 continue
             save_tmdb_recommendations(movie_id, recommended)
@@ -74,7 +75,7 @@ def _record_fetch(movie_id: int) -> None:
     TMDbRecommendationFetch.objects.update_or_create(pk=movie_id, defaults=values)
 
 
-def _postpone(movie_id: int) -> None:
+def postpone(movie_id: int) -> None:
     """Ask for this movie again in ERROR_RETRY_SECONDS; earlier recommendations stay."""
     values = {"next_try_at": int(time.time()) + ERROR_RETRY_SECONDS}
     TMDbRecommendationFetch.objects.update_or_create(pk=movie_id, defaults=values)
@@ -93,6 +94,17 @@ def liked_movies_to_fetch(limit: int = MAX_LIKED_MOVIES) -> list[int]:
     return list(counted.order_by("-users", "movie_id").values_list("movie_id", flat=True)[:limit])
 
 
+def best_liked_to_fetch(user_id: int) -> list[int]:
+    """Ids of the movies that a user likes best, of those for which TMDb may be asked now; none of many users."""
+    if not has_few_users():
+        return []
+    liked = Rating.objects.filter(user_id=user_id, normalized_rating__gte=MIN_LIKED_RATING)
+    best = liked.order_by("-normalized_rating", "-rated_at", "movie_id").values_list("movie_id", flat=True)
+    movie_ids = list(best[:MAX_BEST_LIKED])
+    fetched = set(_recent_fetches().filter(pk__in=movie_ids).values_list("pk", flat=True))
+    return [movie_id for movie_id in movie_ids if movie_id not in fetched]
+
+
 def _liked_and_not_fetched() -> QuerySet[Rating]:
     fetched = _recent_fetches().filter(pk=OuterRef("movie_id"))
     return Rating.objects.filter(~Exists(fetched), normalized_rating__gte=MIN_LIKED_RATING)
@@ -105,8 +117,8 @@ def _recent_fetches() -> QuerySet[TMDbRecommendationFetch]:
 
 
 def can_fetch_more(user_id: int) -> bool:
-    """Whether TMDb could recommend more to this user: they like movies for which it has not been asked."""
-    return has_few_users() and _liked_and_not_fetched().filter(user_id=user_id).exists()
+    """Whether TMDb could recommend more to this user: it has not been asked for all the movies they like best."""
+    return bool(best_liked_to_fetch(user_id))
 
 
 def save_tmdb_recommendations(movie_id: int, movies: Sequence[Movie]) -> None:
@@ -155,41 +167,9 @@ def fetch_most_voted(stop: StopEvent) -> int:
             return 0
         except TMDbError as error:
             log.warning("TMDb did not return its most voted movies: %s", error)
-            _postpone(MOST_VOTED_ID)
+            postpone(MOST_VOTED_ID)
             return 0
         with transaction.atomic():
             _record_fetch(MOST_VOTED_ID)
             save_movies(movies)
     return len(movies)
-
-
-def fetch_missing_movies(seconds: float, stop: StopEvent) -> tuple[int, int]:
-    """Fetch missing movies that recommendations lead to; their posters follow. Returns (fetched, still due)."""
-    fetched = 0
-    deadline = time.monotonic() + seconds
-    with lock("ratings.fetch_wanted") as acquired:
-        if not acquired:
-            return 0, 0
-        for missing in _due_missing_movies().order_by("-wanted", "movie_id")[:MAX_MISSING_MOVIES]:
-            if stop.is_set() or time.monotonic() > deadline:
-                break
-            row = MissingMovie.objects.filter(pk=missing.pk)
-            if Movie.objects.filter(pk=missing.pk).exists():
-                row.delete()
-                continue
-            try:
-                save_movies([fetch_movie(missing.pk, TMDb())], PosterPriority.SOMEDAY)
-            except (NotFound, BadRequest):
-                row.update(next_try_at=int(time.time()) + NOT_FOUND_RETRY_SECONDS)
-                continue
-            except TMDbError as error:
-                log.warning("missing movie %s: %s", missing.pk, error)
-                row.update(next_try_at=int(time.time()) + ERROR_RETRY_SECONDS)
-                break
-            row.delete()
-            fetched += 1
-    return fetched, _due_missing_movies().count()
-
-
-def _due_missing_movies() -> QuerySet[MissingMovie]:
-    return MissingMovie.objects.exclude(ahead("next_try_at", NOT_FOUND_RETRY_SECONDS))

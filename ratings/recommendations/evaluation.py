@@ -156,7 +156,8 @@ def insert_ratings(ratings: Sequence[FileRating], users: set[int], movies: set[i
     movies |= new_movies
     with transaction.atomic(), connection.cursor() as cursor:
         User.objects.bulk_create([User(pk=user) for user in new_users], ignore_conflicts=True, batch_size=5000)
-        Movie.objects.bulk_create([Movie(pk=movie) for movie in new_movies], ignore_conflicts=True, batch_size=1000)
+        rows = [Movie(pk=movie, title=str(movie)) for movie in new_movies]  # one without a title is in no list
+        Movie.objects.bulk_create(rows, ignore_conflicts=True, batch_size=1000)
         cursor.executemany(
             "INSERT INTO user_movie_ratings (telegram_user_id, movie_id, normalized_rating, rated_at, source)"
             " VALUES (%s, %s, %s, %s, 'tmdb') ON CONFLICT (telegram_user_id, movie_id)"

@@ -65,7 +65,7 @@ class Filters:
 
     def titles_of(self, movie_ids: Iterable[int]) -> dict[int, str]:
         """{movie id: original title} of those that are in `movies` and meet the conditions."""
-        sql = f"SELECT id, original_title FROM movies WHERE id {IN_PARAMETER[connection.vendor]}"
+        sql = f"SELECT id, original_title FROM movies WHERE title <> '' AND id {IN_PARAMETER[connection.vendor]}"
         values: list[Any] = [id_list(movie_ids)]
         for column, ends in self.ranges.items():
             sql += f" AND {column} BETWEEN %s AND %s"

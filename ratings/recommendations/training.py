@@ -21,7 +21,7 @@ from django.db.models.functions import Cast
 
 from config.jobs.locks import lock
 from movies.models import Movie
-from ratings.models import MissingMovie, Rating, SimilarMovies, TrainingRun
+from ratings.models import Rating, SimilarMovies, TrainingRun
 from ratings.recommendations import ease
 from ratings.recommendations.ease import MovieNeighbours, RatingChunk, RatingMatrix, Report
 from ratings.recommendations.movielens import Archive, ArchiveError
@@ -217,19 +217,17 @@ def popularity_row(ratings: RatingMatrix) -> MovieNeighbours:
 
 
 def queue_missing_movies(links_to: Counter[int]) -> None:
-    """Queue for the worker exactly the movies that rows lead to, {movie id: from how many}, and `movies` lacks."""
-    for batch in batched(sorted(links_to), BATCH_ROWS):
-        known = set(Movie.objects.filter(pk__in=batch).values_list("pk", flat=True))
-        MissingMovie.objects.bulk_create(
-            [MissingMovie(movie_id=movie_id, wanted=links_to[movie_id]) for movie_id in batch if movie_id not in known],
-            update_conflicts=True,
-            unique_fields=["movie_id"],
-            update_fields=["wanted"],
-        )
-    MissingMovie.objects.filter(movie_id__in=Movie.objects.values("pk")).delete()
-    queued = MissingMovie.objects.values_list("pk", flat=True).iterator()
-    for batch in batched([movie_id for movie_id in queued if movie_id not in links_to], BATCH_ROWS):
-        MissingMovie.objects.filter(pk__in=batch).delete()
+    """Have the details worker read exactly the movies that rows lead to, {movie id: from how many}, and `movies` lacks.
+
+    Such a movie is a row with nothing but its id, which no list shows.
+    """
+    unknown = Movie.objects.filter(title="", details_at=None, ratings=None)
+    for batch in batched(unknown.values_list("pk", flat=True), BATCH_ROWS):
+        Movie.objects.filter(pk__in=[movie_id for movie_id in batch if movie_id not in links_to]).delete()
+    by_need = (movie_id for movie_id, _links in links_to.most_common())
+    for first, batch in enumerate(batched(by_need, BATCH_ROWS)):
+        rows = [Movie(pk=movie_id, search_text="|", details_place=first) for movie_id in batch]
+        Movie.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def delete_old_runs(except_for: Iterable[TrainingRun]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from django.core.cache import cache
 from django.db import transaction
@@ -13,17 +13,17 @@ from django.utils.translation import gettext_noop as _
 
 from config.moments import ahead
 from config.monitoring import metrics
+from movies.models import Movie
 from ratings.models import Import, Rating
 from ratings.tmdb_sync import limits
 from ratings.tmdb_sync.progress_message import ProgressReporter
-from ratings.tmdb_sync.request_pool import Request
 from ratings.tmdb_sync.user_import import (
     PROGRESS_FIELDS,
+    ImportRequest,
     UserImport,
     begin,
     delete_past_imports,
     save_fields,
-    without_details,
 )
 from users.models import SessionUnreadable, SyncStatus, User, UserQuerySet
 
@@ -55,9 +55,9 @@ class ActiveImports:
             self._rotation.rotate(-1)
             yield self._by_user[user_id]
 
-    def holds(self, request: Request) -> bool:
+    def holds(self, request: ImportRequest) -> bool:
         """Whether the owner of the request is still being imported by the same UserImport."""
-        return request.owner is not None and self._by_user.get(request.owner.run.user_id) is request.owner
+        return self._by_user.get(request.owner.run.user_id) is request.owner
 
     def add_queued(self) -> None:
         """Begin or resume the imports of users who were queued meanwhile."""
@@ -80,9 +80,7 @@ class ActiveImports:
             # a fault of the operator's: a user who did not ask for this import is not notified
             self.fail(run, user.tmdb_session_id, str(error), silently=run.scheduled)
             return
-        missing = without_details(Rating.objects.filter(user_id=user.pk).values("movie_id"))
-        run.movies_total = run.movies_done  # those still missing are added
-        active.add_missing(missing)
+        active.add_lacking(list(active.lacking_details().values_list("pk", flat=True)))
         self._by_user[user.pk] = active
         self._rotation.append(user.pk)
         self._reporter.notify(run.pk)
@@ -94,15 +92,30 @@ class ActiveImports:
 
     def lock_user(self, run: Import) -> User | None:
         """The user's row, locked, or None where the import is no longer wanted (/disconnect, another account)."""
-        user = User.objects.select_for_update().filter(pk=run.user_id, sync_status=SyncStatus.QUEUED).first()
+        user = User.objects.awaiting_import().lock(run.user_id)
         if user and user.connected and user.tmdb_account_id in (None, run.account_id):
             return user
         return None
 
     def finish_done(self) -> None:
+        """Finish the imports that are read and whose movies have their details, or have failed to get them."""
+        now = time.monotonic()
         for active in self:
-            if active.is_done:
-                self._finish(active)
+            if active.is_read and now >= active.next_look_at:
+                active.next_look_at = now + limits.LOOK_SECONDS
+                if lacking := active.lacking_details().count():
+                    self._show_progress(active, lacking)
+                else:
+                    self._finish(active)
+
+    def _show_progress(self, active: UserImport, lacking: int) -> None:
+        run = active.run
+        run.movies_total = max(run.movies_total, lacking)
+        if run.movies_done != run.movies_total - lacking:
+            run.movies_done = run.movies_total - lacking
+            run.failing_since, run.last_error = None, ""
+            save_fields(run, ["movies_total", "movies_done", "failing_since", "last_error"])
+            self._reporter.notify(run.pk)
 
     def _finish(self, active: UserImport) -> None:
         run, now = active.run, int(time.time())
@@ -115,9 +128,11 @@ class ActiveImports:
             if run.incremental and not run.scheduled:
                 # the user asked meanwhile: /sync reads everything
                 run.incremental = run.account_read = False
+                active.to_recommend = None
                 save_fields(run, PROGRESS_FIELDS)
                 return
             self.drop(active)
+            self._name_failed(run)
             user.ratings_count = Rating.objects.filter(user_id=user.pk, tmdb_rating__isnull=False).count()
             user.sync_status, user.last_sync_at, user.sync_error = SyncStatus.IMPORTED, now, ""
             user.save(update_fields=["ratings_count", "sync_status", "last_sync_at", "sync_error"])
@@ -131,6 +146,14 @@ class ActiveImports:
         metrics.increment("imports.done")
         self.finished += 1
         self._reporter.notify(run.pk, last=True)
+
+    def _name_failed(self, run: Import) -> None:
+        """Name the movies whose details TMDb failed to show meanwhile."""
+        tried = Movie.objects.filter(
+            ratings__user_id=run.user_id, details_at=None, details_tried_at__gte=run.started_at
+        )
+        for movie_id, title in tried.exclude(details_error="").values_list("pk", "title"):
+            run.note("failed", movie_id, title=title)
 
     def fail(self, run: Import, encrypted_session: str, reason: str, silently: bool = False) -> None:
         """End an import that no retry would mend and notify the user, unless they have linked again meanwhile."""
@@ -166,14 +189,3 @@ class ActiveImports:
     def record_error_for_all(self, reason: str) -> None:
         for active in self:
             self.record_error(active, reason)
-
-    def settle(self, movie_ids: Collection[int]) -> None:
-        """These movies are missing no longer."""
-        for active in self:
-            if not active.missing.isdisjoint(movie_ids):
-                active.missing.difference_update(movie_ids)
-                run = active.run
-                run.movies_done = run.movies_total - len(active.missing)
-                run.failing_since, run.last_error = None, ""
-                save_fields(run, ["movies_total", "movies_done", "failed", "names", "failing_since", "last_error"])
-                self._reporter.notify(run.pk)

@@ -51,9 +51,13 @@ class PageResult(NamedTuple):
 
 
 def merge_page(run: Import, page: Page, now: int) -> PageResult:
-    """Write a Page of the import `run`, inside the caller's transaction, and count in `run` what it changed."""
+    """Write a Page of the import `run`, inside the caller's transaction, and count in `run` what it changed.
+
+    The caller holds the lock of the user's row. The movies are locked in the order of their ids, as everywhere.
+    """
     rated = [row.movie.id for row in page.rows if row.rating is not None]
-    known = dict(Movie.objects.filter(id__in=rated).values_list("id", "details_at"))
+    rows = Movie.objects.filter(id__in=rated).order_by("id").select_for_update(no_key=True)
+    known = {movie.id: movie.details_at for movie in rows.only("details_at", "title") if movie.title}
     new = [row.movie for row in page.rows if row.rating is not None and row.movie.id not in known]
     if new:
         save_movies(new, PosterPriority.IMPORT)
@@ -69,8 +73,8 @@ def merge_page(run: Import, page: Page, now: int) -> PageResult:
 def merge_ratings(run: Import, rows: list[Row], now: int) -> None:
     again = take_shown_again(run, rows)
     mine = {"user_id": run.user_id, "movie_id__in": [row.movie.id for row in rows]}
-    ratings = {rating.movie_id: rating for rating in Rating.objects.select_for_update().filter(**mine)}
-    pending = {write.movie_id: write for write in PendingWrite.objects.select_for_update().filter(**mine)}
+    ratings = {rating.movie_id: rating for rating in Rating.objects.filter(**mine)}
+    pending = {write.movie_id: write for write in PendingWrite.objects.filter(**mine)}
     changed: list[Merged] = []
     unchanged: list[int] = []
     obsolete: list[int] = []  # pending writes that TMDb's value has overtaken

@@ -4,23 +4,50 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils.translation import gettext_noop as _
 
-from movies.models import Movie
+from movies.models import Movie, MovieQuerySet, PosterPriority
+from movies.parsing import parse_movies
+from movies.request_pool import Request
 from ratings.models import Import, Rating
+from ratings.recommendations.cold_start import best_liked_to_fetch
 from ratings.tmdb_sync import limits
 from ratings.tmdb_sync.reader import NEWEST, AccountReader, Page, read_page
-from ratings.tmdb_sync.request_pool import Kind, Request, RequestKey
-from users.models import SyncStatus, User
+from ratings.tmdb_sync.removal import settle_missing
+from users.models import User
 
 if TYPE_CHECKING:
-    from django.db.models.query import QuerySet
-
     from movies.tmdb import TMDb
+
+
+class Kind(StrEnum):
+    ACCOUNT = "account"
+    PAGE = "page"
+    RECOMMENDATIONS = "recommendations"
+
+
+RequestKey = int | str  # the number of a page or the id of a movie; what there is only one of: its name
+
+
+@dataclass(eq=False, kw_only=True)
+class ImportRequest(Request):
+    """One request of an import. Times are of time.monotonic()."""
+
+    kind: Kind
+    key: RequestKey
+    owner: UserImport
+    encrypted_session: str = ""  # the owner's, as it was then
+    attempts: int = 0  # failed ones
+    failed_at: float = 0.0
+    failing_since: float = 0.0
+    retry_at: float = 0.0
+
 
 # What the engine writes of an unfinished import; the rest (scheduled, message_id, reported_at) others write meanwhile.
 PROGRESS_FIELDS = [
@@ -53,57 +80,83 @@ class UserImport:
         self.run = run
         self.encrypted_session, self.session_id = user.tmdb_session_id, user.session_id
         self.reader = AccountReader(run.reader_state)
-        self.requested: set[RequestKey] = set()  # pages, and the account's id, that are being asked for
-        self.to_request: deque[int] = deque()  # movies whose details are to be asked for
-        self.missing: set[int] = set()  # rated movies without details, whether this import asks for them or another
+        self.requested: set[tuple[Kind, RequestKey]] = set()  # what is being asked for
+        self.to_recommend: deque[int] | None = None  # liked movies to ask TMDb about; None: not yet known
+        self.lacking: set[int] = set()  # rated movies that lacked details when they were found
+        self.read_before = run.movies_done  # by the run that was interrupted
+        self.next_look_at = 0.0
 
     @property
-    def is_done(self) -> bool:
-        return self.run.account_read and not self.missing and not self.requested
+    def is_read(self) -> bool:
+        """Whether all has been asked for; details of movies may still be missing."""
+        return self.run.account_read and not self.requested and self.to_recommend is not None and not self.to_recommend
 
-    def add_missing(self, movie_ids: Iterable[int]) -> None:
-        """Have the details of these movies asked for; the slow refresh of movies leaves them alone for a while."""
-        new = [movie_id for movie_id in movie_ids if movie_id not in self.missing]
-        if new:
-            now = int(time.time())
-            due = Movie.objects.filter(id__in=new, details_tried_at__lt=now - limits.REFRESH_GRACE_SECONDS)
-            due.update(details_tried_at=now)
-        self.to_request.extend(new)
-        self.missing.update(new)
-        self.run.movies_total += len(new)
+    def lacking_details(self) -> MovieQuerySet:
+        """Movies whose details the import waits for."""
+        return Movie.objects.lacking_details().filter(ratings__user_id=self.run.user_id)
 
-    def next_account_request(self) -> Request | None:
-        """The next request for the account's id or a page of its ratings."""
+    def add_lacking(self, movie_ids: list[int]) -> None:
+        """Have these movies' details read: sooner than those that come later in this import or in another."""
+        Movie.objects.filter(id__in=movie_ids).prioritize_details(PosterPriority.IMPORT, place=len(self.lacking))
+        self.lacking.update(movie_ids)
+        self.run.movies_total = self.read_before + len(self.lacking)
+
+    def next_request(self) -> ImportRequest | None:
+        """The next request: for the account's id, a page of its ratings, or what goes with a movie that is liked."""
         run = self.run
         if run.account_id is None:
-            return None if Kind.ACCOUNT in self.requested else self._account_request()
+            return self._request(Kind.ACCOUNT, Kind.ACCOUNT, lambda tmdb: tmdb.account(self.session_id))
         if run.account_read:
-            return None
-        if run.incremental:
-            return None if NEWEST in self.requested else self._page_request(run.account_id, NEWEST, -1)
-        for number in self.reader.pages_to_read():
-            if number not in self.requested:
-                return self._page_request(run.account_id, number, number)
+            return self._next_recommendations()
+        numbers = self.reader.pages_to_read()
+        for key, number in [(NEWEST, -1)] if run.incremental else [(number, number) for number in numbers]:
+            if (Kind.PAGE, key) not in self.requested:
+                return self._page_request(run.account_id, key, number)
         return None
 
-    def is_reading(self) -> bool:
-        """Whether details have to wait: a page or the account's id comes first."""
-        return self.run.account_id is None or (self.run.incremental and not self.run.account_read)
+    def _request(self, kind: Kind, key: RequestKey, call: Callable[[TMDb], object]) -> ImportRequest | None:
+        if (kind, key) in self.requested:
+            return None
+        self.requested.add((kind, key))
+        return ImportRequest(call, kind=kind, key=key, owner=self, encrypted_session=self.encrypted_session)
 
-    def _account_request(self) -> Request:
-        self.requested.add(Kind.ACCOUNT)
-        session_id = self.session_id
-        return Request(Kind.ACCOUNT, Kind.ACCOUNT, lambda tmdb: tmdb.account(session_id), self, self.encrypted_session)
+    def _next_recommendations(self) -> ImportRequest | None:
+        if self.to_recommend is None:
+            self.to_recommend = deque(best_liked_to_fetch(self.run.user_id))
+        if not self.to_recommend:
+            return None
+        movie_id = self.to_recommend.popleft()
+        return self._request(Kind.RECOMMENDATIONS, movie_id, lambda tmdb: parse_movies(tmdb.recommendations(movie_id)))
 
-    def _page_request(self, account_id: int, key: RequestKey, number: int) -> Request:
-        self.requested.add(key)
-        session_id = self.session_id
+    def _page_request(self, account_id: int, key: RequestKey, number: int) -> ImportRequest | None:
         sort_by = "created_at.asc" if number > 0 else "created_at.desc"
 
         def call(tmdb: TMDb) -> Page:
-            return read_page(tmdb.rated_movies(account_id, session_id, abs(number), sort_by), abs(number))
+            return read_page(tmdb.rated_movies(account_id, self.session_id, abs(number), sort_by), abs(number))
 
-        return Request(Kind.PAGE, key, call, self, self.encrypted_session)
+        return self._request(Kind.PAGE, key, call)
+
+    def record_page(self, key: RequestKey, page: Page) -> None:
+        """Save that a page was read; after the last one, delete what is no longer there."""
+        run = self.run
+        run.total_results = page.total
+        if not isinstance(key, int):  # the newest page alone
+            run.account_read, run.ratings_done = True, page.total
+            return
+        first = self.reader.record_page(key, page)
+        if first and self.reader.state["pass"] == 1:
+            run.ratings_done = min(run.ratings_done + len(page.movie_ids), page.total)
+        self.finish_pass()
+
+    def finish_pass(self) -> None:
+        run, reader = self.run, self.reader
+        if not reader.is_finished():
+            return
+        if not settle_missing(run, reader, int(time.time())):
+            reader.start()
+            return
+        run.account_read, run.beyond_api_limit = True, reader.beyond_api_limit
+        run.ratings_done = reader.state["total_results"] or 0
 
 
 def save_fields(run: Import, fields: list[str]) -> None:
@@ -114,7 +167,7 @@ def save_fields(run: Import, fields: list[str]) -> None:
 def begin(user: User, scheduled: bool = False, incremental: bool = False) -> Import | None:
     """The unfinished import of a queued user: the one that was interrupted, or a new one. None: they are not queued."""
     with transaction.atomic():
-        locked = User.objects.select_for_update().filter(pk=user.pk, sync_status=SyncStatus.QUEUED).first()
+        locked = User.objects.awaiting_import().lock(user.pk)
         if locked is None:
             return None
         run = Import.objects.running().filter(user=locked).first()
@@ -164,12 +217,6 @@ def is_only_additions(run: Import, page: Page) -> bool:
         new += 1
     others_known = len(movie_ids) == len(page.movie_ids) and all(movie_id in known for movie_id in movie_ids[new:])
     return others_known and page.total == last.total_results + new and (new < len(movie_ids) or page.pages <= 1)
-
-
-def without_details(movie_ids: QuerySet[Any, Any] | list[int]) -> list[int]:
-    """Of these movies (ids, or a query), the ids of those whose details are to be asked for now."""
-    missing = Movie.objects.filter(id__in=movie_ids, details_at=None)
-    return list(missing.exclude(details_failure__next_try_at__gt=int(time.time())).values_list("id", flat=True))
 
 
 def delete_past_imports(user_id: int) -> None:

@@ -1,7 +1,6 @@
 """TMDb's answers through the client and into the tables: a film, a page, a session, or TMDbError; nothing else."""
 
 import json
-import threading
 from contextlib import suppress
 
 import pytest
@@ -10,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.bot.replies import keyboard
+from config.jobs.run import Run
 from movies.cards import buttons, caption, strip_tags, utf16_length
 from movies.catalogue import TmdbPolicy, fetch_movie, find_movies, get_movie, similar_movies
+from movies.details import DetailsWorker
 from movies.models import Movie
-from movies.refresh import Refresh, due_movies
 from movies.saving import save_movies
 from movies.tmdb import TMDb, TMDbError
 from ratings.files.matching import Matcher
@@ -83,7 +83,7 @@ def test_any_answer_becomes_a_film_or_an_error_of_tmdbs(sandbox, no_pauses, answ
 
     def refreshed():
         Movie.objects.filter(pk=603).update(details_at=1)
-        Refresh(threading.Event()).run(due_movies(limit=1))
+        DetailsWorker(Run(limit=1)).work()
 
     for ask in (
         lambda: find_movies("матрица 1999", user.pk, TmdbPolicy.ALWAYS),

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from movies import details, request_pool
 from movies.models import Movie
 from ratings.tasks import import_ratings
 from ratings.tmdb_sync import limits
@@ -57,16 +58,25 @@ def know(films):
     )
 
 
+def asked_for(sandbox, films):
+    """How often TMDb was asked for the details of these films, whatever it answered."""
+    return sum(len(sandbox.tmdb.requests_of(f"/movie/{film}")) for film in films)
+
+
 def hurry(monkeypatch):
     """Pauses a fiftieth as long, so that a test sees many; what follows from them stays as it is."""
-    for name in (
-        "FIRST_RETRY_SECONDS",
-        "MAX_RETRY_SECONDS",
-        "FIRST_PROBE_SECONDS",
-        "MAX_IDLE_SECONDS",
-        "SERVICE_DOWN_SECONDS",
-        "DRAIN_SECONDS",
-        "POLL_SECONDS",
-    ):
-        monkeypatch.setattr(limits, name, getattr(limits, name) / 50)
+    for module, names in {
+        limits: (
+            "FIRST_RETRY_SECONDS",
+            "MAX_RETRY_SECONDS",
+            "MAX_IDLE_SECONDS",
+            "POLL_SECONDS",
+            "LOOK_SECONDS",
+        ),
+        request_pool: ("FIRST_PROBE_SECONDS", "SERVICE_DOWN_SECONDS", "DRAIN_SECONDS"),
+        details: ("POLL_SECONDS", "BATCH_SECONDS"),
+    }.items():
+        for name in names:
+            monkeypatch.setattr(module, name, getattr(module, name) / 50)
+    monkeypatch.setattr(details, "FIRST_RETRIES_SECONDS", (0, 0, 0))
     monkeypatch.setattr(limits, "RETRY_IMPORT_SECONDS", 0)

@@ -21,12 +21,12 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from PIL import Image
 
+from config.jobs.run import Run
 from config.jobs.schedules import sync_schedules
 from movies.models import NEVER, Movie, PosterStatus
 from movies.tmdb import TMDb, Unavailable
 from posters import images, pipeline, storage, tasks
 from posters.checks import check_images
-from posters.run import Run
 from sandbox.http_server import Response
 from tests.conftest import ROOT, leases_run_out, wait_until
 from tests.helpers.posters import film, films, left_on_disk, sent, statuses
@@ -718,7 +718,7 @@ import os, signal
 import django
 django.setup()
 from posters import pipeline
-from posters.run import Run
+from config.jobs.run import Run
 convert = pipeline.to_telegram_jpeg
 
 def crash(content):

@@ -12,13 +12,13 @@ from django.db import connection, connections
 from PIL import Image
 
 from config.jobs import locks, rate_limiter
+from config.jobs.run import Run
 from movies.catalogue import fetch_movie
 from movies.models import NEVER, Movie, PosterPriority, PosterStatus
 from movies.saving import save_movies
 from movies.tmdb import TMDb
 from posters import checks, pipeline, tasks
 from posters.bot_change import handle_bot_change
-from posters.run import Run
 from ratings.models import Rating
 from tests.conftest import queued, wait_until
 from tests.helpers.posters import film, films, left_on_disk, sent, statuses

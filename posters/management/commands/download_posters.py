@@ -5,10 +5,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from config.arguments import require_within
 from config.jobs import locks
 from config.jobs.enqueue import StopEvent
+from config.jobs.run import Run
 from config.progress import Progress, stop_on_signals
 from movies.models import Movie
 from posters.pipeline import download_posters
-from posters.run import Run
 
 
 class Command(BaseCommand):

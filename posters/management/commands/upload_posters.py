@@ -3,11 +3,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.arguments import require_within
+from config.jobs.run import Run
 from config.progress import Progress, stop_on_signals
 from movies.models import Movie
 from posters import storage
 from posters.pipeline import upload_posters
-from posters.run import Run
 
 
 class Command(BaseCommand):

@@ -10,8 +10,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Sum
 
 from config.progress import Progress
+from movies.details import KEY_REFUSED
 from ratings.models import Import
-from ratings.tmdb_sync.engine import KEY_REFUSED, import_queued
+from ratings.tmdb_sync.engine import import_queued
 from ratings.tmdb_sync.user_import import begin
 from users.models import SyncStatus, User
 

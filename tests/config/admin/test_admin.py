@@ -22,7 +22,7 @@ from config.models import Heartbeat
 from config.monitoring import metrics
 from movies.cards import caption
 from movies.models import NEVER, Movie, PosterPriority, PosterStatus, normalize_title
-from movies.tasks import refresh_movies
+from movies.tasks import read_details
 from movies.tmdb import TMDb
 from posters import thumbnails
 from posters.tasks import download_posters, upload_posters
@@ -305,8 +305,8 @@ def test_a_poster_is_paused_with_a_reason_and_resumed(operator, film):
 def test_metadata_are_read_again(operator, sandbox, film):
     movie = film(603, "Old title", details_at=int(time.time()))
     act(operator, FILMS, "read_again", movie)
-    assert queued() == ["movies.tasks.refresh_movies"]
-    refresh_movies()
+    assert queued() == ["movies.tasks.read_details"]
+    read_details()
     movie.refresh_from_db()
     assert movie.title == "Матрица"
 
@@ -415,7 +415,7 @@ def test_a_component_without_heartbeats_is_shown_as_late(operator):
         assert late[_("bot"), "here"]
         assert not late[_("worker"), "here 1"]
         assert late[_("schedule"), _("upload posters")]
-        assert late[_("schedule"), _("refresh movies")]  # never
+        assert late[_("schedule"), _("read film details")]  # never
 
 
 def test_a_cluster_without_heartbeats_has_a_row_of_its_own(operator, settings):

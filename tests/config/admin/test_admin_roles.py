@@ -198,7 +198,7 @@ def test_a_superuser_may_change_what_a_schedule_calls(admin_client):
 
 def test_a_schedule_is_run_now(member):
     sync_schedules()
-    job = Schedule.objects.get(name="refresh movies")
+    job = Schedule.objects.get(name="read film details")
     Schedule.objects.filter(pk=job.pk).update(next_run=timezone.now() + timedelta(days=1))
     act(member("operators"), "django_q_schedule", "run_now", job.pk)
     job.refresh_from_db()

@@ -10,10 +10,12 @@ from django.conf import settings
 
 from config.jobs import enqueue
 from config.jobs.rate_limiter import acquire, block_for
+from config.jobs.run import Run
 from config.jobs.schedules import SCHEDULES
 from config.jobs.time_limit import JOB_SECONDS, seconds_left, time_limit
+from movies import request_pool
+from movies.details import DetailsWorker
 from movies.models import Movie
-from movies.refresh import Refresh
 from movies.tmdb import MAX_RETRY_AFTER_SECONDS, TMDb, Unavailable
 from posters.tasks import MAX_RUN_SECONDS
 from ratings.files.matching import Matcher
@@ -47,17 +49,18 @@ def test_every_job_has_a_time_limit():
     assert MAX_RUN_SECONDS + longest_download <= 240
 
 
-def test_a_request_that_hangs_ends_with_the_job_and_none_is_made_after_it(sandbox):
+def test_a_request_that_hangs_ends_with_the_job_and_none_is_made_after_it(sandbox, monkeypatch):
     sandbox.tmdb.fail("^/3/movie/", delay=HANGS_SECONDS, times=None)
-    movies = [Movie.objects.create(pk=pk, title="x") for pk in (603, 604, 605)]
+    monkeypatch.setattr(request_pool, "DRAIN_SECONDS", 0.1)
+    Movie.objects.bulk_create(Movie(pk=pk, title="x") for pk in (603, 604, 605))
     began = time.monotonic()
     with time_limit(1):
-        run = Refresh(threading.Event()).run(movies)
+        run = DetailsWorker(Run(seconds=1)).work()
         assert seconds_left() < 0
         with pytest.raises(Unavailable, match="over"):
             TMDb().movie(603)
     assert time.monotonic() < began + HANGS_SECONDS / 2
-    assert run.read == 0
+    assert run.done == 0
     assert len(sandbox.tmdb.requests_of("/3/movie/603")) <= 1
 
 

@@ -115,11 +115,11 @@ def test_a_schedule_says_when_it_ran_and_how_it_ended():
     token = "5e55105e55105e55105e55105e55105e55105e55"
     heartbeats.on_schedule_finished(task={"group": "upload posters", "success": True, "result": "3 uploaded"})
     heartbeats.on_schedule_finished(
-        task={"group": "refresh movies", "success": False, "result": f"Traceback\nError: {token}"}
+        task={"group": "read film details", "success": False, "result": f"Traceback\nError: {token}"}
     )
     metrics.flush()
     said = dict(Heartbeat.objects.filter(kind="schedule").values_list("name", "doing"))
-    assert said == {"upload posters": "3 uploaded", "refresh movies": "failed: Error: ***"}
+    assert said == {"upload posters": "3 uploaded", "read film details": "failed: Error: ***"}
 
 
 @pytest.mark.django_db(transaction=True)

@@ -7,10 +7,10 @@ from decimal import Decimal
 import pytest
 from django.db import DatabaseError, connection
 
-from movies.models import Movie, PosterStatus
+from movies.models import Movie
+from movies.tasks import read_details
 from ratings.models import (
     DismissedMovie,
-    MissingMovie,
     Rating,
     SimilarMovies,
     TMDbRecommendation,
@@ -19,7 +19,7 @@ from ratings.models import (
 )
 from ratings.recommendations import cold_start, recommender
 from ratings.recommendations.diversify import same_series
-from ratings.tasks import fetch_missing_movies, fetch_most_voted_movies, fetch_tmdb_recommendations
+from ratings.tasks import fetch_most_voted_movies, fetch_tmdb_recommendations
 from tests.conftest import queued, wait_until
 from users.models import User
 
@@ -386,7 +386,7 @@ def test_a_bot_with_few_movies_fetches_the_most_voted_once_and_only_when_a_user_
     ask(anna, handle, "/help")
     assert queued() == []
     assert "asking TMDb which films everybody knows" in ask(anna, handle).text
-    assert "ratings.tasks.fetch_most_voted_movies" in queued()
+    assert "ratings.chat.recommendations.complete" in queued()
     assert fetch_most_voted_movies() == "60 found"
     assert fetch_most_voted_movies() == "0 found"
     asked = [seen for seen in sandbox.tmdb.requests if seen.path.endswith("/discover/movie")]
@@ -755,40 +755,28 @@ def test_a_film_that_tmdb_no_longer_has_is_not_asked_for_again(anna, sandbox):
     assert fetch_tmdb_recommendations() == "0 asked"
 
 
-def test_missing_movies_are_fetched_with_details_and_a_poster_to_follow(sandbox):
-    MissingMovie.objects.create(pk=603, wanted=5)
-    MissingMovie.objects.create(pk=999_999_999, wanted=9)
-    assert fetch_missing_movies() == "1 fetched, 0 to do"
-    film = Movie.objects.get(pk=603)
-    assert film.details_at
-    assert film.poster_status == PosterStatus.WAITING
-    assert list(MissingMovie.objects.values_list("pk", flat=True)) == [999_999_999]
-    sandbox.tmdb.forget_requests()
-    assert fetch_missing_movies() == "0 fetched, 0 to do"
-    assert sandbox.tmdb.requests == []
+def test_no_list_shows_a_film_of_which_only_the_id_is_known_before_its_details_are_read(anna, films, sandbox):
+    Movie.objects.create(pk=603, search_text="|")
+    cold_start.save_tmdb_recommendations(LIKED, [Movie(pk=603, title="")])
+    rate(anna, LIKED, 9)
+    assert 603 not in recommended(anna)
+    read_details()
+    assert 603 in recommended(anna)
 
 
-def test_a_missing_movie_that_has_been_saved_meanwhile_is_not_fetched_again(sandbox):
-    Movie.objects.create(pk=603, title="The Matrix")
-    MissingMovie.objects.create(pk=603)
-    sandbox.tmdb.forget_requests()
-    assert cold_start.fetch_missing_movies(5, threading.Event()) == (0, 0)
-    assert not MissingMovie.objects.exists()
-    assert sandbox.tmdb.requests == []
+def recommended(anna):
+    return [one.movie.pk for one in recommender.recommend(anna.id)[0]]
 
 
-def test_a_user_of_a_new_bot_hears_that_tmdb_is_asked_and_gets_films_the_next_time(sandbox, handle, start):
+def test_recommendations_that_are_still_asked_of_tmdb_appear_in_the_same_message(sandbox, handle, start):
     anna = sandbox.telegram.person("Анна", language_code="en")
     user = User.objects.create(pk=anna.id, language="en")
-    film = sandbox.tmdb.films[603]
-    Movie.objects.create(id=film.id, title="Матрица", vote_average=8, vote_count=100)
+    Movie.objects.create(id=603, title="The Matrix", vote_average=8, vote_count=100, details_at=1)
     Rating.objects.create(user=user, movie_id=603, tmdb_rating=10, normalized_rating=10, rated_at=1)
     anna.send("/recommend")
     handle()
-    assert "I am asking TMDb" in anna.chat[-1].text
+    shown = anna.chat[-1]
+    assert "I am asking TMDb" in shown.text
     worker = start("qcluster")
-    wait_until(lambda: sandbox.tmdb.requests_of("/movie/603/recommendations"), explain=lambda: worker.output)
-    wait_until(lambda: Movie.objects.count() > 5, explain=lambda: worker.output)
-    anna.send("/recommend")
-    handle()
-    assert anna.chat[-1].text.count("\n") > 5
+    wait_until(lambda: "because you rated “The Matrix” 10" in anna.chat[-1].text, explain=lambda: worker.output)
+    assert anna.chat[-1].id == shown.id

@@ -19,7 +19,7 @@ from config.database import redis_client
 from config.jobs.locks import lock
 from config.models import Lease
 from movies.models import Movie
-from ratings.models import MissingMovie, Rating, SimilarMovies, TrainingRun
+from ratings.models import Rating, SimilarMovies, TrainingRun
 from ratings.recommendations import recommender, training_process
 from ratings.tasks import build_recommendations
 from tests.conftest import ROOT
@@ -339,20 +339,24 @@ def test_a_plain_client_reads_and_writes_the_table():
 def test_movies_that_neighbours_lead_to_and_the_table_lacks_are_queued(tmp_path):
     save(people(40))
     train(Archive(movielens(tmp_path)))
-    wanted = set(MissingMovie.objects.values_list("movie_id", flat=True))
-    assert wanted == set(range(101, 131))
-    assert all(film.wanted for film in MissingMovie.objects.all())
+    assert unread() == set(range(101, 131))
+
+
+def unread():
+    """The films of which only the id is known, for the details worker to read."""
+    return set(Movie.objects.awaiting_details().filter(title="").values_list("pk", flat=True))
 
 
 def test_movies_that_nothing_leads_to_any_more_are_no_longer_queued(tmp_path):
     save(people(40))
     call_command("build_recommendations", movielens=str(movielens(tmp_path)))
-    MissingMovie.objects.filter(pk=101).update(next_try_at=2_000_000_000)
+    tomorrow = int(time.time()) + 86_400
+    Movie.objects.filter(pk=101).update(details_next_try_at=tomorrow, details_error="HTTP 500")
     call_command("build_recommendations", force=True)
-    assert MissingMovie.objects.count() == 30
-    assert MissingMovie.objects.get(pk=101).next_try_at == 2_000_000_000
+    assert unread() == set(range(102, 131))
+    assert Movie.objects.get(pk=101).details_next_try_at == tomorrow
     call_command("build_recommendations", without_movielens=True)
-    assert not MissingMovie.objects.exists()
+    assert not Movie.objects.filter(title="").exists()
 
 
 # --- By night, in a process of its own
@@ -432,7 +436,7 @@ def test_an_archive_is_learned_from_and_none_of_its_users_is_saved(tmp_path, cap
     assert run.neighbours > 300
     assert not User.objects.exists()
     assert not Rating.objects.exists()
-    assert not Movie.objects.exists()
+    assert not Movie.objects.exclude(title="").exists(), "nothing of a film but its id, which its details need"
     assert "no commercial use" in capsys.readouterr().out
 
 
@@ -622,7 +626,7 @@ def test_an_evaluation_that_cannot_end_well_does_not_begin(tmp_path, strange):
 def as_lists(folder, text):
     (folder / "train.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     lists = judged(folder)
-    for model in (SimilarMovies, TrainingRun, Rating, User, Movie, MissingMovie):
+    for model in (SimilarMovies, TrainingRun, Rating, User, Movie):
         model.objects.all().delete()
     return lists
 

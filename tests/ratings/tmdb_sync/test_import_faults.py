@@ -12,14 +12,16 @@ from django.db import connections
 from config.database import redis_client
 from config.jobs.enqueue import async_task
 from config.models import Lease
+from movies import details
 from movies.models import Movie
-from ratings.models import DetailsFailure, Import, Rating
+from movies.tasks import read_details
+from ratings.models import Import, Rating
 from ratings.tasks import import_ratings
 from ratings.tmdb_sync import engine, limits
 from ratings.tmdb_sync.engine import import_queued
 from ratings.tmdb_sync.user_import import begin
 from tests.conftest import wait_until
-from tests.helpers.imports import at_tmdb, hurry, linked, rate, sync, table_of, work
+from tests.helpers.imports import asked_for, at_tmdb, hurry, linked, rate, sync, table_of, work
 from users.disconnect import disconnect, forget
 from users.models import SyncStatus, User
 
@@ -62,6 +64,10 @@ def assert_all_is_in(user):
     assert (user.sync_status, user.ratings_count) == (SyncStatus.IMPORTED, len(user.account.ratings))
 
 
+def films_of(user):
+    return Movie.objects.filter(ratings__user=user)
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("where", [PAGES, FILMS])
 def test_a_passing_fault_leaves_no_trace(sandbox, anna, where, fault):
@@ -69,8 +75,8 @@ def test_a_passing_fault_leaves_no_trace(sandbox, anna, where, fault):
     sandbox.tmdb.fail(where, times=3, **FAULTS[fault])
     work(anna)
     assert_all_is_in(anna)
-    assert Movie.objects.filter(details_at=None).count() == 0
-    assert DetailsFailure.objects.count() == 0
+    assert not films_of(anna).filter(details_at=None).exists()
+    assert not films_of(anna).exclude(details_error="").exists()
 
 
 @pytest.mark.parametrize("fault", ["500", "HTML", "dropped"])
@@ -111,14 +117,14 @@ def test_an_outage_in_the_middle_costs_nothing_that_has_come(sandbox, anna):
     import_ratings()
     anna.refresh_from_db()
     assert anna.sync_status == SyncStatus.QUEUED
-    known = Movie.objects.exclude(details_at=None).count()
+    known = Movie.objects.filter(ratings__user=anna).exclude(details_at=None).count()
     assert known > 0
     sandbox.faults.clear()
     sandbox.tmdb.forget_requests()
     work()
     assert_all_is_in(anna)
-    answered = [seen for seen in sandbox.tmdb.requests_of("/movie/*") if seen.status == 200]
-    assert len(answered) == 200 - known
+    answered = [asked for film in anna.account.ratings for asked in sandbox.tmdb.requests_of(f"/movie/{film}")]
+    assert len([asked for asked in answered if asked.status == 200]) == 200 - known
 
 
 def down_from(sandbox, request):
@@ -196,10 +202,10 @@ def test_a_film_that_fails_for_ever_is_named_and_asked_for_again_later(sandbox, 
     sync(anna)
     assert title not in anna.person.chat[-1].text  # not due yet
     sandbox.faults.clear()
-    DetailsFailure.objects.update(next_try_at=0)
-    import_ratings()
+    Movie.objects.update(details_next_try_at=0)
+    read_details()
     assert Movie.objects.get(pk=films[7]).details_at
-    assert DetailsFailure.objects.count() == 0
+    assert not films_of(anna).exclude(details_error="").exists()
 
 
 def test_films_that_all_fail_hold_up_no_import_for_ever(sandbox, anna):
@@ -207,7 +213,7 @@ def test_films_that_all_fail_hold_up_no_import_for_ever(sandbox, anna):
     sandbox.tmdb.fail(FILMS, status=500, times=None)
     work(anna)
     assert_all_is_in(anna)
-    assert DetailsFailure.objects.count() == Import.objects.get().failed == 30
+    assert films_of(anna).exclude(details_error="").count() == Import.objects.get().failed == 30
 
 
 def test_a_film_that_hangs_is_left_for_later(sandbox, anna):
@@ -217,7 +223,7 @@ def test_a_film_that_hangs_is_left_for_later(sandbox, anna):
     for _slice in range(3):
         import_queued(0.5)
     assert_all_is_in(anna)
-    assert DetailsFailure.objects.get().movie_id == films[1]
+    assert films_of(anna).exclude(details_error="").get().pk == films[1]
 
 
 @pytest.mark.parametrize(
@@ -581,14 +587,15 @@ def test_kill_9_at_any_moment_loses_and_doubles_nothing(sandbox, anna, start, mo
     work()
     assert_all_is_in(anna)
     assert Import.objects.count() == 1
-    assert len(sandbox.tmdb.requests_of("/movie/*")) <= 100 + limits.THREADS + limits.DETAILS_BATCH
+    assert asked_for(sandbox, anna.account.ratings) <= 100 + details.MAX_CLAIMED + details.MAX_BATCH
 
 
 def forget_lease():
     """Thirty seconds pass, and a dead process's lease with them."""
     if settings.REDIS_URL:
-        redis_client().delete(f"lease:{engine.LEASE}")
+        redis_client().delete(f"lease:{engine.LEASE}", f"lease:{details.LEASE}")
     Lease.objects.update(expires_at=0)
+    Movie.objects.update(details_next_try_at=0)  # a claim has run out, too
 
 
 def test_two_engines_at_once_ask_for_nothing_twice(sandbox, anna, start):
@@ -597,7 +604,7 @@ def test_two_engines_at_once_ask_for_nothing_twice(sandbox, anna, start):
     commands = [start("import_ratings", "--all") for _engine in range(2)]
     assert [command.wait() for command in commands] == [0, 0]
     assert_all_is_in(anna)
-    assert len(sandbox.tmdb.requests_of("/movie/*")) == 150
+    assert asked_for(sandbox, anna.account.ratings) == 150
     assert len(sandbox.tmdb.requests_of("/account/*/rated/movies")) == 10
 
 
@@ -605,14 +612,14 @@ def test_ctrl_c_ends_the_command_and_the_next_run_goes_on(sandbox, anna, start):
     rate(anna.account, sandbox.tmdb.add_films(150))
     sandbox.tmdb.latency = 0.03
     process = start("import_ratings", "--all")
-    wait_until(lambda: len(sandbox.tmdb.requests_of("/movie/*")) > 20)
+    wait_until(lambda: asked_for(sandbox, anna.account.ratings) > 20)
     assert process.terminate(signal.SIGINT) == 130
     assert "go on" in process.output
     sandbox.tmdb.latency = 0
     process = start("import_ratings")
     assert process.wait() == 0, process.output
     assert_all_is_in(anna)
-    assert len(sandbox.tmdb.requests_of("/movie/*")) == 150
+    assert asked_for(sandbox, anna.account.ratings) == 150
 
 
 def test_a_worker_told_to_stop_does_and_the_next_goes_on(sandbox, anna, start):
@@ -620,7 +627,7 @@ def test_a_worker_told_to_stop_does_and_the_next_goes_on(sandbox, anna, start):
     sandbox.tmdb.latency = 0.05
     worker = start("qcluster")
     async_task("ratings.tasks.import_ratings", anna.pk)
-    wait_until(lambda: len(sandbox.tmdb.requests_of("/movie/*")) > 20)
+    wait_until(lambda: asked_for(sandbox, anna.account.ratings) > 20)
     worker.terminate()
     anna.refresh_from_db()
     assert anna.sync_status == SyncStatus.QUEUED
@@ -628,7 +635,7 @@ def test_a_worker_told_to_stop_does_and_the_next_goes_on(sandbox, anna, start):
     start("qcluster")
     wait_until(lambda: User.objects.get(pk=anna.pk).sync_status == SyncStatus.IMPORTED)
     assert_all_is_in(anna)
-    assert len(sandbox.tmdb.requests_of("/movie/*")) == 150
+    assert asked_for(sandbox, anna.account.ratings) == 150
 
 
 def test_the_command_says_whose_import_failed_and_exits_with_an_error(sandbox, anna, start):
@@ -669,8 +676,7 @@ def test_people_who_share_films_have_each_asked_for_once(sandbox, transactional_
     work()
     for user in people:
         assert_all_is_in(user)
-    asked = [seen.path for seen in sandbox.tmdb.requests_of("/movie/*")]
-    assert len(asked) == len(set(asked)) == 80
+    assert all(asked_for(sandbox, [film]) == 1 for film in films)
 
 
 def test_one_with_many_ratings_does_not_hold_up_one_with_few(sandbox, transactional_db):
@@ -689,7 +695,7 @@ def test_one_with_many_ratings_does_not_hold_up_one_with_few(sandbox, transactio
 
 
 def asked_films(sandbox):
-    return [int(seen.path.rsplit("/", 1)[1]) for seen in sandbox.tmdb.requests_of("/movie/*")]
+    return [int(seen.path.rsplit("/", 1)[1]) for seen in sandbox.tmdb.requests_of("/movie/*[0-9]")]
 
 
 def worker_beside():
@@ -706,7 +712,7 @@ def test_who_is_queued_while_others_are_imported_joins_them(sandbox, anna):
     rate(anna.account, sandbox.tmdb.add_films(300))
     sandbox.tmdb.latency = 0.02
     worker = worker_beside()
-    wait_until(lambda: len(sandbox.tmdb.requests_of("/movie/*")) > 20)
+    wait_until(lambda: asked_for(sandbox, anna.account.ratings) > 20)
     boris = linked(sandbox, sandbox.telegram.person("Борис"), "boris")
     boris.account.rate(603, 8)
     assert import_ratings(boris.pk) == "already running elsewhere"
@@ -723,7 +729,7 @@ def test_no_import_makes_a_person_in_the_chat_wait(sandbox, anna, settings):
     settings.TMDB_REQUESTS_PER_SECOND = 20
     rate(anna.account, sandbox.tmdb.add_films(60))
     worker = worker_beside()
-    wait_until(lambda: len(sandbox.tmdb.requests_of("/movie/*")) > 5)
+    wait_until(lambda: asked_for(sandbox, anna.account.ratings) > 5)
     sandbox.tmdb.forget_requests()
     assert get_movie(603).pk == 603
     place = [seen.path for seen in sandbox.tmdb.requests].index("/3/movie/603")

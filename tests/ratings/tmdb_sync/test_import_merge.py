@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from movies.models import Movie
-from ratings.models import DetailsFailure, DismissedMovie, Import, PendingWrite, Rating, Source, normalize
+from ratings.models import DismissedMovie, Import, PendingWrite, Rating, Source, normalize
 from ratings.tmdb_sync import limits
 from ratings.tmdb_sync.user_import import begin
 from tests.helpers.imports import hurry, linked, sync, table_of, work
@@ -327,7 +327,7 @@ class Ratings(RuleBasedStateMachine):
         sync(self.user)
         self.merge()
         User.objects.filter(pk=self.user.pk).delete()
-        DetailsFailure.objects.all().delete()
+        Movie.objects.update(details_next_try_at=0)
 
 
 @pytest.mark.parametrize("steps", [12])

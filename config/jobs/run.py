@@ -1,4 +1,4 @@
-"""Limits and result of one pipeline run, which its workers share between threads, and the outcome of one upload."""
+"""Limits and result of one run of a worker whose queue is a table; its threads share it."""
 
 import logging
 import threading
@@ -14,14 +14,14 @@ from config.jobs.enqueue import StopEvent
 
 log = logging.getLogger(__name__)
 
-# What became of one movie. done; not_found: TMDb has no such image; failed: the poster's fault, retried later or failed
-# permanently; postponed: not the poster's fault, due again.
+# What became of one movie. done; not_found: TMDb has no such movie or image; failed: its own fault, retried later or
+# failed permanently; postponed: not its fault, due again.
 Result = Literal["done", "not_found", "failed", "postponed"]
 
 
 @dataclass
 class Run:
-    """Limits and result of one pipeline run."""
+    """Limits and result of one run."""
 
     limit: int | None = None  # movies to start at most
     seconds: float | None = None  # after which nothing new is started
@@ -32,6 +32,7 @@ class Run:
     failed: int = 0
     postponed: int = 0
     errors: list[str] = field(default_factory=list)  # why the run, or a channel, had to pause or stop
+    not_found_label: str = "without an image"
 
     def __post_init__(self) -> None:
         self.started = 0
@@ -77,7 +78,7 @@ class Run:
         return seconds < self.seconds_left and not self.stop.wait(seconds)
 
     def __str__(self) -> str:
-        counts = f"{self.done} done, {self.not_found} without an image, {self.failed} failed"
+        counts = f"{self.done} done, {self.not_found} {self.not_found_label}, {self.failed} failed"
         return "; ".join([f"{counts}, {self.postponed} postponed", *self.errors])
 
 
