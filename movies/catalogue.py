@@ -17,6 +17,7 @@ from django.core.cache import cache
 from django.db.models import Case, IntegerField, Q, Value, When
 from django.utils.module_loading import import_string
 
+from movies.merging import successors
 from movies.models import Movie, PosterPriority
 from movies.parsing import MAX_MOVIE_ID, MalformedAnswer, parse_details, parse_movies
 from movies.people import SEARCH_TTL_SECONDS, Person, find_person, is_series, text_digest
@@ -105,11 +106,13 @@ def get_local_movie(movie_id: int, user_id: int | None = None) -> Movie | None:
     """The table's movie with this TMDb id, or None. Raises NotFound for what cannot be an id."""
     _require_id(movie_id)
     found = next(iter(_loaded(movie_by_id(movie_id, user_id))), None)
+    if found is None and (successor_id := successors([movie_id]).get(movie_id)):
+        return get_local_movie(successor_id, user_id)
     return found
 
 
 def _fetch_and_save(movie_id: int, user_id: int | None) -> Movie:
-    movie = fetch_movie(movie_id, TMDb(background=False))
+    movie = parse_details(TMDb(background=False).movie(movie_id))  # another one's where TMDb has merged two
     save_movies([movie], PosterPriority.ASKED)
     return Movie.objects.with_user_rating(user_id).get(pk=movie.pk)
 

@@ -26,9 +26,9 @@ from config.jobs.locks import is_locked, lock
 from config.jobs.run import Run
 from config.monitoring import metrics
 from movies import request_pool
-from movies.catalogue import fetch_movie
+from movies.merging import merge_into
 from movies.models import Movie, PendingCard, PosterPriority
-from movies.parsing import MalformedAnswer
+from movies.parsing import MalformedAnswer, parse_details, parse_movies
 from movies.request_pool import CircuitBreaker, Probe, Request, RequestPool
 from movies.saving import save_movies
 from movies.tmdb import BadRequest, KeyRefused, NotFound, Oversized, TMDb, TMDbError, Unavailable
@@ -323,14 +323,28 @@ class DetailsThread:
 
 
 def _fetch(movie: Movie, interactive: TMDb | None, tmdb: TMDb) -> Movie:
-    """Runs in a thread: a film somebody looks at takes the next slot of the rate limit."""
-    return fetch_movie(movie.pk, interactive or tmdb)
+    """Runs in a thread: a film somebody looks at takes the next slot of the rate limit.
+
+    The answer is another movie where TMDb has merged two, or has dropped this one and kept another with its IMDb id.
+    """
+    tmdb = interactive or tmdb
+    try:
+        return parse_details(tmdb.movie(movie.pk))
+    except NotFound:
+        found = parse_movies({"results": tmdb.find(movie.imdb_id)["movie_results"]}) if movie.imdb_id else []
+        for successor in found:
+            if successor.pk != movie.pk:
+                return parse_details(tmdb.movie(successor.pk))
+        raise
 
 
 def _write(fetched: list[tuple[Movie, Movie]]) -> None:
     with async_commit_transaction():
         for priority in PosterPriority:
             save_movies((film for movie, film in fetched if movie.details_priority == priority), priority)
+    for movie, film in fetched:
+        if movie.pk != film.pk:
+            merge_into(movie.pk, film.pk)
 
 
 def retry_is_near() -> bool:

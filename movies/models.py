@@ -429,3 +429,18 @@ class PendingCard(models.Model):
 
     def __str__(self) -> str:
         return f"{self.chat_id} · {self.movie_id}"
+
+
+class MergedMovie(models.Model):
+    """An id that TMDb has given up for another movie's: lists of TMDb's may name it still."""
+
+    movie_id = models.PositiveIntegerField(primary_key=True, db_comment="TMDb movie id")
+    successor = models.ForeignKey(Movie, models.CASCADE, related_name="+", db_comment="the movie TMDb has instead")
+    merged_at = models.BigIntegerField(db_comment="UNIX seconds")
+
+    class Meta:
+        db_table = "merged_movies"
+        db_table_comment = "Ids that TMDb has given up for another film's"
+
+    def __str__(self) -> str:
+        return f"{self.movie_id} → {self.successor_id}"

@@ -30,7 +30,7 @@ from ratings.models import Import
 from ratings.recommendations import cold_start
 from ratings.tmdb_sync import limits
 from ratings.tmdb_sync.active_imports import ActiveImports
-from ratings.tmdb_sync.merge import merge_page
+from ratings.tmdb_sync.merge import follow_merged, merge_page
 from ratings.tmdb_sync.progress_message import ProgressReporter
 from ratings.tmdb_sync.reader import NEWEST, Page
 from ratings.tmdb_sync.user_import import (
@@ -270,6 +270,7 @@ class Importer:
             if self.imports.lock_user(run) is None:
                 self.imports.cancel(owner)
                 return
+            follow_merged(page)
             if request.key == NEWEST and not is_only_additions(run, page):
                 run.incremental = False
             else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from django.db import connection
 
+from movies.merging import successors
 from movies.models import Movie, PosterPriority, PosterStatus
 from movies.saving import save_movies
 from ratings.models import PendingWrite, Rating, Source, normalize
@@ -48,6 +49,17 @@ UPSERT = (
 class PageResult(NamedTuple):
     without_details: list[int]  # ids of the page's movies whose details are not known
     has_new_posters: bool
+
+
+def follow_merged(page: Page) -> None:
+    """Name each movie by the id that TMDb has for it now; where both ids are rated, by its own row."""
+    merged = successors(movie_id for movie_id in page.movie_ids if movie_id is not None)
+    if merged:
+        page.movie_ids = [merged.get(movie_id, movie_id) if movie_id else None for movie_id in page.movie_ids]
+        for row in page.rows:
+            row.movie.id = merged.get(row.movie.id, row.movie.id)
+        own_last = sorted(page.rows, key=lambda row: row.movie.id not in merged.values())
+        page.rows = list({row.movie.id: row for row in own_last}.values())
 
 
 def merge_page(run: Import, page: Page, now: int) -> PageResult:

@@ -87,7 +87,7 @@ def test_the_scheduler_runs_every_15_seconds_and_what_runs_by_the_minute_is_due_
         now[0] = 1000.0 + second
         sentinel.run_scheduler()
     due = dict(Schedule.objects.values_list("name", "next_run"))
-    assert due["refresh movies"] == began + timedelta(seconds=50), "what runs by the hour has time"
+    assert due["build recommendations"] == began + timedelta(seconds=50), "what runs by the half hour has time"
     assert began + timedelta(seconds=30) <= due["upload posters"] <= timezone.now() + timedelta(seconds=30)
     assert queued() == []
     Schedule.objects.filter(name="upload posters").update(next_run=timezone.now())

@@ -199,6 +199,7 @@ def test_a_film_that_fails_for_ever_is_named_and_asked_for_again_later(sandbox, 
     assert title in anna.person.chat[-1].text
     run = Import.objects.get()
     assert (run.failed, list(run.names["failed"])) == (1, [str(films[7])])
+    Movie.objects.update(details_tried_at=1)  # some time passes
     sync(anna)
     assert title not in anna.person.chat[-1].text  # not due yet
     sandbox.faults.clear()
