@@ -281,7 +281,8 @@ def _record_downloads(run: Run, downloads: list[Download], unattributed: Failure
     results = _retry_db(partial(_save_downloads, [pair for pair in downloads if pair[0] not in unattributed]))
     for result in results:
         run.count(result)
-    is_known = bool(error) or "done" in results
+    # of many failures beside an image that came, the server may have caused all that came after it
+    is_known = bool(error) or ("done" in results and len(unattributed) < MAX_CONSECUTIVE_FAILURES)
     if not is_known and len(unattributed) >= MAX_CONSECUTIVE_FAILURES:
         error, is_known = image_server.fault(), True
     if error:
