@@ -10,6 +10,7 @@ from django.utils import translation
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from telebot import TeleBot, types
+from telebot.apihelper import ApiTelegramException
 
 from config.bot import client
 
@@ -102,14 +103,24 @@ def language_of(code: object) -> str:
     return "ru" if base in READ_RUSSIAN else "en"
 
 
-def publish_commands() -> None:
-    """Set the bot's menu and descriptions in both languages. Raises ApiException, TelegramUnavailable."""
-    for language, codes in (("ru", READ_RUSSIAN), ("en", ["en", None])):
+def publish_profile() -> None:
+    """Set the bot's menu and descriptions in both languages. Raises ApiException, TelegramUnavailable.
+
+    A Bot API server that refuses descriptions, as one from before Bot API 6.6 does, still gets the menu.
+    """
+    languages = (("ru", READ_RUSSIAN), ("en", ["en", None]))  # None: for every other language
+    for language, codes in languages:
         with translation.override(language):
             listed = [types.BotCommand(name, str(commands[name])) for name in listed_commands()]
-            short = _("Send a film title: I show the poster, keep your rating and tell you what to watch next.")
-            description = short + " " + _("Imports your TMDb, Letterboxd and IMDb ratings.")
-        for code in codes:  # None: for every other language
+        for code in codes:
             bot.set_my_commands(listed, language_code=code)
-            bot.set_my_description(description, language_code=code)
-            bot.set_my_short_description(short, language_code=code)
+    try:
+        for language, codes in languages:
+            with translation.override(language):
+                short = _("Send a film title: I show the poster, keep your rating and tell you what to watch next.")
+                description = short + " " + _("Imports your TMDb, Letterboxd and IMDb ratings.")
+            for code in codes:
+                bot.set_my_description(description, language_code=code)
+                bot.set_my_short_description(short, language_code=code)
+    except ApiTelegramException as error:
+        log.warning("the descriptions could not be published: %s", error.description)

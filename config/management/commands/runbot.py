@@ -13,7 +13,7 @@ from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot.client import TelegramUnavailable
 from config.bot.polling import CannotPoll, poll
-from config.bot.router import bot, publish_commands
+from config.bot.router import bot, publish_profile
 from config.database import require_migrations
 from config.monitoring.logs import logging_streams
 
@@ -51,7 +51,7 @@ class Command(BaseCommand):
         """Publish the menu as soon as Telegram answers; the chat works without it."""
         while not stop.is_set():
             try:
-                publish_commands()
+                publish_profile()
                 log.info("the bot is @%s", bot.user.username)
                 import_string("posters.bot_change.handle_bot_change")(bot.user.id)
                 connection.close()

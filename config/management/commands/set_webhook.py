@@ -9,7 +9,7 @@ from telebot.apihelper import ApiException, ApiTelegramException
 from config.arguments import require_within
 from config.bot.client import TelegramUnavailable
 from config.bot.polling import KINDS
-from config.bot.router import bot, publish_commands
+from config.bot.router import bot, publish_profile
 
 
 class Command(BaseCommand):
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         url = webhook_address(url)
         try:
             bot.set_webhook(url, max_connections=max_connections, allowed_updates=KINDS, secret_token=secret)
-            publish_commands()
+            publish_profile()
         except ApiTelegramException as error:
             raise CommandError(f"Telegram refuses the webhook {url}: {error.description}.") from None
         except (ApiException, TelegramUnavailable) as error:

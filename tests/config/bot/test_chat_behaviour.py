@@ -14,7 +14,7 @@ from telebot.types import Message, ReplyParameters
 
 from config.bot import client
 from config.bot.replies import edit, topic_of
-from config.bot.router import bot, commands, publish_commands
+from config.bot.router import bot, commands, publish_profile
 from movies.models import Movie
 from ratings.models import Rating
 from tests.helpers.lists import nth
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_the_menu_is_published_in_both_languages(sandbox):
-    publish_commands()
+    publish_profile()
     account = sandbox.telegram.accounts[sandbox.telegram_token]
     by_language = {language: listed for (_scope, language), listed in account.commands.items()}
     assert set(by_language) == {"", "ru", "uk", "be", "kk", "en"}
@@ -39,7 +39,7 @@ def test_the_menu_is_published_in_both_languages(sandbox):
 
 @pytest.mark.parametrize(("language", "word"), [("ru", "Пришлите название фильма"), ("en", "Send a film title")])
 def test_the_bot_describes_itself_in_both_languages(sandbox, language, word):
-    publish_commands()
+    publish_profile()
     texts = sandbox.telegram.accounts[sandbox.telegram_token].texts
     assert texts["description", language].startswith(word)
     assert texts["short_description", language].startswith(word)
