@@ -28,7 +28,9 @@ test: install  ## the whole suite on SQLite; what needs a browser says so and sk
 	$(PY) -m pytest $(HOW) -m "not processes" $(MORE) $(COVERAGE)
 	$(PY) -m pytest -m processes $(MORE)
 
-SERVERLESS := tests/browser tests/sandbox tests/config/test_hostile_servers.py tests/config/test_start.py  # ask nothing of PostgreSQL or Redis
+# ask nothing of PostgreSQL or Redis
+SERVERLESS := tests/browser tests/sandbox tests/config/monitoring/test_secrets.py tests/ratings/files/test_formats.py \
+	$(addprefix tests/config/test_,env_file.py hostile_servers.py http_client.py proxies.py start.py)
 
 test-services: export DATABASE_URL := $(or $(DATABASE_URL),postgres://postgres@127.0.0.1:5432/postgres)
 test-services: export REDIS_URL := $(or $(REDIS_URL),redis://127.0.0.1:6379/15)
