@@ -87,7 +87,7 @@ def test_connect_import_search_rate_list_similar_stats_forget(chat, sandbox):
     expect(cards(chat)).to_contain_text("61", timeout=20_000)
 
     say(chat, "/forget")
-    question = latest(chat, "?")
+    question = latest(chat, "Удалить всё, что я о вас знаю?")
     question.locator(".buttons button").first.click()
     wait_until(lambda: not User.objects.exists() and not Rating.objects.exists(), 30)
 
