@@ -235,7 +235,7 @@ except (KeyError, ValueError, OSError):
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # SQLite keeps no comments and says so for every table and column; PostgreSQL does keep them.
-SILENCED_SYSTEM_CHECKS = ["fields.W163", "models.W046"]
+SILENCED_SYSTEM_CHECKS = ["fields.W163", "models.W046", "security.W005", "security.W021"]
 
 # With DEBUG on, a newcomer's http://127.0.0.1 works; with it off, everything a browser asks for goes by TLS.
 TRUST_PROXY = switch("TRUST_PROXY", False)
