@@ -141,12 +141,12 @@ def test_a_delivery_in_chunks_is_a_delivery(sandbox, serve, anna):
 
     body = json.dumps({**message(1, "/help"), "more": "x" * 20_000}).encode()
     assert in_chunks(body).status_code == 200
-    wait_until(lambda: len(sent(sandbox)) == 1, 30, lambda: web.process.output)
+    wait_until(lambda: len(sent(sandbox)) == 1, 60, lambda: web.process.output)
     assert in_chunks(body).status_code == 200
     assert in_chunks(b"[" * (2**20 + 10_000)).status_code == 200, "too long is too long, however it comes"
-    assert "is left unread" in web.process.output
+    web.process.wait_for_line("is left unread")
     assert in_chunks(json.dumps(message(2, "/help")).encode()).status_code == 200
-    wait_until(lambda: len(sent(sandbox)) == 2, 30, lambda: web.process.output)
+    wait_until(lambda: len(sent(sandbox)) == 2, 60, lambda: web.process.output)
 
 
 def test_a_server_that_cannot_read_chunks_has_the_delivery_sent_again(client, settings):
