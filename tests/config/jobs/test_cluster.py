@@ -78,11 +78,16 @@ def test_many_threads_share_a_few_connections_because_none_holds_one_while_teleg
     sandbox.telegram.latency = 0.5
     try:
         answers = at_once([partial(web.post, message(n, "/help", person.id)) for n, person in enumerate(people)])
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pooled'")
-            connections = cursor.fetchone()[0]
+        connections = []
+
+        def all_answered():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pooled'")
+                connections.append(cursor.fetchone()[0])
+            return len(sent(sandbox)) == len(people)
+
+        wait_until(all_answered, explain=lambda: web.process.output)
     finally:
         web.process.kill()
     assert {answer.status_code for answer in answers} == {200}
-    assert len(sent(sandbox)) == len(people)
-    assert 1 <= connections <= 3
+    assert 1 <= max(connections) <= 3
