@@ -234,7 +234,8 @@ except (KeyError, ValueError, OSError):
     raise ImproperlyConfigured(f"TIME_ZONE must be a name like Europe/Berlin, not {TIME_ZONE!r}.") from None
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-# SQLite keeps no comments and says so for every table and column; PostgreSQL does keep them.
+# SQLite keeps no comments and says so for every table and column; PostgreSQL does keep them. HSTS of a whole domain is
+# the operator's choice.
 SILENCED_SYSTEM_CHECKS = ["fields.W163", "models.W046", "security.W005", "security.W021"]
 
 # With DEBUG on, a newcomer's http://127.0.0.1 works; with it off, everything a browser asks for goes by TLS.
