@@ -58,13 +58,16 @@ def database_identity() -> str:
         return "{}/{}".format(*cursor.fetchone())
 
 
+POSTGRESQL_NOW = "EXTRACT(EPOCH FROM clock_timestamp())::float8"  # the UNIX time in seconds
+
+
 def now_sql() -> str:
     """SQL for the UNIX time in seconds by the database server's clock: machines need not agree on the time.
 
     SQLite runs on this machine, so there it is this process's own time.
     """
     if connection.vendor == "postgresql":
-        return "EXTRACT(EPOCH FROM clock_timestamp())::float8"
+        return POSTGRESQL_NOW
     return f"{time.time():.6f}"
 
 

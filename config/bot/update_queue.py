@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 
 from django.db import IntegrityError, connection
 
+from config.database import POSTGRESQL_NOW
 from config.models import Update
 
 CLAIM_TTL_SECONDS = 20
@@ -43,7 +44,6 @@ MAX_PURGED = 20_000  # rows in one statement
 
 # The clock of the database server, since machines need not agree on the time. The SQL stays the same, so that SQLite
 # finds its statement prepared.
-POSTGRESQL_NOW = "EXTRACT(EPOCH FROM clock_timestamp())::float8"
 SQLITE_NOW = "((julianday('now') - 2440587.5) * 86400.0)"
 
 RawUpdate = dict[str, Any]  # Bot API's Update, of any shape: nothing in it has been checked but update_id
