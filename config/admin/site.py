@@ -25,6 +25,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.i18n import set_language
 
+from config import __version__
 from config.admin import login_throttle
 from config.admin.formatting import EMPTY, to_datetime
 
@@ -128,6 +129,9 @@ class KinotekaAdminSite(admin.AdminSite):
         if "auth" in apps and "config" in apps:  # its one page is of logins
             apps["auth"]["models"] += apps.pop("config")["models"]
         return sorted(apps.values(), key=lambda app: (*APP_ORDER, app["app_label"]).index(app["app_label"]))
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        return {**super().each_context(request), "version": __version__}
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Django's login, throttled."""

@@ -5,14 +5,15 @@ from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
+from config import __version__
 from config.monitoring import health, prometheus
 from config.monitoring.secret import check_token
 
 
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
-    """Whether this process runs."""
-    return HttpResponse("ok\n", content_type="text/plain")
+    """Whether this process runs, and which version."""
+    return HttpResponse(f"ok {__version__}\n", content_type="text/plain")
 
 
 @require_safe

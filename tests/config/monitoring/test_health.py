@@ -8,8 +8,10 @@ import requests
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.db import connection
+from django.urls import reverse
 from prometheus_client.parser import text_string_to_metric_families
 
+from config import __version__
 from config.jobs.schedules import SCHEDULES
 from config.middleware import viewers_time_zone
 from config.models import Heartbeat, Update
@@ -88,6 +90,14 @@ def test_a_cluster_that_is_gone_is_named_however_well_the_others_do(client, sett
     assert client.get("/readyz").status_code == 200
 
 
+def test_the_version_is_shown_to_programs_and_to_staff(client):
+    assert client.get("/healthz").content.decode() == f"ok {__version__}\n"
+    page = reverse("admin:index")
+    assert __version__ not in client.get(page, follow=True).content.decode(), "strangers see no version"
+    client.force_login(get_user_model().objects.create_superuser("olga"))
+    assert f"Кинотека {__version__}" in client.get(page).content.decode()
+
+
 def test_without_its_database_a_process_lives_and_is_not_ready(environment):
     port = free_port()
     variables = {**environment, "DATABASE_URL": NEVER_LISTENING, "REDIS_URL": "", "DEBUG": "0"}
@@ -95,7 +105,7 @@ def test_without_its_database_a_process_lives_and_is_not_ready(environment):
     web = Process(["-m", "gunicorn", "--bind", f"127.0.0.1:{port}"], variables)
     try:
         web.wait_for_line("Booting worker")
-        assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=10).text == "ok\n"
+        assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=10).text == f"ok {__version__}\n"
         answer = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=30)
         assert answer.status_code == 503
         assert answer.json()["database"] == "away (OperationalError)"
