@@ -48,6 +48,63 @@ class Button:
 
 
 @dataclass(frozen=True)
+class PollOption:
+    """One answer of a poll, with a picture where the bot gave one."""
+
+    persistent_id: str
+    text: str
+    photos: tuple[PhotoSize, ...] = ()  # smallest first
+
+
+@dataclass(eq=False)
+class Poll:
+    """A native poll: `votes` are the numbers of the options, by the id of who chose them."""
+
+    id: str
+    question: str
+    options: tuple[PollOption, ...]
+    bot: Bot
+    is_anonymous: bool = True
+    allows_multiple_answers: bool = False
+    allows_revoting: bool = True
+    description: str = ""
+    open_period: int | None = None
+    close_date: int | None = None
+    is_closed: bool = False
+    votes: dict[int, list[int]] = field(default_factory=dict)
+
+    def voters(self, option: int) -> int:
+        return sum(option in chosen for chosen in self.votes.values())
+
+    def as_json(self, in_message: bool = False) -> JSON:
+        """Bot API: Poll; its description is part of messages only."""
+        options: list[JSON] = []
+        for number, option in enumerate(self.options):
+            out: JSON = {"persistent_id": option.persistent_id, "text": option.text}
+            if option.photos:
+                out["media"] = {"photo": [size.as_json() for size in option.photos]}
+            options.append(out | {"voter_count": self.voters(number)})
+        poll: JSON = {
+            "id": self.id,
+            "question": self.question,
+            "options": options,
+            "total_voter_count": sum(map(bool, self.votes.values())),
+            "is_closed": self.is_closed,
+            "is_anonymous": self.is_anonymous,
+            "type": "regular",
+            "allows_multiple_answers": self.allows_multiple_answers,
+            "allows_revoting": self.allows_revoting,
+            "members_only": False,
+        }
+        for name in ("open_period", "close_date"):
+            if getattr(self, name):
+                poll[name] = getattr(self, name)
+        if in_message and self.description:
+            poll["description"] = self.description
+        return poll
+
+
+@dataclass(frozen=True)
 class Content:
     """What a message says: everything an edit can change."""
 
@@ -56,6 +113,7 @@ class Content:
     entities: tuple[JSON, ...] = ()  # of the text or of the caption
     photos: tuple[PhotoSize, ...] = ()  # smallest first
     document: Document | None = None
+    poll: Poll | None = None
     markup: JSON | None = None  # an inline keyboard
     above: bool = False  # the caption stands above the photo
 
@@ -78,6 +136,8 @@ class Content:
             out["photo"] = [size.as_json() for size in self.photos]
         if self.document:
             out["document"] = self.document.as_json()
+        if self.poll:
+            out["poll"] = self.poll.as_json(in_message=True)
         if self.caption:
             out["caption"] = self.caption
             if self.entities:
@@ -104,6 +164,7 @@ class Message:
     topic: "Topic | None" = None  # of a forum; None in its General
     inline_message_id: str | None = None
     service: JSON | None = None
+    media_group_id: str | None = None
     author: Bot | None = None  # the bot that posted to a channel
     edit_date: int | None = None
     deleted: bool = False
@@ -134,6 +195,10 @@ class Message:
     @property
     def document(self) -> Document | None:
         return self.content.document
+
+    @property
+    def poll(self) -> Poll | None:
+        return self.content.poll
 
     @property
     def buttons(self) -> list[list[Button]]:
@@ -188,6 +253,8 @@ class Message:
             out["message_thread_id"] = self.thread_id
         if self.topic:
             out["is_topic_message"] = True
+        if self.media_group_id:
+            out["media_group_id"] = self.media_group_id
         # a message of a topic that replies to nothing replies to the message that made the topic
         reply_to = self.reply_to or (self.topic.created if self.topic and not self.service else None)
         if reply_to and with_reply:
@@ -196,7 +263,7 @@ class Message:
 
     def __repr__(self) -> str:
         rows = " ".join("[" + " | ".join(b.text for b in row) + "]" for row in self.buttons)
-        picture = "(photo) " if self.photos else "(document) " if self.document else ""
+        picture = "(photo) " if self.photos else "(document) " if self.document else "(poll) " if self.poll else ""
         who = self.sender.first_name if self.sender else self.chat.title
         return f"<{self.id} {who}: {picture}{self.words!r} {rows}>"
 

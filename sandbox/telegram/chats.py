@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox.telegram.chat import JSON, Bot, CallbackQuery, Chat, Content, InlineQuery, Message, Topic
+from sandbox.telegram.chat import JSON, Bot, CallbackQuery, Chat, Content, InlineQuery, Message, Poll, Topic
 from sandbox.telegram.messages import Messages
 from sandbox.telegram.person import Person
 
@@ -43,6 +43,7 @@ class Chats(Messages):
         self.callback_queries: dict[str, CallbackQuery] = {}
         self.inline_queries: dict[str, InlineQuery] = {}
         self.inline_messages: dict[str, Message] = {}
+        self.polls: dict[str, Message] = {}  # by the poll's id
         self._inline_answers: dict[tuple[int, int | None, str, str], tuple[float, InlineQuery]] = {}
         self.bot = self.add_bot(TOKEN, USERNAME, "Кинотека")
         self.poster_channel = self.channel("Постеры", id=CHANNEL, admins=[self.bot])
@@ -215,6 +216,36 @@ class Chats(Messages):
             del chat.topics[topic.id]
             chat.messages = {number: one for number, one in chat.messages.items() if one.topic is not topic}
             self.touch()
+
+    # -- polls ------------------------------------------------------------------------------------
+
+    def vote(self, person: Person, poll: Poll, options: Sequence[int]) -> None:
+        """A person chooses these options, or takes their vote back with none; the bot is told both ways."""
+        with self.changed:
+            assert not poll.is_closed, "the poll is closed"
+            assert poll.allows_multiple_answers or len(options) <= 1, "the poll takes one answer"
+            assert poll.allows_revoting or not poll.votes.get(person.id), "the poll takes no second answer"
+            poll.votes[person.id] = list(options)
+            if not poll.is_anonymous:
+                chosen = {
+                    "option_ids": list(options),
+                    "option_persistent_ids": [poll.options[number].persistent_id for number in options],
+                }
+                self.add_update(poll.bot, "poll_answer", {"poll_id": poll.id, "user": person.as_json(), **chosen})
+            self._poll_changed(poll)
+
+    def close_poll(self, poll: Poll) -> None:
+        """The bot stopped it, or its time is over."""
+        with self.changed:
+            if not poll.is_closed and not self.closed:
+                poll.is_closed = True
+                self._poll_changed(poll)
+
+    def _poll_changed(self, poll: Poll) -> None:
+        self.add_update(poll.bot, "poll", poll.as_json())
+        message = self.polls[poll.id]
+        self.touch()
+        message.version = self.version
 
     # -- inline mode ------------------------------------------------------------------------------
 

@@ -161,6 +161,13 @@ class Person:
             telegram.add_update(bot, "callback_query", update)
             return query
 
+    def vote(self, message: Message, *options: str | int) -> None:
+        """Choose options of a poll, by their texts or numbers; none: take the vote back."""
+        assert message.poll, "this is no poll"
+        texts = [option.text for option in message.poll.options]
+        numbers = [texts.index(option) if isinstance(option, str) else option for option in options]
+        self.telegram.vote(self, message.poll, numbers)
+
     def inline(self, query: str, offset: str = "", bot: Bot | None = None, chat_type: str = "sender") -> InlineQuery:
         """Type "@bot query" somewhere."""
         return self.telegram.ask_inline(self, query, offset, bot or self.telegram.bot, chat_type)

@@ -1,5 +1,6 @@
 """Bot API: sending, editing and deleting messages."""
 
+import secrets
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -69,6 +70,24 @@ def sendDocument(telegram: "Telegram", account: Account, params: Params) -> obje
         chat = start_message(telegram, account, params)
         content = Content(caption=caption, entities=entities, document=document, markup=markup)
         return post(telegram, account, chat, content, params).as_json()
+
+
+@slow_method
+def sendMediaGroup(telegram: "Telegram", account: Account, params: Params) -> object:
+    """An album of photos; each of them is a message of its own, and counts as one."""
+    if not 2 <= len(params["media"]) <= 10:
+        raise bad("group send failed: an album has 2-10 items")
+    with telegram.changed:
+        find_chat(telegram, account, params["chat_id"])
+    contents = [media_of(telegram, account, params, item) for item in params["media"]]
+    album = str(secrets.randbits(62))
+    with telegram.changed:
+        sent = []
+        for content in contents:
+            message = post(telegram, account, start_message(telegram, account, params), content, params)
+            message.media_group_id = album
+            sent.append(message.as_json())
+        return sent
 
 
 @method

@@ -32,6 +32,7 @@ JSON_NAMES = {
     "reply_markup": "reply keyboard markup",
     "results": "inline query results",
     "commands": "commands",
+    "options": "poll options",
     "scope": "BotCommandScope",
 }
 ACTIONS = (
