@@ -40,7 +40,10 @@ def nothing_counted_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     from config.monitoring import heartbeats, metrics
     from movies import vocabulary
     from users.models import language_choices
+    from users.visits import visits
 
+    visits.written.clear()
+    visits.forget_bans()
     vocabulary.cached.clear()
     language_choices.by_user.clear()
     for pending in (metrics._counts, heartbeats._pending, heartbeats._running, drop_notice._notified_at):

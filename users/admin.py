@@ -17,12 +17,13 @@ from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 
 from config.admin.actions import record, row_action
 from config.admin.formatting import DAY_SECONDS, EMPTY, badge, format_datetime
-from config.admin.model_admin import ConditionFilter, ReadOnlyAdmin, parse_id
+from config.admin.model_admin import ConditionFilter, ReadOnlyAdmin
 from config.admin.site import dashboard_widget, render_page
 from config.admin.status_counts import StatusCountsWidget, status_counts_widget
 from config.jobs.enqueue import async_task
 from users import disconnect
 from users.models import SyncStatus, User, UserQuerySet
+from users.visits import visits
 
 MAX_DELETED_AT_ONCE = 200  # while the operator waits
 TONES = {
@@ -47,17 +48,35 @@ class LastImportFilter(ConditionFilter):
         }
 
 
+class StandingFilter(ConditionFilter):
+    title, parameter_name = gettext_lazy("standing"), "standing"
+
+    def conditions(self) -> dict[str, tuple[str, Q]]:
+        return {
+            "banned": (_("banned"), Q(banned_at__isnull=False)),
+            "blocked": (_("blocked the bot"), Q(blocked_at__isnull=False)),
+        }
+
+
 @admin.register(User)
 class UserAdmin(ReadOnlyAdmin[User]):
-    list_display = ("telegram_user_id", "state", "reason", "last_import", "ratings_count")
-    list_filter = (("sync_status", admin.ChoicesFieldListFilter), LastImportFilter)
+    list_display = ("telegram_user_id", "name", "last_seen", "state", "reason", "last_import", "ratings_count")
+    list_filter = (("sync_status", admin.ChoicesFieldListFilter), LastImportFilter, StandingFilter)
     search_fields = ("telegram_user_id",)
-    search_help_text = gettext_lazy("a Telegram or TMDb account id")
-    sortable_by = ("telegram_user_id", "last_import", "ratings_count")
-    actions = ("import_again", "disconnect_tmdb", "delete_data")
+    search_help_text = gettext_lazy("a name, a @username, the beginning of a Telegram id, or a TMDb account id")
+    sortable_by = ("telegram_user_id", "last_seen", "last_import", "ratings_count")
+    actions = ("import_again", "disconnect_tmdb", "ban", "lift_ban", "delete_data")
     change_form_template = "users/admin/user.html"
     fieldsets = [
-        (None, {"fields": ("telegram_user_id", "language", "blocked_since")}),
+        (
+            None,
+            {
+                "fields": (
+                    *("telegram_user_id", "name", "language", "first_seen", "last_seen", "came_by"),
+                    *("blocked_since", "banned_since"),
+                )
+            },
+        ),
         (
             gettext_lazy("Link with TMDb"),
             {"fields": ("state", "reason", "account", "last_import", "ratings_count", "writes_ratings")},
@@ -76,13 +95,10 @@ class UserAdmin(ReadOnlyAdmin[User]):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
     ) -> tuple[QuerySet[User], bool]:
-        """The users with this Telegram or TMDb id."""
+        """People by their name or the beginning of their id."""
         if not search_term.strip():
             return queryset, False
-        number = parse_id(search_term)
-        if number is None:
-            return queryset.none(), False
-        return queryset.filter(pk=number) | queryset.filter(tmdb_account_id=number), False
+        return queryset.filter(UserQuerySet.found_by(search_term)), False
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -111,6 +127,22 @@ class UserAdmin(ReadOnlyAdmin[User]):
     def last_import(self, user: User) -> SafeString | str:
         return format_datetime(user.last_sync_at)
 
+    @admin.display(description=gettext_lazy("name"), ordering="search_name")
+    def name(self, user: User) -> str:
+        return " ".join(filter(None, [user.first_name, user.username and f"@{user.username}"])) or EMPTY
+
+    @admin.display(description=gettext_lazy("first seen"))
+    def first_seen(self, user: User) -> SafeString | str:
+        return format_datetime(user.first_seen_at)
+
+    @admin.display(description=gettext_lazy("last seen"), ordering="last_seen_at")
+    def last_seen(self, user: User) -> SafeString | str:
+        return format_datetime(user.last_seen_at)
+
+    @admin.display(description=gettext_lazy("banned"))
+    def banned_since(self, user: User) -> SafeString | str:
+        return format_datetime(user.banned_at)
+
     @admin.display(description=gettext_lazy("blocked the bot"))
     def blocked_since(self, user: User) -> SafeString | str:
         return format_datetime(user.blocked_at)
@@ -138,6 +170,24 @@ class UserAdmin(ReadOnlyAdmin[User]):
             text = ngettext("TMDb has %d session yet to end.", "TMDb has %d sessions yet to end.", left)
             self.message_user(request, text % left, messages.WARNING)
         return len(sessions)
+
+    @row_action(
+        gettext_lazy("Ban"),
+        done=ngettext_lazy(
+            "%d person banned: what they send is ignored.", "%d people banned: what they send is ignored."
+        ),
+        nothing=gettext_lazy("Nobody banned: they are banned already."),
+    )
+    def ban(self, request: HttpRequest, users: UserQuerySet) -> int:
+        return visits.ban(users)
+
+    @row_action(
+        gettext_lazy("Lift the ban"),
+        done=ngettext_lazy("%d ban lifted.", "%d bans lifted."),
+        nothing=gettext_lazy("Nothing lifted: they are not banned."),
+    )
+    def lift_ban(self, request: HttpRequest, users: UserQuerySet) -> int:
+        return visits.lift_ban(users)
 
     @admin.action(description=gettext_lazy("Delete their data…"), permissions=["delete_data"])
     def delete_data(self, request: HttpRequest, users: UserQuerySet) -> HttpResponse | None:

@@ -22,6 +22,7 @@ from config.monitoring.secret import Secret
 from movies.models import PendingCard
 from movies.tmdb import TMDb, TMDbError
 from users.models import SessionToRevoke, SessionUnreadable, User, UserQuerySet, decrypt, encrypt
+from users.visits import visits
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ def delete_everything(user_id: int) -> list[SessionToRevoke]:
         logged = Q(content_type__app_label="users", object_id=str(user_id))
         LogEntry.objects.filter(logged | Q(object_repr__startswith=f"{user_id} · ")).delete()
         Lease.objects.filter(name__in=[f"ratings.write.{user_id}", f"ratings.files.{user_id}"]).delete()
+    visits.forget(user_id)
     _delete_jobs(user_id)
     return [old] if old else []
 

@@ -16,6 +16,9 @@ from telebot import types
 from config.fields import PlainTextField
 from config.monitoring.secret import Secret
 
+MAX_NAME_LENGTH = 64  # of a first name and of a username at Telegram
+MAX_ID_DIGITS = 16  # of a person's id at Telegram: 52 bits
+MAX_FOUND = 500  # people with a name that a search finds
 CHOICES_TTL_SECONDS = 60  # for which a process remembers the languages that users have chosen
 
 
@@ -71,11 +74,29 @@ def decrypt(stored: str) -> Secret:
     raise SessionUnreadable
 
 
+def names_of(username: str | None, first_name: str | None) -> dict[str, str]:
+    """The columns that hold a person's names, as Telegram says them."""
+    username, first_name = (username or "")[:MAX_NAME_LENGTH], (first_name or "")[:MAX_NAME_LENGTH]
+    return {
+        "username": username,
+        "first_name": first_name,
+        "search_name": searchable(f"{first_name} @{username}" if username else first_name),
+    }
+
+
+def searchable(name: str) -> str:
+    """A name as people are searched for: in small letters, ё as е."""
+    return name.casefold().replace("ё", "е")
+
+
 class UserQuerySet(models.QuerySet["User"]):
     def get_or_create_from_telegram(self, sender: types.User | None) -> "User":
         """The row of a message's sender, created when there is none, with the language they read now."""
         assert sender is not None  # only posts of channels lack one, and no handler gets those
-        user, created = self.get_or_create(pk=sender.id, defaults={"language": get_language()})
+        now = int(time.time())
+        names = names_of(sender.username, sender.first_name)
+        seen = {"language": get_language(), "first_seen_at": now, "last_seen_at": now, **names}
+        user, created = self.get_or_create(pk=sender.id, defaults=seen)
         if not created and user.language != get_language():
             user.language = get_language()
             user.save(update_fields=["language"])
@@ -91,6 +112,27 @@ class UserQuerySet(models.QuerySet["User"]):
         It is taken before any other row is locked, so that two who write never wait for each other.
         """
         return self.select_for_update(no_key=True).filter(pk=user_id).first()
+
+    def banned(self) -> "UserQuerySet":
+        return self.filter(banned_at__isnull=False)
+
+    def reachable(self) -> "UserQuerySet":
+        """Who may be written to: they have not blocked the bot and are not banned."""
+        return self.filter(blocked_at=None, banned_at=None)
+
+    @staticmethod
+    def found_by(text: str) -> Q:
+        """Condition: people with this beginning of an id, this TMDb account, or this in a name or @username."""
+        name = searchable(" ".join(text.split()))
+        # a query of its own, which the index of names answers alone
+        named = User.objects.filter(search_name__contains=name).order_by().values("pk")[:MAX_FOUND]
+        condition = Q(pk__in=list(named.values_list("pk", flat=True)))
+        if name.isascii() and name.isdecimal() and len(name) <= MAX_ID_DIGITS:
+            number = int(name)
+            condition |= Q(tmdb_account_id=number)
+            for zeros in range(MAX_ID_DIGITS - len(name) + 1):
+                condition |= Q(pk__range=(number * 10**zeros, (number + 1) * 10**zeros - 1))
+        return condition
 
     def awaiting_import(self) -> "UserQuerySet":
         return self.filter(sync_status=SyncStatus.QUEUED)
@@ -150,6 +192,21 @@ class User(models.Model):
     blocked_at = models.BigIntegerField(
         null=True, blank=True, db_comment="UNIX seconds since when the person has blocked the bot"
     )
+    username = PlainTextField(verbose_name=_("username"), db_comment="as Telegram last said, without @; empty: none")
+    first_name = PlainTextField(verbose_name=_("name"), db_comment="as Telegram last said; empty: none")
+    search_name = PlainTextField(db_comment="both names in small letters, for the search; see searchable()")
+    first_seen_at = models.BigIntegerField(
+        verbose_name=_("first seen"), null=True, blank=True, db_comment="UNIX seconds; NULL: before this was kept"
+    )
+    last_seen_at = models.BigIntegerField(
+        verbose_name=_("last seen"), null=True, blank=True, db_comment="UNIX seconds, to an hour"
+    )
+    came_by = PlainTextField(
+        verbose_name=_("came by"), db_comment="the first /start payload that was none of ours; empty: none"
+    )
+    banned_at = models.BigIntegerField(
+        verbose_name=_("banned"), null=True, blank=True, db_comment="UNIX seconds; what they send is ignored since then"
+    )
 
     objects = UserQuerySet.as_manager()
 
@@ -166,6 +223,12 @@ class User(models.Model):
             models.Index(
                 fields=["telegram_user_id"], condition=~Q(language_choice=""), name="users_with_language_choice"
             ),
+            models.Index(fields=["telegram_user_id"], condition=Q(banned_at__isnull=False), name="users_banned"),
+            models.Index(fields=["search_name"], name="users_by_search_name"),
+            models.Index(fields=["tmdb_account_id"], name="users_by_tmdb_account"),
+            models.Index(fields=["first_seen_at"], name="users_by_first_seen_at"),
+            models.Index(fields=["last_seen_at"], name="users_by_last_seen_at"),
+            models.Index(fields=["came_by"], condition=~Q(came_by=""), name="users_by_came_by"),
         ]
 
     def __str__(self) -> str:

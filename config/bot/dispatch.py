@@ -30,6 +30,7 @@ from config.monitoring.logs import correlation_id
 log = logging.getLogger(__name__)
 
 LANGUAGE_CHOICES = "users.models.language_choices"  # of the app above, by dotted path
+VISITS = "users.visits.visits"  # likewise
 HEALTH_CHECK_INTERVAL_SECONDS = 0.5  # no database is stopped and started again in this time
 TYPING_DELAY_SECONDS = 0.7  # after which a user should see that the bot is working
 TYPING_INTERVAL_SECONDS = 4.5  # Telegram shows it for five seconds
@@ -43,8 +44,14 @@ def handle_update(data: Any) -> None:
         started = time.monotonic()
         try:
             update = read_update(data)
-            with translation.override(reader_language(data)), in_its_topic(update), typing(update):
-                process(update)
+            visits = import_string(VISITS)
+            if visits.is_banned(sender_of(data)):
+                log.info("update %s is of somebody who is banned", update_id)
+                return
+            with translation.override(reader_language(data)):
+                with in_its_topic(update), typing(update):
+                    process(update)
+                visits.record(update)
         except NoUpdate as why:
             log.warning("update %s is not handled: %s", update_id, why)
         except Exception:
