@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 
@@ -27,31 +27,50 @@ def merge_into(movie_id: int, successor_id: int) -> None:
     """
     log.info("movie %s: TMDb has it as %s now", movie_id, successor_id)
     while not _delete(movie_id, successor_id):
-        for model in _models_of_people():
-            users = model._default_manager.filter(movie_id=movie_id).values_list("user_id", flat=True)
-            for user_id in users.order_by("user_id").distinct():
+        for rows in _rows_of_people():
+            users = rows.model._default_manager.filter(movie_id=movie_id).values_list(rows.user_id, flat=True)
+            for user_id in users.order_by(rows.user_id).distinct():
                 _move_of(user_id, movie_id, successor_id)
 
 
-def _models_of_people() -> list[Any]:
-    """Those with a movie and a user, in whatever app: ratings and all that comes with them."""
+class _Rows(NamedTuple):
+    """A model of people's rows about movies, in whatever app: ratings and all that comes with them."""
+
+    model: Any
+    owner_id: str  # the column of what has one row for a movie: a user, or a file of theirs
+    user_id: str  # the path to the user
+
+
+def _rows_of_people() -> list[_Rows]:
+    found = []
     relations = Movie._meta.get_fields(include_hidden=True)  # those without a name on this side, too
-    models: list[Any] = [relation.related_model for relation in relations if relation.one_to_many]
-    return [model for model in models if any(field.name == "user" for field in model._meta.fields)]
+    for model in (relation.related_model for relation in relations if relation.one_to_many):
+        names = {field.name: field.related_model for field in model._meta.fields if field.is_relation}
+        if "user" in names:
+            found.append(_Rows(model, "user_id", "user_id"))
+        for name, owner in names.items():
+            if name != "movie" and any(field.name == "user" for field in owner._meta.fields):
+                found.append(_Rows(model, f"{name}_id", f"{name}__user_id"))
+    return found
 
 
 @transaction.atomic
 def _move_of(user_id: int, movie_id: int, successor_id: int) -> None:
     """Where the person has both, what they said last stays."""
-    for model in _models_of_people():
-        model._meta.get_field("user").related_model._default_manager.lock(user_id)
-        mine = model._default_manager.filter(user_id=user_id)
-        both = {row.movie_id: row for row in mine.filter(movie_id__in=[movie_id, successor_id])}
-        if len(both) == 2:
-            when = {row_id: getattr(row, "rated_at", 0) or 0 for row_id, row in both.items()}
-            older = movie_id if when[movie_id] <= when[successor_id] else successor_id
-            mine.filter(movie_id=older).delete()
-        mine.filter(movie_id=movie_id).update(movie_id=successor_id)
+    ratings: Any = Movie._meta.get_field("ratings").related_model
+    ratings._meta.get_field("user").related_model._default_manager.lock(user_id)
+    both = [movie_id, successor_id]
+    rated_at = dict(
+        ratings._default_manager.filter(user_id=user_id, movie_id__in=both).values_list("movie_id", "rated_at")
+    )
+    loser = successor_id if rated_at.get(movie_id, 0) > rated_at.get(successor_id, -1) >= 0 else movie_id
+    for rows in _rows_of_people():
+        mine = rows.model._default_manager.filter(**{rows.user_id: user_id})
+        for owner in set(mine.filter(movie_id=movie_id).values_list(rows.owner_id, flat=True)):
+            of_owner = mine.filter(**{rows.owner_id: owner})
+            if of_owner.filter(movie_id__in=both).count() == 2:
+                of_owner.filter(movie_id=loser).delete()
+            of_owner.filter(movie_id=movie_id).update(movie_id=successor_id)
 
 
 @transaction.atomic
@@ -60,7 +79,7 @@ def _delete(movie_id: int, successor_id: int) -> bool:
     old = Movie.objects.select_for_update().filter(pk=movie_id).first()
     if old is None:
         return True
-    if any(model._default_manager.filter(movie_id=movie_id).exists() for model in _models_of_people()):
+    if any(rows.model._default_manager.filter(movie_id=movie_id).exists() for rows in _rows_of_people()):
         return False
     if old.telegram_file_id:
         photo = {"telegram_file_id": old.telegram_file_id, "width": old.width, "height": old.height}

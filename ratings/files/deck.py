@@ -20,7 +20,7 @@ from movies.cards import display_title, format_rating, truncate
 from movies.models import Movie
 from ratings.files.exporter import escape_formula
 from ratings.files.importer import lock_rows, rate_rows
-from ratings.files.merge import row_from
+from ratings.files.merge import candidates_of, row_from
 from ratings.files.report import LOST, State
 from ratings.models import FileImport, FileRow
 
@@ -43,8 +43,9 @@ def page(file: FileImport) -> Page:
     if file_row is None:
         return Page(_("That was the last one. Thank you!"), None)
     row = row_from(file_row.data)
-    movies = Movie.objects.in_bulk(file_row.candidates)
-    candidates = [movies[movie_id] for movie_id in file_row.candidates if movie_id in movies]
+    movie_ids = candidates_of(file_row)
+    movies = Movie.objects.in_bulk(movie_ids)
+    candidates = [movies[movie_id] for movie_id in movie_ids if movie_id in movies]
     context = {
         "row": row,
         "name": truncate(row.name, 300),
@@ -78,7 +79,7 @@ def choose(row_id: int, user_id: int, movie_id: int) -> FileImport | None:
     with transaction.atomic():
         locked = lock_rows(file_row.file)
         current = FileRow.objects.select_for_update().filter(pk=row_id, state=State.UNSURE).first()
-        if locked is None or current is None or not (movie_id == 0 or movie_id in current.candidates):
+        if locked is None or current is None or not (movie_id == 0 or movie_id in candidates_of(current)):
             return None
         file, user = locked
         if movie_id:

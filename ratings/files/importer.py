@@ -22,7 +22,7 @@ from config.jobs.locks import lock
 from config.moments import ahead, doubled
 from movies.tmdb import Unavailable
 from ratings.files.matching import Match, Matcher
-from ratings.files.merge import Merge, row_from, take_back
+from ratings.files.merge import Merge, candidates_of, row_from, take_back
 from ratings.files.parser import read
 from ratings.files.rows import ParseError, Scale, ScaleUnknown
 from ratings.models import FileChange, FileImport, FileRow
@@ -176,7 +176,7 @@ def _overwrite(file: FileImport, deadline: float, stop: StopEvent, watch: Watch)
             if locked is None:
                 return True
             current, user = locked
-            rate_rows(current, user, [(row, row.candidates[0]) for row in kept], overwrite=True)
+            rate_rows(current, user, [(row, candidates_of(row)[0]) for row in kept], overwrite=True)
             current.save(update_fields=["outcome", "found"])
     finish(file)
     return True

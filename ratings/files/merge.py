@@ -13,6 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from movies.merging import successors
 from ratings.files.matching import Match
 from ratings.files.rows import Purpose, Row, Scale
 from ratings.models import FileChange, FileImport, FileRow, PendingWrite, Rating, Source, normalize
@@ -225,6 +226,12 @@ def row_from(data: Mapping[str, Any]) -> Row:
     row = Row(**fields | {name: data[name] and Decimal(data[name]) for name in DECIMALS})
     row.purpose, row.scale, row.skip_reason = Purpose(row.purpose), Scale(row.scale), ""
     return row
+
+
+def candidates_of(file_row: FileRow) -> list[int]:
+    """The movies among which the user chooses, by the ids that TMDb has for them now."""
+    merged = successors(file_row.candidates)
+    return list(dict.fromkeys(merged.get(movie_id, movie_id) for movie_id in file_row.candidates))
 
 
 DECIMALS = ("points", "value")

@@ -18,7 +18,7 @@ from config.bot.replies import KeyboardButton, is_not_modified, is_unreachable, 
 from config.bot.router import bot
 from movies.cards import format_rating, strip_tags, truncate, utf16_length
 from movies.models import Movie
-from ratings.files.merge import row_from
+from ratings.files.merge import candidates_of, row_from
 from ratings.models import FileImport, FileRow, PendingWrite
 from users.models import User
 
@@ -125,7 +125,7 @@ def named_rows(file: FileImport, rows: dict[State, list[FileRow]], count: int) -
 def named(file_row: FileRow) -> NamedRow:
     row, here = row_from(file_row.data), file_row.data.get("here")
     name = row.name
-    if file_row.state == State.KEPT and (movie := Movie.objects.filter(pk__in=file_row.candidates).first()):
+    if file_row.state == State.KEPT and (movie := Movie.objects.filter(pk__in=candidates_of(file_row)).first()):
         name = movie.title or name
     return NamedRow(
         truncate(name, MAX_NAME_LENGTH),

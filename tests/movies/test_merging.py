@@ -2,10 +2,12 @@
 
 import pytest
 
+import ratings.tasks
 from movies import tasks
 from movies.catalogue import get_movie
 from movies.models import Movie, PosterStatus
-from ratings.models import DismissedMovie, Rating
+from ratings.files import importer
+from ratings.models import DismissedMovie, FileChange, FileImport, Rating
 from tests.helpers.imports import linked, sync, table_of, work
 from users.models import User
 
@@ -72,3 +74,18 @@ def test_an_account_that_lists_the_old_id_still_has_the_film_once(sandbox, twins
     sync(anna)
     assert table_of(anna) == {NEW: 5}
     assert not Movie.objects.filter(pk=OLD).exists()
+
+
+def test_a_file_can_be_undone_though_its_film_has_another_id_meanwhile(sandbox, twins):
+    anna = rating(501, OLD, 8)
+    Rating.objects.update(source="manual", manual_rating=8, tmdb_rating=None)
+    files = [FileImport.objects.create(user=anna, telegram_file_id="x", sent_at=1, finished_at=1) for _n in range(2)]
+    Movie.objects.create(pk=NEW, title="y", details_at=1_900_000_000)
+    for file, movie_id in ((files[0], OLD), (files[1], OLD), (files[1], NEW)):
+        FileChange.objects.create(file=file, movie_id=movie_id, after=8)
+    sandbox.tmdb.merge(OLD, NEW)
+    tasks.read_details()
+    assert sorted(FileChange.objects.values_list("file_id", "movie_id")) == [(file.pk, NEW) for file in files]
+    importer.restart(files[0].pk, anna.pk, FileImport.Stage.UNDO)
+    ratings.tasks.import_file(files[0].pk)
+    assert not Rating.objects.exists()
