@@ -44,11 +44,12 @@ class _Rows(NamedTuple):
 def _rows_of_people() -> list[_Rows]:
     found = []
     relations = Movie._meta.get_fields(include_hidden=True)  # those without a name on this side, too
-    for model in (relation.related_model for relation in relations if relation.one_to_many):
-        names = {field.name: field.related_model for field in model._meta.fields if field.is_relation}
-        if "user" in names:
+    models: list[Any] = [relation.related_model for relation in relations if relation.one_to_many]
+    for model in models:
+        owners: dict[str, Any] = {field.name: field.related_model for field in model._meta.fields if field.is_relation}
+        if "user" in owners:
             found.append(_Rows(model, "user_id", "user_id"))
-        for name, owner in names.items():
+        for name, owner in owners.items():
             if name != "movie" and any(field.name == "user" for field in owner._meta.fields):
                 found.append(_Rows(model, f"{name}_id", f"{name}__user_id"))
     return found
