@@ -1,6 +1,7 @@
 """Sizes and times of an import. Read as attributes of this module, so that a test can shorten one for all."""
 
 THREADS = 6  # with the ten for details (movies.details), 16 of the 20 connections TMDb takes from one address
+FILMS_IN_TURN = 100  # whose details are read for one import before another has its turn; a shorter one goes first
 MAX_USERS = 200  # imported concurrently
 MAX_ATTEMPTS = 4  # for a page TMDb refuses, before that is taken for its answer
 MAX_PAST_IMPORTS = 10  # saved of each user

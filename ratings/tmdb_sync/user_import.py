@@ -96,8 +96,10 @@ class UserImport:
         return Movie.objects.lacking_details().filter(ratings__user_id=self.run.user_id)
 
     def add_lacking(self, movie_ids: list[int]) -> None:
-        """Have these movies' details read: sooner than those that come later in this import or in another."""
-        Movie.objects.filter(id__in=movie_ids).prioritize_details(PosterPriority.IMPORT, place=len(self.lacking))
+        """Have these movies' details read; imports take turns of many films, the one with the fewest ratings first."""
+        turn = len(self.lacking) // limits.FILMS_IN_TURN * limits.FILMS_IN_TURN
+        place = turn + min(self.run.total_results, limits.FILMS_IN_TURN - 1)
+        Movie.objects.filter(id__in=movie_ids).prioritize_details(PosterPriority.IMPORT, place)
         self.lacking.update(movie_ids)
         self.run.movies_total = self.read_before + len(self.lacking)
 

@@ -8,7 +8,9 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import threading
 import time
+from typing import Any
 
 LIMIT = 35.0  # requests a second, as TMDB_REQUESTS_PER_SECOND has by default
 LATENCY = 0.05  # seconds an answer takes
@@ -120,6 +122,56 @@ class Bench:
         note = f"request {last} of {len(requests)}"
         self.show("30 ratings beside 1,000: the last request, of their own number", last / 34, 2.5, note=note)
 
+    def visible(self, films):
+        """Two seconds are what a person waits at most who has just linked an account."""
+        from ratings.models import Rating
+
+        seen = []
+        ended = threading.Event()
+
+        def look():
+            while not ended.wait(0.02) and len(seen) < len(films):
+                seen.extend([time.perf_counter()] * (Rating.objects.filter(movie_id__in=films).count() - len(seen)))
+
+        looking = threading.Thread(target=look)
+        looking.start()
+        began = time.perf_counter()
+        seconds, requests, _made = self.imports([films], LATENCY, LIMIT)
+        ended.set()
+        looking.join()
+        first, last = seen[0] - began, seen[-1] - began
+        note = f"the first after {first:.2f} s, the import ended after {seconds:.1f} s and {len(requests)} requests"
+        self.show(f"all of {len(films)} ratings visible, of two seconds", last / 2, 1.0, note=note)
+
+    def details_cost(self, kilobytes):
+        """What it costs that a film's answer carries its translations, credits and videos: some 150 KB of JSON."""
+        import json
+
+        from movies.parsing import parse_details
+
+        person = {"adult": False, "gender": 2, "id": 819, "known_for_department": "Acting", "original_name": "Edward"}
+        person |= {"name": "Эдвард Нортон", "popularity": 7.3, "profile_path": "/5XBzD5WuTyVQZeS4VI25z2moMeY.jpg"}
+        texts = {"title": "Бойцовский клуб", "overview": "Страховой работник. " * 40, "homepage": "", "tagline": ""}
+        answer: dict[str, Any] = {
+            "id": 550,
+            "title": "Бойцовский клуб",
+            "original_title": "Fight Club",
+            "release_date": "1999-10-15",
+        }
+        bare = len(json.dumps(answer, ensure_ascii=False).encode())
+        one = {"iso_3166_1": "RU", "iso_639_1": "ru", "name": "Pусский", "english_name": "Russian", "data": texts}
+        answer["translations"] = {"translations": [one | {"iso_639_1": f"x{n}"} for n in range(45)]}
+        answer["videos"] = {"results": [{"site": "YouTube", "type": "Trailer", "key": "x" * 11, "iso_639_1": "ru"}] * 9}
+        answer["credits"] = {"cast": [person | {"order": n, "character": "Рассказчик"} for n in range(75)], "crew": []}
+        while len(raw := json.dumps(answer, ensure_ascii=False).encode()) < kilobytes * 1000:
+            answer["credits"]["crew"].append(person | {"job": "Director", "department": "Directing"})
+        began = time.process_time()
+        for _n in range(50):
+            parse_details(json.loads(raw))
+        seconds = (time.process_time() - began) / 50
+        note = f"{len(raw):,} bytes, {bare:,} without what is appended"
+        self.show("of a core, to parse details at the limit", seconds * LIMIT, 0.3, note=note)
+
     def upsert(self, rows):
         from django.db import connection, transaction
 
@@ -186,6 +238,8 @@ def main():
         bench.unlimited(list(range(2_000_000, 2_002_000)))
         bench.ten_at_once(3_000_000)
         bench.small_beside_large(4_000_000)
+        bench.visible(list(range(5_000_000, 5_000_300)))
+        bench.details_cost(150)
         bench.upsert(10_000)
         here.send(None)
         server.join(5)
