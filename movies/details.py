@@ -50,6 +50,8 @@ MAX_RETRY_SECONDS = 60 * 86_400
 POSTER_WAKE_UP_SECONDS = 15.0  # between two wake-ups of the poster worker
 
 ERROR_KEY = "details:error"  # in the cache: why TMDb gives no details at all just now
+GONE = "gone: "  # begins the error of a film that TMDb does not have
+REASON_GONE, REASON_BROKEN = _("no longer at TMDb"), _("TMDb answers with an error")
 NO_ANSWER, KEY_REFUSED = _("TMDb does not answer"), _("TMDb refuses TMDB_API_KEY")
 
 
@@ -75,6 +77,11 @@ def request_details(movie: Movie) -> bool:
 def error() -> str:
     """Why TMDb gives no details at all just now; empty where it does."""
     return str(cache.get(ERROR_KEY) or "")
+
+
+def failure_reason(details_error: str) -> str:
+    """Why TMDb does not show a film's details, as a msgid for people."""
+    return REASON_GONE if details_error.startswith(GONE) else REASON_BROKEN
 
 
 @dataclass(eq=False)
@@ -219,7 +226,7 @@ class DetailsWorker:
         elif isinstance(answer, (NotFound, BadRequest)):
             log.info("movie %s: gone from TMDb; its row stays", movie.pk)
             delay = NOT_FOUND_RETRY_SECONDS * 2 ** (movie.details_attempts - 1)
-            self._give_up(movie, str(answer), delay)
+            self._give_up(movie, f"{GONE}{answer}", delay)
             self.run.count("not_found")
         elif isinstance(answer, KeyRefused):
             self._release([movie])

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_noop as _
 
 from config.moments import ahead
 from config.monitoring import metrics
+from movies.details import failure_reason
 from movies.models import Movie
 from ratings.models import Import, Rating
 from ratings.tmdb_sync import limits
@@ -80,7 +81,9 @@ class ActiveImports:
             # a fault of the operator's: a user who did not ask for this import is not notified
             self.fail(run, user.tmdb_session_id, str(error), silently=run.scheduled)
             return
-        active.add_lacking(list(active.lacking_details().values_list("pk", flat=True)))
+        lacking = list(active.lacking_details().order_by("details_place", "pk").values_list("pk", flat=True))
+        for first in range(0, len(lacking), limits.FILMS_IN_TURN):
+            active.add_lacking(lacking[first : first + limits.FILMS_IN_TURN])
         self._by_user[user.pk] = active
         self._rotation.append(user.pk)
         self._reporter.notify(run.pk)
@@ -148,12 +151,13 @@ class ActiveImports:
         self._reporter.notify(run.pk, last=True)
 
     def _name_failed(self, run: Import) -> None:
-        """Name the movies whose details TMDb failed to show meanwhile."""
+        """Name the movies whose details TMDb failed to show meanwhile, and why."""
         tried = Movie.objects.filter(
             ratings__user_id=run.user_id, details_at=None, details_tried_at__gte=run.started_at
         )
-        for movie_id, title in tried.exclude(details_error="").values_list("pk", "title"):
-            run.note("failed", movie_id, title=title)
+        failed = tried.exclude(details_error="").order_by("pk")
+        for movie_id, title, error in failed.values_list("pk", "title", "details_error"):
+            run.note("failed", movie_id, title=title, reason=failure_reason(error))
 
     def fail(self, run: Import, encrypted_session: str, reason: str, silently: bool = False) -> None:
         """End an import that no retry would mend and notify the user, unless they have linked again meanwhile."""

@@ -103,7 +103,7 @@ def test_a_film_that_tmdb_no_longer_has_stays_as_its_list_row_told_and_is_named(
     assert movie.details_at is None
     assert anna.ratings_count == 2
     assert anna.sync_status == SyncStatus.IMPORTED
-    assert movie.title in anna.person.chat[-1].text
+    assert f"{movie.title} (на TMDb его больше нет)" in anna.person.chat[-1].text
     assert "404" in movie.details_error
     sandbox.tmdb.forget_requests()
     sync(anna)
