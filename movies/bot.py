@@ -10,7 +10,7 @@ from telebot import types
 from telebot.apihelper import ApiTelegramException
 from telebot.util import extract_arguments
 
-from config.bot.replies import KeyboardButton, answer, deep_link, edit, is_unreachable, keyboard, reply_to
+from config.bot.replies import KeyboardButton, answer, edit, is_unreachable, keyboard, reply_to
 from config.bot.router import UserError, bot, button, command, parse_callback_data
 from config.bot.validation import cleaned
 from movies.cards import (
@@ -22,8 +22,8 @@ from movies.cards import (
     is_rating_reply,
     movie_of_bare_number,
     movie_on_card,
-    rating_buttons,
     send_card,
+    shared_buttons,
 )
 from movies.catalogue import (
     Found,
@@ -359,8 +359,7 @@ def inline_result(movie: Movie, photo: str = "") -> InlineResult:
     """A cached photo; an article for a movie whose poster is not in Telegram. A button opens the card."""
     movie.user_rating = None  # others read it
     text = caption(movie)
-    link: list[KeyboardButton] = [(_("Open in Kinoteka"), deep_link(f"movie_{movie.pk}"))]
-    markup = keyboard(link, *rating_buttons(movie))
+    markup = keyboard(*shared_buttons(movie))
     title = display_title(movie, 100) + (f" ({movie.year})" if movie.year else "")
     if photo:
         return types.InlineQueryResultCachedPhoto(

@@ -158,14 +158,32 @@ def format_rating(rating: Decimal) -> str:
 
 
 def buttons(movie: Movie) -> list[list[KeyboardButton]]:
-    """Rate 1-10, change the rating by half a point or take it back, trailer, similar movies, share the card."""
+    """Rate 1-10, change the rating by half a point or take it back, watchlist, trailer, similar movies, share."""
     rows = rating_buttons(movie)
     if movie.user_rating:
         rows.append(half_point_buttons(movie.pk, movie.user_rating))
     more: list[KeyboardButton] = [(_("Similar films"), f"similar:{movie.pk}"), share_button(movie)]
     if movie.trailer_key:
         more.insert(0, (_("Trailer"), f"https://www.youtube.com/watch?v={movie.trailer_key}"))
-    return [*rows, more]
+    return [*rows, [watch_button(movie)], more]
+
+
+def watch_button(movie: Movie) -> KeyboardButton:
+    """Put the movie on the reader's list of films to see, or take it off."""
+    if movie.on_watchlist:
+        return (_("🔖 On my watchlist ✕"), f"watch:{movie.pk}:0")
+    return (_("🔖 Want to see"), f"watch:{movie.pk}:1")
+
+
+def shared_buttons(movie: Movie, undo: bool = False) -> list[list[KeyboardButton]]:
+    """The buttons of a card sent by inline mode: whoever reads it presses them for themselves.
+
+    `undo`: with a button that takes the movie off their list of films to see, too.
+    """
+    watch: list[KeyboardButton] = [(_("🔖 Want to see"), f"watch:{movie.pk}:1")]
+    if undo:
+        watch.append((_("🔖 Take off"), f"watch:{movie.pk}:0"))
+    return [[(_("Open in Kinoteka"), deep_link(f"movie_{movie.pk}"))], *rating_buttons(movie), watch]
 
 
 def rating_buttons(movie: Movie) -> list[list[KeyboardButton]]:
@@ -205,11 +223,11 @@ def send_card(
 ) -> None:
     """Send a card of the movie (one with `user_rating`); `rows` are further buttons.
 
-    In a group the card shows no user's rating. Where the movie is known from a list row only, its details are asked for
-    and the caption is edited when they come.
+    In a group the card shows nothing of any user's. Where the movie is known from a list row only, its details are
+    asked for and the caption is edited when they come.
     """
     if chat_id < 0:
-        movie.user_rating = None
+        movie.user_rating, movie.on_watchlist = None, False
     caches["local"].set(f"last-card:{chat_id}", movie.pk, LAST_CARD_SECONDS)
     to_complete = details.request_details(movie)
     markup = keyboard(*buttons(movie), *rows)

@@ -43,11 +43,13 @@ SIMILAR_MOVIE_IDS = "ratings.recommendations.recommender.similar_movie_ids"
 CACHED_RECOMMENDATIONS = "ratings.recommendations.cold_start.tmdb_recommendations_for"
 SAVE_RECOMMENDATIONS = "ratings.recommendations.cold_start.save_tmdb_recommendations"
 
-# Movies with the user's rating of each, as MovieQuerySet.with_user_rating: a card's only query. Written out, since
-# Django takes longer to build the query than to run it.
+# Movies with what the user has of each, as MovieQuerySet.with_user_rating: a card's only query. Written out, since
+# Django takes longer to build the query than to run it. Parameters: the user's id, twice.
 CARD_SQL = (
-    "SELECT movies.*, COALESCE(own.manual_rating, own.tmdb_rating, own.normalized_rating) AS user_rating"
+    "SELECT movies.*, COALESCE(own.manual_rating, own.tmdb_rating, own.normalized_rating) AS user_rating,"
+    " wanted.movie_id IS NOT NULL AS on_watchlist"
     " FROM movies LEFT JOIN user_movie_ratings AS own ON own.movie_id = movies.id AND own.telegram_user_id = %s"
+    " LEFT JOIN watchlist AS wanted ON wanted.movie_id = movies.id AND wanted.telegram_user_id = %s"
     " WHERE "
 )
 
@@ -123,19 +125,20 @@ def _require_id(movie_id: int) -> None:
 
 
 def movie_by_id(movie_id: int, user_id: int | None) -> RawQuerySet[Movie]:
-    return Movie.objects.raw(CARD_SQL + "movies.id = %s", [user_id, movie_id])
+    return Movie.objects.raw(CARD_SQL + "movies.id = %s", [user_id, user_id, movie_id])
 
 
 def movies_by_id_or_title(movie_id: int, digits: str, user_id: int | None) -> RawQuerySet[Movie]:
     titled, values = exact_title_sql(digits)
     sql = f"{CARD_SQL}(movies.id = %s OR {titled}) ORDER BY vote_count DESC, popularity DESC, id LIMIT {MAX_RESULTS}"
-    return Movie.objects.raw(sql, [user_id, movie_id, *values])
+    return Movie.objects.raw(sql, [user_id, user_id, movie_id, *values])
 
 
 def _loaded(movies: RawQuerySet[Movie]) -> list[Movie]:
-    """The movies of a raw query; SQLite returns a rating as a float or an int."""
+    """The movies of a raw query; SQLite returns a rating as a float or an int, and a truth as an int."""
     loaded = list(movies)
     for movie in loaded:
+        movie.on_watchlist = bool(movie.on_watchlist)
         if movie.user_rating is not None:
             movie.user_rating = Decimal(str(movie.user_rating))
     return loaded

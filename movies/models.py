@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connection, models, transaction
-from django.db.models import Case, F, FilteredRelation, Func, Q, Value, When
+from django.db.models import Case, ExpressionWrapper, F, FilteredRelation, Func, Q, Value, When
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
@@ -141,10 +141,15 @@ def upload_seconds(posters: int) -> float:
 
 class MovieQuerySet(models.QuerySet["Movie"]):
     def with_user_rating(self, user_id: int | None) -> MovieQuerySet:
-        """Movies with `user_rating`, this user's rating of each (exact, 0.5-10) or None, in the same query."""
+        """Movies with what this user has of each, in the same query.
+
+        `user_rating`: their rating (exact, 0.5-10) or None; `on_watchlist`: whether they want to see it.
+        """
         return self.annotate(
             _own=FilteredRelation("ratings", condition=Q(ratings__user_id=user_id)),
             user_rating=effective_rating("_own"),
+            _wanted=FilteredRelation("watchlist", condition=Q(watchlist__user_id=user_id)),
+            on_watchlist=ExpressionWrapper(Q(_wanted__added_at__isnull=False), output_field=models.BooleanField()),
         )
 
     def rated_by(self, user_id: int) -> MovieQuerySet:
@@ -244,6 +249,7 @@ class Movie(models.Model):
     """A movie of TMDb. Its poster's state is a step of TMDb → disk → channel → file_id."""
 
     user_rating: Decimal | None  # of querysets with_user_rating() and rated_by() only
+    on_watchlist: bool = False  # whether that user wants to see it; of with_user_rating() only
     rated_at: int  # UNIX seconds; of rated_by() only
 
     id = models.PositiveIntegerField(verbose_name=_("TMDb id"), primary_key=True, db_comment="TMDb movie id")

@@ -248,6 +248,18 @@ class TMDb:
         with suppress(NotFound):
             self._call_once("DELETE", f"/movie/{int(movie_id)}/rating", session_id=session_id)
 
+    def watchlist(
+        self, account_id: int, session_id: Secret, page: int = 1, sort_by: str = "created_at.asc"
+    ) -> MoviePage:
+        """A page of movies on the account's watchlist, 20 rows at most: /account/{id}/watchlist/movies."""
+        path, language = f"/account/{int(account_id)}/watchlist/movies", settings.TMDB_LANGUAGE
+        return cast(MoviePage, self._get(path, page=page, session_id=session_id, sort_by=sort_by, language=language))
+
+    def set_on_watchlist(self, account_id: int, movie_id: int, wanted: bool, session_id: Secret) -> None:
+        """Put a movie on the account's watchlist, or take it off; either may be so already: /account/{id}/watchlist."""
+        body = {"media_type": "movie", "media_id": int(movie_id), "watchlist": wanted}
+        self._call_once("POST", f"/account/{int(account_id)}/watchlist", body, session_id=session_id)
+
     # --- HTTP
 
     def _page(self, path: str, page: int, **params: Param) -> MoviePage:

@@ -16,6 +16,8 @@ from movies.models import Movie
 from ratings.files.models import FileChange as FileChange
 from ratings.files.models import FileImport as FileImport
 from ratings.files.models import FileRow as FileRow
+from ratings.watchlist.models import WatchlistEntry as WatchlistEntry
+from ratings.watchlist.models import WatchlistWrite as WatchlistWrite
 from users.models import User
 
 HALF_POINTS = [Decimal(n) / 2 for n in range(1, 21)]  # 0.5, 1.0 … 10.0, as TMDb holds ratings

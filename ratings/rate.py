@@ -11,6 +11,7 @@ from django.db import transaction
 from config.jobs.enqueue import async_task
 from ratings.models import HALF_POINTS, PendingWrite, Rating, Source, normalize
 from ratings.recommendations.dismissals import undismiss
+from ratings.watchlist.entries import take_off
 from users.models import User
 
 POINTS = re.compile(r"([0-9]{1,2})(?:[.,]([05])?0*)?(?:\s*/\s*10)?", re.ASCII)
@@ -24,8 +25,11 @@ def points_in(text: str) -> Decimal | None:
 
 
 @transaction.atomic
-def rate(user: User, movie_id: int, value: Decimal) -> None:
-    """Set the user's rating of the movie to `value`, 0.5-10 in half points, and queue it for TMDb if they want that."""
+def rate(user: User, movie_id: int, value: Decimal) -> bool:
+    """Set the user's rating of the movie to `value`, 0.5-10 in half points, and queue it for TMDb if they want that.
+
+    What is rated has been seen: it is taken off the list of films to see. Returns whether it was on it.
+    """
     user = User.objects.lock(user.pk) or user
     old = Rating.objects.filter(user=user, movie_id=movie_id).first()
     new = Rating(
@@ -45,6 +49,7 @@ def rate(user: User, movie_id: int, value: Decimal) -> None:
     )
     undismiss(user.pk, movie_id)
     queue_write(user, movie_id, value, new.tmdb_rating)
+    return bool(take_off(user, [movie_id]))
 
 
 @transaction.atomic

@@ -26,6 +26,7 @@ from ratings.tmdb_sync.engine import import_queued
 from ratings.tmdb_sync.outbox import write_pending
 from ratings.tmdb_sync.removal import delete_expired
 from ratings.tmdb_sync.user_import import begin, may_be_incremental
+from ratings.watchlist import outbox as watchlist_outbox
 from users.models import SyncStatus, User
 
 IMPORT_SECONDS = 30  # of one run; the next, enqueued at once, goes on
@@ -106,6 +107,12 @@ def queue_daily_imports() -> str:
 def write_ratings(user_id: int | None = None) -> str:
     """Send pending ratings to TMDb, of this user or of all."""
     return f"{write_pending(user_id, MAX_SECONDS, worker_stop_event(), report.OutboxReporter())} written"
+
+
+@time_limit(JOB_SECONDS)
+def write_watchlist(user_id: int | None = None) -> str:
+    """Send pending changes of watchlists to TMDb, of this user or of all."""
+    return f"{watchlist_outbox.write_pending(user_id, MAX_SECONDS, worker_stop_event())} written"
 
 
 @time_limit(JOB_SECONDS)

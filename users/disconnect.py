@@ -76,7 +76,8 @@ def delete_everything(user_id: int) -> list[SessionToRevoke]:
         # the admin's log names a user by id, and what belongs to the user by an id in front: "501 · …"
         logged = Q(content_type__app_label="users", object_id=str(user_id))
         LogEntry.objects.filter(logged | Q(object_repr__startswith=f"{user_id} · ")).delete()
-        Lease.objects.filter(name__in=[f"ratings.write.{user_id}", f"ratings.files.{user_id}"]).delete()
+        work = ("ratings.write", "ratings.files", "watchlist.write")
+        Lease.objects.filter(name__in=[f"{name}.{user_id}" for name in work]).delete()
     visits.forget(user_id)
     _delete_jobs(user_id)
     return [old] if old else []

@@ -52,13 +52,20 @@ def rate_by_button(query: CallbackQuery) -> None:
     if movie.user_rating == value:
         ask_to_take_back(query, movie)
         return
-    rate(User.objects.get_or_create_from_telegram(query.from_user), movie.pk, value)
-    movie.user_rating = value
-    answer(query, _("“%(title)s”: your rating is %(rating)s.") % texts_of(movie))
+    taken_off = rate(User.objects.get_or_create_from_telegram(query.from_user), movie.pk, value)
+    movie.user_rating, movie.on_watchlist = value, False
+    answer(query, rated_text(taken_off) % texts_of(movie))
     if isinstance(query.message, Message) and movie_on_card(query.message) is None:  # a question, not a card
-        edit(query.message, escaped(_("“%(title)s”: your rating is %(rating)s."), movie))
+        edit(query.message, escaped(rated_text(taken_off), movie))
     else:
         show_rating(query.message, movie)
+
+
+def rated_text(taken_off: bool) -> str:
+    """What is said of a new rating; `taken_off`: the movie was on the user's list of films to see."""
+    if taken_off:
+        return _("“%(title)s”: your rating is %(rating)s. I took it off your watchlist.")
+    return _("“%(title)s”: your rating is %(rating)s.")
 
 
 def ask_to_take_back(query: CallbackQuery, movie: Movie) -> None:
@@ -187,13 +194,15 @@ def rate_by_text(message: Message, movie_id: int, rating_text: str, card: Messag
     except TMDbError as error:
         reply(message, error_text(error))
         return
-    rate(User.objects.get_or_create_from_telegram(message.from_user), movie.pk, value)
-    movie.user_rating = value
+    taken_off = rate(User.objects.get_or_create_from_telegram(message.from_user), movie.pk, value)
+    movie.user_rating, movie.on_watchlist = value, False
     if message.chat.type == "private" and not card:
         send_card(message.chat.id, movie)
+        if taken_off:
+            reply(message, _("I took it off your watchlist."))
         return
     show_rating(card, movie)
-    reply(message, escaped(_("“%(title)s”: your rating is %(rating)s."), movie))
+    reply(message, escaped(rated_text(taken_off), movie))
 
 
 def escaped(text: str, movie: Movie) -> str:

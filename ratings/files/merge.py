@@ -18,6 +18,7 @@ from ratings.files.matching import Match
 from ratings.files.rows import Purpose, Row, Scale
 from ratings.models import FileChange, FileImport, FileRow, PendingWrite, Rating, Source, normalize
 from ratings.recommendations.dismissals import undismiss
+from ratings.watchlist.entries import take_off
 
 if TYPE_CHECKING:
     from users.models import User
@@ -44,7 +45,7 @@ class Writer:
     """Changes ratings of the file's user and queues them for TMDb, together at `save`. The user's row is locked."""
 
     def __init__(self, user: User, movie_ids: Iterable[int]) -> None:
-        self.user_id, self.writes = user.pk, user.connected and user.writes_ratings
+        self.user, self.user_id, self.writes = user, user.pk, user.connected and user.writes_ratings
         wanted = {"user_id": user.pk, "movie_id__in": set(movie_ids)}
         ratings = Rating.objects.select_for_update().filter(**wanted).order_by("movie_id")
         pending = PendingWrite.objects.select_for_update().filter(**wanted).order_by("movie_id")
@@ -100,6 +101,7 @@ class Writer:
         )
         Rating.objects.filter(user_id=self.user_id, movie_id__in=gone).delete()
         undismiss(self.user_id, *(rating.movie_id for rating in kept))
+        take_off(self.user, [rating.movie_id for rating in kept])
         PendingWrite.objects.filter(user_id=self.user_id, movie_id__in=self.obsolete).delete()
         PendingWrite.objects.bulk_create(
             [self.to_write[movie_id] for movie_id in sorted(self.to_write)],

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from sandbox.http_server import Request, Response
-from sandbox.tmdb.responses import Refused, error, json_body, moment
+from sandbox.tmdb.responses import STATUS, Refused, error, json_body, moment
 from sandbox.tmdb.state import Account, RequestToken, State
 
 TOKEN_LIFETIME_SECONDS = 60 * 60
@@ -83,8 +83,34 @@ def rated_movies(tmdb: State, request: Request, account_id: str) -> Response:
     return tmdb._rated_page(own_account(tmdb, request, account_id), request)
 
 
+def watchlist_movies(tmdb: State, request: Request, account_id: str) -> Response:
+    """TMDb: GET /account/{account_id}/watchlist/movies."""
+    return tmdb._watchlist_page(own_account(tmdb, request, account_id), request)
+
+
+def change_watchlist(tmdb: State, request: Request, account_id: str) -> Response:
+    """TMDb: POST /account/{account_id}/watchlist."""
+    account, body = own_account(tmdb, request, account_id), json_body(request)
+    film_id, wanted = body.get("media_id"), body.get("watchlist")
+    if body.get("media_type") not in ("movie", "tv") or not isinstance(wanted, bool):
+        return error(5)
+    if isinstance(film_id, bool) or not isinstance(film_id, int | str) or not str(film_id).isdigit():
+        return error(5)
+    film = tmdb.film(film_id)
+    with tmdb.lock:
+        code = 13 if not wanted else 12 if film.id in account.watchlist else 1
+        if wanted:
+            account.want(film.id)
+        else:
+            account.unwant(film.id)
+    answer = {"success": True, "status_code": code, "status_message": STATUS[code][1]}
+    return Response.json(answer, 201 if wanted else 200)
+
+
 ROUTES: list[tuple[str, str, Callable[..., Response]]] = [
     ("GET", r"/account/([^/]+)/rated/movies", rated_movies),
+    ("GET", r"/account/([^/]+)/watchlist/movies", watchlist_movies),
+    ("POST", r"/account/([^/]+)/watchlist", change_watchlist),
     ("GET", r"/authentication", validate_key),
     ("GET", r"/authentication/token/new", new_token),
     ("POST", r"/authentication/session/new", new_session),

@@ -87,7 +87,7 @@ def account_states(tmdb: State, request: Request, film_id: str) -> Response:
 def _states(film: Film, account: Account) -> dict[str, Any]:
     value = account.ratings.get(film.id)
     rated = False if value is None else {"value": value}
-    return {"id": film.id, "favorite": False, "rated": rated, "watchlist": False}
+    return {"id": film.id, "favorite": False, "rated": rated, "watchlist": film.id in account.watchlist}
 
 
 def rate(tmdb: State, request: Request, film_id: str) -> Response:

@@ -20,7 +20,7 @@ READ_TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJhdWQiOiJzYW5kYm94Iiwic2NvcGVzIjpbImFwaV9yZ
 
 @dataclass
 class Account:
-    """A person's account at TMDb. `ratings` are in the order they were first made, as created_at sorts them."""
+    """A person's account at TMDb. `ratings` and `watchlist` are in the order of created_at: the newest last."""
 
     id: int
     username: str
@@ -28,9 +28,15 @@ class Account:
     ratings: dict[int, float] = field(default_factory=dict)
     rated_at: dict[int, float] = field(default_factory=dict)
     repeats: dict[int, int] = field(default_factory=dict)  # {page: how often it begins with the row before it}
+    watchlist: dict[int, float] = field(default_factory=dict)  # {film: UNIX seconds when it was added}
+    watchlist_repeats: dict[int, int] = field(default_factory=dict)  # as `repeats`
 
     def rate(self, film_id: int, value: float, at: float | None = None) -> None:
-        """Rate a film; another value for the same film does not move it. Any value goes: TMDb's data is odd."""
+        """Rate a film, which takes it off the watchlist; another value for the same film does not move it.
+
+        Any value goes: TMDb's data is odd.
+        """
+        self.watchlist.pop(film_id, None)
         new = film_id not in self.ratings
         if new:
             self.rated_at[film_id] = time.time() if at is None else at
@@ -41,6 +47,15 @@ class Account:
     def unrate(self, film_id: int) -> None:
         self.ratings.pop(film_id, None)
         self.rated_at.pop(film_id, None)
+
+    def want(self, *film_ids: int) -> None:
+        """Put films on the watchlist; one that is there stays where it is."""
+        for film_id in film_ids:
+            self.watchlist.setdefault(film_id, time.time())
+
+    def unwant(self, *film_ids: int) -> None:
+        for film_id in film_ids:
+            self.watchlist.pop(film_id, None)
 
 
 @dataclass
@@ -148,7 +163,7 @@ class State(RequestLog):
         self.films[film_id].merged_into = successor_id
 
     def hide_from_pages(self, film_id: int) -> None:
-        """Rated pages leave this film out, while total_results counts it."""
+        """Pages of accounts leave this film out, while total_results counts it."""
         self.films[film_id].hidden = True
 
     def film(self, film_id: str | int) -> Film:
@@ -208,27 +223,35 @@ class State(RequestLog):
         with self.lock:
             self.sessions = {key: whose for key, whose in self.sessions.items() if whose is not account}
 
-    def repeat_row(self, account: Account, page: int, times: int = 1) -> None:
-        """This rated page begins, `times` times, with the last row of the page before, and lacks its own first."""
-        account.repeats[page] = times
+    def repeat_row(self, account: Account, page: int, times: int = 1, watchlist: bool = False) -> None:
+        """This page begins, `times` times, with the last row of the page before, and lacks its own first."""
+        (account.watchlist_repeats if watchlist else account.repeats)[page] = times
 
     def _rated_page(self, account: Account, request: Request) -> Response:
         """TMDb: GET /account/{account_id}/rated/movies. A method, so that a test can put its own in place."""
+        rated = {film_id: f', "rating": {json.dumps(value)}' for film_id, value in list(account.ratings.items())}
+        return self._account_page(rated, account.repeats, request)
+
+    def _watchlist_page(self, account: Account, request: Request) -> Response:
+        """TMDb: GET /account/{account_id}/watchlist/movies. A method, for the same reason."""
+        return self._account_page(dict.fromkeys(list(account.watchlist), ""), account.watchlist_repeats, request)
+
+    def _account_page(self, items: dict[int, str], repeats: dict[int, int], request: Request) -> Response:
+        """A page of an account's list: {film: what its row has besides}, in the order of created_at."""
         page, language = page_of(request), request.query.get("language") or "en-US"
-        items = account.ratings.items()
-        in_order = list(items)
+        in_order = list(items.items())
         if request.query.get("sort_by") == "created_at.desc":
             in_order.reverse()
         first = (page - 1) * PAGE_SIZE
         shown = in_order[first : first + PAGE_SIZE]
-        if account.repeats.get(page):
-            account.repeats[page] -= 1
+        if repeats.get(page):
+            repeats[page] -= 1
             shown[0] = in_order[first - 1]
         rows = []
-        for film_id, value in shown:
+        for film_id, more in shown:
             film = self.films.get(film_id)
             if film is not None and not film.hidden:
-                rows.append(f'{row_json(film, language)[:-1]}, "rating": {json.dumps(value)}}}')
+                rows.append(f"{row_json(film, language)[:-1]}{more}}}")
         total = len(items)
         head = f'{{"page": {page}, "results": ['
         tail = f'], "total_pages": {-(-total // PAGE_SIZE)}, "total_results": {total}}}'

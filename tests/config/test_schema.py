@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from movies.models import Movie, PosterStatus
-from ratings.models import Rating
+from ratings.models import Rating, WatchlistEntry
 from users.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -94,11 +94,22 @@ def test_a_person_rates_a_film_once_by_the_primary_key():
     assert refused("user_movie_ratings", **row)
 
 
+def test_a_film_is_once_on_a_list_by_the_primary_key():
+    insert("movies", id=603, title="x")
+    insert("users", telegram_user_id=1)
+    insert("watchlist", telegram_user_id=1, movie_id=603)
+    assert refused("watchlist", telegram_user_id=1, movie_id=603)
+    entry = WatchlistEntry.objects.get()
+    assert (entry.added_at, entry.tmdb_account_id) == (0, None)
+
+
 @pytest.mark.parametrize(
     ("table", "column"),
     [
         ("user_movie_ratings", "telegram_user_id"),
         ("user_movie_ratings", "movie_id"),
+        ("watchlist", "telegram_user_id"),
+        ("watchlist", "movie_id"),
         ("movies", "poster_status"),
         ("movies", "telegram_file_id"),
     ],

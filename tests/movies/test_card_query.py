@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from movies.catalogue import find_movies, get_local_movie
 from movies.models import Movie, PosterStatus
-from ratings.models import Rating, normalize
+from ratings.models import Rating, WatchlistEntry, normalize
 from users.models import User
 
 pytestmark = pytest.mark.django_db
@@ -27,11 +27,13 @@ def movies() -> None:
     for user_id, value in ((7_000_000_001, Decimal("7.5")), (7_000_000_002, Decimal("0.5"))):
         user = User.objects.create(pk=user_id)
         Rating.objects.create(user=user, movie_id=12, tmdb_rating=value, normalized_rating=normalize(value), rated_at=1)
+    WatchlistEntry.objects.create(user=user, movie_id=12)
+    WatchlistEntry.objects.create(user=user, movie_id=550)
 
 
 def values_of(movies: Iterable[Movie]) -> list[list[object]]:
     fields = [field.attname for field in Movie._meta.concrete_fields]
-    return [[getattr(movie, name) for name in (*fields, "user_rating")] for movie in movies]
+    return [[getattr(movie, name) for name in (*fields, "user_rating", "on_watchlist")] for movie in movies]
 
 
 @pytest.mark.parametrize("user_id", [7_000_000_001, 7_000_000_002, 7_000_000_003, None])

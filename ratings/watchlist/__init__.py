@@ -1,0 +1,1 @@
+"""The films a user wants to see: the list, in step with TMDb's watchlist."""
