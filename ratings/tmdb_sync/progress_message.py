@@ -15,8 +15,10 @@ from django.utils.translation import gettext as _
 from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot.client import TelegramUnavailable, in_topic, max_retry_wait, retry_after
-from config.bot.replies import Keyboard, is_not_modified, is_unreachable, keyboard
+from config.bot.replies import Keyboard, KeyboardButton, command_button, is_not_modified, is_unreachable, keyboard
 from config.bot.router import bot
+from movies.cards import display_title, format_rating
+from movies.models import Movie
 from ratings.models import Import
 from ratings.tmdb_sync import limits
 from users.models import SessionUnreadable, User
@@ -27,7 +29,7 @@ EDIT_INTERVAL_SECONDS = 3.0  # between two edits of a message; Telegram allows a
 GRACE_SECONDS = 5  # in which the "queued" message of /sync has to reach an import before the import sends one itself
 SHUTDOWN_SECONDS = 8.0  # that the end of a run spends on outcomes not yet reported
 MAX_NAMED = 15  # movies of a kind that the message names; the others it counts
-MAX_TITLE = 80  # characters
+MAX_TITLE = 80  # characters, or UTF-16 code units
 
 
 class Named(TypedDict):
@@ -161,11 +163,26 @@ def show(run: Import, text: str) -> int:
 
 
 def buttons(run: Import) -> Keyboard | None:
-    """The way to put back what an import removed, where that is more than a few."""
-    if not run.finished_at or run.removed <= limits.MAX_SMALL_REMOVAL:
+    """What to do next, and the way to put back what an import removed, where that is more than a few."""
+    if not run.finished_at:
         return None
     with translation.override(run.user.language):
-        return keyboard([(_("Put them back"), f"put_back:{run.reader_state['removed_at']}")])
+        rows: list[list[KeyboardButton]] = []
+        if run.removed > limits.MAX_SMALL_REMOVAL:
+            rows.append([(_("Put them back"), f"put_back:{run.reader_state['removed_at']}")])
+        if not run.scheduled and not run.error:
+            rows += next_steps(run.user.ratings_count)
+        return keyboard(*rows) if rows else None
+
+
+def next_steps(ratings: int) -> list[list[KeyboardButton]]:
+    """The doors that stand open after an import, of this many ratings."""
+    if not ratings:
+        return [[command_button(_("Start rating"), "recommend")]]
+    return [
+        [command_button(_("What to watch"), "recommend")],
+        [command_button(_("Statistics"), "stats"), command_button(_("Compare with a friend"), "match")],
+    ]
 
 
 def render(run: Import) -> str:
@@ -178,17 +195,38 @@ def render(run: Import) -> str:
             "unreadable": run.error == SessionUnreadable.REASON,
             "many_removed": run.removed > limits.MAX_SMALL_REMOVAL,
             "unconfirmed": len(run.reader_state.get("unconfirmed", {}).get("movie_ids", ())),
+            "extremes": extremes(run.user) if run.added and not run.scheduled else None,
             **named(run),
         }
         return render_to_string(f"ratings/{template}.html", context).strip()
+
+
+def extremes(user: User) -> dict[str, str] | None:
+    """The titles and ratings of the films that the user rated highest and lowest at TMDb; None where all are equal."""
+    ratings = user.ratings.exclude(tmdb_rating=None).select_related("movie")
+    best = ratings.order_by("-tmdb_rating", "-movie__vote_count", "movie_id").first()
+    worst = ratings.order_by("tmdb_rating", "-movie__vote_count", "movie_id").first()
+    high, low = best and best.tmdb_rating, worst and worst.tmdb_rating
+    if best is None or worst is None or high is None or low is None or high == low:
+        return None
+    return {
+        "best": display_title(best.movie, MAX_TITLE),
+        "high": format_rating(high),
+        "worst": display_title(worst.movie, MAX_TITLE),
+        "low": format_rating(low),
+    }
 
 
 def named(run: Import) -> dict[str, Named]:
     """The movies to be named, by kind: {"failed": {"films": […], "more": 3}}."""
     by_kind: dict[str, Named] = {}
     for kind in ("overridden", "removed", "failed", "left_out"):
-        shown = list(run.names.get(kind, {}).items())[:MAX_NAMED]
-        films = [{**facts, "id": movie_id, "title": truncate(facts["title"] or movie_id)} for movie_id, facts in shown]
+        shown = dict(list(run.names.get(kind, {}).items())[:MAX_NAMED])
+        movies = {str(movie.pk): display_title(movie, MAX_TITLE) for movie in Movie.objects.filter(pk__in=shown)}
+        films = [
+            {**facts, "id": movie_id, "title": movies.get(movie_id) or truncate(facts["title"] or movie_id)}
+            for movie_id, facts in shown.items()
+        ]
         by_kind[kind] = {"films": films, "more": getattr(run, kind) - len(films)}
     return by_kind
 

@@ -129,6 +129,46 @@ def test_one_message_shows_how_the_import_goes_and_ends(sandbox, anna):
     assert len(sandbox.telegram.calls_of("sendMessage")) == 1
 
 
+def test_the_end_of_an_import_names_the_highest_and_the_lowest_and_leads_on(sandbox, anna):
+    for film, value in ((603, 10), (604, 7), (605, 0.5)):
+        anna.account.rate(film, value)
+    work(anna)
+    message = anna.person.chat[-1]
+    assert message.text == (
+        "Готово! Загрузил 3 оценки из TMDb. Выше всех — «Матрица» (10), ниже всех — «Матрица: Революция» (0.5)."
+    )
+    assert [button.data for row in message.buttons for button in row] == ["do:recommend", "do:stats", "do:match"]
+
+
+def test_a_later_import_says_only_what_it_changed(sandbox, anna):
+    rate(anna.account, [603, 604, 605])
+    work(anna)
+    sync(anna)
+    assert anna.person.chat[-1].text == "Новых оценок нет."
+    rate(anna.account, [603, 604, 605, 11, 12])
+    anna.account.rate(604, 3)
+    sync(anna)
+    assert anna.person.chat[-1].text == "Добавились 2 оценки, 1 изменилась."
+
+
+def test_an_empty_account_leads_to_the_first_ratings(sandbox, anna):
+    work(anna)
+    message = anna.person.chat[-1]
+    assert message.text == "В вашем TMDb пока нет оценок. Начнём отсюда?"
+    assert message.buttons[0][0].data == "do:recommend"
+
+
+def test_who_reads_english_is_told_english_titles(sandbox, anna):
+    User.objects.filter(pk=anna.pk).update(language="en")
+    anna.account.rate(603, 10)
+    anna.account.rate(604, 2)
+    sandbox.tmdb.gone(604)
+    work(anna)
+    text = anna.person.chat[-1].text
+    assert "The highest is “The Matrix” (10), the lowest “The Matrix Reloaded” (2)." in text
+    assert "· The Matrix Reloaded" in text
+
+
 def test_the_message_of_the_chat_is_the_one_that_is_edited(sandbox, anna):
     from config.bot.router import bot
 
