@@ -54,6 +54,7 @@ def parse_movie(answer: object) -> Movie:
         id=movie_id,
         title=title or original,
         original_title=original or title,
+        title_en=(original or title) if fields.get("original_language") == "en" else "",
         overview=_text(fields.get("overview")),
         release_date=_date(fields.get("release_date")),
         genres=_genres(fields.get("genre_ids")),

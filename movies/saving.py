@@ -11,6 +11,7 @@ from movies.models import RESET_POSTER, Movie, PosterPriority, PosterStatus
 LIST_FIELDS = [
     "title",
     "original_title",
+    "title_en",
     "overview",
     "release_date",
     "popularity",
@@ -21,7 +22,6 @@ LIST_FIELDS = [
 ]
 DETAIL_FIELDS = [
     *LIST_FIELDS,
-    "title_en",
     "overview_en",
     "runtime",
     "countries",
