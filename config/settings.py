@@ -306,6 +306,12 @@ CACHES = {
     ),
     "local": {"BACKEND": "config.cache.LocalCache", "LOCATION": "local"},
 }
+# What every card writes: shared by all processes only where that costs no query
+CACHES["cards"] = (
+    CACHES["default"]
+    if REDIS_URL
+    else {"BACKEND": "config.cache.LocalCache", "LOCATION": "cards", "OPTIONS": {"MAX_ENTRIES": 20_000}}
+)
 
 # --- Background work (django-q2)
 

@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from html import escape, unescape
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -23,7 +24,7 @@ from telebot import types
 from telebot.apihelper import ApiTelegramException
 
 from config.bot.client import TelegramUnavailable
-from config.bot.replies import Editable, KeyboardButton, deep_link, edit, edit_buttons, keyboard, try_edit
+from config.bot.replies import Editable, Keyboard, KeyboardButton, deep_link, edit, edit_buttons, keyboard, try_edit
 from config.bot.router import bot
 from config.bot.validation import cleaned
 from config.monitoring import metrics
@@ -58,6 +59,14 @@ INVALID_FILE_ID_ERRORS = (
 )
 MAX_PENDING_SECONDS = 3600  # for which a card waits for its movie's details
 NOT_THE_PHOTO_CODES = (401, 403, 429)  # error codes with which a text would fail as well
+
+
+class LastCard(NamedTuple):
+    """The card sent last in a chat, which a bare number may be a rating of."""
+
+    movie_id: int
+    message_id: int
+    has_photo: bool
 
 
 def utf16_length(text: str) -> int:
@@ -228,10 +237,11 @@ def send_card(
     """
     if chat_id < 0:
         movie.user_rating, movie.on_watchlist = None, False
-    caches["local"].set(f"last-card:{chat_id}", movie.pk, LAST_CARD_SECONDS)
     to_complete = details.request_details(movie)
     markup = keyboard(*buttons(movie), *rows)
     message = _send(chat_id, movie, markup, reply_to)
+    last = LastCard(movie.pk, message.message_id, bool(message.photo))
+    caches["cards"].set(f"last-card:{chat_id}", tuple(last), LAST_CARD_SECONDS)
     if to_complete:
         PendingCard.objects.create(
             chat_id=chat_id,
@@ -296,10 +306,7 @@ def edit_pending(movie_id: int | None = None) -> int:
         with translation.override(card.language), suppress(ApiTelegramException, TelegramUnavailable):
             rows: list[list[KeyboardButton]] = [[(str(text), str(data)) for text, data in row] for row in card.rows]
             markup = keyboard(*buttons(movie), *rows)
-            change = bot.edit_message_caption if card.has_photo else bot.edit_message_text
-            try_edit(
-                partial(change, caption(movie), chat_id=card.chat_id, message_id=card.message_id, reply_markup=markup)
-            )
+            change_card(card.has_photo, caption(movie), card.chat_id, card.message_id, markup)
             edited += 1
     return edited
 
@@ -350,8 +357,25 @@ def movie_of_bare_number(message: types.Message) -> int | None:
     value = float(text.split("/")[0].replace(",", "."))
     if not 0.5 <= value <= 10 or value * 2 % 1:
         return None
-    movie_id: int | None = caches["local"].get(f"last-card:{message.chat.id}")
-    return movie_id
+    card = last_card(message.chat.id)
+    return card.movie_id if card else None
+
+
+def last_card(chat_id: int) -> LastCard | None:
+    found = caches["cards"].get(f"last-card:{chat_id}")
+    return LastCard(*found) if found else None
+
+
+def show_rating_on_last_card(chat_id: int, movie: Movie) -> None:
+    """Update the card sent last in a private chat with its reader's rating, if it is this movie's."""
+    card = last_card(chat_id)
+    if card and card.movie_id == movie.pk:
+        change_card(card.has_photo, caption(movie), chat_id, card.message_id, keyboard(*buttons(movie)))
+
+
+def change_card(has_photo: bool, text: str, chat_id: int, message_id: int, markup: Keyboard) -> None:
+    change = bot.edit_message_caption if has_photo else bot.edit_message_text
+    try_edit(partial(change, text, chat_id=chat_id, message_id=message_id, reply_markup=markup))
 
 
 def error_text(error: TMDbError) -> str:

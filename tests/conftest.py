@@ -86,7 +86,7 @@ def sandbox(settings, monkeypatch, transactional_db):
     from config.bot import client
     from config.bot.router import bot
 
-    for name in ("default", "local"):
+    for name in ("default", "local", "cards"):
         caches[name].clear()  # no table of Django's, so no test's end empties it
 
     with Sandbox() as sandbox:

@@ -23,6 +23,7 @@ from movies.cards import (
     replace_card_buttons,
     send_card,
     show_rating,
+    show_rating_on_last_card,
 )
 from movies.catalogue import find_movies, get_movie
 from movies.movie_list import PAGE_SIZE, button_label
@@ -57,6 +58,8 @@ def rate_by_button(query: CallbackQuery) -> None:
     answer(query, rated_text(taken_off) % texts_of(movie))
     if isinstance(query.message, Message) and movie_on_card(query.message) is None:  # a question, not a card
         edit(query.message, escaped(rated_text(taken_off), movie))
+        if query.message.chat.type == "private":
+            show_rating_on_last_card(query.message.chat.id, movie)
     else:
         show_rating(query.message, movie)
 

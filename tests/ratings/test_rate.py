@@ -279,6 +279,8 @@ def test_a_number_after_a_card_is_asked_about(anna, handle, card, typed):
     handle()
     assert Rating.objects.get().value == Decimal(rating)
     assert f"your rating is {rating}" in question.text
+    assert f"Your rating: {rating}" in card.words, "the card above shows it as well"
+    assert card.button(data="unrate:603")
 
 
 def test_a_number_after_a_card_may_be_searched_for(anna, sandbox, handle, card):
