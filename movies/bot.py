@@ -131,12 +131,11 @@ def answer_search(message: types.Message, text: str) -> None:
             _("No film found. Try the original title, add the year, or send a themoviedb.org or IMDb link."),
         )
     elif found.person:
-        contents = person_page(found.person, found.movies, search.asker, 0)
+        rows = further(found, search, _("Films with this title"))
+        contents = person_page(found.person, found.movies, search.asker, 0, rows)
         bot.send_message(message.chat.id, **contents, reply_parameters=reply_to(message))
     elif len(found.movies) == 1:
-        rows: list[list[KeyboardButton]] = []
-        if found.more_available and search.fits:
-            rows = [[(_("More with this title"), search.data("more", 0))]]
+        rows = further(found, search, _("More with this title")) if search.fits else []
         send_card(message.chat.id, found.movies[0], None if is_private(message) else reply_to(message), rows)
     else:
         # a reply, since a long search does not fit into the buttons' data: it is read from the replied-to message
@@ -164,9 +163,6 @@ def search_page(found: Found, search: Search, kind: str, page: int) -> MessageCo
         heading = _("Did you mean…")
     else:
         heading = ngettext("%(count)d film found", "%(count)d films found", total) % {"count": total}
-    rows: list[list[KeyboardButton]] = []
-    if found.more_available:
-        rows = [[(_("Look further at TMDb"), search.data("more", 0))]]
     return movie_list_message(
         heading,
         movies_on_page(found.movies, page),
@@ -174,11 +170,23 @@ def search_page(found: Found, search: Search, kind: str, page: int) -> MessageCo
         total,
         page_data=lambda page: search.data(kind, page),
         asker=search.asker,
-        rows=rows,
+        rows=further(found, search, _("Look further at TMDb")),
     )
 
 
-def person_page(person: Person, movies: list[Movie], asker: int | None, page: int) -> MessageContents:
+def further(found: Found, search: Search, label: str) -> list[list[KeyboardButton]]:
+    """The row with a button to what TMDb has beyond these movies: for a guess, by the words that may be meant."""
+    if found.is_guess:
+        search = Search(found.corrected, search.asker)
+        label = _("Search for “%(text)s”") % {"text": search.text}
+    if not found.more_available or (found.is_guess and not search.fits):
+        return []
+    return [[(label, search.data("more", 0))]]
+
+
+def person_page(
+    person: Person, movies: list[Movie], asker: int | None, page: int, rows: Sequence[list[KeyboardButton]] = ()
+) -> MessageContents:
     """One page of a person's movies."""
     owner = f":{asker}" if asker else ""
     return movie_list_message(
@@ -188,6 +196,7 @@ def person_page(person: Person, movies: list[Movie], asker: int | None, page: in
         len(movies),
         page_data=lambda page: f"person:{person.id}:{page}{owner}",
         asker=asker,
+        rows=rows,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import Enum
@@ -67,13 +67,14 @@ class TmdbPolicy(Enum):
 class Found:
     """Movies for a query, best first.
 
-    `more_available`: TMDb has not been asked, and may know more. `is_guess`: no title has the words as they were typed.
-    `person`: the movies are this person's.
+    `more_available`: there may be more, of TMDb's or, beside a person's, of this title. `is_guess`: no title has the
+    words as they were typed. `corrected`: what was meant then, perhaps. `person`: the movies are this person's.
     """
 
     movies: list[Movie]
     more_available: bool = False
     is_guess: bool = False
+    corrected: str = ""
     person: Person | None = None
 
 
@@ -232,10 +233,26 @@ def _find_by_title(query: Query, user_id: int | None, policy: TmdbPolicy) -> Fou
         known += _load_others([movie.pk for movie in _sequels(series, query.sequel_number, user_id)], known, user_id)
     movies = known + _load_others(ids or [], known, user_id) or _from_adjacent_years(query, user_id)
     if movies:
-        return Found(movies, more_available=ids is None and len(movies) > 1)
+        # of movies that the table knew, nothing more is asked
+        person = _better_known_person(query, movies, user_id) if ids is not None and policy is TmdbPolicy.IF_FEW else None
+        return person or Found(movies, more_available=ids is None and len(movies) > 1)
     if query.may_be_name and (found := _find_by_name(query, user_id, policy)):
         return found
-    return Found(_near_misses(query, user_id), is_guess=True)
+    return _near_misses(query, user_id)
+
+
+def _better_known_person(query: Query, movies: list[Movie], user_id: int | None) -> Found | None:
+    """The person of this name where these movies, which only mention it, are less known than the person's: Нолан."""
+    is_title = query.begins_title if " " not in query.words else query.matches_title
+    if not query.may_be_name or any(map(is_title, movies)):
+        return None
+    try:
+        found = _find_by_person([query.title], user_id, TmdbPolicy.IF_FEW)
+    except TMDbError:
+        return None
+    if found and found.movies and found.movies[0].vote_count > max(movie.vote_count for movie in movies):
+        return replace(found, more_available=True)
+    return None
 
 
 def _find_by_name(query: Query, user_id: int | None, policy: TmdbPolicy) -> Found | None:
@@ -294,14 +311,17 @@ def _containing_parts(query: Query, user_id: int | None, without: set[int]) -> l
     return [movie for movie in _ranked(query, user_id, containing_any(groups, query.year)) if movie.pk not in without]
 
 
-def _near_misses(query: Query, user_id: int | None) -> list[Movie]:
-    """The table's movies whose titles have these words but for a mistake or two; the fewest mistakes first."""
+def _near_misses(query: Query, user_id: int | None) -> Found:
+    """The table's movies whose titles have these words but for a mistake or two.
+
+    Those with the fewest mistakes come first, of them those of just this title, then the best known.
+    """
     words = query.words.split()
     if not 0 < len(words) <= MAX_EXPANDED_WORDS:
-        return []
+        return Found([])
     near = [vocabulary().near(word, MAX_ALTERNATIVES) for word in words]
     if not any(near):
-        return []
+        return Found([])
     groups = [[f"{word}*", *others] for word, others in zip(words, near, strict=True)]
     movies = Movie.objects.with_user_rating(user_id).filter(containing_any(groups, query.year))
 
@@ -312,7 +332,18 @@ def _near_misses(query: Query, user_id: int | None) -> list[Movie]:
             for word, others in zip(words, near, strict=True)
         )
 
-    return sorted(movies, key=lambda movie: (mistakes(movie), -movie.vote_count))[:MAX_RESULTS]
+    def is_longer(movie: Movie) -> bool:
+        return all(len(title.split()) > len(words) for title in movie.search_text.split("|"))
+
+    found = sorted(movies, key=lambda movie: (mistakes(movie), is_longer(movie), -movie.vote_count))[:MAX_RESULTS]
+    if not found:
+        return Found([])
+    titled = set(re.split(r"[ |]", found[0].search_text))
+    meant = [
+        word if word in titled else next((other for other in others if other in titled), word)
+        for word, others in zip(words, near, strict=True)
+    ]
+    return Found(found, more_available=is_longer(found[0]), is_guess=True, corrected=" ".join(meant))
 
 
 def _ranked(query: Query, user_id: int | None, condition: Q) -> list[Movie]:

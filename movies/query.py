@@ -108,6 +108,9 @@ class Query:
         titles = movie.search_text.split("|")
         return self.words in titles or self.as_title().words in titles
 
+    def begins_title(self, movie: Movie) -> bool:
+        return any(f"{title} ".startswith(f"{self.words} ") for title in movie.search_text.split("|"))
+
     def as_title(self) -> Query:
         """The same with the year as a part of the title: Wonder Woman 1984."""
         return Query(title=f"{self.title} {self.year}") if self.year else self

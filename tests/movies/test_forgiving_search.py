@@ -81,7 +81,7 @@ def test_the_number_of_a_sequel_leads_to_it(known, typed):
 def test_a_sequel_that_only_tmdb_knows_is_asked_for_by_the_series(ask, sandbox):
     keep(2330, "Такси", "Taxi")
     sandbox.tmdb.add_film(2332, title_ru="Такси 2", title_en="Taxi 2", release_date="2000-03-25")
-    assert film_titles(ask("такси 2"))[0] == "Такси 2"
+    assert film_titles(ask("такси 2"))[0] == "Taxi 2"
     assert [request.query["query"] for request in sandbox.tmdb.requests_of("/3/search/movie")] == ["такси"]
 
 
@@ -194,3 +194,27 @@ def test_a_name_is_looked_up_in_the_nominative(name, base):
 @pytest.mark.parametrize("title", ["Lynch", "Rhythm", "Psycho", "Casablanca", "WALL-E"])
 def test_an_english_title_is_not_taken_for_russian(title):
     assert not Query.parse(title).is_russian_in_latin_keys
+
+
+def test_a_guess_offers_the_search_for_what_was_meant(anna, ask, handle, sandbox):
+    for number, title in enumerate(["Перезагрузка", "Революция"]):
+        keep(604 + number, f"Матрица: {title}", vote_count=10_000)
+    page = ask("матрца")
+    assert page.text == "Did you mean…"
+    anna.press(page, text="Search for “матрица”")
+    handle()
+    assert page.button(data="card:603")
+
+
+def test_a_guess_that_is_the_title_itself_offers_no_further_search(known, ask):
+    assert not any(button.data.startswith("more:") for row in ask("интерстелар").buttons for button in row if button.data)
+
+
+@pytest.mark.parametrize("typed", ["Тарковский", "Андрей Тарковский"])
+def test_a_person_better_known_than_the_films_about_them_comes_first(anna, ask, handle, sandbox, typed):
+    sandbox.tmdb.add_film(7_000_001, title_ru="Андрей Тарковский. Кино как молитва", title_en="Andrey Tarkovsky")
+    page = ask(typed)
+    assert page.text.startswith("Films: ")
+    anna.press(page, text="Films with this title")
+    handle()
+    assert "Andrey Tarkovsky" in film_titles(page)
