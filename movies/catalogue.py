@@ -233,8 +233,8 @@ def _find_by_title(query: Query, user_id: int | None, policy: TmdbPolicy) -> Fou
         known += _load_others([movie.pk for movie in _sequels(series, query.sequel_number, user_id)], known, user_id)
     movies = known + _load_others(ids or [], known, user_id) or _from_adjacent_years(query, user_id)
     if movies:
-        # of movies that the table knew, nothing more is asked
-        person = _better_known_person(query, movies, user_id) if ids is not None and policy is TmdbPolicy.IF_FEW else None
+        may_ask = ids is not None and policy is TmdbPolicy.IF_FEW  # nothing more where the table knew enough
+        person = _better_known_person(query, movies, user_id) if may_ask else None
         return person or Found(movies, more_available=ids is None and len(movies) > 1)
     if query.may_be_name and (found := _find_by_name(query, user_id, policy)):
         return found

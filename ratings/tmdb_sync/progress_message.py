@@ -206,8 +206,10 @@ def extremes(user: User) -> dict[str, str] | None:
     ratings = user.ratings.exclude(tmdb_rating=None).select_related("movie")
     best = ratings.order_by("-tmdb_rating", "-movie__vote_count", "movie_id").first()
     worst = ratings.order_by("tmdb_rating", "-movie__vote_count", "movie_id").first()
-    high, low = best and best.tmdb_rating, worst and worst.tmdb_rating
-    if best is None or worst is None or high is None or low is None or high == low:
+    if best is None or worst is None:
+        return None
+    high, low = best.tmdb_rating, worst.tmdb_rating
+    if high is None or low is None or high == low:
         return None
     return {
         "best": display_title(best.movie, MAX_TITLE),

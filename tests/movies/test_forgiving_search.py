@@ -207,7 +207,8 @@ def test_a_guess_offers_the_search_for_what_was_meant(anna, ask, handle, sandbox
 
 
 def test_a_guess_that_is_the_title_itself_offers_no_further_search(known, ask):
-    assert not any(button.data.startswith("more:") for row in ask("интерстелар").buttons for button in row if button.data)
+    buttons = [button for row in ask("интерстелар").buttons for button in row]
+    assert not any((button.data or "").startswith("more:") for button in buttons)
 
 
 @pytest.mark.parametrize("typed", ["Тарковский", "Андрей Тарковский"])

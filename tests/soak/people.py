@@ -15,7 +15,8 @@ THINK = 30.0  # seconds between two things a person does, on average
 WAITS = 45.0  # seconds that they wait for the answer to a press before they do anything else
 PATIENCE = 90.0  # seconds after which a user who links an account sends /connect again
 POINTS = range(1, 11)
-LINKED = re.compile(r"Linked!|Your TMDb account is |The import is queued|Done! |No new ratings")  # what says that they are linked
+# What says that they are linked
+LINKED = re.compile(r"Linked!|Your TMDb account is |The import is queued|Done! |No new ratings")
 
 
 @dataclass(eq=False)
