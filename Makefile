@@ -1,4 +1,4 @@
-# `make run` and `make test` are all a newcomer needs; both install first, when the lock has changed.
+# `make run` and `make test` are all a newcomer needs; both install first what they need, when its lock has changed.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -12,14 +12,18 @@ help:  ## what can be made
 
 install: $(VENV)/.installed  ## .venv with everything, from the lock
 
+# What running needs is a part of requirements.lock, in the same versions: `make install` adds the rest to its .venv.
 $(VENV)/.installed: requirements.lock
+$(VENV)/.server: requirements-server.lock
+$(VENV)/.installed $(VENV)/.server:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Kinoteka needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
-	$(PYTHON) -m venv --clear $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@echo "Installing $< into $(VENV): once, a minute or so."
+	@$(PYTHON) -m venv $(if $(wildcard $@),--clear) $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-run: install  ## everything on this machine; with no token, on the sandbox
-	@$(PY) manage.py runall $(if $(PORT),--port $(PORT))
+run: $(VENV)/$(if $(wildcard $(VENV)/.installed),.installed,.server)  ## everything on this machine; with no token, on the sandbox
+	@$(PY) manage.py runall $(if $(PORT),--port $(PORT)) $(if $(VERBOSE),--verbose)
 
 # Tests that start real processes meet in time: they run one after another, in a step of their own.
 test: export DATABASE_URL=
