@@ -406,9 +406,11 @@ if LOG_LEVEL not in logging.getLevelNamesMapping():
 LOG_FORMAT = text("LOG_FORMAT", "text")
 if LOG_FORMAT not in ("text", "json"):
     raise ImproperlyConfigured(f"LOG_FORMAT must be text or json, not {LOG_FORMAT!r}.")
+EVERYTHING = LOG_LEVEL == "DEBUG"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"no_repetition": {"()": "config.jobs.job_log.NoRepetition"}},
     "formatters": {
         "line": {"()": "config.monitoring.logs.formatter", "kind": LOG_FORMAT},
     },
@@ -416,7 +418,10 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False},
-        "django-q": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False},
+        # what people are not to read every half minute: a program may, and who asked for everything
+        "config.jobs.job_log": {"level": "INFO" if EVERYTHING or LOG_FORMAT == "json" else "WARNING"},
+        "django-q": {"level": "INFO" if EVERYTHING else "WARNING", "filters": ["no_repetition"]},
+        "django.request": {"level": "INFO" if EVERYTHING else "ERROR"},  # a page that is not there is no event
         "django.db.backends": {"level": "INFO"},  # what people write stands in the statements
         "django.template": {"level": "INFO"},  # whole contexts
         "gunicorn.access": {"level": "WARNING"},

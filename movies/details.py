@@ -25,6 +25,7 @@ from config.jobs.enqueue import StopEvent, async_task
 from config.jobs.locks import is_locked, lock
 from config.jobs.run import Run
 from config.monitoring import metrics
+from config.monitoring.logs import with_correlation_id
 from movies import request_pool
 from movies.merging import merge_into
 from movies.models import Movie, PendingCard, PosterPriority
@@ -306,7 +307,7 @@ class DetailsThread:
     def is_reading(self) -> bool:
         """Whether details are read, here or elsewhere; starts to read them here, once."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._read, daemon=True, name="details")
+            self._thread = threading.Thread(target=with_correlation_id(self._read), daemon=True, name="details")
             self._thread.start()
         return self._thread.is_alive() or is_locked(LEASE)
 

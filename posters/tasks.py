@@ -34,7 +34,7 @@ def download_posters(limit: int | None = None) -> str:
         run = pipeline.download_posters(Run(limit, MAX_RUN_SECONDS, worker_stop_event(), enqueue_uploads))
     if run.done:
         enqueue("upload_posters")
-    if _is_unfinished(run) and Movie.objects.awaiting_download().by_priority(1):
+    if _is_unfinished(run, "downloaded") and Movie.objects.awaiting_download().by_priority(1):
         enqueue("download_posters")
     return str(run)
 
@@ -48,15 +48,18 @@ def upload_posters(limit: int | None = None) -> str:
         if deleted := storage.delete_unused_files():
             log.info("%s unused files deleted from POSTER_DIR", deleted)
         run = pipeline.upload_posters(Run(limit, MAX_RUN_SECONDS, worker_stop_event()))
-    if _is_unfinished(run) and Movie.objects.awaiting_upload().by_priority(1):
+    if _is_unfinished(run, "uploaded") and Movie.objects.awaiting_upload().by_priority(1):
         enqueue("upload_posters")
     return str(run)
 
 
-def _is_unfinished(run: Run) -> bool:
-    """Whether time alone ended the run; then the next one starts at once rather than at the next scheduler tick."""
+def _is_unfinished(run: Run, verb: str) -> bool:
+    """Whether time alone ended the run; then the next one starts at once rather than at the next scheduler tick.
+
+    Logs what became of it.
+    """
     if run.started or run.errors:
-        log.info("posters: %s", run)
+        log.info("posters: %s", run.summary(verb))
     return run.limit is None and not run.errors and run.seconds_left <= 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model, QuerySet
 from django.db.models.signals import post_save
@@ -79,6 +79,9 @@ def ask(request: HttpRequest, model_admin: admin.ModelAdmin, title: str, count: 
     )
 
 
+FLAGS = {ADDITION: "added", CHANGE: "changed", DELETION: "deleted"}  # a log is English, whatever the page is
+
+
 def record(
     request: HttpRequest,
     model: type[Model],
@@ -109,7 +112,7 @@ def record(
 @receiver(post_save, sender=LogEntry)
 def log_entry(instance: LogEntry, **signal: Any) -> None:
     """A line of the log for what Django records by itself: rows changed, added or deleted on their own pages."""
-    flag = instance.get_action_flag_display()
+    flag = FLAGS[instance.action_flag]
     kind = instance.content_type and instance.content_type.model
     log.info("%s: %s %s %s", instance.user, flag, kind, instance.object_id)
 

@@ -20,15 +20,17 @@ from uuid import UUID
 
 from django.db import Error, close_old_connections
 from django.utils.module_loading import autodiscover_modules
-from django_q import cluster
+from django_q import cluster, monitor, pusher, scheduler, worker
 from django_q.conf import Conf
-from django_q.scheduler import scheduler
 
 from config.jobs.enqueue import set_worker_stop_event
 from config.jobs.parent_death import end_with_parent
 from config.jobs.schedules import bring_forward
 
 log = logging.getLogger(__name__)
+
+for _module in (cluster, monitor, pusher, scheduler, worker):
+    _module._ = str  # a log has one language; django-q2 translates its lines to LANGUAGE_CODE
 
 SCHEDULER_INTERVAL_SECONDS = 15  # django-q2's own is 30
 DRAIN_TIMEOUT_SECONDS = 15  # for running jobs, when the cluster starts again
@@ -67,7 +69,7 @@ class Sentinel(cluster.Sentinel):
         except Error as error:
             log.warning("the schedules could not be read: %s", error)
         else:
-            scheduler(broker=self.broker)
+            scheduler.scheduler(broker=self.broker)
 
     def reincarnate(self, process: BaseProcess) -> None:
         if (process.exitcode or 0) < 0:
@@ -80,7 +82,7 @@ class Sentinel(cluster.Sentinel):
         # In a thread: set() never returns where the killed process was waiting for this very event.
         threading.Thread(target=self.stop_event.set, daemon=True).start()
         deadline = time.monotonic() + DRAIN_TIMEOUT_SECONDS
-        while any(_is_busy(worker) for worker in self.pool) and time.monotonic() < deadline:
+        while any(_is_busy(process) for process in self.pool) and time.monotonic() < deadline:
             _last_round.value = time.monotonic()
             time.sleep(0.1)
         os._exit(1)
@@ -120,7 +122,6 @@ class Cluster(cluster.Cluster):
             target=_run_sentinel, args=(self.stop_event, self.start_event, self.cluster_id)
         )
         self.sentinel.start()
-        log.info("the cluster %s starts", Conf.CLUSTER_NAME)
         return int(self.pid)
 
     def supervise(self) -> None:
@@ -149,7 +150,7 @@ def _run_sentinel(stop_event: Event, start_event: Event, cluster_id: UUID) -> No
     Sentinel(stop_event, start_event, cluster_id)
 
 
-def _is_busy(worker: BaseProcess) -> bool:
+def _is_busy(process: BaseProcess) -> bool:
     """Whether a worker is running a job; read past the lock of its timer, which a killed process may hold."""
-    timer = worker.timer  # type: ignore[attr-defined]  # set by django-q2's spawn_process
-    return worker.is_alive() and timer.get_obj().value > 0
+    timer = process.timer  # type: ignore[attr-defined]  # set by django-q2's spawn_process
+    return process.is_alive() and timer.get_obj().value > 0

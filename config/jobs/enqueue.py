@@ -10,6 +10,7 @@ from django_q import tasks
 from django_q.signals import post_execute_in_worker, pre_enqueue, pre_execute
 
 from config.best_effort import attempt
+from config.jobs import job_log
 from config.monitoring import logs
 
 # With Q_CLUSTERS, of an app's jobs or of one; all others: the first cluster
@@ -73,9 +74,11 @@ def store_correlation_id(task: dict[str, Any], **signal: Any) -> None:
 
 def restore_correlation_id(task: dict[str, Any], **signal: Any) -> None:
     logs.set_correlation_id(task.get("correlation_id", ""))
+    job_log.job_begins()
 
 
 def clear_correlation_id(task: dict[str, Any], **signal: Any) -> None:
+    job_log.job_ended(task)
     logs.set_correlation_id("")
     if isinstance(task.get("result"), str):  # of a failed task: its traceback, which django-q2 stores
         task["result"] = logs.redact(task["result"])

@@ -15,6 +15,7 @@ from django.db import close_old_connections, connection
 
 from config.database import now_sql
 from config.models import Lease
+from config.monitoring.logs import with_correlation_id
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def lock(name: str) -> Iterator[bool]:
         yield False
         return
     done = threading.Event()
-    renewer = threading.Thread(target=_renew, args=(name, holder, done), daemon=True)
+    renewer = threading.Thread(target=with_correlation_id(_renew), args=(name, holder, done), daemon=True)
     renewer.start()
     try:
         yield True

@@ -77,6 +77,12 @@ class Run:
         """Sleep, unless the run would be over by then. False where it is over."""
         return seconds < self.seconds_left and not self.stop.wait(seconds)
 
+    def summary(self, verb: str) -> str:
+        """What happened, for a line of the log: "66 uploaded, 1 failed"."""
+        counts = {verb: self.done, self.not_found_label: self.not_found, "failed": self.failed}
+        counts["postponed"] = self.postponed
+        return "; ".join([", ".join(f"{n} {what}" for what, n in counts.items() if n) or "nothing done", *self.errors])
+
     def __str__(self) -> str:
         counts = f"{self.done} done, {self.not_found} {self.not_found_label}, {self.failed} failed"
         return "; ".join([f"{counts}, {self.postponed} postponed", *self.errors])

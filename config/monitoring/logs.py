@@ -143,10 +143,10 @@ class RedactingFormatter(logging.Formatter):
 
 
 class JSONFormatter(RedactingFormatter):
-    """A JSON object a line: time, level, logger, message, process, id, exception."""
+    """A JSON object a line: time, level, logger, message, process, id, exception, and `fields` of the record."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, str | int | None] = {
+        line: dict[str, str | float | None] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
@@ -155,6 +155,7 @@ class JSONFormatter(RedactingFormatter):
         }
         if current_correlation_id():
             line["id"] = current_correlation_id()
+        line |= getattr(record, "fields", {})
         if record.exc_info:
             line["exception"] = redact(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)

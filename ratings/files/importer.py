@@ -201,6 +201,7 @@ def _undo(file: FileImport, deadline: float, stop: StopEvent, watch: Watch) -> b
 
 
 def finish(file: FileImport, error: str = "") -> None:
+    log.info("file of %s ratings for %s: %s", file.rows_total, file.user_id, error or "done")
     FileImport.objects.filter(pk=file.pk).update(finished_at=int(time.time()), error=error)
     async_task("ratings.tasks.write_ratings")
     async_task("ratings.tasks.fetch_tmdb_recommendations", file.user_id)

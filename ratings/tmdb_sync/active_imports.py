@@ -147,6 +147,8 @@ class ActiveImports:
             save_fields(run, [*PROGRESS_FIELDS, "finished_at", "reported_at"])
             delete_past_imports(user.pk)
         metrics.increment("imports.done")
+        seconds = time.monotonic() - active.began_at
+        log.info("import of %s ratings for %s in %.1f s", run.ratings_done, run.user_id, seconds)
         self.finished += 1
         self._reporter.notify(run.pk, last=True)
 
@@ -173,7 +175,7 @@ class ActiveImports:
             run.finished_at, run.error, run.reported_at = now, reason, now if silently else None
             save_fields(run, [*PROGRESS_FIELDS, "finished_at", "error", "reported_at"])
         metrics.count_failure("imports", reason)
-        log.info("import of %s failed: %s", run.user_id, reason)
+        log.warning("import for %s failed: %s", run.user_id, reason)
         self.finished += 1
         self._reporter.notify(run.pk, last=True)
 

@@ -85,6 +85,7 @@ class UserImport:
         self.lacking: set[int] = set()  # rated movies that lacked details when they were found
         self.read_before = run.movies_done  # by the run that was interrupted
         self.next_look_at = 0.0
+        self.began_at = time.monotonic()  # in this process
 
     @property
     def is_read(self) -> bool:

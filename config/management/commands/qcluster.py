@@ -2,6 +2,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
+from django_q.conf import Conf
 
 from config.database import require_migrations, switch_pool_off
 from config.jobs.cluster import Cluster
@@ -18,4 +19,5 @@ class Command(BaseCommand):
         settings.DEBUG = False  # with it Django would store every query
         switch_pool_off()
         require_migrations()
+        self.stdout.write(f"The cluster {Conf.CLUSTER_NAME} works. Ctrl-C stops it.")
         Cluster().run()

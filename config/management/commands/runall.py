@@ -23,6 +23,7 @@ from config.progress import stop_on_signals
 
 STOP_TIMEOUT_SECONDS = 4  # for processes to finish; then they are killed
 MAX_RESTART_DELAY_SECONDS = 60
+RULE = "─" * 78
 
 
 class Child:
@@ -32,8 +33,8 @@ class Child:
     kernel sends that signal.
     """
 
-    def __init__(self, name: str, command: list[str], **variables: str) -> None:
-        self.name, self.command, self.variables = name, command, variables
+    def __init__(self, name: str, command: list[str], verbose: bool = False, **variables: str) -> None:
+        self.name, self.command, self.verbose, self.variables = name, command, verbose, variables
         self.restart_delay = 1.0
         self.start()
 
@@ -42,7 +43,8 @@ class Child:
         self.process = subprocess.Popen(  # noqa: S603 our own commands
             self.command,
             cwd=settings.BASE_DIR,
-            env={**os.environ, **self.variables},
+            env={**os.environ, **({"LOG_LEVEL": "DEBUG"} if self.verbose else {}), **self.variables},
+            stdout=None if self.verbose else subprocess.DEVNULL,  # that it has started; events go to the log
             start_new_session=True,
             preexec_fn=functools.partial(end_with_parent, signal.SIGTERM),
         )
@@ -68,8 +70,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=8000, help="of the web server (default: 8000)")
+        parser.add_argument("--verbose", action="store_true", help="print all that the processes say, not only events")
 
-    def handle(self, port: int, **options: Any) -> None:
+    def handle(self, port: int, verbose: bool = False, **options: Any) -> None:
         require_within("--port", port, 1, 65_535)
         stop = stop_on_signals()
         self.refuse_taken_port(port, "another --port, or PORT=8001 make run")
@@ -79,21 +82,19 @@ class Command(BaseCommand):
             if settings.SANDBOX:
                 self.refuse_taken_port(settings.SANDBOX_PORT, "another SANDBOX_PORT")
                 sandbox = [sys.executable, "-m", "sandbox", "--port", str(settings.SANDBOX_PORT)]
-                children.append(Child("sandbox", sandbox))
+                children.append(Child("sandbox", sandbox, verbose))
                 self.wait_for_port(settings.SANDBOX_PORT, children[0], stop)
             call_command("check_services", quiet=True, lenient=True)
             manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
-            if settings.DEBUG and not settings.TELEGRAM_WEBHOOK_URL:
-                web = Child("web", [*manage, "runserver", "--noreload", f"127.0.0.1:{port}"])
-            else:  # others than this machine's owner may reach it
-                web = Child("web", [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}"])
+            gunicorn = [sys.executable, "-m", "gunicorn", "--log-level", "debug" if verbose else "warning"]
+            web = Child("web", [*gunicorn, "--bind", f"127.0.0.1:{port}"], verbose)
             children.append(web)
-            children.append(Child("worker", [*manage, "qcluster"]))
+            children.append(Child("worker", [*manage, "qcluster"], verbose))
             if settings.Q_CLUSTERS:
                 for name in settings.Q_CLUSTER["ALT_CLUSTERS"]:
-                    children.append(Child(f"worker of {name}", [*manage, "qcluster"], Q_CLUSTER_NAME=name))
+                    children.append(Child(f"worker of {name}", [*manage, "qcluster"], verbose, Q_CLUSTER_NAME=name))
             if not settings.TELEGRAM_WEBHOOK_URL:
-                children.append(Child("bot", [*manage, "runbot"]))
+                children.append(Child("bot", [*manage, "runbot"], verbose))
             self.wait_for_port(port, web, stop)
             self.welcome(port)
             self.supervise(children, stop)
@@ -116,14 +117,14 @@ class Command(BaseCommand):
             time.sleep(0.1)
 
     def welcome(self, port: int) -> None:
-        lines = ["", "Kinoteka is running."]
+        lines = ["", RULE, "Kinoteka is running."]
         if settings.SANDBOX:
             lines.append(f"  Chat    {settings.SANDBOX_URL}/   (Telegram and TMDb are fake servers on this machine)")
         else:
             lines.append(f"  Chat    {self.chat()}")
         lines.append(f"  Admin   http://127.0.0.1:{port}/admin/   {self.login()}")
         lines.append("  Ctrl-C stops everything.")
-        self.stdout.write("\n".join([*lines, ""]))
+        self.stdout.write("\n".join([*lines, RULE, ""]))
 
     def chat(self) -> str:
         """The address of the bot's chat."""

@@ -52,7 +52,7 @@ class Command(BaseCommand):
         while not stop.is_set():
             try:
                 publish_profile()
-                log.info("the bot is @%s", bot.user.username)
+                self.stdout.write(f"It is @{bot.user.username}.")
                 import_string("posters.bot_change.handle_bot_change")(bot.user.id)
                 connection.close()
                 return

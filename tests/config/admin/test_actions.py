@@ -103,7 +103,7 @@ def test_what_is_changed_on_a_page_of_djangos_own_is_a_line_of_the_log_too(opera
     with caplog.at_level("INFO"):
         form = {"username": "sasha", "usable_password": "false", "password1": "", "password2": ""}
         operator.post(reverse("admin:auth_user_add"), form)
-    assert f"olga: Addition user {get_user_model().objects.get(username='sasha').pk}" in caplog.text
+    assert f"olga: added user {get_user_model().objects.get(username='sasha').pk}" in caplog.text
 
 
 def test_an_action_over_many_rows_asks_first_and_then_does_all_of_them(operator, settings, caplog):
