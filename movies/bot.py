@@ -284,7 +284,7 @@ def similar(query: types.CallbackQuery) -> None:
     except TMDbError as error:
         raise UserError(error_text(error)) from error
     if not movies:
-        raise UserError(_("TMDb names no similar films."))
+        raise UserError(_("No similar films found."))
     number = int(page or 0)
     if not movies_on_page(movies, number):
         raise UserError(_("This list is out of date: please search again."))

@@ -413,8 +413,8 @@ def disconnect_command(message: Message) -> None:
         text = _("TMDb disconnected: I ended the session there and deleted it here.")
     else:
         text = _(
-            "The link with TMDb is over: I read and write nothing there any more. TMDb does not answer just now, "
-            "so I keep asking it to end the session until it does."
+            "TMDb disconnected: I no longer read or write anything there. TMDb is not answering right now, "
+            "so I will keep asking it to end the session."
         )
     bot.send_message(message.chat.id, text + "\n\n" + _("Your ratings stay here. /connect links an account again."))
 
