@@ -379,7 +379,7 @@ METRICS_FLUSH_SECONDS = number(
 )  # between two writings of heartbeats and counters; 0: never
 
 POSTER_DIR = Path(text("POSTER_DIR", str(DATA_DIR / "posters")))
-THUMBNAIL_DIR = Path(text("THUMBNAIL_DIR", str(DATA_DIR / "thumbnails")))  # of the admin; may be deleted at any time
+THUMBNAIL_DIR = Path(text("THUMBNAIL_DIR", str(DATA_DIR / "thumbnails")))  # of posters; may be deleted at any time
 
 METRICS_TOKEN = secret("METRICS_TOKEN")  # bearer token for /metrics; unset: /metrics is disabled
 

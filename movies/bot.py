@@ -11,7 +11,7 @@ from telebot.apihelper import ApiTelegramException
 from telebot.util import extract_arguments
 
 from config.bot.replies import KeyboardButton, answer, edit, is_unreachable, keyboard, reply_to
-from config.bot.router import UserError, bot, button, command, parse_callback_data
+from config.bot.router import UserError, bot, button, command, inline_texts, parse_callback_data
 from config.bot.validation import cleaned
 from movies.cards import (
     caption,
@@ -307,7 +307,7 @@ def similar(query: types.CallbackQuery) -> None:
 # --- Inline mode
 
 
-@bot.inline_handler(lambda query: True)
+@bot.inline_handler(lambda query: query.query.strip() not in inline_texts)
 def inline(query: types.InlineQuery) -> None:
     """Movies for "@bot text" in any chat; for an empty text, those the user rated highest.
 

@@ -1,4 +1,4 @@
-"""Thumbnails of posters for the admin: from the local file, else from Telegram, cached in THUMBNAIL_DIR."""
+"""Thumbnails of posters, for the admin and pictures: from the local file, else from Telegram, kept in THUMBNAIL_DIR."""
 
 import hashlib
 import logging

@@ -30,6 +30,7 @@ commands: dict[str, str | Promise] = {}  # command: title; "" for one that no li
 command_handlers: dict[str, Callable[[types.Message], object]] = {}
 button_prefixes: set[str] = set()
 deep_links: dict[str, DeepLinkHandler] = {}  # by the prefix of /start's payload
+inline_texts: set[str] = set()  # inline queries that are no search
 
 
 class UserError(Exception):
@@ -78,6 +79,13 @@ def deep_link_handler(prefix: str) -> Callable[[DeepLinkHandler], DeepLinkHandle
         return handler
 
     return register
+
+
+def inline_text(text: str) -> Callable[[Handler], Handler]:
+    """Answer the inline query of just this text, which a button puts there; all others are searches."""
+    inline_texts.add(text)
+    decorator: Callable[[Handler], Handler] = bot.inline_handler(lambda query: query.query.strip() == text)
+    return decorator
 
 
 def button_prefix_of(query: types.CallbackQuery) -> str:

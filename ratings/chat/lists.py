@@ -1,26 +1,23 @@
-"""What the user has rated: /rated as a list, /stats as an image."""
+"""What the user has rated: /rated, a list."""
 
 from __future__ import annotations
 
-from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
 from django.db.models import F
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from telebot import types
 
 from config.bot.replies import answer, command_button, edit, keyboard, require_private_chat
 from config.bot.router import UserError, bot, button, command, parse_callback_data
 from movies.models import Movie
 from movies.movie_list import PAGE_SIZE, movie_list_message
 from ratings.chat import Page
-from ratings.insights.stats import stats_of
-from ratings.insights.stats_image import draw_stats, stats_caption
 
 if TYPE_CHECKING:
     from django.db.models.expressions import OrderBy
     from django.utils.functional import Promise
+    from telebot import types
 
     from config.bot.replies import KeyboardButton
 
@@ -78,16 +75,3 @@ def rated_page(user_id: int, order: str, page: int) -> Page:
     return {
         **movie_list_message(heading, shown, page, total, lambda page: f"rated:{order}:{page}", rows=[order_buttons])
     }
-
-
-@command("stats", gettext_lazy("my films in figures"))
-def send_stats(message: types.Message) -> None:
-    if not require_private_chat(message):
-        return
-    stats = stats_of(message.chat.id)
-    if not stats.count:
-        text = _("You have no ratings yet. Rate a few films, or bring your ratings along.")
-        bot.send_message(message.chat.id, text, reply_markup=keyboard(*first_steps()))
-        return
-    photo = types.InputFile(BytesIO(draw_stats(stats)), file_name="stats.png")
-    bot.send_photo(message.chat.id, photo, stats_caption(stats))

@@ -1,13 +1,11 @@
-"""The image of /stats: drawn for a phone, on a background of its own, so that it suits light and dark chats alike.
+"""The second picture of /stats, its figures: on a background of its own, so that it suits light and dark chats.
 
-All coordinates and sizes are in pixels of the finished SIZE x SIZE image, from its top left corner.
+All coordinates and sizes are in pixels of the finished image, from its top left corner.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from io import BytesIO
-from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,20 +14,21 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from movies.cards import format_rating, truncate
+from movies.names import country_names, genre_names
+from ratings.insights.drawing import draw_text, drawable, fitted, text_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from decimal import Decimal
 
-    from PIL.ImageFont import FreeTypeFont
+    from ratings.insights.stats import Favourite, Opinion, Stats
 
-    from ratings.insights.stats import Opinion, Stats
-
-FONTS = Path(__file__).with_name("fonts")  # Noto Sans, Latin and Cyrillic, with its licence
-SIZE = 1280  # to which Telegram scales larger photos down
+SIZE = 1280  # its width
+FAVOURITE_ROWS = 5
+FAVOURITES_HEIGHT = 112 + FAVOURITE_ROWS * 58  # of the panels of genres and directors, where there are any
 SUPERSAMPLING = 2  # shapes are drawn so many times larger and scaled down: Pillow itself does not smooth edges
 MARGIN, GAP, PADDING, RADIUS = 48, 24, 36, 28  # around panels, between them, within them, and of their corners
 ARROW_HALF_WIDTH, ARROW_HEIGHT = 13, 20
@@ -59,6 +58,13 @@ class Bar(NamedTuple):
     movies: int
 
 
+class FavouriteColumn(NamedTuple):
+    """What a user likes best of a kind: a title, and rows of (name, figures)."""
+
+    title: str
+    rows: list[tuple[str, str]]
+
+
 class Mark(NamedTuple):
     """An arrow below the bars and its entry in the legend; `x` is its tip."""
 
@@ -68,31 +74,34 @@ class Mark(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A text at a point, by one of Pillow's anchors."""
+    """A text at a point."""
 
     point: tuple[float, float]
     text: str
-    font: FreeTypeFont
+    size: int
+    bold: bool
     colour: str
-    anchor: str
+    anchor: str  # on the baseline: its left end, middle or right end
 
 
 def draw_stats(stats: Stats) -> bytes:
     """The statistics of at least one rating as a PNG, in the active language."""
-    canvas = Canvas()
-    canvas.text((MARGIN + 4, 92), _("My films in figures"), HEADING_SIZE, bold=True, anchor="ls")
-    canvas.text((SIZE - MARGIN - 4, 92), date_format(timezone.now(), "F Y"), LABEL_SIZE, MUTED, anchor="rs")
+    columns = [column for column in favourite_columns(stats) if column.rows]
+    canvas = Canvas(SIZE + (FAVOURITES_HEIGHT + GAP if columns else 0))
+    canvas.text((MARGIN + 4, 92), _("My films in figures"), HEADING_SIZE, bold=True, anchor="l")
+    canvas.text((SIZE - MARGIN - 4, 92), date_format(timezone.now(), "F Y"), LABEL_SIZE, MUTED, anchor="r")
     draw_tiles(canvas, summary_tiles(stats), top=136, bottom=330)
     draw_ratings(canvas, stats, top=330 + GAP, bottom=792)
     draw_decades(canvas, stats, top=792 + GAP, bottom=SIZE - MARGIN)
+    draw_favourites(canvas, columns, top=SIZE - MARGIN + GAP)
     return canvas.png()
 
 
 class Canvas:
     """Shapes are drawn at SUPERSAMPLING times their size; texts are drawn last, at their true size."""
 
-    def __init__(self) -> None:
-        self.large = Image.new("RGB", (SIZE * SUPERSAMPLING, SIZE * SUPERSAMPLING), BACKGROUND)
+    def __init__(self, height: int) -> None:
+        self.large = Image.new("RGB", (SIZE * SUPERSAMPLING, height * SUPERSAMPLING), BACKGROUND)
         self.shapes = ImageDraw.Draw(self.large)
         self.texts: list[Text] = []
 
@@ -128,30 +137,24 @@ class Canvas:
         size: int,
         colour: str = TEXT,
         bold: bool = False,
-        anchor: str = "ms",
+        anchor: str = "m",
         max_width: float | None = None,
     ) -> float:
         """Set a text, in smaller letters where it would be wider than `max_width`; returns its width."""
-        letters = font(size, bold)
-        while max_width and letters.getlength(text) > max_width and size > MIN_FONT_SIZE:
+        while max_width and text_width(text, size, bold) > max_width and size > MIN_FONT_SIZE:
             size -= 1
-            letters = font(size, bold)
-        self.texts.append(Text(point, text, letters, colour, anchor))
-        return letters.getlength(text)
+        self.texts.append(Text(point, text, size, bold, colour, anchor))
+        return text_width(text, size, bold)
 
     def png(self) -> bytes:
         image = self.large.reduce(SUPERSAMPLING)
         draw = ImageDraw.Draw(image)
-        for point, text, letters, colour, anchor in self.texts:
-            draw.text(point, text, colour, letters, anchor)
+        for (x, y), text, size, bold, colour, anchor in self.texts:
+            x -= {"l": 0.0, "m": 0.5, "r": 1.0}[anchor] * text_width(text, size, bold)
+            draw_text(draw, (x, y), text, size, colour, bold)
         content = BytesIO()
         image.save(content, "PNG")
         return content.getvalue()
-
-
-@cache
-def font(size: int, bold: bool) -> FreeTypeFont:
-    return ImageFont.truetype(FONTS / f"NotoSans-{'Bold' if bold else 'Regular'}.ttf", size)
 
 
 # --- The parts
@@ -161,9 +164,9 @@ def summary_tiles(stats: Stats) -> list[Tile]:
     tiles = [Tile(format_integer(stats.count), ngettext("film", "films", stats.count), TEXT)]
     if hours := round(stats.minutes / 60):
         tiles.append(Tile(format_integer(hours), ngettext("hour of film", "hours of film", hours), TEXT))
-    tiles.append(Tile(format_mean(stats.mean), _("my mean"), USER_COLOUR))
+    tiles.append(Tile(format_mean(stats.mean), _("my average"), USER_COLOUR))
     if stats.tmdb_mean is not None:
-        tiles.append(Tile(format_mean(stats.tmdb_mean), _("TMDb's mean"), TMDB_COLOUR))
+        tiles.append(Tile(format_mean(stats.tmdb_mean), _("TMDb average"), TMDB_COLOUR))
     return tiles
 
 
@@ -182,7 +185,7 @@ def draw_panel(canvas: Canvas, title: str, top: int, bottom: int) -> tuple[int, 
     """A panel with a title; returns the (left, right) of its contents."""
     left, right = MARGIN + PADDING, SIZE - MARGIN - PADDING
     canvas.box(MARGIN, top, SIZE - MARGIN, bottom, PANEL, RADIUS)
-    canvas.text((left, top + 60), title, TITLE_SIZE, bold=True, anchor="ls", max_width=right - left)
+    canvas.text((left, top + 60), title, TITLE_SIZE, bold=True, anchor="l", max_width=right - left)
     return left, right
 
 
@@ -198,12 +201,12 @@ def draw_ratings(canvas: Canvas, stats: Stats, top: int, bottom: int) -> None:
         return left + (float(rating) * bars / 10 - 0.5) * slot
 
     draw_bars(canvas, [Bar(x_of(value), n) for value, n in stats.by_value.items()], slot, base, ceiling, USER_COLOUR)
-    marks = [Mark(x_of(stats.mean), USER_COLOUR, _("my mean"))]
+    marks = [Mark(x_of(stats.mean), USER_COLOUR, _("my average"))]
     if stats.tmdb_mean is not None:
-        marks.append(Mark(x_of(stats.tmdb_mean), TMDB_COLOUR, _("TMDb's mean")))
+        marks.append(Mark(x_of(stats.tmdb_mean), TMDB_COLOUR, _("TMDb average")))
     x: float = right
     for mark in reversed(marks):
-        x -= canvas.text((x, top + 58), mark.label, LABEL_SIZE, MUTED, anchor="rs") + 24
+        x -= canvas.text((x, top + 58), mark.label, LABEL_SIZE, MUTED, anchor="r") + 24
         canvas.dot(x + 6, top + 47, 9, mark.colour)
         x -= 32
     for mark in separated(marks):
@@ -224,7 +227,7 @@ def separated(marks: list[Mark]) -> list[Mark]:
 
 def draw_decades(canvas: Canvas, stats: Stats, top: int, bottom: int) -> None:
     """How many movies of each decade were rated, and under each bar their mean."""
-    left, right = draw_panel(canvas, _("Films by decade, and my mean"), top, bottom)
+    left, right = draw_panel(canvas, _("Films by decade, and my average"), top, bottom)
     decades = stats.by_decade
     if not decades:
         middle = ((left + right) / 2, (top + bottom) / 2 + 30)
@@ -236,7 +239,7 @@ def draw_decades(canvas: Canvas, stats: Stats, top: int, bottom: int) -> None:
     bars = [Bar(x_of[decade], len(ratings)) for decade, ratings in decades.items()]
     draw_bars(canvas, bars, slot, bottom - 118, top + 122, MOVIES_COLOUR)
     names = {decade: _("%(decade)ds") % {"decade": decade} for decade in decades}
-    if max(font(LABEL_SIZE, False).getlength(name) for name in names.values()) > slot - 10:
+    if max(text_width(name, LABEL_SIZE) for name in names.values()) > slot - 10:
         names = {decade: str(decade) for decade in decades}
     for decade, ratings in decades.items():
         x, width = x_of[decade], slot - 6
@@ -244,6 +247,42 @@ def draw_decades(canvas: Canvas, stats: Stats, top: int, bottom: int) -> None:
         if ratings:
             mean = format_mean(fmean(ratings))
             canvas.text((x, bottom - 26), mean, LABEL_SIZE, USER_COLOUR, bold=True, max_width=width)
+
+
+def favourite_columns(stats: Stats) -> list[FavouriteColumn]:
+    """Genres, directors and countries, each the best liked first, named as they can be drawn."""
+
+    def rows(names: Sequence[str], favourites: Sequence[Favourite]) -> list[tuple[str, str]]:
+        return [
+            (drawable(name) or "—", f"{format_mean(one.mean)} · {format_integer(one.movies)}")
+            for name, one in list(zip(names, favourites, strict=False))[:FAVOURITE_ROWS]
+        ]
+
+    genres = [one for one in stats.genres if genre_names([int(one.key)])]
+    countries = [one for one in stats.countries if country_names([str(one.key)])]
+    return [
+        FavouriteColumn(_("Genres"), rows(genre_names([int(one.key) for one in genres]), genres)),
+        FavouriteColumn(_("Directors"), rows([str(one.key) for one in stats.directors], stats.directors)),
+        FavouriteColumn(_("Countries"), rows(country_names([str(one.key) for one in countries]), countries)),
+    ]
+
+
+def draw_favourites(canvas: Canvas, columns: Sequence[FavouriteColumn], top: int) -> None:
+    """A panel for each kind: names, and beside each the mean and the number of movies."""
+    if not columns:
+        return
+    width = (SIZE - 2 * MARGIN - (len(columns) - 1) * GAP) / len(columns)
+    for number, (title, rows) in enumerate(columns):
+        left = MARGIN + number * (width + GAP)
+        right = left + width - PADDING
+        canvas.box(left, top, left + width, top + FAVOURITES_HEIGHT, PANEL, RADIUS)
+        canvas.text((left + PADDING, top + 60), title, TITLE_SIZE, bold=True, anchor="l")
+        for place, (name, figures) in enumerate(rows):
+            y = top + 122 + place * 58
+            taken = canvas.text((right, y), figures, LABEL_SIZE - 4, USER_COLOUR, anchor="r")
+            room = width - 2 * PADDING - taken - 16
+            short, size = fitted(name, LABEL_SIZE - 4, False, room, min_size=24)
+            canvas.text((left + PADDING, y), short, size, MUTED, anchor="l")
 
 
 def draw_bars(canvas: Canvas, bars: Sequence[Bar], slot: float, base: int, ceiling: int, colour: str) -> None:

@@ -1,5 +1,6 @@
-"""/stats: the statistics are right, the image is drawn for any of them, and the caption says them in words."""
+"""/stats: the statistics are right, both pictures are drawn for any of them, and the captions say them in words."""
 
+import time
 from decimal import Decimal
 from io import BytesIO
 
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from movies.models import Movie
-from ratings.insights.stats import Opinion, Stats, stats_of
-from ratings.insights.stats_image import SIZE, draw_stats, font, stats_caption, summary_tiles
+from ratings.insights import drawing
+from ratings.insights.drawing import HEIGHT, WIDTH, drawable, font
+from ratings.insights.stats import Favourite, Opinion, Stats, best_movies, stats_of
+from ratings.insights.stats_card import Owner, card_text, draw_stats_card
+from ratings.insights.stats_image import SIZE, draw_stats, stats_caption, summary_tiles
 from ratings.models import HALF_POINTS, Rating, normalize
 from sandbox.telegram.text import parse_html, utf16
 from users.models import User
@@ -20,7 +24,7 @@ from users.models import User
 pytestmark = pytest.mark.django_db
 
 
-def rate(user_id, movie_id, value, year=None, tmdb=0.0, votes=100, runtime=None, source="manual"):
+def rate(user_id, movie_id, value, year=None, tmdb=0.0, votes=100, runtime=None, source="manual", rated_at=1, **fields):
     User.objects.get_or_create(pk=user_id)
     Movie.objects.create(
         pk=movie_id,
@@ -29,6 +33,7 @@ def rate(user_id, movie_id, value, year=None, tmdb=0.0, votes=100, runtime=None,
         vote_average=tmdb,
         vote_count=votes,
         runtime=runtime,
+        **fields,
     )
     value = Decimal(str(value))
     Rating.objects.create(
@@ -37,38 +42,180 @@ def rate(user_id, movie_id, value, year=None, tmdb=0.0, votes=100, runtime=None,
         manual_rating=value if source == "manual" else None,
         tmdb_rating=value if source == "tmdb" else None,
         normalized_rating=normalize(value),
-        rated_at=1,
+        rated_at=rated_at,
         source=source,
     )
 
 
-def test_stats_are_an_image_with_the_same_numbers_in_the_caption(sandbox, anna, handle):
+def rate_five(person, **fields):
+    for movie_id in range(101, 106):
+        rate(person.id, movie_id, 8, **fields)
+
+
+def tap(person, handle, text):
+    query = person.press(person.chat[-1], text)
+    handle()
+    return query.answer
+
+
+def uploads(sandbox):
+    calls = sandbox.telegram.calls_of("sendPhoto") + sandbox.telegram.calls_of("editMessageMedia")
+    return sum(bool(call.files) for call in calls)
+
+
+def test_more_figures_are_a_second_picture_with_the_same_numbers_in_its_caption(sandbox, anna, handle):
     rate(anna.id, 1, 8, 1999, tmdb=6.0, runtime=120)
     rate(anna.id, 2, 8, 1994, tmdb=8.0, runtime=60, source="tmdb")
     rate(anna.id, 3, 3, 2011, tmdb=7.0)
+    rate(anna.id, 5, 7), rate(anna.id, 6, 7)
     rate(77, 4, 1, 1950)
     anna.send("/stats")
     handle()
-    message = anna.chat[-1]
-    assert (message.photo.width, message.photo.height) == (SIZE, SIZE)
-    assert message.caption.splitlines() == [
-        "3 films rated · 3 hours of film",
-        "My mean: 6.3 · TMDb's mean of the same films: 7.0",
-        "Most often: 8, for 2 films",
+    first = anna.chat[-1]
+    tap(anna, handle, "More figures")
+    assert anna.chat[-2] is first
+    assert anna.chat[-1].caption.splitlines() == [
+        "5 films rated · 3 hours of film",
+        "Your average: 6.6 · TMDb average: 7.0",
+        "Most-used rating: 8 (2 films)",
         "",
-        "Rated higher than TMDb does:",
-        "· Film 1: 8, there 6.0",
+        "You liked these more than TMDb viewers:",
+        "· Film 1: you 8, TMDb 6.0",
         "",
-        "Rated lower than TMDb does:",
-        "· Film 3: 3, there 7.0",
+        "You liked these less than TMDb viewers:",
+        "· Film 3: you 3, TMDb 7.0",
     ]
 
 
-def test_without_ratings_it_says_how_to_get_some(anna, handle):
+def test_stats_are_a_portrait_drawn_once_for_the_same_figures(sandbox, anna, handle):
+    rate_five(anna, runtime=120)
+    for _time in range(2):
+        anna.send("/stats")
+        handle()
+    message = anna.chat[-1]
+    assert (message.photo.width, message.photo.height) == (1024, 1280), "as Telegram scales 1080 × 1350"
+    assert message.caption.startswith("5 films · 10 hours of film")
+    assert [[button.text for button in row] for row in message.buttons] == [["Share"], ["This year", "More figures"]]
+    assert uploads(sandbox) == 1
+    rate(anna.id, 200, 10)
+    anna.send("/stats")
+    handle()
+    assert uploads(sandbox) == 2
+
+
+def test_a_picture_that_telegram_no_longer_knows_is_drawn_again(sandbox, anna, handle):
+    rate_five(anna)
+    anna.send("/stats")
+    handle()
+    sandbox.telegram.forget_file(anna.chat[-1].photo.file_id)
+    anna.send("/stats")
+    handle()
+    assert anna.chat[-1].photo
+    assert uploads(sandbox) == 2
+
+
+def test_posters_come_from_telegram_once_and_never_from_tmdb(sandbox, anna, handle, settings, tmp_path):
+    settings.THUMBNAIL_DIR = tmp_path
+    content = BytesIO()
+    Image.new("RGB", (600, 900), "red").save(content, "JPEG")
+    for movie_id in range(101, 106):
+        photo = sandbox.telegram.keep_photo(sandbox.telegram.bot, content.getvalue())[-1]
+        rate(anna.id, movie_id, 8, poster_status=2, poster_path="/x.jpg", telegram_file_id=photo.file_id)
+    anna.send("/stats")
+    handle()
+    assert len(sandbox.telegram.calls_of("getFile")) == 5
+    rate(anna.id, 300, 2)
+    anna.send("/stats")
+    handle()
+    assert len(sandbox.telegram.calls_of("getFile")) == 5
+    assert sandbox.tmdb.requests == []
+
+
+def test_a_year_counts_only_ratings_with_a_real_date(anna, handle):
+    now = int(time.time())
+    for movie_id in range(1, 6):
+        rate(anna.id, movie_id, 7, source="tmdb", rated_at=now)
+    anna.send("/stats")
+    handle()
+    assert "fewer than five ratings with a date" in tap(anna, handle, "This year").text
+    rate_five(anna, rated_at=now)
+    anna.send("/stats")
+    handle()
+    card = anna.chat[-1]
+    tap(anna, handle, "This year")
+    assert anna.chat[-1] is card, "edited in place"
+    assert card.caption.startswith(f"{time.localtime().tm_year} · 5 films")
+    tap(anna, handle, "All time")
+    assert card.caption.startswith("10 films")
+
+
+def test_a_picture_whose_message_is_gone_is_sent_anew(sandbox, anna, handle):
+    rate_five(anna, rated_at=int(time.time()))
+    anna.send("/stats")
+    handle()
+    card = anna.chat[-1]
+    anna.press(card, "This year")
+    sandbox.telegram.delete_message(card)
+    handle()
+    assert anna.chat[-1].photo
+    assert anna.chat[-1] is not card
+
+
+def test_the_picture_is_shared_by_inline_mode_with_nobody_but_its_owner(sandbox, anna, handle):
+    boris = sandbox.telegram.person("Boris", language_code="en")
+    rate_five(anna)
+    anna.send("/stats")
+    handle()
+    text = anna.chat[-1].button("Share").switch_inline
+    query = anna.inline(text)
+    handle()
+    (result,) = query.wait()
+    group = sandbox.telegram.group("Friends", [anna, boris])
+    posted = anna.choose(query, result, group)
+    assert posted.photo.file_id == anna.chat[-1].photo.file_id
+    other = boris.inline(text)
+    handle()
+    assert other.wait() == []
+    assert other.button["start_parameter"] == "stats"
+
+
+def test_below_five_ratings_it_says_how_to_get_them(anna, handle):
     anna.send("/stats")
     handle()
     assert "no ratings yet" in anna.chat[-1].text
+    rate(anna.id, 1, 8), rate(anna.id, 2, 8)
+    anna.send("/start stats")
+    handle()
+    assert anna.chat[-1].text == "Rate 3 more films, and I will draw your picture."
+    assert anna.chat[-1].buttons
     assert anna.chat[-1].photo is None
+
+
+def test_favourites_need_some_films_and_are_drawn_towards_the_mean(anna):
+    for movie_id in range(1, 11):
+        rate(anna.id, movie_id, 8, genres=[18], directors=[{"name": "Одна", "original_name": "One"}], countries=["FR"])
+    rate(anna.id, 20, 10, genres=[27, 99], countries=["JP"])
+    rate(anna.id, 21, 2, genres=[27])
+    stats = stats_of(anna.id)
+    assert [one.key for one in stats.genres] == [18, 27]
+    assert stats.countries == [Favourite("FR", 8, 10)]
+    with translation.override("en"):
+        assert "Directors: One" in card_text(stats_of(anna.id))
+    with translation.override("ru"):
+        assert "Режиссёры: Одна" in card_text(stats_of(anna.id))
+
+
+def test_the_best_films_are_rated_highest_and_of_equals_have_a_poster(anna):
+    rate(anna.id, 1, 9, votes=5000)
+    rate(anna.id, 2, 9, votes=10, poster_status=2, telegram_file_id="f")
+    rate(anna.id, 3, 10, votes=0)
+    rate(anna.id, 4, 1)
+    assert [movie.pk for movie in best_movies(anna.id)] == [3, 2, 1, 4]
+
+
+def test_what_no_font_has_is_left_out():
+    assert drawable("Анна 🎬👩‍🚀 Ł️") == "Анна Ł"
+    assert drawable("🎬") == ""
 
 
 def test_in_a_group_no_statistics_are_shown(sandbox, anna, handle):
@@ -115,7 +262,7 @@ def test_every_letter_of_the_image_is_in_its_fonts(language):
         words = "".join(tile.label + tile.number for tile in summary_tiles(Stats(3, 7.5, minutes=60_000_000)))
     alphabet = "абвгдеёжзийклмнопрстуфхцчшщъыьэюяАБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ’«»—…\N{NO-BREAK SPACE}"
     for bold in (False, True):
-        letters = font(40, bold)
+        letters = font(0, 40, bold)
         assert letters.getmask("日").getbbox() is None, "for a letter it does not have the font draws nothing"
         for letter in words + alphabet:
             assert letters.getmask(letter).getbbox() or letter.isspace(), letter
@@ -148,3 +295,32 @@ def test_any_statistics_make_an_image_and_a_caption_for_telegram(by_value, decad
         words = parse_html(stats_caption(stats))[0]
     assert image.size == (SIZE, SIZE)
     assert 0 < utf16(words) <= 1024
+
+
+@bounds(deadline=None, max_examples=25)
+@given(RATINGS, DECADES, st.none() | st.floats(-9, 9), st.text(max_size=64), st.lists(st.text(max_size=200)), LANGUAGES)
+def test_any_person_has_a_portrait(by_value, decades, kindness, name, titles, language):
+    count = sum(by_value.values())
+    stats = Stats(count=count, mean=7, minutes=count * 90, kindness=kindness)
+    stats.by_value.update(by_value)
+    stats.directors = [Favourite(title, 8, 2) for title in titles if title][:6]
+    stats.by_decade = {1880 + 10 * number: values for number, values in enumerate(decades)} if any(decades) else {}
+    movies = [Movie(pk=number, title=title, year=None) for number, title in enumerate(titles[:6])]
+    for movie in movies:
+        movie.user_rating = Decimal("9.5")
+    posters = {0: Image.new("RGB", (1, 600))}
+    with translation.override(language):
+        image = Image.open(BytesIO(draw_stats_card(stats, Owner(name, "kinoteka_bot"), movies, posters, None)))
+        assert utf16(card_text(stats)) <= 1024
+    assert image.size == (WIDTH, HEIGHT)
+
+
+def test_a_picture_waits_for_another_and_says_so_where_that_takes_long(anna, handle, monkeypatch):
+    monkeypatch.setattr(drawing, "MAX_DRAWING_WAIT_SECONDS", 0.01)
+    rate_five(anna)
+    with drawing.drawing_slot():
+        anna.send("/stats")
+        handle()
+    assert "in a minute" in anna.chat[-1].text
+    tap(anna, handle, "Try again")
+    assert anna.chat[-1].photo

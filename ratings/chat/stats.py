@@ -1,0 +1,259 @@
+"""/stats: a picture of their films that people post; its buttons share it, show this year's, and more figures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from html import escape
+from io import BytesIO
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.core.cache import cache
+from django.utils import timezone
+from django.utils.translation import get_language, gettext_lazy, ngettext
+from django.utils.translation import gettext as _
+from telebot import types
+from telebot.apihelper import ApiTelegramException
+
+from config.bot.replies import (
+    answer,
+    command_button,
+    deep_link,
+    is_unreachable,
+    keyboard,
+    require_private_chat,
+    try_edit,
+)
+from config.bot.router import UserError, bot, button, command, deep_link_handler, inline_text, parse_callback_data
+from movies.cards import is_invalid_file_id
+from ratings.chat.lists import first_steps
+from ratings.insights.drawing import Busy, drawing_slot
+from ratings.insights.posters import poster_images
+from ratings.insights.stats import Stats, best_movies, rated_movies, stats_of
+from ratings.insights.stats_card import Owner, card_text, draw_stats_card
+from ratings.insights.stats_image import draw_stats, stats_caption
+
+if TYPE_CHECKING:
+    from config.bot.replies import Keyboard, KeyboardButton
+
+MIN_RATINGS = 5  # for a picture
+PICTURE_TTL_SECONDS = 86_400  # for which a picture that shows the same is sent again by its file_id
+SHARED = "#stats"  # the inline query that shares the picture
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to be sent: what it shows, as a key; how it is drawn, with whether it may be sent again."""
+
+    key: str
+    caption: str
+    draw: Callable[[], tuple[bytes, bool]]
+    file_name: str
+
+    def file(self, photo: str | bytes) -> str | types.InputFile:
+        """The photo for a call: a file_id as it is, bytes as a file."""
+        return types.InputFile(BytesIO(photo), file_name=self.file_name) if isinstance(photo, bytes) else photo
+
+
+@command("stats", gettext_lazy("my films in figures"))
+def send_stats(message: types.Message) -> None:
+    if require_private_chat(message) and message.from_user:
+        send_card(message.chat.id, message.from_user)
+
+
+@deep_link_handler("stats")
+def open_stats(message: types.Message, _rest: str) -> None:
+    """From the button under somebody's picture, or of inline mode."""
+    send_stats(message)
+
+
+def send_card(chat_id: int, person: types.User) -> None:
+    stats = stats_of(person.id)
+    if stats.count < MIN_RATINGS:
+        bot.send_message(chat_id, invitation(stats.count), reply_markup=keyboard(*first_steps()))
+        return
+    picture = card(person, stats, None)
+    try:
+        send(chat_id, picture, buttons(None))
+    except Busy:
+        bot.send_message(chat_id, busy(), reply_markup=keyboard([command_button(_("Try again"), "stats")]))
+        return
+    share(person.id, picture)
+
+
+def invitation(count: int) -> str:
+    """Below five ratings there is nothing to draw."""
+    if not count:
+        return _("You have no ratings yet. Rate five films, or bring your ratings along, and I will draw your picture.")
+    left = MIN_RATINGS - count
+    return ngettext(
+        "Rate %(count)d more film, and I will draw your picture.",
+        "Rate %(count)d more films, and I will draw your picture.",
+        left,
+    ) % {"count": left}
+
+
+def busy() -> str:
+    return _("I am drawing pictures for others just now. Please try again in a minute.")
+
+
+@button("stats")
+def press(query: types.CallbackQuery) -> None:
+    (what,) = parse_callback_data(query, "stats:(all|year|more)")
+    if query.message is None or query.message.chat.type != "private":
+        raise UserError(_("This button is out of date."))
+    person, chat_id = query.from_user, query.message.chat.id
+    year = picture_year(person.id) if what == "year" else None
+    if what == "year" and year is None:
+        raise UserError(
+            _(
+                "This year you have fewer than five ratings with a date. TMDb does not tell when a film was rated, "
+                "so only those made here count, or imported with their dates."
+            )
+        )
+    stats = stats_of(person.id, year)
+    if stats.count < MIN_RATINGS:
+        raise UserError(invitation(stats.count))
+    try:
+        if what == "more":
+            send(chat_id, details(person, stats))
+        else:
+            picture = card(person, stats, year)
+            show(query.message, picture, buttons(year))
+            share(person.id, picture)
+    except Busy:
+        raise UserError(busy()) from None
+    answer(query)
+
+
+def picture_year(user_id: int) -> int | None:
+    """This year, or in its first days the last one; None where neither has enough ratings with a date."""
+    this_year = timezone.localdate().year
+    for year in (this_year, this_year - 1):
+        if rated_movies(user_id, year)[:MIN_RATINGS].count() == MIN_RATINGS:
+            return year
+    return None
+
+
+def buttons(year: int | None) -> Keyboard:
+    period = (_("All time"), "stats:all") if year else (_("This year"), "stats:year")
+    return keyboard([share_button()], [period, (_("More figures"), "stats:more")])
+
+
+def share_button() -> KeyboardButton:
+    """Share the picture by inline mode; where the bot's owner has not switched that on, a link to the bot."""
+    if bot.user.supports_inline_queries:
+        return types.InlineKeyboardButton(_("Share"), switch_inline_query=SHARED)
+    link = {"url": deep_link("stats"), "text": _("My films in a picture")}
+    return (_("Share"), f"{settings.TELEGRAM_WEB_URL}/share/url?{urlencode(link)}")
+
+
+# --- The pictures
+
+
+def card(person: types.User, stats: Stats, year: int | None) -> Picture:
+    """The portrait that people post."""
+    movies = best_movies(person.id, year)
+    owner = Owner(person.first_name, bot.user.username or "")
+    shown = [(movie.pk, movie.user_rating, movie.telegram_file_id, movie.local_path) for movie in movies]
+
+    def draw() -> tuple[bytes, bool]:
+        posters = poster_images(movies)
+        missing = [movie for movie in movies if movie.poster_path and movie.pk not in posters]
+        with drawing_slot():
+            return draw_stats_card(stats, owner, movies, posters, year), not missing
+
+    key = key_of("card", person.id, stats, owner, shown, year, timezone.localdate().replace(day=1))
+    return Picture(key, escape(card_text(stats, year)), draw, "stats.jpg")
+
+
+def details(person: types.User, stats: Stats) -> Picture:
+    """The dashboard: means, ratings, decades, genres, directors."""
+
+    def draw() -> tuple[bytes, bool]:
+        with drawing_slot():
+            return draw_stats(stats), True
+
+    key = key_of("details", person.id, stats, timezone.localdate().replace(day=1))
+    return Picture(key, stats_caption(stats), draw, "stats.png")
+
+
+def key_of(kind: str, user_id: int, *shown: object) -> str:
+    digest = hashlib.sha256(repr((get_language(), shown)).encode("utf-8", "replace")).hexdigest()[:40]
+    return f"stats-{kind}:{user_id}:{digest}"
+
+
+def send(chat_id: int, picture: Picture, markup: Keyboard | None = None) -> None:
+    """Send a picture; one that was drawn already, by its file_id. Raises Busy."""
+
+    def by(photo: str | bytes) -> types.Message:
+        return bot.send_photo(chat_id, picture.file(photo), picture.caption, reply_markup=markup)
+
+    put(chat_id, picture, by)
+
+
+def show(message: types.Message | types.InaccessibleMessage, picture: Picture, markup: Keyboard) -> None:
+    """Put a picture in the place of a message's, or send it where that can no longer be changed. Raises Busy."""
+    chat_id, shown = message.chat.id, list[types.Message]()
+
+    def change(photo: str | bytes) -> None:
+        media = types.InputMediaPhoto(picture.file(photo), caption=picture.caption, parse_mode="HTML")
+        changed = bot.edit_message_media(media, chat_id, message.message_id, reply_markup=markup)
+        shown.extend([changed] if isinstance(changed, types.Message) else [])
+
+    def by(photo: str | bytes) -> types.Message | None:
+        if try_edit(partial(change, photo)):
+            return shown[-1] if shown else None
+        return bot.send_photo(chat_id, picture.file(photo), picture.caption, reply_markup=markup)
+
+    put(chat_id, picture, by)
+
+
+def put(chat_id: int, picture: Picture, by: Callable[[str | bytes], types.Message | None]) -> None:
+    """Have `by` send or show the picture, by its file_id where there is one that Telegram knows."""
+    if file_id := cache.get(picture.key):
+        try:
+            by(file_id)
+            return
+        except ApiTelegramException as error:
+            if not is_invalid_file_id(error):
+                raise
+    bot.send_chat_action(chat_id, "upload_photo")
+    content, complete = picture.draw()
+    sent = by(content)
+    if complete and sent and sent.photo:
+        cache.set(picture.key, sent.photo[-1].file_id, PICTURE_TTL_SECONDS)
+
+
+# --- Sharing
+
+
+def share(user_id: int, picture: Picture) -> None:
+    """Have inline mode offer this picture: what they looked at last."""
+    cache.set(f"stats-shared:{user_id}", (picture.key, picture.caption), PICTURE_TTL_SECONDS)
+
+
+@inline_text(SHARED)
+def offer_picture(query: types.InlineQuery) -> None:
+    """The picture that the person looked at last, for any chat; only they are offered it."""
+    key, text = cache.get(f"stats-shared:{query.from_user.id}") or ("", "")
+    file_id = cache.get(key) if key and rated_movies(query.from_user.id).exists() else None
+    results: list[types.InlineQueryResultBase] = []
+    hint = None
+    if file_id:
+        markup = keyboard([(_("Draw mine"), deep_link("stats"))])
+        photo = types.InlineQueryResultCachedPhoto(
+            "stats", file_id, caption=text, parse_mode="HTML", reply_markup=markup
+        )
+        results.append(photo)
+    else:
+        hint = types.InlineQueryResultsButton(_("Draw my picture"), start_parameter="stats")
+    try:
+        bot.answer_inline_query(query.id, results, cache_time=0, is_personal=True, button=hint)
+    except ApiTelegramException as error:
+        if not is_unreachable(error):
+            raise
