@@ -148,7 +148,7 @@ def recommend(user_id: int, page: int = 0, filters: Filters = NO_FILTERS) -> tup
 def load_movies(user_id: int, movie_ids: Collection[int]) -> dict[int, Movie]:
     """{id: Movie with the user's `user_rating`} of those that are in `movies`."""
     sql = f"{CARD_SQL}movies.id {IN_PARAMETER[connection.vendor]}"
-    movies = {movie.pk: movie for movie in Movie.objects.raw(sql, [user_id, id_list(movie_ids)])}
+    movies = {movie.pk: movie for movie in Movie.objects.raw(sql, [user_id, user_id, id_list(movie_ids)])}
     for movie in movies.values():
         if movie.user_rating is not None:
             movie.user_rating = Decimal(str(movie.user_rating))  # SQLite returns a float or an int
