@@ -1,11 +1,14 @@
-"""The outbox of ratings made in the chat: each is sent to TMDb until TMDb has it or refuses it for good."""
+"""The outbox of ratings made here: each is sent to TMDb until TMDb has it or refuses it for good."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -20,11 +23,16 @@ from config.bot.client import TelegramUnavailable
 from config.bot.replies import is_unreachable
 from config.bot.router import bot
 from config.jobs.enqueue import StopEvent
-from config.jobs.locks import lock
+from config.jobs.locks import is_locked, lock
+from config.jobs.time_limit import seconds_left, time_limit
 from config.moments import ahead, doubled
+from config.monitoring.secret import Secret
+from movies import details
 from movies.cards import display_title
-from movies.tmdb import BadRequest, NotFound, SessionRefused, TMDb, TMDbError, Unavailable
+from movies.request_pool import CircuitBreaker, Probe, Request, RequestPool
+from movies.tmdb import BadRequest, KeyRefused, NotFound, SessionRefused, TMDb, TMDbError, Unavailable
 from ratings.models import HALF_POINTS, FileChange, FileImport, PendingWrite, Rating, Source, normalize
+from ratings.tmdb_sync.engine import LEASE
 from users.models import SessionUnreadable, SyncStatus, User
 
 if TYPE_CHECKING:
@@ -32,6 +40,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+THREADS = 12  # of the 20 connections that TMDb takes from one address; a file that is being read takes eight
+THREADS_BESIDE_IMPORT = 4  # whose pages and details take 16
+TURN_SECONDS = 10  # for one user, while others wait
 FIRST_DELAY_SECONDS = 30  # before the second attempt; then twice as long
 MAX_DELAY_SECONDS = 6 * 3600
 MSG_RATING_REFUSED = gettext_noop("TMDb does not take your rating of “%(title)s”. It stays here.")
@@ -45,34 +56,116 @@ MSG_SESSION_UNREADABLE = gettext_noop(
 MSG_DELETION_REFUSED = gettext_noop("TMDb does not let me take your rating of “%(title)s” back there. Here it is gone.")
 
 
+@dataclass(eq=False, kw_only=True)
+class WriteRequest(Request):
+    write: PendingWrite
+
+
 def write_pending(
     user_id: int | None, seconds: float, stop: StopEvent, watch: Callable[[PendingWrite], None] = lambda write: None
 ) -> int:
     """Send pending ratings to TMDb, of one user or of all, for so many seconds at most; returns how many it has taken.
 
     Whatever is left when `stop` is set or the time is over waits for the next run. A user's ratings are sent by one
-    worker at a time, and none while an import reads them: it would take an older value for TMDb's newest.
-    `watch(write)` is called after each.
+    worker at a time, and none while an import reads them: it would take an older value for TMDb's newest. Users take
+    turns. `watch(write)` is called after each.
     """
     deadline = time.monotonic() + seconds
     waiting = due() if user_id is None else due().filter(user_id=user_id)
+    owners = deque(waiting.values_list("user_id", flat=True).order_by("user_id").distinct())
+    breaker = CircuitBreaker()
     written = 0
-    for owner_id in waiting.values_list("user_id", flat=True).order_by("user_id").distinct():
-        if stop.is_set() or time.monotonic() > deadline:
-            break
+    while owners and not stop.is_set() and not breaker.is_open and (now := time.monotonic()) <= deadline:
+        owner_id = owners.popleft()
         with lock(f"ratings.write.{owner_id}") as free:
             if not free:
                 continue
-            try:
-                written += write_all_of(owner_id, deadline, stop, watch)
-            except SessionRefused as error:
-                disconnect_user(owner_id, error, MSG_SESSION_REFUSED)
-            except SessionUnreadable as error:
-                disconnect_user(owner_id, error, MSG_SESSION_UNREADABLE)
-            except Unavailable as error:
-                log.warning("ratings wait for TMDb: %s", error)
-                break  # the next tick; the row that failed waits longer
+            outbox = UserOutbox(owner_id, breaker, watch)
+            outbox.send(min(deadline, now + TURN_SECONDS) if owners else deadline, stop)
+            written += outbox.written
+            if isinstance(outbox.error, SessionRefused):
+                disconnect_user(owner_id, outbox.error, MSG_SESSION_REFUSED)
+            elif isinstance(outbox.error, SessionUnreadable):
+                disconnect_user(owner_id, outbox.error, MSG_SESSION_UNREADABLE)
+            elif due().filter(user_id=owner_id).exists():
+                owners.append(owner_id)
+    if breaker.is_open:
+        log.warning("ratings wait for TMDb, which does not take them")
     return written
+
+
+class UserOutbox:
+    """Sends the pending ratings of one user, several films at once; a film's ratings one after another.
+
+    Threads do HTTP; the caller's claims what is sent and writes what came of it. The first is sent alone, and each
+    that is taken makes room for one more, so that little is in vain while TMDb is away.
+    """
+
+    def __init__(self, user_id: int, breaker: CircuitBreaker, watch: Callable[[PendingWrite], None]) -> None:
+        self.user_id, self.breaker, self.watch = user_id, breaker, watch
+        beside_import = is_locked(LEASE) or is_locked(details.LEASE)
+        self.threads = min(THREADS_BESIDE_IMPORT if beside_import else THREADS, self._due().count())
+        self.pool: RequestPool[WriteRequest] = RequestPool("outbox", self.threads)
+        self.width = 1  # requests at a time
+        self.written = 0
+        self.error: SessionRefused | SessionUnreadable | None = None
+
+    def send(self, deadline: float, stop: StopEvent) -> None:
+        """Send until nothing is due; SessionRefused and SessionUnreadable end it and stay in `error`."""
+        self.pool.start()
+        try:
+            while True:
+                if not (self.error or self.breaker.is_open or stop.is_set() or time.monotonic() > deadline):
+                    self._submit()
+                if not self.pool.in_progress:
+                    break
+                if received := self.pool.receive(timeout=0.5):
+                    self._take(*received)
+        finally:
+            self.pool.stop()
+
+    def _due(self) -> QuerySet[PendingWrite]:
+        return due().filter(user_id=self.user_id)
+
+    def _submit(self) -> None:
+        busy = [request.write.movie_id for request in self.pool.in_progress if isinstance(request, WriteRequest)]
+        left = min(self.width, self.threads) - len(busy)
+        if left <= 0:
+            return
+        ready = self._due().exclude(movie_id__in=busy).select_related("user", "movie").order_by("next_try_at", "pk")
+        for write in ready[:left]:
+            try:
+                session = write.user.session_id
+            except SessionUnreadable as error:
+                self.error = error
+                return
+            if claim(write):
+                call = partial(attempt, write, session, is_from_file(write), seconds_left())
+                self.pool.send(WriteRequest(call, write=write))
+
+    def _take(self, request: WriteRequest | Probe, answer: object) -> None:
+        assert isinstance(request, WriteRequest)  # a probe is never sent
+        write = request.write
+        if isinstance(answer, Unavailable):
+            self.breaker.record_failure()
+            if isinstance(answer, KeyRefused):
+                self.breaker.open()
+        else:
+            self.breaker.record_success()
+        if isinstance(answer, (NotFound, BadRequest)):
+            give_up(write, answer)
+        elif isinstance(answer, TMDbError):
+            log.warning("a rating waits for TMDb: %s", answer)
+            PendingWrite.objects.filter(pk=write.pk).update(error=str(answer)[:500])
+            if isinstance(answer, SessionRefused):
+                self.error = answer
+        elif isinstance(answer, Decimal):
+            accept_tmdb_value(write, answer)
+        else:
+            mark_written(write)
+            self.written += 1
+            self.width += 1
+        self.watch(write)
 
 
 def due() -> QuerySet[PendingWrite]:
@@ -82,16 +175,6 @@ def due() -> QuerySet[PendingWrite]:
     return ready.filter(user__tmdb_session_id__gt="").exclude(user__sync_status=SyncStatus.QUEUED)
 
 
-def write_all_of(user_id: int, deadline: float, stop: StopEvent, watch: Callable[[PendingWrite], None]) -> int:
-    mine = due().filter(user_id=user_id).select_related("user", "movie").order_by("next_try_at", "pk")
-    written = 0
-    while not stop.is_set() and time.monotonic() <= deadline and (write := mine.first()):
-        if claim(write):
-            written += attempt(write)
-            watch(write)
-    return written
-
-
 def claim(write: PendingWrite) -> bool:
     """Count the attempt and set the time of the next before it is made, so that a killed attempt is not lost."""
     delay = min(FIRST_DELAY_SECONDS * 2**write.attempts, MAX_DELAY_SECONDS)
@@ -99,25 +182,20 @@ def claim(write: PendingWrite) -> bool:
     return bool(same.update(attempts=F("attempts") + 1, next_try_at=int(time.time()) + delay))
 
 
-def attempt(write: PendingWrite) -> bool:
-    """Send one rating to TMDb, or delete it there. Raises SessionRefused, SessionUnreadable, Unavailable."""
-    try:
-        session = write.user.session_id
-        if is_from_file(write) and (there := overtaken_by(TMDb().own_rating(write.movie_id, session), write)):
-            accept_tmdb_value(write, there)
-            return False
+def attempt(write: PendingWrite, session: Secret, check: bool, seconds: float, _tmdb: TMDb) -> Decimal | None:
+    """Send one rating to TMDb, or delete it there; runs in a thread. Raises TMDbError.
+
+    Where it is to `check` first and TMDb has got another rating meanwhile, that one is returned, and nothing is sent.
+    """
+    tmdb = TMDb()  # which tries again by itself
+    with time_limit(seconds):
+        if check and (there := overtaken_by(tmdb.own_rating(write.movie_id, session), write)):
+            return there
         if write.rating is None:
-            TMDb().unrate(write.movie_id, session)
+            tmdb.unrate(write.movie_id, session)
         else:
-            TMDb().rate(write.movie_id, write.rating, session)
-    except (NotFound, BadRequest) as error:
-        give_up(write, error)
-        return False
-    except TMDbError as error:
-        PendingWrite.objects.filter(pk=write.pk).update(error=str(error)[:500])
-        raise
-    mark_written(write)
-    return True
+            tmdb.rate(write.movie_id, write.rating, session)
+    return None
 
 
 def is_from_file(write: PendingWrite) -> bool:

@@ -432,9 +432,9 @@ def test_sending_ends_where_the_worker_is_told_to_stop_and_the_next_run_sends_th
     monkeypatch.setattr("ratings.tasks.worker_stop_event", lambda: stop)
     send = outbox.attempt
 
-    def send_and_stop(write: PendingWrite) -> bool:
+    def send_and_stop(*arguments):
         stop.set()
-        return send(write)
+        return send(*arguments)
 
     monkeypatch.setattr(outbox, "attempt", send_and_stop)
     assert write_ratings() == "1 written"
