@@ -12,6 +12,8 @@ from sandbox.http_server import Faults, Request, Response, Server
 from sandbox.telegram.server import CHANNEL, TOKEN, Telegram
 from sandbox.tmdb.server import KEY, TMDb
 
+GROUP = -1002000000001  # of the demonstration's people and the bot
+
 
 class Sandbox:
     """A Telegram and a TMDb to try things on. `demo` brings people for the chat page, and limits."""
@@ -27,9 +29,12 @@ class Sandbox:
         self.chat_page = ChatPage(self.telegram, self.tmdb)
         if demo:
             self.tmdb.limit = 40
-            self.telegram.person("Анна", id=7_000_000_001, username="anna_sandbox")
-            self.telegram.person("Борис", id=7_000_000_002, username="boris_sandbox")
-            self.telegram.person("Kate", id=7_000_000_003, username="kate_sandbox", language_code="en")
+            self.tmdb.add_recent()
+            anna = self.telegram.person("Анна", id=7_000_000_001, username="anna_sandbox")
+            boris = self.telegram.person("Борис", id=7_000_000_002, username="boris_sandbox")
+            kate = self.telegram.person("Kate", id=7_000_000_003, username="kate_sandbox", language_code="en")
+            self.telegram.group("Киноклуб", [anna, boris, kate], id=GROUP, supergroup=True)
+            self.telegram.account_of(self.telegram.bot).updates.clear()  # the bot was added long ago
         self.server = Server(self.handle, port, self.faults)
         self.port, self.url = self.server.port, self.server.url
         self.tmdb.url = self.url

@@ -1,7 +1,8 @@
 """What the fake TMDb knows from the start: well-known films and a demo account.
 
-The facts (ids, titles, dates, runtimes, votes) are TMDb's; the overviews are our own words. Some rows are
-odd on purpose: TMDb has films without a poster, a date, a runtime, an overview or a translation.
+The facts (ids, titles, dates, runtimes) are TMDb's, votes as of about 2025: those counted in 2017 are extrapolated. The
+overviews are our own words. Some rows are odd on purpose: TMDb has films without a poster, a date, a runtime, an overview
+or a translation. recent.json is what a demonstration adds: films since 2017, series, a second account, watchlists.
 """
 
 import hashlib
@@ -77,6 +78,7 @@ class Film:
     series: str = ""
     alternative_titles: list[str] = field(default_factory=list)
     plain_poster: bool = False
+    countries: list[str] = field(default_factory=list)  # empty: the main one of the original language
     directors: list[list[str]] = field(default_factory=list)
     cast: list[list[str]] = field(default_factory=list)
     trailers: list[list[str]] = field(default_factory=list)
@@ -123,10 +125,16 @@ def _read() -> dict[str, Any]:
     return read
 
 
-def films() -> dict[int, Film]:
-    """The catalogue, fresh each time: tests change their copy."""
+def recent() -> dict[str, Any]:
+    """What a demonstration adds: "films" (rows as in the catalogue), "series", and by account "ratings", "watchlists"."""
+    read: dict[str, Any] = json.loads(Path(__file__).with_name("recent.json").read_text(encoding="utf-8"))
+    return read
+
+
+def films(rows: list[dict[str, Any]] | None = None) -> dict[int, Film]:
+    """The films of these rows, of the catalogue by default, fresh each time: tests change their copy."""
     found = {}
-    for row in _read()["films"]:
+    for row in _read()["films"] if rows is None else rows:
         row = dict(row, genre_ids=list(row["genre_ids"]))
         row["poster_path"] = poster_path(row["id"]) if row.pop("poster", True) else None
         found[row["id"]] = Film(**row)

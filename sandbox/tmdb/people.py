@@ -77,7 +77,7 @@ def search_series(tmdb: State, request: Request) -> Response:
     rows = [
         {key: value for key, value in series.items() if key != "media_type"}
         for series in tmdb.series.values()
-        if all(word in fold(series["name"]).split() for word in words)
+        if any(all(word in fold(series[name]).split() for word in words) for name in ("name", "original_name"))
     ]
     return Response.json(listing(rows, page_of(request)))
 

@@ -59,6 +59,14 @@ LANGUAGES = {
     "fa": ("Persian", "فارسی", "IR", "Iran"),
     "sr": ("Serbian", "Srpski", "RS", "Serbia"),
     "da": ("Danish", "Dansk", "DK", "Denmark"),
+    "lv": ("Latvian", "Latviešu", "LV", "Latvia"),
+}
+
+# beside those of LANGUAGES
+COUNTRIES = {
+    **{code: name for _english, _own, code, name in LANGUAGES.values()},
+    **{"GB": "United Kingdom", "CA": "Canada", "AU": "Australia", "NZ": "New Zealand", "IE": "Ireland", "MX": "Mexico"},
+    **{"NL": "Netherlands", "BE": "Belgium", "CZ": "Czech Republic", "PL": "Poland"},
 }
 
 
@@ -138,7 +146,7 @@ def row(film: Film, language: str) -> dict[str, Any]:
 
 def details(film: Film, language: str) -> dict[str, Any]:
     """A film as its own page shows it."""
-    english, own, country, country_name = LANGUAGES.get(film.original_language, LANGUAGES["en"])
+    english, own, country, _name = LANGUAGES.get(film.original_language, LANGUAGES["en"])
     collection = catalogue.collections().get(film.series)
     body = {
         "adult": False,
@@ -155,14 +163,16 @@ def details(film: Film, language: str) -> dict[str, Any]:
         "homepage": "",
         "id": film.id,
         "imdb_id": film.imdb_id,
-        "origin_country": [country],
+        "origin_country": film.countries or [country],
         "original_language": film.original_language,
         "original_title": film.original_title,
         "overview": film.overview(language),
         "popularity": film.popularity,
         "poster_path": film.poster_path,
         "production_companies": [],
-        "production_countries": [{"iso_3166_1": country, "name": country_name}],
+        "production_countries": [
+            {"iso_3166_1": code, "name": COUNTRIES.get(code, code)} for code in film.countries or [country]
+        ],
         "release_date": film.release_date,
         "revenue": 0,
         "runtime": film.runtime,

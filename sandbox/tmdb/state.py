@@ -113,13 +113,27 @@ class State(RequestLog):
         film = self.films[id] = Film(id, **what)
         return film
 
-    def add_series(self, id: int, name: str, first_air_date: str, imdb_id: str) -> None:
+    def add_series(self, id: int, name: str, first_air_date: str, imdb_id: str, original_name: str = "") -> None:
         """Add a television series, which /find and /search/tv know; its id says nothing about the film with that id."""
         self.series[imdb_id] = {
-            "id": id, "name": name, "original_name": name, "media_type": "tv", "first_air_date": first_air_date,
-            "overview": "", "poster_path": None, "genre_ids": [], "popularity": 1.0, "vote_average": 0.0,
+            "id": id, "name": name, "original_name": original_name or name, "media_type": "tv", "overview": "",
+            "first_air_date": first_air_date, "poster_path": None, "genre_ids": [], "popularity": 1.0, "vote_average": 0.0,
             "vote_count": 0, "original_language": "en", "origin_country": ["US"], "adult": False, "backdrop_path": None,
         }  # fmt: skip
+
+    def add_recent(self) -> None:
+        """Add what a demonstration shows: films since 2017, series, the account "boris" of other tastes, watchlists."""
+        recent = catalogue.recent()
+        self.films |= catalogue.films(recent["films"])
+        for one in recent["series"]:
+            self.add_series(one["id"], one["name_ru"], one["first_air_date"], one["imdb_id"], one["name"])
+        for username, ratings in recent["ratings"].items():
+            account = self.add_account(username)
+            began = time.time() - len(ratings) * 86_400
+            for number, (film_id, value) in enumerate(ratings):
+                account.rate(film_id, value, at=began + number * 86_400)
+        for username, film_ids in recent["watchlists"].items():
+            self.accounts[username].want(*film_ids)
 
     def add_films(self, n: int, start: int = 1_000_000) -> list[int]:
         """Add `n` made-up films with one small poster between them; their ids."""

@@ -6,8 +6,10 @@ import re
 import pytest
 from PIL import Image
 
+from sandbox.server import Sandbox
 from sandbox.tmdb import catalogue, poster_art
 from sandbox.tmdb.catalogue import GENRES, Film
+from sandbox.tmdb.responses import COUNTRIES, LANGUAGES
 
 FILMS = catalogue.films()
 
@@ -50,6 +52,38 @@ def test_every_film_is_well_formed():
         assert film.runtime is None or film.runtime >= 0, film
     paths = [film.poster_path for film in FILMS.values() if film.poster_path]
     assert len(set(paths)) == len(paths)
+
+
+@pytest.fixture(scope="module")
+def demo():
+    """What the chat page is tried with."""
+    return Sandbox(demo=True).tmdb
+
+
+def test_the_demonstration_knows_sixty_films_of_the_last_years_completely(demo):
+    recent = [film for film in demo.films.values() if "2017" <= film.year <= "2026"]
+    complete = [
+        film
+        for film in recent
+        if film.overview_ru and film.overview_en and film.genre_ids and film.countries and film.directors
+    ]
+    assert len(complete) >= 60
+    assert sum(bool(film.trailers) for film in recent) >= 20
+    for film in complete:
+        assert re.fullmatch(r"tt\d{7,}", film.imdb_id), film
+        assert set(film.genre_ids) <= set(GENRES), film
+        assert set(film.countries) <= set(COUNTRIES), film
+        assert film.original_language in LANGUAGES, film
+    assert {film.year for film in demo.films.values() if film.title_ru == "Дюна"} == {"1984", "2021"}
+
+
+def test_the_second_account_rates_enough_of_the_same_films_otherwise(demo):
+    ours, theirs = demo.account("demo").ratings, demo.account("boris").ratings
+    common = ours.keys() & theirs.keys()
+    assert len(common) >= 10
+    assert any(abs(ours[film_id] - theirs[film_id]) >= 4 for film_id in common)
+    assert set(demo.account("demo").watchlist) & set(demo.account("boris").watchlist), "an evening has what both want"
+    assert set(theirs) <= demo.films.keys()
 
 
 def test_some_films_are_odd():
