@@ -365,6 +365,9 @@ TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE = number("TELEGRAM_CHANNEL_MESSAGES_PER_MIN
 TELEGRAM_WEBHOOK_URL = text("TELEGRAM_WEBHOOK_URL")
 TELEGRAM_WEBHOOK_SECRET = secret("TELEGRAM_WEBHOOK_SECRET")
 BOT_THREADS = number("BOT_THREADS", 32, minimum=1)
+OPERATOR_CHAT_ID = text("OPERATOR_CHAT_ID")  # where alerts go; unset: none are sent
+if OPERATOR_CHAT_ID and not OPERATOR_CHAT_ID.removeprefix("-").isdecimal():
+    raise ImproperlyConfigured(f"OPERATOR_CHAT_ID must be the id of a chat, a number, not {OPERATOR_CHAT_ID!r}.")
 
 TMDB_API_KEY = secret("TMDB_API_KEY", "5a0db0c5000000000000000000007a57" if SANDBOX else "")
 TMDB_API_URL = text("TMDB_API_URL", f"{SANDBOX_URL}/3" if SANDBOX else "https://api.themoviedb.org/3").rstrip("/")

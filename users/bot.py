@@ -359,7 +359,9 @@ def settings_page(user: User) -> Page:
     else:
         text = _("Ratings you give here stay here: nothing is written to your TMDb account.")
         switch = (_("Write them to TMDb too"), "writes:on")
-    rows: list[list[KeyboardButton]] = [[switch], [OTHER_LANGUAGE[get_language() or "ru"]]]
+    text += "\n\n" + (_("Now and then I send you news.") if user.takes_broadcasts else _("I send you no news."))
+    news = (_("No news, please"), "news:off") if user.takes_broadcasts else (_("Send me news"), "news:on")
+    rows: list[list[KeyboardButton]] = [[switch], [news], [OTHER_LANGUAGE[get_language() or "ru"]]]
     if not user.connected:
         text += "\n\n" + _("No TMDb account is linked yet: /connect links one.")
         rows.append([command_button(_("Connect TMDb"), "connect")])
@@ -385,6 +387,16 @@ def switch_writing(query: CallbackQuery) -> None:
     else:
         disconnect.resume_writing(user.pk)
     user.refresh_from_db(fields=["writes_ratings"])
+    edit(query.message, **settings_page(user))
+    answer(query)
+
+
+@button("news")
+def switch_news(query: CallbackQuery) -> None:
+    (switch,) = parse_callback_data(query, "news:(on|off)")
+    user = User.objects.get_or_create_from_telegram(query.from_user)
+    user.takes_broadcasts = switch == "on"
+    user.save(update_fields=["takes_broadcasts"])
     edit(query.message, **settings_page(user))
     answer(query)
 

@@ -15,6 +15,10 @@ from telebot import types
 
 from config.fields import PlainTextField
 from config.monitoring.secret import Secret
+from users.mailing.models import Broadcast as Broadcast
+from users.mailing.models import DirectMessage as DirectMessage
+from users.mailing.models import MessageTemplate as MessageTemplate
+from users.mailing.models import Recipient as Recipient
 
 MAX_NAME_LENGTH = 64  # of a first name and of a username at Telegram
 MAX_ID_DIGITS = 16  # of a person's id at Telegram: 52 bits
@@ -191,6 +195,12 @@ class User(models.Model):
     )
     blocked_at = models.BigIntegerField(
         null=True, blank=True, db_comment="UNIX seconds since when the person has blocked the bot"
+    )
+    takes_broadcasts = models.BooleanField(
+        verbose_name=_("takes news"),
+        default=True,
+        db_default=True,
+        db_comment="gets messages that go to many, until they opt out in /settings",
     )
     username = PlainTextField(verbose_name=_("username"), db_comment="as Telegram last said, without @; empty: none")
     first_name = PlainTextField(verbose_name=_("name"), db_comment="as Telegram last said; empty: none")

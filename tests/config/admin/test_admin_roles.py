@@ -102,6 +102,17 @@ def test_support_has_no_actions(member, rows):
     assert queued() == []
 
 
+def test_broadcasts_belong_to_a_group_of_their_own(member, rows):
+    held = {
+        group.name: set(group.permissions.filter(content_type__app_label="users").values_list("codename", flat=True))
+        for group in Group.objects.all()
+    }
+    assert "send_broadcast" in held["broadcasters"]
+    assert not any("broadcast" in name for name in held["support"] | held["operators"])
+    assert {"add_directmessage", "view_messagetemplate"} <= held["support"] & held["operators"]
+    assert "change_messagetemplate" in held["operators"] - held["support"]
+
+
 def test_support_neither_sees_training_runs_nor_starts_one(member, rows):
     client = member("support")
     assert client.get(reverse("admin:ratings_trainingrun_changelist")).status_code == 403

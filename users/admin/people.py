@@ -22,6 +22,7 @@ from config.admin.site import dashboard_widget, render_page
 from config.admin.status_counts import StatusCountsWidget, status_counts_widget
 from config.jobs.enqueue import async_task
 from users import disconnect
+from users.admin.messages import shown
 from users.models import SyncStatus, User, UserQuerySet
 from users.visits import visits
 
@@ -73,7 +74,7 @@ class UserAdmin(ReadOnlyAdmin[User]):
             {
                 "fields": (
                     *("telegram_user_id", "name", "language", "first_seen", "last_seen", "came_by"),
-                    *("blocked_since", "banned_since"),
+                    *("blocked_since", "banned_since", "takes_broadcasts"),
                 )
             },
         ),
@@ -103,8 +104,14 @@ class UserAdmin(ReadOnlyAdmin[User]):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        may = {"may_act": self.has_act_permission(request), "may_delete": self.has_delete_data_permission(request)}
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **may})
+        person = self.get_object(request, object_id)
+        context = {
+            "may_act": self.has_act_permission(request),
+            "may_delete": self.has_delete_data_permission(request),
+            "may_write": request.user.has_perm("users.add_directmessage"),
+            "messages_sent": shown(person) if person else [],
+        }
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **context})
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, user: User) -> SafeString:

@@ -1,0 +1,1 @@
+"""Messages that operators write: to one person, or to many as a broadcast."""
