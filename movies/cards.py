@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
 from decimal import Decimal
@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from html import escape, unescape
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -35,6 +35,9 @@ from movies.query import IsSeries, OtherAddress
 from movies.tmdb import NotFound, TMDb, TMDbError
 
 log = logging.getLogger(__name__)
+
+Photo = str | types.InputFile  # a file_id, or a picture's bytes
+Sent = TypeVar("Sent", types.Message, types.Message | bool)
 
 # In UTF-16 code units
 MAX_CAPTION_LENGTH = 1024  # after Telegram has read the tags (Bot API: sendPhoto)
@@ -83,8 +86,11 @@ def truncate(text: str, length: int) -> str:
     return (head if space and len(head) > len(cut) * 0.7 else cut).rstrip(" ,.;:—-") + "…"
 
 
-def caption(movie: Movie) -> str:
-    """The card's text, HTML: title, facts, people, the user's rating, and as much of the overview as a phone shows."""
+def caption(movie: Movie, notes: Sequence[str] = ()) -> str:
+    """The card's text, HTML: title, facts, people, the user's rating, and as much of the overview as a phone shows.
+
+    `notes` are further lines, HTML, before the overview.
+    """
     title, original = display_title(movie, MAX_TITLE_LENGTH), truncate(movie.original_title.strip(), MAX_TITLE_LENGTH)
     lines = [f"<b>{escape(title)}</b>" + (f" ({movie.year})" if movie.year else "")]
     if original and cleaned(original) != title:
@@ -97,7 +103,7 @@ def caption(movie: Movie) -> str:
         lines.append(escape(_("Cast: %(names)s") % {"names": actors}))
     if movie.user_rating:
         lines.append(_("Your rating: <b>%(mine)s</b>") % {"mine": format_rating(movie.user_rating)})
-    head = "\n".join(lines)
+    head = "\n".join([*lines, *notes])
     room = min(MAX_OVERVIEW_LENGTH, MAX_CAPTION_LENGTH - utf16_length(strip_tags(head)) - 2)
     overview = in_language(movie.overview_en, movie.overview)
     overview = truncate(overview, room) if room > MIN_OVERVIEW_LENGTH else ""
@@ -261,37 +267,45 @@ def _send(
     markup: types.InlineKeyboardMarkup | None,
     reply_to: types.ReplyParameters | None,
 ) -> types.Message:
-    """Send it by file_id, else with the poster's bytes, else, whatever Telegram has against the photo, as text.
-
-    A file_id that Telegram does not know has the poster fetched again; one that comes back with the bytes is saved,
-    which spares the pipeline its upload.
-    """
     text = caption(movie)
+
+    def send(photo: Photo | None) -> types.Message:
+        if photo is None:
+            return bot.send_message(chat_id, text, reply_markup=markup, reply_parameters=reply_to)
+        return bot.send_photo(chat_id, photo, text, reply_markup=markup, reply_parameters=reply_to)
+
+    return with_photo(movie, send)
+
+
+def with_photo(movie: Movie, call: Callable[[Photo | None], Sent]) -> Sent:
+    """Send or edit with the file_id, else with the poster's bytes, else, whatever Telegram has against them, as text.
+
+    `call` gets the photo, None for a text. A file_id that Telegram does not know has the poster fetched again; one that
+    comes back with the bytes is saved, which spares the pipeline its upload.
+    """
     if movie.telegram_file_id:
         try:
-            message = bot.send_photo(
-                chat_id, movie.telegram_file_id, text, reply_markup=markup, reply_parameters=reply_to
-            )
+            sent = call(movie.telegram_file_id)
         except ApiTelegramException as error:
             _note_photo_error(movie, error)
         else:
             metrics.increment("cards.by_file_id")
-            return message
+            return sent
     if movie.poster_status in (PosterStatus.WAITING, PosterStatus.LOCAL) and (poster := poster_bytes(movie)):
-        photo = types.InputFile(BytesIO(poster), file_name=f"{movie.pk}.jpg")
         try:
-            message = bot.send_photo(chat_id, photo, text, reply_markup=markup, reply_parameters=reply_to)
+            sent = call(types.InputFile(BytesIO(poster), file_name=f"{movie.pk}.jpg"))
         except ApiTelegramException as error:
             _note_photo_error(movie, error)
         else:
-            largest = max(message.photo or [], key=lambda size: size.width * size.height)
-            movie.poster_uploaded(largest.file_id, largest.width, largest.height)
+            if isinstance(sent, types.Message) and sent.photo:
+                largest = max(sent.photo, key=lambda size: size.width * size.height)
+                movie.poster_uploaded(largest.file_id, largest.width, largest.height)
             metrics.increment("cards.by_bytes")
-            return message
+            return sent
     movie.prioritize_poster()
-    message = bot.send_message(chat_id, text, reply_markup=markup, reply_parameters=reply_to)
+    sent = call(None)
     metrics.increment("cards.as_text")
-    return message
+    return sent
 
 
 def edit_pending(movie_id: int | None = None) -> int:

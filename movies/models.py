@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import time
 import unicodedata
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +124,34 @@ def casefolded_text(text: str) -> str:
     return " ".join(words.split()) or " ".join(text.replace("|", " ").split())
 
 
+class AnyGenre(Func):
+    """Whether a movie is of one of these genres, TMDb's ids."""
+
+    output_field = models.BooleanField()
+
+    def __init__(self, genres: Iterable[int]) -> None:
+        self.genres = sorted(genres)
+        super().__init__(F("genres"))
+
+    def as_sqlite(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any
+    ) -> tuple[str, tuple[str | int, ...]]:
+        sql, params = super().as_sql(compiler, connection, template=any_genre_sql("%(expressions)s", self.genres))
+        return sql, tuple(params)
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> SqlAndParams:
+        return super().as_sql(compiler, connection, template=any_genre_sql("%(expressions)s", self.genres))
+
+
+def any_genre_sql(column: str, genres: Iterable[int]) -> str:
+    """The condition that the JSON array in the column holds one of these numbers."""
+    numbers = [str(int(genre)) for genre in genres]
+    if connection.vendor == "postgresql":
+        wanted = ", ".join(f"'{number}'" for number in numbers)
+        return f"{column} @> ANY (ARRAY[{wanted}]::jsonb[])"
+    return f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value IN ({', '.join(numbers)}))"  # noqa: S608  numbers
+
+
 def effective_rating(relation: str) -> Coalesce:
     """Rating.value (exact, 0.5-10) in SQL."""
     return Coalesce(
@@ -215,6 +244,18 @@ class MovieQuerySet(models.QuerySet["Movie"]):
         unfinished = self.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL])
         state = {"poster_priority": PosterPriority.SOMEDAY, "poster_next_try_at": NEVER, "poster_error": reason}
         return unfinished.update(**RESET_POSTER | state)
+
+    def without_pending_poster(self) -> MovieQuerySet:
+        """Movies whose poster is in Telegram, or that have none."""
+        return self.filter(Q(telegram_file_id__gt="") | Q(poster_status=PosterStatus.NONE))
+
+    def prioritize_posters(self) -> int:
+        """Users are about to look at these movies: their posters go before the others. Returns how many are pending."""
+        pending = self.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL], telegram_file_id="")
+        ids = list(pending.order_by("pk").values_list("pk", flat=True))
+        later = Movie.objects.filter(pk__in=ids, poster_priority__lt=PosterPriority.ASKED)
+        later.update(poster_priority=PosterPriority.ASKED)
+        return len(ids)
 
     def awaiting_details(self) -> MovieQuerySet:
         """Movies known from a list row only whose details may be asked for now, most urgent first."""

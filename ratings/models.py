@@ -13,6 +13,7 @@ from django.db.models.deletion import Collector
 from django.utils.translation import gettext_lazy as _
 
 from movies.models import Movie
+from ratings.chat.models import Carousel as Carousel
 from ratings.files.models import FileChange as FileChange
 from ratings.files.models import FileImport as FileImport
 from ratings.files.models import FileRow as FileRow
@@ -419,12 +420,13 @@ class TMDbRecommendation(models.Model):
 
 
 class DismissedMovie(models.Model):
-    """A movie that a user does not want recommended."""
+    """A movie that a user does not want recommended, or has seen without rating it."""
 
     pk = models.CompositePrimaryKey("user_id", "movie_id")
     user = models.ForeignKey(User, models.CASCADE, related_name="dismissed_movies", db_column="telegram_user_id")
     movie = models.ForeignKey(Movie, models.CASCADE, related_name="+")
     dismissed_at = models.BigIntegerField(db_comment="UNIX seconds")
+    seen = models.BooleanField(default=False, db_default=False, db_comment="seen, which is no opinion of it")
 
     class Meta:
         db_table = "dismissed_movies"

@@ -29,6 +29,7 @@ from movies.catalogue import find_movies, get_movie
 from movies.movie_list import PAGE_SIZE, button_label
 from movies.query import Query
 from movies.tmdb import TMDbError
+from ratings.chat.carousel import SOURCES, carousel_of
 from ratings.rate import points_in, rate, take_back
 from users.models import User
 
@@ -49,7 +50,14 @@ def rate_by_button(query: CallbackQuery) -> None:
     A card in a group is for all its members: it rates for the one who taps, tells only them, and shows no rating.
     """
     movie_id, rating = parse_callback_data(query, r"rate:(\d{1,10}):(10|[1-9](?:\.5)?|0\.5)")
+    carousel = carousel_of(query)
     movie, value = movie_of(query, movie_id), Decimal(rating)
+    if carousel:
+        rate(User.objects.get_or_create_from_telegram(query.from_user), movie.pk, value)
+        movie.user_rating = value
+        SOURCES[carousel.source].rated(carousel, movie.pk)
+        answer(query, _("“%(title)s”: your rating is %(rating)s.") % texts_of(movie))
+        return
     if movie.user_rating == value:
         ask_to_take_back(query, movie)
         return

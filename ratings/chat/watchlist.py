@@ -13,6 +13,7 @@ from config.bot.router import UserError, bot, button, parse_callback_data
 from movies.cards import error_text, shared_buttons, watch_button
 from movies.catalogue import get_movie
 from movies.tmdb import TMDbError
+from ratings.chat.carousel import carousel_of, go_on
 from ratings.watchlist.entries import set_wanted
 from users.models import User
 
@@ -29,6 +30,7 @@ def watch(query: CallbackQuery) -> None:
     The data says which, so that a press that comes twice does no more than one.
     """
     movie_id, wanted = parse_callback_data(query, r"watch:(\d{1,10}):([01])")
+    carousel = carousel_of(query)
     try:
         movie = get_movie(int(movie_id), query.from_user.id)
     except TMDbError as error:
@@ -36,8 +38,11 @@ def watch(query: CallbackQuery) -> None:
     user = User.objects.get_or_create_from_telegram(query.from_user)
     changed = set_wanted(user, movie.pk, wanted == "1")
     movie.on_watchlist = wanted == "1"
+    if carousel:
+        go_on(carousel, movie.pk, "watch" if movie.on_watchlist else "unwatch")
+    else:
+        show_mark(query, movie)
     answer(query, toggled_text(movie, changed))
-    show_mark(query, movie)
 
 
 def toggled_text(movie: Movie, changed: bool) -> str:

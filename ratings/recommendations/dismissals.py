@@ -1,4 +1,4 @@
-"""Movies that a user dismissed as "not interesting": hidden from recommendations until undismissed or rated."""
+"""Movies hidden from a user's recommendations until rated: dismissed as "not interesting", or seen without a rating."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ if TYPE_CHECKING:
     from users.models import User
 
 
-def dismiss(user: User, movie_id: int) -> None:
+def dismiss(user: User, movie_id: int, seen: bool = False) -> None:
     """Do not recommend the movie to the user any more; no error where it is dismissed already."""
-    row = DismissedMovie(user=user, movie_id=movie_id, dismissed_at=int(time.time()))
-    DismissedMovie.objects.bulk_create([row], ignore_conflicts=True)
+    row = DismissedMovie(user=user, movie_id=movie_id, dismissed_at=int(time.time()), seen=seen)
+    DismissedMovie.objects.bulk_create(
+        [row], update_conflicts=True, unique_fields=["user", "movie"], update_fields=["seen"]
+    )
+
+
+def mark_seen(user: User, movie_id: int) -> None:
+    """The user has seen the movie and may not want to rate it: it says nothing of their taste."""
+    dismiss(user, movie_id, seen=True)
 
 
 def undismiss(user_id: int, *movie_ids: int) -> None:

@@ -4,7 +4,8 @@ New ratings count at once, since only the neighbours are trained at night (ratin
 that answers users loads numpy. While the bot has few users, what TMDb recommends to who likes a rated movie counts too
 (ratings.recommendations.cold_start); where neither says anything there are the movies with the best votes.
 
-A movie that the user rated or dismissed is never recommended, nor one that is not in `movies`.
+A movie that the user rated, has seen or dismissed is never recommended, nor one that is not in `movies`; one on their
+watchlist only when they ask for those.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ from __future__ import annotations
 import json
 from array import array
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from heapq import nlargest
 from itertools import groupby
 from operator import itemgetter
@@ -24,14 +24,18 @@ from django.core.cache import cache
 from django.db import connection
 from django.db.models import ExpressionWrapper, F, FloatField
 
-from movies.catalogue import CARD_SQL
-from movies.models import Movie, MovieQuerySet
+from movies.models import AnyGenre, Movie, MovieQuerySet, any_genre_sql
 from ratings.recommendations.diversify import Pair, diversify, same_series
-from ratings.recommendations.user_profile import liked_movies, user_vector
+from ratings.recommendations.user_profile import RatingRow, liked_movies, user_vector
 
 PAGE = 10  # movies at a time
 LOOKUP_BATCH = 5000  # movies looked up in one statement
 SPARE_CANDIDATES = 20  # beyond those shown, so that diversify() has a choice
+MANY_SPARE_CANDIDATES = 200  # where those are too much alike
+FILTERED_BATCH = 400  # best scored movies that are first looked up where only some meet the filters
+MAX_REASONS = 20  # liked movies that may be the reason for one
+MAX_ALIKE = 100  # liked movies among which one that is like a movie is looked for
+MIN_LIKENESS = 0.5  # of a reason: half of the genres in common, or the director
 MAX_SERIES_RANK = 2  # two movies among each other's nearest so many are of one series
 PRIOR_VOTES, PRIOR_MEAN = 500, 6.5  # imaginary votes in the Bayesian mean of a movie's votes, and their value
 MAX_TOP_VOTED = 500  # movies in the list of the best votes
@@ -41,7 +45,10 @@ MAX_USERS_FOR_TMDB = 250  # users from which they no longer count
 TMDB_PLACES = 20  # a page of TMDb's recommendations
 COLD_START_PAGE = 5  # movies offered at once to a user without ratings
 COLD_START_POOL = 60  # the best-known movies from which those are selected
+FILTERED_LIST_TTL_SECONDS = 60
 LIST_TTL_SECONDS = 3600  # of cached lists that are the same for all users
+
+RATED, DISMISSED, SEEN, LISTED = range(4)  # kinds of rows that a profile is read from
 
 Range = tuple[int, int]  # both ends included
 Scores = Mapping[int, float]  # {movie id: score}
@@ -49,10 +56,16 @@ Scores = Mapping[int, float]  # {movie id: score}
 
 @dataclass(frozen=True)
 class Filters:
-    """What the user wants to see now; None: no condition. A movie whose year or runtime is unknown meets none."""
+    """What the user wants to see now; None or empty: no condition.
+
+    A movie whose year, runtime or genres are unknown meets no condition on them but `without`.
+    """
 
     years: Range | None = None
     minutes: Range | None = None
+    genres: frozenset[int] = frozenset()  # TMDb's ids: the movie is of one of these
+    without: frozenset[int] = frozenset()  # and of none of these
+    listed: bool = False  # on the user's watchlist
 
     @property
     def ranges(self) -> dict[str, Range]:
@@ -60,28 +73,56 @@ class Filters:
         return {column: ends for column, ends in (("year", self.years), ("runtime", self.minutes)) if ends}
 
     def movies(self) -> MovieQuerySet:
-        """All movies that meet the conditions."""
-        return Movie.objects.filter(**{f"{column}__range": ends for column, ends in self.ranges.items()})
+        """All movies that meet the conditions on the movie itself."""
+        movies = Movie.objects.filter(**{f"{column}__range": ends for column, ends in self.ranges.items()})
+        if self.genres:
+            movies = movies.filter(AnyGenre(self.genres))
+        return movies.exclude(AnyGenre(self.without)) if self.without else movies
 
-    def titles_of(self, movie_ids: Iterable[int]) -> dict[int, str]:
-        """{movie id: original title} of those that are in `movies` and meet the conditions."""
-        sql = f"SELECT id, original_title FROM movies WHERE title <> '' AND id {IN_PARAMETER[connection.vendor]}"
+    def among(self, movie_ids: Iterable[int]) -> set[int]:
+        """Those of the movies that have a title and meet the conditions on the movie itself."""
+        sql = f"SELECT id FROM movies WHERE title <> '' AND id {IN_PARAMETER[connection.vendor]}"
         values: list[Any] = [id_list(movie_ids)]
         for column, ends in self.ranges.items():
             sql += f" AND {column} BETWEEN %s AND %s"
             values += ends
-        return dict(fetch_all(sql, values))
+        if self.genres:
+            sql += f" AND {any_genre_sql('genres', self.genres)}"
+        if self.without:
+            sql += f" AND NOT {any_genre_sql('genres', self.without)}"
+        return {movie_id for (movie_id,) in fetch_all(sql, values)}
+
+    def as_json(self) -> dict[str, Any]:
+        """What from_json() reads; only what is set."""
+        values = {
+            "years": self.years,
+            "minutes": self.minutes,
+            "genres": sorted(self.genres),
+            "without": sorted(self.without),
+            "listed": self.listed,
+        }
+        return {name: value for name, value in values.items() if value}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Filters:
+        years, minutes = values.get("years"), values.get("minutes")
+        return cls(
+            (years[0], years[1]) if years else None,
+            (minutes[0], minutes[1]) if minutes else None,
+            frozenset(values.get("genres", ())),
+            frozenset(values.get("without", ())),
+            bool(values.get("listed")),
+        )
 
 
 NO_FILTERS = Filters()
 
 
-@dataclass(frozen=True)
-class Recommendation:
-    """A movie, and the liked movie that contributes most to its score; `because` None: it is popular."""
+class Recommendation(NamedTuple):
+    """A movie, and the liked movie that speaks for it most of those that speak for no other; None: none does."""
 
-    movie: Movie
-    because: Movie | None
+    movie_id: int
+    because: int | None
 
 
 @dataclass(frozen=True)
@@ -90,7 +131,8 @@ class UserProfile:
 
     vector: dict[int, float]  # user_profile.user_vector()
     liked: frozenset[int]  # movies that may be given as a reason
-    hidden: frozenset[int]  # rated or dismissed movies
+    hidden: frozenset[int]  # rated, dismissed or seen movies
+    listed: frozenset[int]  # movies on the watchlist, which are not recommended unless asked for
     run_id: int  # the training run whose neighbours serve; 0: none yet
     tmdb_weight: float  # of TMDb's first recommendation; 0: they do not count
 
@@ -98,17 +140,22 @@ class UserProfile:
     def load(cls, user_id: int) -> UserProfile:
         run_id, order_weight, users = current_run()
         rows = fetch_all(
-            "SELECT movie_id, CAST(normalized_rating AS double precision), rated_at"
+            f"SELECT {RATED}, movie_id, CAST(normalized_rating AS double precision), rated_at"
             " FROM user_movie_ratings WHERE telegram_user_id = %s"
-            " UNION ALL SELECT movie_id, NULL, dismissed_at FROM dismissed_movies WHERE telegram_user_id = %s",
-            [user_id, user_id],
+            f" UNION ALL SELECT CASE WHEN seen THEN {SEEN} ELSE {DISMISSED} END, movie_id, 0, dismissed_at"
+            " FROM dismissed_movies WHERE telegram_user_id = %s"
+            f" UNION ALL SELECT {LISTED}, movie_id, 0, added_at FROM watchlist WHERE telegram_user_id = %s",
+            [user_id, user_id, user_id],
         )
-        ratings = [row for row in rows if row[1] is not None]
-        dismissed = sorted((row for row in rows if row[1] is None), key=lambda row: (-row[2], row[0]))
+        by_kind: dict[int, list[RatingRow]] = {kind: [] for kind in (RATED, DISMISSED, SEEN, LISTED)}
+        for row in rows:
+            by_kind[row[0]].append(row[1:])
+        dismissed = sorted(by_kind[DISMISSED], key=lambda row: (-row[2], row[0]))
         return cls(
-            vector=user_vector(ratings, order_weight, [row[0] for row in dismissed]),
-            liked=liked_movies(ratings),
-            hidden=frozenset(row[0] for row in rows),
+            vector=user_vector(by_kind[RATED], order_weight, [row[0] for row in dismissed]),
+            liked=liked_movies(by_kind[RATED]),
+            hidden=frozenset(row[1] for row in rows if row[0] != LISTED),
+            listed=frozenset(row[0] for row in by_kind[LISTED]),
             run_id=run_id,
             tmdb_weight=TMDB_WEIGHT * TMDB_HALF_USERS / (TMDB_HALF_USERS + users) if users < MAX_USERS_FOR_TMDB else 0,
         )
@@ -131,50 +178,92 @@ def current_run() -> CurrentRun:
     return next((CurrentRun(*row) for row in fetch_all(sql, [])), CurrentRun())
 
 
-def recommend(user_id: int, page: int = 0, filters: Filters = NO_FILTERS) -> tuple[list[Recommendation], bool]:
-    """(Recommendations of a page counted from 0, whether there are more); none for a page past the last."""
-    top = top_movies(UserProfile.load(user_id), (page + 1) * PAGE + 1, filters)
-    shown = dict(list(top.items())[page * PAGE : (page + 1) * PAGE])
-    reasons = {candidate.because for candidate in shown.values() if candidate.because is not None}
-    movies = load_movies(user_id, {*shown, *reasons})
-    recommended = [
-        Recommendation(movies[movie_id], movies.get(candidate.because) if candidate.because is not None else None)
-        for movie_id, candidate in shown.items()
-        if movie_id in movies
-    ]
-    return recommended, len(top) > (page + 1) * PAGE
+def recommend(
+    user_id: int, count: int = PAGE, filters: Filters = NO_FILTERS, kept: Sequence[int] = ()
+) -> list[Recommendation]:
+    """The `count` best movies for a user after `kept`, those already in their list, best first; fewer at the end."""
+    profile = UserProfile.load(user_id)
+    return with_reasons(profile, top_movies(profile, count, filters, kept))
 
 
-def load_movies(user_id: int, movie_ids: Collection[int]) -> dict[int, Movie]:
-    """{id: Movie with the user's `user_rating`} of those that are in `movies`."""
-    sql = f"{CARD_SQL}movies.id {IN_PARAMETER[connection.vendor]}"
-    movies = {movie.pk: movie for movie in Movie.objects.raw(sql, [user_id, user_id, id_list(movie_ids)])}
-    for movie in movies.values():
-        if movie.user_rating is not None:
-            movie.user_rating = Decimal(str(movie.user_rating))  # SQLite returns a float or an int
-    return movies
+def top_movies(
+    profile: UserProfile, count: int, filters: Filters = NO_FILTERS, kept: Sequence[int] = ()
+) -> dict[int, list[int]]:
+    """{movie id: liked movies that speak for it, best first} of the `count` best movies for a user, best first.
+
+    Of each ten, `kept` included, no more than two are of one series or director, unless there are no others.
+    """
+    for spare in (SPARE_CANDIDATES, MANY_SPARE_CANDIDATES):
+        found = candidates(profile, count + spare, filters, frozenset(kept))
+        known = facts_of([*kept, *found])
+        pairs = series_pairs(profile.run_id, known)
+        people = {movie_id: facts.directors for movie_id, facts in known.items()}
+        chosen, are_diverse = diversify(kept, list(found), pairs, people, count, PAGE)
+        if are_diverse or len(found) < count + spare:
+            break
+    return {movie_id: found[movie_id] for movie_id in chosen}
 
 
-def top_movies(profile: UserProfile, count: int, filters: Filters = NO_FILTERS) -> dict[int, Candidate]:
-    """{movie id: Candidate} of the `count` best movies for a user, best first, each page of them diversified."""
-    found = candidates(profile, count + SPARE_CANDIDATES, filters)
-    pairs = series_pairs(profile.run_id, {movie_id: candidate.title for movie_id, candidate in found.items()})
-    remaining, chosen = list(found), list[int]()
-    while remaining and len(chosen) < count:
-        page = diversify(remaining, pairs, PAGE)
-        chosen += page
-        remaining = [movie_id for movie_id in remaining if movie_id not in set(page)]
-    return {movie_id: found[movie_id] for movie_id in chosen[:count]}
+class Facts(NamedTuple):
+    """What tells movies of one series or director."""
+
+    title: str  # the original one
+    directors: list[str]
+
+
+def facts_of(movie_ids: Iterable[int]) -> dict[int, Facts]:
+    sql = f"SELECT id, original_title, directors FROM movies WHERE id {IN_PARAMETER[connection.vendor]}"
+    return {row[0]: Facts(row[1] or "", names_in(row[2])) for row in fetch_all(sql, [id_list(movie_ids)])}
+
+
+def names_in(people: object) -> list[str]:
+    """The names in a JSON column of people; SQLite returns its text."""
+    rows = json.loads(people) if isinstance(people, str) else people
+    named = (row for row in rows if isinstance(row, dict)) if isinstance(rows, list) else ()
+    return [str(row.get("original_name") or row.get("name")) for row in named]
+
+
+# --- Reasons
+
+
+def with_reasons(profile: UserProfile, movies: Mapping[int, Sequence[int]]) -> list[Recommendation]:
+    """Give each movie a reason of its own as far as there are enough; likeness where no neighbour speaks for it."""
+    lacking = [movie_id for movie_id, reasons in movies.items() if not reasons]
+    alike = alike_movies(profile, lacking) if lacking and profile.liked else {}
+    used: set[int] = set()
+    recommended = []
+    for movie_id, reasons in movies.items():
+        reasons = reasons or alike.get(movie_id, ())
+        because = next((one for one in reasons if one not in used), reasons[0] if reasons else None)
+        recommended.append(Recommendation(movie_id, because))
+        used |= {because} if because else set()
+    return recommended
+
+
+def alike_movies(profile: UserProfile, movie_ids: Iterable[int]) -> dict[int, list[int]]:
+    """{movie id: liked movies of the same director, then of mostly the same genres} for movies without a neighbour."""
+    liked = nlargest(MAX_ALIKE, profile.liked & profile.vector.keys(), key=profile.vector.__getitem__)
+    sql = f"SELECT id, directors, genres FROM movies WHERE id {IN_PARAMETER[connection.vendor]}"
+    rows = fetch_all(sql, [id_list([*liked, *movie_ids])])
+    known = {
+        row[0]: (set(names_in(row[1])), set(json.loads(row[2]) if isinstance(row[2], str) else row[2] or ()))
+        for row in rows
+    }
+
+    def likeness(one: int, other: int) -> float:
+        (directors, genres), (other_directors, other_genres) = known[one], known[other]
+        shared = len(genres & other_genres) / len(genres | other_genres) if genres | other_genres else 0
+        return shared + (directors & other_directors != set())
+
+    found = {}
+    for movie_id in known.keys() & set(movie_ids):
+        scores = {other: likeness(movie_id, other) for other in liked if other in known}
+        found[movie_id] = [one for one in nlargest(MAX_REASONS, scores, key=scores.__getitem__)
+                           if scores[one] >= MIN_LIKENESS]  # fmt: skip
+    return found
 
 
 # --- Scores
-
-
-class Candidate(NamedTuple):
-    """Why a movie is recommended, and its original title."""
-
-    because: int | None  # id of the liked movie that contributes most; None: only popularity speaks for it
-    title: str
 
 
 class Contribution(NamedTuple):
@@ -186,25 +275,33 @@ class Contribution(NamedTuple):
     neighbour_weights: Sequence[float]
 
 
-def candidates(profile: UserProfile, count: int, filters: Filters) -> dict[int, Candidate]:
-    """The `count` best movies that are neither rated nor dismissed and meet the filters, best first.
+def candidates(
+    profile: UserProfile, count: int, filters: Filters, without: frozenset[int] = frozenset()
+) -> dict[int, list[int]]:
+    """{movie id: liked movies that speak for it} of the `count` best that are not hidden and meet the filters.
 
     First those with a positive score, then those with the best votes, last those with a score of 0 or less.
     """
     contributions = list(contributions_of(profile))
     scores = sum_scores(contributions)
-    for movie_id in profile.hidden:
+    hidden = profile.hidden | without
+    if filters.listed:
+        wanted = {movie_id: scores.get(movie_id, 0.0) for movie_id in profile.listed - hidden}
+        best = best_scored(wanted, count, filters)
+        return explanations((one for one in contributions if one.source_id in profile.liked), best)
+    hidden |= profile.listed
+    for movie_id in hidden:
         scores.pop(movie_id, None)
-    titles = best_scored({movie_id: score for movie_id, score in scores.items() if score > 0}, count, filters)
-    because = explanations((one for one in contributions if one.source_id in profile.liked), titles)
-    if len(titles) < count:
-        voted = [movie_id for movie_id in top_voted(filters) if movie_id not in profile.hidden | titles.keys()]
-        existing = filters.titles_of(voted)  # the cached list may name a movie that has been deleted
-        titles |= {movie_id: existing[movie_id] for movie_id in voted if movie_id in existing}
-    if len(titles) < count:
-        others = {movie_id: score for movie_id, score in scores.items() if score <= 0 and movie_id not in titles}
-        titles |= best_scored(others, count - len(titles), filters)
-    return {movie_id: Candidate(because.get(movie_id), title) for movie_id, title in list(titles.items())[:count]}
+    best = best_scored({movie_id: score for movie_id, score in scores.items() if score > 0}, count, filters)
+    speaking = explanations((one for one in contributions if one.source_id in profile.liked), best)
+    if len(best) < count:
+        voted = [movie_id for movie_id in top_voted(filters) if movie_id not in hidden and movie_id not in speaking]
+        existing = filters.among(voted)  # the cached list may name a movie that has been deleted
+        best += [movie_id for movie_id in voted if movie_id in existing]
+    if len(best) < count:
+        others = {movie_id: score for movie_id, score in scores.items() if score <= 0 and movie_id not in set(best)}
+        best += best_scored(others, count - len(best), filters)
+    return {movie_id: speaking.get(movie_id, []) for movie_id in best[:count]}
 
 
 def contributions_of(profile: UserProfile) -> Iterator[Contribution]:
@@ -232,15 +329,15 @@ def sum_scores(contributions: Iterable[Contribution]) -> dict[int, float]:
     return scores
 
 
-def best_scored(scores: Scores, count: int, filters: Filters) -> dict[int, str]:
-    """{movie id: original title} of the `count` highest scores in `movies` that meet the filters, best first."""
-    chosen: dict[int, str] = {}
-    for batch in by_score(scores, 2 * count):
-        titles = filters.titles_of(batch)
-        chosen |= {movie_id: titles[movie_id] for movie_id in batch if movie_id in titles}
+def best_scored(scores: Scores, count: int, filters: Filters) -> list[int]:
+    """The `count` highest scores in `movies` that meet the filters, best first."""
+    chosen: list[int] = []
+    for batch in by_score(scores, 2 * count if filters == NO_FILTERS else FILTERED_BATCH):
+        fitting = filters.among(batch)
+        chosen += [movie_id for movie_id in batch if movie_id in fitting]
         if len(chosen) >= count:
             break
-    return dict(list(chosen.items())[:count])
+    return chosen[:count]
 
 
 def by_score(scores: Scores, first: int) -> Iterator[list[int]]:
@@ -253,16 +350,18 @@ def by_score(scores: Scores, first: int) -> Iterator[list[int]]:
             yield others[start : start + LOOKUP_BATCH]
 
 
-def explanations(contributions: Iterable[Contribution], movie_ids: Iterable[int]) -> dict[int, int | None]:
-    """{movie id: the source that contributes most to it, or None}, in the order of `movie_ids`."""
-    sources: dict[int, int | None] = dict.fromkeys(movie_ids)
-    largest = dict.fromkeys(sources, 0.0)
+def explanations(contributions: Iterable[Contribution], movie_ids: Iterable[int]) -> dict[int, list[int]]:
+    """{movie id: up to MAX_REASONS sources that contribute most to it}, in the order of `movie_ids`."""
+    sources: dict[int, list[tuple[float, int]]] = {movie_id: [] for movie_id in movie_ids}
     for source_id, weight, neighbour_ids, neighbour_weights in contributions:
         for neighbour_id in sources.keys() & neighbour_ids:
             score = weight * neighbour_weights[neighbour_ids.index(neighbour_id)]
-            if score > largest[neighbour_id]:
-                largest[neighbour_id], sources[neighbour_id] = score, source_id
-    return sources
+            if score > 0:
+                sources[neighbour_id].append((score, source_id))
+    return {
+        movie_id: [source_id for _score, source_id in nlargest(MAX_REASONS, found, key=itemgetter(0))]
+        for movie_id, found in sources.items()
+    }
 
 
 # A list in one parameter: the statement's text is always the same, so the server parses and plans it once
@@ -303,56 +402,59 @@ def fetch_all(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 def top_voted(filters: Filters = NO_FILTERS) -> list[int]:
     """Ids of the movies with the best Bayesian mean of TMDb's votes, best first: three votes of 10 do not lead."""
-    key = f"top voted:{filters.years}:{filters.minutes}".replace(" ", "")
+    key = f"top voted:{filters.years}:{filters.minutes}:{sorted(filters.genres)}:{sorted(filters.without)}"
+    key = key.replace(" ", "")
     if (movie_ids := cache.get(key)) is None:
         mean = (F("vote_count") * F("vote_average") + PRIOR_VOTES * PRIOR_MEAN) / (F("vote_count") + PRIOR_VOTES)
         movies = filters.movies().filter(vote_count__gt=0).order_by(ExpressionWrapper(-mean, FloatField()), "pk")
         movie_ids = list(movies.values_list("pk", flat=True)[:MAX_TOP_VOTED])
         if len(movie_ids) == MAX_TOP_VOTED:  # a new bot knows more of them every minute, and finds them quickly
             cache.set(key, movie_ids, LIST_TTL_SECONDS)
+        elif filters.genres or filters.without:  # read from every movie
+            cache.set(key, movie_ids, FILTERED_LIST_TTL_SECONDS)
     return list(movie_ids)
 
 
-def series_pairs(run_id: int, titles: dict[int, str]) -> set[Pair]:
-    """Pairs of the movies, {id: title}, of one series: each other's nearest neighbours, or with similar titles."""
+def series_pairs(run_id: int, known: Mapping[int, Facts]) -> set[Pair]:
+    """Pairs of the movies of one series: each other's nearest neighbours, or with similar titles."""
     pairs = {
         (movie_id, neighbour_id)
-        for movie_id, neighbours in neighbours_of(run_id, titles).items()
+        for movie_id, neighbours in neighbours_of(run_id, known).items()
         for neighbour_id in neighbours.ids[: min(MAX_SERIES_RANK, neighbours.n_nearest)]
     }
-    return {pair for pair in pairs if pair[::-1] in pairs} | same_series(titles)
+    return {pair for pair in pairs if pair[::-1] in pairs} | same_series(
+        {one: facts.title for one, facts in known.items()}
+    )
 
 
 # --- Without any rating, and from movie to movie
 
 
-def movies_to_rate_first(user_id: int, page: int = 0) -> tuple[list[Movie], bool]:
-    """(COLD_START_PAGE well-known movies to rate first, whether there are more pages).
+def movies_to_rate_first(user_id: int, kept: Sequence[int] = (), count: int = COLD_START_PAGE) -> list[int]:
+    """Ids of `count` well-known movies to rate first, to follow `kept`; fewer where no more are known.
 
     Those of a page are as dissimilar as possible, so that the ratings distinguish tastes.
     """
     profile = UserProfile.load(user_id)
-    movie_ids = list(candidates(profile, COLD_START_POOL, NO_FILTERS))
-    links = weights_between(profile.run_id, set(movie_ids))
-    movies = Movie.objects.with_user_rating(user_id).in_bulk(movie_ids)
-    remaining = [movies[movie_id] for movie_id in movie_ids if movie_id in movies]
-    chosen: list[Movie] = []
-    while remaining and len(chosen) < COLD_START_PAGE * (page + 1):
+    movie_ids = list(candidates(profile, COLD_START_POOL, NO_FILTERS, frozenset(kept)))
+    links = weights_between(profile.run_id, {*movie_ids, *kept})
+    years = dict(Movie.objects.filter(pk__in=[*movie_ids, *kept]).values_list("pk", "year"))
+    chosen = list(kept)
 
-        def similarity_to_page(movie: Movie) -> float:
-            on_page = chosen[len(chosen) // COLD_START_PAGE * COLD_START_PAGE :]
-            same_decade = sum(
-                0.01 for other in on_page if movie.year and other.year and movie.year // 10 == other.year // 10
-            )
-            return same_decade + sum(
-                links.get((movie.pk, other.pk), 0.0) + links.get((other.pk, movie.pk), 0.0) for other in on_page
-            )
+    def similarity_to_page(movie_id: int) -> float:
+        on_page = chosen[len(chosen) // COLD_START_PAGE * COLD_START_PAGE :]
+        decades = [(years.get(movie_id) or 0) // 10, *((years.get(other) or 0) // 10 for other in on_page)]
+        same_decade = 0.01 * decades[1:].count(decades[0] or -1)
+        return same_decade + sum(
+            links.get((movie_id, other), 0.0) + links.get((other, movie_id), 0.0) for other in on_page
+        )
 
-        better_known = remaining[: len(remaining) // 2 + 1]
-        best = min(better_known, key=lambda movie: round(similarity_to_page(movie), 6))
+    while movie_ids and len(chosen) < len(kept) + count:
+        better_known = movie_ids[: len(movie_ids) // 2 + 1]
+        best = min(better_known, key=lambda movie_id: round(similarity_to_page(movie_id), 6))
         chosen.append(best)
-        remaining.remove(best)
-    return chosen[COLD_START_PAGE * page :], bool(remaining)
+        movie_ids.remove(best)
+    return chosen[len(kept) :]
 
 
 def weights_between(run_id: int, movie_ids: set[int]) -> dict[Pair, float]:

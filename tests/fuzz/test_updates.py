@@ -51,8 +51,9 @@ MESSAGES = [
 ]  # fmt: skip
 DATA = [
     "rate:603:8", "unrate:603", "keep:603", "card:603", "card:603:501", "similar:603", "similar:603:0:501",
-    "found:0::матрица", "more:0:501:матрица", "rated:new:0", "recommend:0:any:any", "filter:decade:0:any:any",
-    "watched:603", "dismiss:603:0:any:any", "undismiss:603:0:any:any", "dismissed:0:603", "coldstart:1",
+    "found:0::матрица", "more:0:501:матрица", "rated:new:0", "recommend:0:any:any", "dismissed:0:603",
+    "carousel:rec:after:603", "carousel:rec:no:603", "carousel:rec:seen:603", "carousel:rec:genre:35:1",
+    "carousel:rec:menu:genres", "carousel:rec:undo:no:603:0", "carousel:first:skip:603", "groupfilms:1:501",
     "match:abcdefghijkl", "matchend:abcdefghijkl", "nomatch", "file:1", "forget:no", "writes:off", "approved:abc",
 ]  # fmt: skip
 PRESS = {"id": "1", "from": ANNA, "message": CARD, "chat_instance": "1"}

@@ -71,7 +71,7 @@ def test_a_newcomer_is_offered_where_to_begin(ask, anna, handle):
         assert said in anna.chat[-1].words
     anna.press(page, text="Start rating")
     handle()
-    assert anna.chat[-1].text
+    assert "Seen it? Rate it. 1 of 5" in anna.chat[-1].words
 
 
 def test_a_button_of_no_command_is_politely_refused(ask, anna, handle):

@@ -179,8 +179,8 @@ def test_a_made_up_button_reaches_nothing_of_another_persons(press, anna, boris,
 
 def test_a_button_in_a_group_does_not_show_or_do_what_is_for_a_private_chat(press, film, group, anna):
     place = {"message_id": 1, "date": 1_700_000_000, "chat": group.as_json()}
-    lists = ("rated:new:0", "recommend:0:any:any", "dismissed:0", "coldstart:1")
-    for data in (*lists, "watched:603", "dismiss:603:0:any:any"):
+    lists = ("rated:new:0", "recommend:0:any:any", "dismissed:0", "carousel:rec:show:603", "carousel:first:done")
+    for data in (*lists, "carousel:rec:seen:603", "carousel:rec:no:603"):
         assert press(data, place) == "This button is out of date."
 
 

@@ -1,0 +1,117 @@
+"""The message of a carousel at Telegram: edited in place, or sent anew where that cannot be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from telebot import types
+from telebot.apihelper import ApiTelegramException
+
+from config.bot.replies import delete_message, is_not_modified, is_unreachable, keyboard
+from config.bot.router import bot
+from config.jobs import rate_limiter
+from config.jobs.enqueue import async_task
+from movies import details
+from movies.cards import Photo, with_photo
+from movies.models import Movie, PosterPriority
+
+if TYPE_CHECKING:
+    from config.bot.replies import KeyboardButton
+    from ratings.models import Carousel
+
+LOOK_AHEAD = 10  # films of which one with a poster in Telegram is shown first
+POSTER_WAIT_SECONDS = 3.0  # for one of them, where none has it
+POLL_SECONDS = 0.2
+WAKE_UP_SECONDS = 10.0  # between two wake-ups of a poster worker, as in posters.tasks
+POSTER_TASKS = ("download_posters", "upload_posters")  # of the app beside, by dotted path
+# Telegram's words where a message is a text and the edit is for a photo, or the other way round
+OTHER_KIND_ERRORS = ("there is no text in the message", "there is no media in the message")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a carousel's message is to show: `movie` None: only a text."""
+
+    text: str  # HTML
+    rows: list[list[KeyboardButton]]
+    movie: Movie | None
+
+
+# --- Posters
+
+
+def want_posters(movie_ids: Sequence[int]) -> None:
+    """Have posters and details of films that are shown soon fetched before all others."""
+    movies = Movie.objects.filter(pk__in=movie_ids)
+    if movies.prioritize_posters():
+        for task in POSTER_TASKS:
+            if not rate_limiter.try_acquire(f"enqueue:{task}", 1 / WAKE_UP_SECONDS):
+                async_task(f"posters.tasks.{task}", save=False)
+    if movies.prioritize_details(PosterPriority.ASKED):
+        details.wake()
+
+
+def bring_ready(carousel: Carousel, place: int) -> None:
+    """Put at this place the first film from there on whose poster is in Telegram, or that has none.
+
+    Where there is no such film, wait a moment for one; the dispatcher shows that the bot is typing.
+    """
+    movie_ids = carousel.movie_ids[place : place + LOOK_AHEAD]
+    deadline = time.monotonic() + POSTER_WAIT_SECONDS
+    while True:
+        ready = Movie.objects.filter(pk__in=movie_ids).without_pending_poster().values_list("pk", flat=True)
+        found = set(ready)
+        if first := next((movie_id for movie_id in movie_ids if movie_id in found), None):
+            carousel.films.insert(place, carousel.films.pop(carousel.movie_ids.index(first)))
+            return
+        if time.monotonic() > deadline:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+# --- The message
+
+
+def place(carousel: Carousel, contents: Contents) -> None:
+    """Have the message show the contents; a new one takes the place of one that cannot."""
+    old = carousel.message_id
+    if old and edit(carousel, contents):
+        return
+    carousel.message_id = send(carousel.chat_id, contents).message_id
+    if old:
+        delete_message(carousel.chat_id, old)
+
+
+def edit(carousel: Carousel, contents: Contents) -> bool:
+    """Edit the message; False where it is gone, too old, or a photo while the contents are a text."""
+    markup = keyboard(*contents.rows)
+    chat_id, message_id = carousel.chat_id, carousel.message_id
+
+    def change(photo: Photo | None) -> types.Message | bool:
+        try:
+            if photo is None:
+                return bot.edit_message_text(contents.text, chat_id=chat_id, message_id=message_id, reply_markup=markup)
+            media = types.InputMediaPhoto(photo, contents.text, parse_mode="HTML")
+            return bot.edit_message_media(media, chat_id=chat_id, message_id=message_id, reply_markup=markup)
+        except ApiTelegramException as error:
+            if is_not_modified(error):
+                return True
+            if is_unreachable(error) or any(words in error.description for words in OTHER_KIND_ERRORS):
+                return False
+            raise
+
+    return bool(with_photo(contents.movie, change) if contents.movie else change(None))
+
+
+def send(chat_id: int, contents: Contents) -> types.Message:
+    markup = keyboard(*contents.rows)
+
+    def call(photo: Photo | None) -> types.Message:
+        if photo is None:
+            return bot.send_message(chat_id, contents.text, reply_markup=markup)
+        return bot.send_photo(chat_id, photo, contents.text, reply_markup=markup)
+
+    return with_photo(contents.movie, call) if contents.movie else call(None)
