@@ -349,6 +349,7 @@ SANDBOX = switch("SANDBOX", DEBUG and not TELEGRAM_BOT_TOKEN)
 SANDBOX_TOKEN = Secret("1000000001:SANDBOX-TOKEN-kinoteka")  # of no bot
 SANDBOX_PORT = number("SANDBOX_PORT", 8081, minimum=1, maximum=65_535)
 SANDBOX_URL = f"http://127.0.0.1:{SANDBOX_PORT}"
+SANDBOX_DIR = Path(text("SANDBOX_DIR", str(DATA_DIR / "sandbox")))  # its chats, files and accounts
 if SANDBOX and TELEGRAM_BOT_TOKEN not in ("", SANDBOX_TOKEN):
     raise ImproperlyConfigured("SANDBOX is on and a real TELEGRAM_BOT_TOKEN is set: choose one of the two.")
 if SANDBOX:

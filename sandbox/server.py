@@ -5,10 +5,12 @@ with Sandbox() as sandbox:
     anna.send("/start")
 """
 
+from pathlib import Path
 from typing import Self
 
 from sandbox.chat_page.page import ChatPage
 from sandbox.http_server import Faults, Request, Response, Server
+from sandbox.storage import Storage
 from sandbox.telegram.server import CHANNEL, TOKEN, Telegram
 from sandbox.tmdb.server import KEY, TMDb
 
@@ -16,25 +18,24 @@ GROUP = -1002000000001  # of the demonstration's people and the bot
 
 
 class Sandbox:
-    """A Telegram and a TMDb to try things on. `demo` brings people for the chat page, and limits."""
+    """A Telegram and a TMDb to try things on.
+
+    `demo` brings people for the chat page, films of the last years, and limits; what is said and rated is kept in
+    `folder`, if one is given.
+    """
 
     telegram_token = TOKEN
     channel = CHANNEL
     tmdb_key = KEY
 
-    def __init__(self, port: int = 0, demo: bool = False) -> None:
+    def __init__(self, port: int = 0, demo: bool = False, folder: Path | None = None) -> None:
         self.faults = Faults()
         self.telegram = Telegram(self.faults, limits=demo)
         self.tmdb = TMDb(self.faults)
-        self.chat_page = ChatPage(self.telegram, self.tmdb)
+        self.chat_page = ChatPage(self.telegram, self.tmdb, self.empty)
         if demo:
             self.tmdb.limit = 40
-            self.tmdb.add_recent()
-            anna = self.telegram.person("Анна", id=7_000_000_001, username="anna_sandbox")
-            boris = self.telegram.person("Борис", id=7_000_000_002, username="boris_sandbox")
-            kate = self.telegram.person("Kate", id=7_000_000_003, username="kate_sandbox", language_code="en")
-            self.telegram.group("Киноклуб", [anna, boris, kate], id=GROUP, supergroup=True)
-            self.telegram.account_of(self.telegram.bot).updates.clear()  # the bot was added long ago
+            self.fill()
         self.server = Server(self.handle, port, self.faults)
         self.port, self.url = self.server.port, self.server.url
         self.tmdb.url = self.url
@@ -42,6 +43,27 @@ class Sandbox:
         self.tmdb_api_url = self.url + "/3"
         self.tmdb_image_url = self.url + "/t/p"
         self.tmdb_web_url = self.url
+        self.storage = Storage(folder, self.telegram, self.tmdb) if folder else None
+        if self.storage:
+            self.storage.load()
+
+    def fill(self) -> None:
+        """Bring what a demonstration begins with."""
+        self.tmdb.add_recent()
+        anna = self.telegram.person("Анна", id=7_000_000_001, username="anna_sandbox")
+        boris = self.telegram.person("Борис", id=7_000_000_002, username="boris_sandbox")
+        kate = self.telegram.person("Kate", id=7_000_000_003, username="kate_sandbox", language_code="en")
+        self.telegram.group("Киноклуб", [anna, boris, kate], id=GROUP, supergroup=True)
+        self.telegram.account_of(self.telegram.bot).updates.clear()  # the bot was added long ago
+
+    def empty(self) -> None:
+        """Begin anew: chats, files, accounts and links with TMDb are as at the first start."""
+        with self.telegram.changed, self.tmdb.lock:
+            self.telegram.clear()
+            for kept in (self.tmdb.accounts, self.tmdb.sessions, self.tmdb.tokens):
+                kept.clear()
+            self.tmdb.add_accounts()
+            self.fill()
 
     def handle(self, request: Request) -> Response:
         """Pass a request to the service its path belongs to."""
@@ -53,11 +75,15 @@ class Sandbox:
 
     def start(self) -> Self:
         self.server.start()
+        if self.storage:
+            self.storage.start()
         return self
 
     def stop(self) -> None:
         self.telegram.stop()
         self.server.stop()
+        if self.storage:
+            self.storage.stop()
 
     def __enter__(self) -> Self:
         return self.start()

@@ -4,6 +4,7 @@ Only what the page shows goes out; what comes in is done by the same Person that
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -42,8 +43,8 @@ class Wrong(Exception):
 class ChatPage:
     """The page's files and its API: /chat/api/state waits for news, the rest are things a person does."""
 
-    def __init__(self, telegram: Telegram, tmdb: TMDb | None = None) -> None:
-        self.telegram, self.tmdb = telegram, tmdb
+    def __init__(self, telegram: Telegram, tmdb: TMDb | None = None, empty: Callable[[], None] = lambda: None) -> None:
+        self.telegram, self.tmdb, self.empty = telegram, tmdb, empty
 
     def handle(self, request: Request) -> Response:
         path = request.path
@@ -171,6 +172,11 @@ class ChatPage:
         person.language_code = data["language"]
         with self.telegram.changed:
             self.telegram.touch()
+        return {}
+
+    def do_empty(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:
+        """Begin anew, as at the first start."""
+        self.empty()
         return {}
 
     def do_block(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:

@@ -46,8 +46,18 @@ class Chats(Messages):
         self.polls: dict[str, Message] = {}  # by the poll's id
         self._inline_answers: dict[tuple[int, int | None, str, str], tuple[float, InlineQuery]] = {}
         self.bot = self.add_bot(TOKEN, USERNAME, "Кинотека")
-        self.poster_channel = self.channel("Постеры", id=CHANNEL, admins=[self.bot])
-        self.accounts[TOKEN].updates.clear()  # the bot was added long ago
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everybody and everything said, but not what the bot says of itself."""
+        with self.changed:
+            for kept in (self.people, self.chats, self.private_chats, self.files, self.polls):
+                kept.clear()
+            for asked in (self.callback_queries, self.inline_queries, self.inline_messages, self._inline_answers):
+                asked.clear()
+            self.poster_channel = self.channel("Постеры", id=CHANNEL, admins=[self.bot])
+            self.accounts[TOKEN].updates.clear()  # the bot was added long ago
+            self.touch()
 
     # -- people and chats -------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
 """What the fake TMDb knows from the start: well-known films and a demo account.
 
 The facts (ids, titles, dates, runtimes) are TMDb's, votes as of about 2025: those counted in 2017 are extrapolated. The
-overviews are our own words. Some rows are odd on purpose: TMDb has films without a poster, a date, a runtime, an overview
-or a translation. recent.json is what a demonstration adds: films since 2017, series, a second account, watchlists.
+overviews are our own words. Some rows are odd on purpose: TMDb has films without a poster, a date, a runtime, an
+overview or a translation. recent.json is what a demonstration adds: films since 2017, series, a second account,
+watchlists.
 """
 
 import hashlib
@@ -126,7 +127,7 @@ def _read() -> dict[str, Any]:
 
 
 def recent() -> dict[str, Any]:
-    """What a demonstration adds: "films" (rows as in the catalogue), "series", and by account "ratings", "watchlists"."""
+    """What a demonstration adds: "films" (rows as in the catalogue), "series"; by account "ratings", "watchlists"."""
     read: dict[str, Any] = json.loads(Path(__file__).with_name("recent.json").read_text(encoding="utf-8"))
     return read
 

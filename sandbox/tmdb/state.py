@@ -95,6 +95,10 @@ class State(RequestLog):
         self.sessions: dict[str, Account] = {}
         self.tokens: dict[str, RequestToken] = {}
         self._posters: dict[str, Film] = {}
+        self.add_accounts()
+
+    def add_accounts(self) -> None:
+        """The account "demo", which has rated films, and one that has rated none."""
         demo = self.add_account("demo", name="Демо")
         started = datetime(2024, 1, 1, 19, tzinfo=UTC).timestamp()
         for number, (film_id, value) in enumerate(catalogue.demo_ratings()):
@@ -117,8 +121,9 @@ class State(RequestLog):
         """Add a television series, which /find and /search/tv know; its id says nothing about the film with that id."""
         self.series[imdb_id] = {
             "id": id, "name": name, "original_name": original_name or name, "media_type": "tv", "overview": "",
-            "first_air_date": first_air_date, "poster_path": None, "genre_ids": [], "popularity": 1.0, "vote_average": 0.0,
-            "vote_count": 0, "original_language": "en", "origin_country": ["US"], "adult": False, "backdrop_path": None,
+            "first_air_date": first_air_date, "poster_path": None, "genre_ids": [], "popularity": 1.0,
+            "vote_average": 0.0, "vote_count": 0, "original_language": "en", "origin_country": ["US"],
+            "adult": False, "backdrop_path": None,
         }  # fmt: skip
 
     def add_recent(self) -> None:

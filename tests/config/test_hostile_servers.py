@@ -365,7 +365,7 @@ def test_the_stand_ins_listen_on_loopback_only(sandbox):
 
 def test_the_stand_ins_do_not_run_where_a_real_token_is_set(environment):
     real = {**environment, "TELEGRAM_BOT_TOKEN": "123456:real-looking-token-of-another-bot"}
-    command = [sys.executable, "-m", "sandbox", "--port", "0"]
+    command = [sys.executable, "-m", "sandbox", "--port", "0", "--forget"]
     ended = subprocess.run(command, cwd=ROOT, env=real, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
     assert "real bot's token" in ended.stderr

@@ -39,6 +39,7 @@ def newcomer(tmp_path):
         "REDIS_URL": "",
         "SANDBOX": "",
         "SANDBOX_PORT": str(free_port()),
+        "SANDBOX_DIR": str(tmp_path / "sandbox"),
         **dict.fromkeys(SERVICES, ""),
     }
 

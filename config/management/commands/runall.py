@@ -82,6 +82,7 @@ class Command(BaseCommand):
             if settings.SANDBOX:
                 self.refuse_taken_port(settings.SANDBOX_PORT, "another SANDBOX_PORT")
                 sandbox = [sys.executable, "-m", "sandbox", "--port", str(settings.SANDBOX_PORT)]
+                sandbox += ["--data", str(settings.SANDBOX_DIR)]
                 children.append(Child("sandbox", sandbox, verbose))
                 self.wait_for_port(settings.SANDBOX_PORT, children[0], stop)
             call_command("check_services", quiet=True, lenient=True)
