@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from config.admin.formatting import EMPTY, format_datetime
 from config.admin.site import page, render_page
-from movies.cards import format_rating
+from movies.models import Movie
 from ratings.models import FileImport, MatchResult
 from ratings.recommendations.recommender import movies_to_rate_first, recommend
 from users.models import User
@@ -66,14 +66,18 @@ def recommendations_of_user(request: HttpRequest, user_id: int) -> TemplateRespo
     user = User.objects.filter(pk=user_id).first()
     if user is None:
         raise Http404
-    found, _more = recommend(user_id)
-    rows = [
-        (one.movie, one.because, format_rating(r) if one.because and (r := one.because.user_rating) else "")
-        for one in found
-    ]
-    first = [] if found else movies_to_rate_first(user_id, 0)[0]
+    found = recommend(user_id)
+    first = [] if found else movies_to_rate_first(user_id)
+    wanted = {*first, *(movie_id for one in found for movie_id in one if movie_id)}
+    movies = Movie.objects.with_user_rating(user_id).in_bulk(wanted)
+    rows = [(movies[one.movie_id], movies.get(one.because or 0)) for one in found if one.movie_id in movies]
     title = _("Recommendations for %s") % (user.first_name or user.pk)
-    context: dict[str, Any] = {"rows": rows, "first": first, "owner": user, "opts": User._meta}
+    context: dict[str, Any] = {
+        "rows": rows,
+        "first": [movies[pk] for pk in first if pk in movies],
+        "owner": user,
+        "opts": User._meta,
+    }
     return render_page(request, "ratings/admin/recommendations.html", title, **context)
 
 

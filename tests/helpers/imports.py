@@ -14,7 +14,7 @@ def linked(sandbox, person, username):
     account = sandbox.tmdb.add_account(username)
     if not person.private_chat():
         person.send("/start")
-    user = User.objects.create(pk=person.id, language="ru")
+    user, _created = User.objects.get_or_create(pk=person.id, defaults={"language": "ru"})
     user.connect(account.id, sandbox.tmdb.session_for(account))
     user.account, user.person = account, person  # type: ignore[attr-defined]
     return user
