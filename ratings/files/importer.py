@@ -102,18 +102,16 @@ def enqueue(file: FileImport) -> None:
 
 
 def resume(file_id: int, seconds: float, stop: StopEvent, watch: Watch) -> bool:
-    """Go on with a file, for so many seconds at most; True where there is more to do at once.
+    """Go on with a file, or with an earlier one of its user's, for so many seconds at most; True: more to do at once.
 
-    `stop` ends the work early; `watch(file)` is called as it gets on and when it is finished. A file whose user has
-    earlier ones in progress, here or in another process, is left until those are finished.
+    `stop` ends the work early; `watch(file)` is called as it gets on and when it is finished. A user's files are worked
+    at by one process at a time, the earliest first, whichever of them woke it.
     """
-    file = FileImport.objects.filter(pk=file_id).first()
-    if file is None:
-        return False
-    with lock(f"ratings.files.{file.user_id}") as free:
-        waiting = FileImport.objects.filter(user_id=file.user_id, finished_at=None, question=[]).order_by("pk")
+    user_id = FileImport.objects.filter(pk=file_id).values_list("user_id", flat=True).first()
+    with lock(f"ratings.files.{user_id}") as free:
+        waiting = FileImport.objects.filter(user_id=user_id, finished_at=None, question=[]).order_by("pk")
         file = waiting.first()
-        if not free or file is None or file.pk != file_id:
+        if not free or file is None or (file.pk != file_id and not due().filter(pk=file.pk).exists()):
             return False
         try:
             work = {Stage.IMPORT: _import_rows, Stage.OVERWRITE: _overwrite, Stage.UNDO: _undo}[Stage(file.stage)]
@@ -131,9 +129,9 @@ def resume(file_id: int, seconds: float, stop: StopEvent, watch: Watch) -> bool:
         except (Unavailable, TelegramUnavailable) as error:
             log.warning("file import %s waits: %s", file.pk, error)
             postpone(file)
-        if current := FileImport.objects.filter(pk=file_id).first():
+        if current := FileImport.objects.filter(pk=file.pk).first():
             watch(current)
-        if following := due().filter(user_id=file.user_id).first():
+        if following := due().filter(user_id=user_id).first():
             enqueue(following)
         return False
 
