@@ -8,6 +8,7 @@ from movies.catalogue import get_movie
 from movies.models import Movie, PosterStatus
 from ratings.files import importer
 from ratings.models import DismissedMovie, FileChange, FileImport, Rating
+from ratings.watchlist.models import WatchlistEntry
 from tests.helpers.imports import linked, sync, table_of, work
 from users.models import User
 
@@ -34,10 +35,12 @@ def rating(user_id, movie_id, value, at=1):
 def test_ratings_and_poster_follow_to_the_successor(sandbox, twins):
     anna = rating(501, OLD, 8)
     DismissedMovie.objects.create(user=anna, movie_id=OLD, dismissed_at=1)
+    WatchlistEntry.objects.create(user=anna, movie_id=OLD, added_at=5)
     sandbox.tmdb.merge(OLD, NEW)
     tasks.read_details()
     assert list(Rating.objects.values_list("user_id", "movie_id", "tmdb_rating")) == [(501, NEW, 8)]
     assert list(DismissedMovie.objects.values_list("movie_id", flat=True)) == [NEW]
+    assert list(WatchlistEntry.objects.values_list("movie_id", "added_at")) == [(NEW, 5)]
     movie = Movie.objects.get()
     assert (movie.pk, movie.telegram_file_id, movie.title) == (NEW, "photo", "Крёстный отец")
     assert get_movie(OLD).pk == NEW

@@ -1,48 +1,73 @@
-"""Whoever writes a person's ratings at the same time, the end is as if one came after the other."""
+"""Whatever processes write a person's ratings at the same time, the end is as if one came after the other."""
 
-import threading
-import time
+import subprocess
+import sys
 from decimal import Decimal
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 
 from ratings.files import importer
-from ratings.models import PendingWrite, Rating, Source
-from ratings.rate import rate, take_back
-from ratings.tasks import import_ratings, write_ratings
-from tests.helpers.imports import at_tmdb, know, linked
-from users.models import User
+from ratings.models import FileImport, Import, PendingWrite, Rating, Source
+from ratings.tasks import write_ratings
+from tests.conftest import leases_run_out
+from tests.helpers.imports import at_tmdb, know, linked, work
+from tests.helpers.waiting import ROOT
+from users.models import SyncStatus, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 FILMS = range(1_000_000, 1_000_200)
-ROUNDS = 3
+ROUNDS = 20
 
 
-def at_once(*jobs):
-    """Run these side by side, each with a connection of its own; what one raises is raised."""
-    failures = []
-    together = threading.Barrier(len(jobs))
+class Writers:
+    """Processes of ours, each of which does what a line tells it."""
 
-    def run(job):
-        together.wait()
-        try:
-            job()
-        except Exception as error:
-            failures.append(error)
-        finally:
-            connections.close_all()
+    def __init__(self, number, environment):
+        self.processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.helpers.rating_writers"],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+            for _n in range(number)
+        ]
+        self._wait(self.processes)
 
-    threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert failures == []
+    def at_once(self, *orders):
+        """Have each of the first processes carry out one line, all at the same time."""
+        for process, order in zip(self.processes, orders, strict=False):
+            process.stdin.write(f"{order}\n")
+            process.stdin.flush()
+        self._wait(self.processes[: len(orders)])
+
+    def _wait(self, processes):
+        for process in processes:
+            answer = process.stdout.readline().strip()
+            assert answer == "ok", answer.replace("\\n", "\n")
+
+    def end(self):
+        for process in self.processes:
+            process.stdin.close()
+            process.wait(30)
+            process.stdout.close()
+
+
+@pytest.fixture
+def writers(environment):
+    """Five processes; at their end PostgreSQL has counted no deadlock more."""
+    before = deadlocks()
+    writers = Writers(5, environment)
+    yield writers
+    writers.end()
+    assert deadlocks() == before
 
 
 def deadlocks():
-    """How many the server has counted."""
     if connection.vendor != "postgresql":
         return 0
     with connection.cursor() as cursor:
@@ -50,10 +75,11 @@ def deadlocks():
         return cursor.fetchone()[0]
 
 
-def file_of(sandbox, user, films, value):
+def file_of(user, films, value, date=""):
     """A file with these films, sent to the bot, in an order of its own."""
-    lines = "".join(f"{film},{value},{value}\n" for film in films)
-    message = user.person.send_document("ratings.csv", f"tmdbID,Exact Rating,Rating10\n{lines}".encode(), "text/csv")
+    lines = "".join(f"{film},{value},{value},{date}\n" for film in films)
+    content = f"tmdbID,Exact Rating,Rating10,Date\n{lines}".encode()
+    message = user.person.send_document("ratings.csv", content, "text/csv")
     return importer.receive(user, message.document.file_id)
 
 
@@ -64,51 +90,85 @@ def anna(sandbox):
     return linked(sandbox, sandbox.telegram.person("Анна"), "anna")
 
 
-def import_file(file):
-    while importer.resume(file.pk, 60, threading.Event(), lambda _file: None):
-        pass
+def begin_anew(user, status):
+    for model in (Rating, PendingWrite, FileImport, Import):
+        model.objects.all().delete()
+    leases_run_out()
+    user.account.ratings.clear()
+    User.objects.filter(pk=user.pk).update(sync_status=status)
 
 
-@pytest.mark.parametrize("round_", range(ROUNDS))
-def test_two_files_at_once_leave_every_film_rated_once_by_one_of_them(sandbox, anna, round_):
-    before = deadlocks()
-    User.objects.filter(pk=anna.pk).update(sync_status=2)
-    there, back = file_of(sandbox, anna, FILMS, 7), file_of(sandbox, anna, reversed(FILMS), 9)
-    at_once(lambda: import_file(there), lambda: import_file(back))
-    for file in (there, back):  # files of one person are read one after the other
-        import_file(file)
-    ratings = Rating.objects.filter(user=anna)
-    assert ratings.count() == len(FILMS)
-    assert {rating.value for rating in ratings} <= {Decimal(7), Decimal(9)}
-    writes = dict(PendingWrite.objects.values_list("movie_id", "rating"))
-    assert writes == {rating.movie_id: rating.manual_rating for rating in ratings}
-    assert deadlocks() == before
+def values():
+    return {rating.value for rating in Rating.objects.all()}
 
 
-@pytest.mark.parametrize("round_", range(ROUNDS))
-def test_a_file_in_the_minute_an_account_is_linked_loses_neither(sandbox, anna, round_):
-    before = deadlocks()
-    for film in FILMS:
-        anna.account.rate(film, 8)
-    file = file_of(sandbox, anna, FILMS, 3)
-    pressed = FILMS[7]
+@pytest.mark.parametrize(("dates", "end"), [(("", ""), None), (("2021-05-02", "2020-05-02"), 7)])
+def test_two_files_at_once_are_as_one_after_the_other(sandbox, anna, writers, dates, end):
+    for _round in range(ROUNDS):
+        begin_anew(anna, SyncStatus.IMPORTED)
+        there = file_of(anna, FILMS, 7, dates[0]).pk
+        back = file_of(anna, reversed(FILMS), 9, dates[1]).pk
+        writers.at_once(f"file {there};file {back}", f"file {back};file {there}")
+        importer.resume(there, 60, NEVER, lambda _file: None)  # what the last one enqueued
+        importer.resume(back, 60, NEVER, lambda _file: None)
+        assert Rating.objects.filter(user=anna).count() == len(FILMS)
+        assert values() in ([{end}] if end else [{7}, {9}])
+        writes = dict(PendingWrite.objects.values_list("movie_id", "rating"))
+        assert writes == dict(Rating.objects.values_list("movie_id", "manual_rating"))
 
-    def press():
-        for value in (1, 2, 10):
-            rate(User.objects.get(pk=anna.pk), pressed, Decimal(value))
-            time.sleep(0.02)
-        take_back(User.objects.get(pk=anna.pk), FILMS[9])
 
-    at_once(lambda: import_file(file), import_ratings, press, write_ratings)
-    while User.objects.awaiting_import().exists():
-        import_ratings()
+def test_two_clusters_that_work_at_one_file_rate_each_film_once(sandbox, anna, writers):
+    for _round in range(ROUNDS // 2):
+        begin_anew(anna, SyncStatus.IMPORTED)
+        file = file_of(anna, FILMS, 7).pk
+        writers.at_once(*[f"file {file};file {file}"] * 3)
+        importer.resume(file, 60, NEVER, lambda _file: None)
+        outcome = FileImport.objects.get().outcome
+        assert outcome == {"added": len(FILMS)}
+        assert values() == {7}
+
+
+class Never:
+    def is_set(self):
+        return False
+
+
+NEVER = Never()
+
+
+def test_a_file_in_the_minute_an_account_is_linked_loses_neither(sandbox, anna, writers):
+    pressed, taken_back = FILMS[7], FILMS[9]
+    for _round in range(ROUNDS):
+        begin_anew(anna, SyncStatus.QUEUED)
+        for film in FILMS:
+            anna.account.rate(film, 8)
+        file = file_of(anna, FILMS, 3).pk
+        press = f"press {anna.pk} {pressed} 1 2 10;take_back {anna.pk} {taken_back}"
+        writers.at_once(f"file {file};file {file}", "account", press, "outbox;outbox", f"file {file};outbox")
+        settle(anna, file)
+        here = {rating.movie_id: rating.value for rating in Rating.objects.all()}
+        assert here.pop(pressed) in (8, 10)
+        assert here.pop(taken_back, None) in (8, 3, None)
+        assert here == {film: Decimal(8) for film in FILMS if film not in (pressed, taken_back)}
+
+
+def test_a_file_undone_while_its_ratings_are_written_leaves_none_behind(sandbox, anna, writers):
+    sandbox.tmdb.latency = 0.005
+    for _round in range(ROUNDS // 2):
+        begin_anew(anna, SyncStatus.IMPORTED)
+        file = file_of(anna, FILMS, 3).pk
+        importer.resume(file, 60, NEVER, lambda _file: None)
+        writers.at_once("outbox", f"undo {file} {anna.pk}", "outbox;outbox", f"press {anna.pk} {FILMS[3]} 9")
+        settle(anna, file)
+        assert {rating.movie_id: rating.value for rating in Rating.objects.all()} == {FILMS[3]: 9}
+
+
+def settle(user, file_id):
+    """Let all that is left be done, and hold that the same stands here and at TMDb."""
+    importer.resume(file_id, 60, NEVER, lambda _file: None)
+    work()
+    PendingWrite.objects.update(next_try_at=0)
     write_ratings()
-    assert_sound(anna)
-    assert deadlocks() == before
-
-
-def assert_sound(user):
-    """Here and at TMDb stands the same, and each row says where it comes from."""
     assert not PendingWrite.objects.exists()
     for rating in Rating.objects.filter(user=user):
         assert (rating.source == Source.MANUAL) == (rating.manual_rating is not None)
