@@ -107,7 +107,10 @@ def resume(file_id: int, seconds: float, stop: StopEvent, watch: Watch) -> bool:
     `stop` ends the work early; `watch(file)` is called as it gets on and when it is finished. A user's files are worked
     at by one process at a time, the earliest first, whichever of them woke it.
     """
-    user_id = FileImport.objects.filter(pk=file_id).values_list("user_id", flat=True).first()
+    woken = FileImport.objects.filter(pk=file_id).first()
+    if woken is None:
+        return False
+    user_id = woken.user_id
     with lock(f"ratings.files.{user_id}") as free:
         waiting = FileImport.objects.filter(user_id=user_id, finished_at=None, question=[]).order_by("pk")
         file = waiting.first()
