@@ -208,6 +208,13 @@ class Import(models.Model):
         db_comment="progress: movies whose details were asked for",
     )
 
+    watchlist = models.JSONField(
+        default=dict,
+        db_default={},
+        blank=True,
+        db_comment="the reading of the account's watchlist and what came of it; see ratings.watchlist.reading",
+    )
+
     added = models.PositiveIntegerField(verbose_name=_("added"), default=0, db_default=0)
     changed = models.PositiveIntegerField(
         verbose_name=_("changed"), default=0, db_default=0, db_comment="another value at TMDb than before"

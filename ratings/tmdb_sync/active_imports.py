@@ -11,6 +11,7 @@ from django.core.cache import cache
 from django.db import transaction
 from django.utils.translation import gettext_noop as _
 
+from config.jobs.enqueue import async_task
 from config.moments import ahead
 from config.monitoring import metrics
 from movies.details import failure_reason
@@ -131,6 +132,7 @@ class ActiveImports:
             if run.incremental and not run.scheduled:
                 # the user asked meanwhile: /sync reads everything
                 run.incremental = run.account_read = False
+                active.watchlist.begin_again()
                 active.to_recommend = None
                 save_fields(run, PROGRESS_FIELDS)
                 return
@@ -146,6 +148,8 @@ class ActiveImports:
             run.movies_done = run.movies_total
             save_fields(run, [*PROGRESS_FIELDS, "finished_at", "reported_at"])
             delete_past_imports(user.pk)
+            if user.watchlist_writes.exists():
+                transaction.on_commit(lambda: async_task("ratings.tasks.write_watchlist", user.pk, save=False))
         metrics.increment("imports.done")
         seconds = time.monotonic() - active.began_at
         log.info("import of %s ratings for %s in %.1f s", run.ratings_done, run.user_id, seconds)

@@ -31,8 +31,9 @@ from ratings.recommendations import cold_start
 from ratings.tmdb_sync import limits
 from ratings.tmdb_sync.active_imports import ActiveImports
 from ratings.tmdb_sync.merge import follow_merged, merge_page
+from ratings.tmdb_sync.pages import Page
 from ratings.tmdb_sync.progress_message import ProgressReporter
-from ratings.tmdb_sync.reader import NEWEST, Page
+from ratings.tmdb_sync.reader import NEWEST
 from ratings.tmdb_sync.user_import import (
     PROGRESS_FIELDS,
     ImportRequest,
@@ -196,6 +197,8 @@ class Importer:
             owner.requested.discard((request.kind, request.key))
             if request.kind == Kind.RECOMMENDATIONS:
                 self._take_recommendations(request, answer)
+            elif request.kind == Kind.WATCHLIST and not isinstance(answer, SessionRefused):
+                self._take_watchlist(request, owner, answer)
             elif isinstance(answer, TMDbError):
                 self._account_or_page_failed(request, owner, answer)
             elif isinstance(answer, Page):
@@ -232,6 +235,22 @@ class Importer:
             self._retry(request, answer)
         else:
             cold_start.postpone(movie_id)
+
+    def _take_watchlist(self, request: ImportRequest, owner: UserImport, answer: object) -> None:
+        """Merge a page of the watchlist; where TMDb answers otherwise but not this, the import goes on without it."""
+        if isinstance(answer, Unavailable):
+            is_down = self.breaker.last_success <= request.failing_since
+            if request.attempts + 1 < limits.MAX_ATTEMPTS or is_down:
+                self._retry(request, answer)
+                return
+        with async_commit_transaction():
+            user = self.imports.lock_user(owner.run)
+            if user is None:
+                self.imports.cancel(owner)
+                return
+            owner.watchlist.take(user, request.key, answer)
+            save_fields(owner.run, PROGRESS_FIELDS)
+        self.reporter.notify(owner.run.pk)
 
     def _account_or_page_failed(self, request: ImportRequest, owner: UserImport, error: TMDbError) -> None:
         if isinstance(error, SessionRefused):

@@ -17,10 +17,11 @@ from movies.saving import save_movies
 from ratings.models import PendingWrite, Rating, Source, normalize
 from ratings.recommendations.dismissals import undismiss
 from ratings.tmdb_sync.removal import take_shown_again
+from ratings.watchlist.entries import take_off_rated
 
 if TYPE_CHECKING:
     from ratings.models import Import
-    from ratings.tmdb_sync.reader import Page, Row
+    from ratings.tmdb_sync.pages import Page, Row
 
 KEY = ("telegram_user_id", "movie_id")
 
@@ -65,21 +66,29 @@ def follow_merged(page: Page) -> None:
 def merge_page(run: Import, page: Page, now: int) -> PageResult:
     """Write a Page of the import `run`, inside the caller's transaction, and count in `run` what it changed.
 
-    The caller holds the lock of the user's row. The movies are locked in the order of their ids, as everywhere.
+    The caller holds the lock of the user's row.
     """
-    rated = [row.movie.id for row in page.rows if row.rating is not None]
-    rows = Movie.objects.filter(id__in=rated).order_by("id").select_for_update(no_key=True)
+    known, has_new_posters = save_listed([row.movie for row in page.rows if row.rating is not None])
+    merge_ratings(run, page.rows, now)
+    return PageResult([movie_id for movie_id, details_at in known.items() if details_at is None], has_new_posters)
+
+
+def save_listed(movies: list[Movie]) -> tuple[dict[int, int | None], bool]:
+    """Have the movies of a list in the table: ({id: details_at}, whether there are new posters).
+
+    They are locked in the order of their ids, as everywhere.
+    """
+    ids = [movie.id for movie in movies]
+    rows = Movie.objects.filter(id__in=ids).order_by("id").select_for_update(no_key=True)
     known = {movie.id: movie.details_at for movie in rows.only("details_at", "title") if movie.title}
-    new = [row.movie for row in page.rows if row.rating is not None and row.movie.id not in known]
+    new = [movie for movie in movies if movie.id not in known]
     if new:
         save_movies(new, PosterPriority.IMPORT)
     if known:
         without_poster = [PosterStatus.WAITING, PosterStatus.LOCAL]
         waiting = Movie.objects.filter(id__in=list(known), poster_status__in=without_poster)
         waiting.filter(poster_priority__lt=PosterPriority.IMPORT).update(poster_priority=PosterPriority.IMPORT)
-    merge_ratings(run, page.rows, now)
-    without_details = [movie_id for movie_id in rated if known.get(movie_id) is None]
-    return PageResult(without_details, any(movie.poster_path for movie in new))
+    return {movie_id: known.get(movie_id) for movie_id in ids}, any(movie.poster_path for movie in new)
 
 
 def merge_ratings(run: Import, rows: list[Row], now: int) -> None:
@@ -116,6 +125,7 @@ def merge_ratings(run: Import, rows: list[Row], now: int) -> None:
     if changed:
         write_ratings(changed)
         undismiss(run.user_id, *(merged.movie_id for merged in changed))
+        take_off_rated(run, [merged.movie_id for merged in changed if merged.source == Source.TMDB])
     if unchanged:
         Rating.objects.filter(user_id=run.user_id, movie_id__in=unchanged).update(seen_in_pass=run.pass_id)
     if obsolete:

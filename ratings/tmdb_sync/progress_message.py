@@ -196,6 +196,7 @@ def render(run: Import) -> str:
             "many_removed": run.removed > limits.MAX_SMALL_REMOVAL,
             "unconfirmed": len(run.reader_state.get("unconfirmed", {}).get("movie_ids", ())),
             "extremes": extremes(run.user) if run.added and not run.scheduled else None,
+            "watchlist": {kind: watchlist_named(run, kind) for kind in ("removed", "overridden", "rated")},
             **named(run),
         }
         return render_to_string(f"ratings/{template}.html", context).strip()
@@ -231,6 +232,13 @@ def named(run: Import) -> dict[str, Named]:
         ]
         by_kind[kind] = {"films": films, "more": getattr(run, kind) - len(films)}
     return by_kind
+
+
+def watchlist_named(run: Import, kind: str) -> dict[str, object]:
+    """The movies of the watchlist to be named, of one kind, and how many more there are."""
+    named = list(run.watchlist.get(f"{kind}_films", {}).items())[:MAX_NAMED]
+    titles = [truncate(title or movie_id) for movie_id, title in named]
+    return {"titles": titles, "more": run.watchlist.get(kind, 0) - len(titles)}
 
 
 def truncate(title: str) -> str:

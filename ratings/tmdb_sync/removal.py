@@ -8,7 +8,7 @@ movie twice, a total that does not fit): the next complete reading, an hour late
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from django.db import transaction
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from django.db.models.query import QuerySet
 
-    from ratings.tmdb_sync.reader import AccountReader, Row
+    from ratings.tmdb_sync.pages import Row
+    from ratings.tmdb_sync.reader import AccountReader
 
 
 class Past(NamedTuple):
@@ -41,41 +42,61 @@ class Unconfirmed(TypedDict):
     since: int  # UNIX seconds
 
 
+class Verdict(NamedTuple):
+    """What a pass over a list says of the movies that it has not found."""
+
+    gone: set[int]  # that are surely gone
+    read_again: bool  # whether the list has to be read once more
+
+
 def settle_missing(run: Import, reader: AccountReader, now: int) -> bool:
     """At the end of a pass: remove what is surely gone. Returns False where the account has to be read once more.
 
     None of it came to TMDb on a page that had been read: while an import runs, the outbox sends nothing.
     """
     state = run.reader_state
-    first = state.pop("not_found", None)  # by the first reading of this run
     found = Rating.objects.filter(user_id=run.user_id, seen_in_pass=run.pass_id).count()
-    total, seen = int(state["total_results"] or 0), found + len(state["skipped"])
-    run.complete = state["consistent"] and seen >= total
-    if not state["consistent"] or (reader.beyond_api_limit and not run.complete):
-        return True
+    run.complete = state["consistent"] and found + len(state["skipped"]) >= int(state["total_results"] or 0)
     missing = set(not_in_pass(run).values_list("movie_id", flat=True))
     past = _past_readings(run) if missing else Past(0, None, False)
+    verdict = judge(reader, found, missing, past, now)
+    if verdict.gone:
+        _remove(run, verdict.gone, now)
+    return not verdict.read_again
+
+
+def judge(reader: AccountReader, found: int, missing: set[int], past: Past, now: int) -> Verdict:
+    """Which of the `missing` movies are gone, at the end of a pass that has found `found` of ours.
+
+    Keeps in the reader's state what waits for a later reading.
+    """
+    state = reader.state
+    first = state.pop("not_found", None)  # by the first reading of this run
+    total, seen = int(state["total_results"] or 0), found + len(state["skipped"])
+    if not state["consistent"] or (reader.beyond_api_limit and seen < total):
+        return Verdict(set(), False)
+    gone: set[int] = set()
     excess = total - seen - past.never_listed  # that TMDb counts and has not shown; ours may be among them
     if excess < len(missing):
         waiting = past.unconfirmed
         if waiting and not missing.issuperset(waiting["movie_ids"]):
             waiting = None
         if waiting and now - waiting["since"] >= limits.CONFIRM_REMOVAL_SECONDS:
-            _remove(run, waiting["movie_ids"], now)
-            missing.difference_update(waiting["movie_ids"])
+            gone.update(waiting["movie_ids"])
             waiting = None
-        is_large = not found or len(missing) > limits.MAX_SMALL_REMOVAL
+        left = missing - gone
+        is_large = not found or len(left) > limits.MAX_SMALL_REMOVAL
         is_contradictory = seen > total or excess > 0 or reader.repeats_movies(seen)
-        if missing and (is_large or is_contradictory) and not past.is_first:
-            state["unconfirmed"] = waiting or Unconfirmed(movie_ids=sorted(missing), since=now)
-        elif missing and first is None:
-            state["not_found"] = sorted(missing)
-            return False
-        elif missing:
-            _remove(run, missing.intersection(first), now)
-    if not not_in_pass(run).exists():
+        if left and (is_large or is_contradictory) and not past.is_first:
+            state["unconfirmed"] = waiting or Unconfirmed(movie_ids=sorted(left), since=now)
+        elif left and first is None:
+            state["not_found"] = sorted(left)
+            return Verdict(gone, True)
+        elif left:
+            gone.update(left.intersection(first))
+    if gone.issuperset(missing):
         state["never_listed"] = max(0, total - seen)
-    return True
+    return Verdict(gone, False)
 
 
 def not_in_pass(run: Import) -> QuerySet[Rating]:
@@ -88,11 +109,17 @@ def _past_readings(run: Import) -> Past:
     past = Import.objects.filter(user_id=run.user_id).exclude(pk=run.pk)
     same = past.filter(account_id=run.account_id, account_read=True)
     states = list(same.order_by("-pk").values_list("reader_state", flat=True))
+    is_first = not states and past.exclude(account_id=run.account_id).exists()
+    return past_of(states)._replace(is_first=is_first)
+
+
+def past_of(states: list[dict[str, Any]]) -> Past:
+    """What earlier readings say, by their readers' states, the latest first."""
     never_listed = next((int(state["never_listed"]) for state in states if "never_listed" in state), 0)
     unconfirmed = next((state.get("unconfirmed") for state in states if state.get("consistent")), None)
     if unconfirmed:
         unconfirmed["since"] = min(unconfirmed["since"], int(time.time()))  # the clock may have been set back
-    return Past(never_listed, unconfirmed, not states and past.exclude(account_id=run.account_id).exists())
+    return Past(never_listed, unconfirmed, False)
 
 
 def _remove(run: Import, movie_ids: Iterable[int], now: int) -> None:

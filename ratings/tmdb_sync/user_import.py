@@ -18,8 +18,10 @@ from movies.request_pool import Request
 from ratings.models import Import, Rating
 from ratings.recommendations.cold_start import best_liked_to_fetch
 from ratings.tmdb_sync import limits
-from ratings.tmdb_sync.reader import NEWEST, AccountReader, Page, read_page
+from ratings.tmdb_sync.pages import Page, read_page
+from ratings.tmdb_sync.reader import NEWEST, AccountReader
 from ratings.tmdb_sync.removal import settle_missing
+from ratings.watchlist.reading import WatchlistReading
 from users.models import User
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 class Kind(StrEnum):
     ACCOUNT = "account"
     PAGE = "page"
+    WATCHLIST = "watchlist"
     RECOMMENDATIONS = "recommendations"
 
 
@@ -67,6 +70,7 @@ PROGRESS_FIELDS = [
     "left_out",
     "failed",
     "names",
+    "watchlist",
     "failing_since",
     "last_error",
     "next_try_at",
@@ -80,6 +84,7 @@ class UserImport:
         self.run = run
         self.encrypted_session, self.session_id = user.tmdb_session_id, user.session_id
         self.reader = AccountReader(run.reader_state)
+        self.watchlist = WatchlistReading(run)
         self.requested: set[tuple[Kind, RequestKey]] = set()  # what is being asked for
         self.to_recommend: deque[int] | None = None  # liked movies to ask TMDb about; None: not yet known
         self.lacking: set[int] = set()  # rated movies that lacked details when they were found
@@ -90,7 +95,8 @@ class UserImport:
     @property
     def is_read(self) -> bool:
         """Whether all has been asked for; details of movies may still be missing."""
-        return self.run.account_read and not self.requested and self.to_recommend is not None and not self.to_recommend
+        read = self.run.account_read and self.watchlist.is_read and not self.requested
+        return read and self.to_recommend is not None and not self.to_recommend
 
     def lacking_details(self) -> MovieQuerySet:
         """Movies whose details the import waits for."""
@@ -105,17 +111,14 @@ class UserImport:
         self.run.movies_total = self.read_before + len(self.lacking)
 
     def next_request(self) -> ImportRequest | None:
-        """The next request: for the account's id, a page of its ratings, or what goes with a movie that is liked."""
+        """The next request: for the account's id, a page of its ratings or watchlist, what goes with a liked movie."""
         run = self.run
         if run.account_id is None:
             return self._request(Kind.ACCOUNT, Kind.ACCOUNT, lambda tmdb: tmdb.account(self.session_id))
         if run.account_read:
-            return self._next_recommendations()
+            return self._next_page(Kind.WATCHLIST, self.watchlist.pages_to_read()) or self._next_recommendations()
         numbers = self.reader.pages_to_read()
-        for key, number in [(NEWEST, -1)] if run.incremental else [(number, number) for number in numbers]:
-            if (Kind.PAGE, key) not in self.requested:
-                return self._page_request(run.account_id, key, number)
-        return None
+        return self._next_page(Kind.PAGE, [(NEWEST, -1)] if run.incremental else [(n, n) for n in numbers])
 
     def _request(self, kind: Kind, key: RequestKey, call: Callable[[TMDb], object]) -> ImportRequest | None:
         if (kind, key) in self.requested:
@@ -131,13 +134,20 @@ class UserImport:
         movie_id = self.to_recommend.popleft()
         return self._request(Kind.RECOMMENDATIONS, movie_id, lambda tmdb: parse_movies(tmdb.recommendations(movie_id)))
 
-    def _page_request(self, account_id: int, key: RequestKey, number: int) -> ImportRequest | None:
+    def _next_page(self, kind: Kind, pages: list[tuple[RequestKey, int]]) -> ImportRequest | None:
+        """A request for the first of these pages, (key, number), that is not being asked for."""
+        account_id = self.run.account_id
+        asked = ((key, number) for key, number in pages if (kind, key) not in self.requested)
+        key, number = next(asked, (None, 0))
+        if key is None or account_id is None:
+            return None
         sort_by = "created_at.asc" if number > 0 else "created_at.desc"
 
         def call(tmdb: TMDb) -> Page:
-            return read_page(tmdb.rated_movies(account_id, self.session_id, abs(number), sort_by), abs(number))
+            read = tmdb.watchlist if kind == Kind.WATCHLIST else tmdb.rated_movies
+            return read_page(read(account_id, self.session_id, abs(number), sort_by), abs(number))
 
-        return self._request(Kind.PAGE, key, call)
+        return self._request(kind, key, call)
 
     def record_page(self, key: RequestKey, page: Page) -> None:
         """Save that a page was read; after the last one, delete what is no longer there."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 
@@ -14,7 +15,11 @@ from config.jobs.enqueue import async_task
 from ratings.watchlist.models import WatchlistEntry, WatchlistWrite
 from users.models import User
 
+if TYPE_CHECKING:
+    from ratings.models import Import
+
 WRITE_FIELDS = ["wanted", "tmdb_account_id", "attempts", "next_try_at", "error", "refused"]
+MAX_NAMES = 50  # movies of a kind that an import names
 BATCH_SIZE = 200  # SQLite may take no more than 999 values in a statement
 
 
@@ -99,3 +104,26 @@ def queue(user: User, writes: list[WatchlistWrite]) -> None:
     )
     if user.connected and user.writes_ratings:
         transaction.on_commit(lambda: async_task("ratings.tasks.write_watchlist", user.pk, save=False))
+
+
+# --- What an import does
+
+
+def take_off_rated(run: Import, movie_ids: list[int]) -> None:
+    """Take off what the user has rated at TMDb, which has taken it off there; name what they had added here since."""
+    mine = {"user_id": run.user_id, "movie_id__in": movie_ids}
+    entries = WatchlistEntry.objects.filter(**mine)
+    added_here = entries.exclude(tmdb_account_id__isnull=False, tmdb_account_id=run.account_id)
+    note(run, "overridden", added_here.values_list("movie_id", "movie__title"))
+    if entries.delete()[0]:
+        WatchlistWrite.objects.filter(**mine, wanted=True).delete()
+
+
+def note(run: Import, kind: str, movies: Iterable[tuple[int, str]]) -> None:
+    """Count movies (id, title) under `kind`, each once, and name them for the report."""
+    named: dict[str, str] = run.watchlist.setdefault(f"{kind}_films", {})
+    for movie_id, title in movies:
+        if str(movie_id) not in named:
+            run.watchlist[kind] = run.watchlist.get(kind, 0) + 1
+            if len(named) < MAX_NAMES:
+                named[str(movie_id)] = title

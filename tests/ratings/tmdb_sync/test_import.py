@@ -190,8 +190,8 @@ def test_two_thousand_ratings_of_known_films_cost_their_pages_only(sandbox, anna
     rate(anna.account, films)
     work(anna)
     assert table_of(anna) == at_tmdb(anna.account)
-    # 100 pages, both ends once more, and what goes with the films that she likes best
-    assert len(sandbox.tmdb.requests) == 102 + 20
+    # 100 pages, both ends once more, one page of the watchlist, and what goes with the films that she likes best
+    assert len(sandbox.tmdb.requests) == 102 + 1 + 20
 
 
 @pytest.mark.parametrize(("size", "unreachable"), [(12_000, 0), (20_050, 50)])
@@ -262,7 +262,7 @@ def test_a_day_without_changes_costs_one_request_and_no_words(sandbox, anna, clo
     messages = len(anna.person.chat)
     sandbox.tmdb.forget_requests()
     a_day_later(clock, anna)
-    assert len(sandbox.tmdb.requests_of("/account/*")) == 1
+    assert len(sandbox.tmdb.requests_of("/account/*/rated/movies")) == 1
     assert asked_for(sandbox, anna.account.ratings) == 0
     assert (anna.sync_status, anna.ratings_count) == (SyncStatus.IMPORTED, 100)
     assert len(anna.person.chat) == messages
@@ -275,14 +275,14 @@ def test_a_few_new_ratings_cost_one_page_and_their_films(sandbox, anna, clock):
     rate(anna.account, films[100:])
     sandbox.tmdb.forget_requests()
     a_day_later(clock, anna)
-    assert len(sandbox.tmdb.requests_of("/account/*")) == 1
+    assert len(sandbox.tmdb.requests_of("/account/*/rated/movies")) == 1
     # what TMDb recommended before has been read already
     assert all(asked_for(sandbox, [film]) <= 1 for film in films[100:])
     assert not Movie.objects.filter(pk__in=films[100:], details_at=None).exists()
     assert table_of(anna) == at_tmdb(anna.account)
     assert anna.ratings_count == 105
     a_day_later(clock, anna)
-    assert len(sandbox.tmdb.requests_of("/account/*")) == 2
+    assert len(sandbox.tmdb.requests_of("/account/*/rated/movies")) == 2
 
 
 @pytest.mark.parametrize("new", [0, 1, 20, 21])
