@@ -472,7 +472,7 @@ class MatchResult(models.Model):
     When one of them is deleted, the row stays without any result, so that coming back yields no second one that day.
     """
 
-    RESULT = ("common", "percent", "both_love", "differ")
+    RESULT = ("common", "percent", "both_love", "both_love_too", "differ", "together")
 
     pair = models.CharField(max_length=64, primary_key=True, db_comment="keyed digest of the two ids")
     one = models.ForeignKey(User, clear_result, null=True, related_name="+")
@@ -482,7 +482,11 @@ class MatchResult(models.Model):
     common = models.IntegerField(null=True, db_comment="movies both have rated; never told exactly")
     percent = models.SmallIntegerField(null=True, db_comment="in steps of 5; NULL: too few movies in common")
     both_love = models.IntegerField(null=True, db_comment="id of a movie")
+    both_love_too = models.IntegerField(null=True, db_comment="id of another")
     differ = models.IntegerField(null=True, db_comment="id of a movie")
+    together = models.JSONField(
+        null=True, db_comment="ids of movies to see together, best first; stand as the rest does"
+    )
     owner_told = models.BooleanField(db_default=False, default=False)
 
     class Meta:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from html import escape
-from io import BytesIO
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
-from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 from telebot import types
 from telebot.apihelper import ApiTelegramException
 
@@ -26,11 +21,10 @@ from config.bot.replies import (
     is_unreachable,
     keyboard,
     require_private_chat,
-    try_edit,
 )
 from config.bot.router import UserError, bot, button, command, deep_link_handler, inline_text, parse_callback_data
-from movies.cards import is_invalid_file_id
 from ratings.chat.lists import first_steps
+from ratings.chat.pictures import PICTURE_TTL_SECONDS, Picture, busy, key_of, send, show
 from ratings.insights.drawing import Busy, drawing_slot
 from ratings.insights.posters import poster_images
 from ratings.insights.stats import Stats, best_movies, rated_movies, stats_of
@@ -41,22 +35,7 @@ if TYPE_CHECKING:
     from config.bot.replies import Keyboard, KeyboardButton
 
 MIN_RATINGS = 5  # for a picture
-PICTURE_TTL_SECONDS = 86_400  # for which a picture that shows the same is sent again by its file_id
 SHARED = "#stats"  # the inline query that shares the picture
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture to be sent: what it shows, as a key; how it is drawn, with whether it may be sent again."""
-
-    key: str
-    caption: str
-    draw: Callable[[], tuple[bytes, bool]]
-    file_name: str
-
-    def file(self, photo: str | bytes) -> str | types.InputFile:
-        """The photo for a call: a file_id as it is, bytes as a file."""
-        return types.InputFile(BytesIO(photo), file_name=self.file_name) if isinstance(photo, bytes) else photo
 
 
 @command("stats", gettext_lazy("my films in figures"))
@@ -95,10 +74,6 @@ def invitation(count: int) -> str:
         "Rate %(count)d more films, and I will draw your picture.",
         left,
     ) % {"count": left}
-
-
-def busy() -> str:
-    return _("I am drawing pictures for others just now. Please try again in a minute.")
 
 
 @button("stats")
@@ -167,7 +142,7 @@ def card(person: types.User, stats: Stats, year: int | None) -> Picture:
         with drawing_slot():
             return draw_stats_card(stats, owner, movies, posters, year), not missing
 
-    key = key_of("card", person.id, stats, owner, shown, year, timezone.localdate().replace(day=1))
+    key = key_of("stats", person.id, stats, owner, shown, year, timezone.localdate().replace(day=1))
     return Picture(key, escape(card_text(stats, year)), draw, "stats.jpg")
 
 
@@ -178,55 +153,8 @@ def details(person: types.User, stats: Stats) -> Picture:
         with drawing_slot():
             return draw_stats(stats), True
 
-    key = key_of("details", person.id, stats, timezone.localdate().replace(day=1))
+    key = key_of("figures", person.id, stats, timezone.localdate().replace(day=1))
     return Picture(key, stats_caption(stats), draw, "stats.png")
-
-
-def key_of(kind: str, user_id: int, *shown: object) -> str:
-    digest = hashlib.sha256(repr((get_language(), shown)).encode("utf-8", "replace")).hexdigest()[:40]
-    return f"stats-{kind}:{user_id}:{digest}"
-
-
-def send(chat_id: int, picture: Picture, markup: Keyboard | None = None) -> None:
-    """Send a picture; one that was drawn already, by its file_id. Raises Busy."""
-
-    def by(photo: str | bytes) -> types.Message:
-        return bot.send_photo(chat_id, picture.file(photo), picture.caption, reply_markup=markup)
-
-    put(chat_id, picture, by)
-
-
-def show(message: types.Message | types.InaccessibleMessage, picture: Picture, markup: Keyboard) -> None:
-    """Put a picture in the place of a message's, or send it where that can no longer be changed. Raises Busy."""
-    chat_id, shown = message.chat.id, list[types.Message]()
-
-    def change(photo: str | bytes) -> None:
-        media = types.InputMediaPhoto(picture.file(photo), caption=picture.caption, parse_mode="HTML")
-        changed = bot.edit_message_media(media, chat_id, message.message_id, reply_markup=markup)
-        shown.extend([changed] if isinstance(changed, types.Message) else [])
-
-    def by(photo: str | bytes) -> types.Message | None:
-        if try_edit(partial(change, photo)):
-            return shown[-1] if shown else None
-        return bot.send_photo(chat_id, picture.file(photo), picture.caption, reply_markup=markup)
-
-    put(chat_id, picture, by)
-
-
-def put(chat_id: int, picture: Picture, by: Callable[[str | bytes], types.Message | None]) -> None:
-    """Have `by` send or show the picture, by its file_id where there is one that Telegram knows."""
-    if file_id := cache.get(picture.key):
-        try:
-            by(file_id)
-            return
-        except ApiTelegramException as error:
-            if not is_invalid_file_id(error):
-                raise
-    bot.send_chat_action(chat_id, "upload_photo")
-    content, complete = picture.draw()
-    sent = by(content)
-    if complete and sent and sent.photo:
-        cache.set(picture.key, sent.photo[-1].file_id, PICTURE_TTL_SECONDS)
 
 
 # --- Sharing

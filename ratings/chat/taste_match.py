@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from html import escape
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
+from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -15,6 +17,10 @@ from config.bot.replies import answer, deep_link, edit, keyboard, require_privat
 from config.bot.router import UserError, bot, button, command, deep_link_handler, parse_callback_data
 from movies.cards import display_title
 from movies.models import Movie
+from ratings.chat.pictures import Picture, key_of, send
+from ratings.insights.drawing import Busy, drawing_slot
+from ratings.insights.match_card import draw_match_card
+from ratings.insights.posters import poster_images
 from ratings.insights.taste_match import (
     LINK_TTL_SECONDS,
     ComparedToday,
@@ -25,12 +31,16 @@ from ratings.insights.taste_match import (
     delete_link,
     link_owner,
     match_tastes,
+    pair_key,
 )
 from users.models import User
 
 if TYPE_CHECKING:
     from telebot import types
 
+    from config.bot.replies import KeyboardButton
+
+PAIR_LENGTH = 40  # of the pair's digest in a button, which takes 64 bytes
 DAY_SECONDS = 86_400
 MAX_TITLE_LENGTH = 60
 TOKEN_PATTERN = r"([\w-]{10,40})"  # noqa: S105
@@ -38,16 +48,22 @@ TOKEN_PATTERN = r"([\w-]{10,40})"  # noqa: S105
 
 @command("match", gettext_lazy("compare tastes with a friend"))
 def send_link(message: types.Message) -> None:
-    """The user's link: sending it to another user is their consent."""
+    """The user's link, and a button that sends it: sending it to another user is their consent."""
     if not require_private_chat(message):
         return
     token = create_link(User.objects.get_or_create_from_telegram(message.from_user))
+    link = deep_link(f"match_{token}")
     text = _(
-        "Send this link to somebody whose taste you want to compare with yours:\n%(link)s\n\n"
-        "Whoever opens it and agrees sees, as you will, how far you agree and two films as examples; no other ratings. "
-        "It works for %(days)d days; /match makes a new one in its place."
-    ) % {"link": deep_link(f"match_{token}"), "days": LINK_TTL_SECONDS // DAY_SECONDS}
-    bot.send_message(message.chat.id, text, reply_markup=keyboard([(_("Stop the link"), f"matchend:{token}")]))
+        "Send this link to a friend:\n%(link)s\n\n"
+        "If they open it and agree, you both see your match in per cent, up to three films as examples and what to "
+        "watch together. Nobody sees any other ratings. The link works for %(days)d days."
+    ) % {"link": link, "days": LINK_TTL_SECONDS // DAY_SECONDS}
+    invitation = urlencode({"url": link, "text": _("How well do our film tastes match? Let us find out:")})
+    rows: list[list[KeyboardButton]] = [
+        [(_("Send to a friend"), f"{settings.TELEGRAM_WEB_URL}/share/url?{invitation}")],
+        [(_("Stop the link"), f"matchend:{token}")],
+    ]
+    bot.send_message(message.chat.id, text, reply_markup=keyboard(*rows))
 
 
 @button("matchend")
@@ -74,9 +90,9 @@ def open_link(message: types.Message, token: str) -> None:
         text = _("This is your own link. Send it to somebody else.")
     else:
         text = _(
-            "Somebody wants to know how far your tastes agree. If you agree, you both see the figure and two films as "
-            "examples, and they see your name; nothing else is told."
-        )
+            "%(name)s wants to compare film tastes with you. If you agree, you both see your match in per cent, up to "
+            "three films as examples and what to watch together. Nobody sees any other ratings."
+        ) % {"name": escape(name_of(owner_id))}
         markup = keyboard([(_("Compare"), f"match:{token}"), (_("No"), "nomatch")])
     bot.send_message(message.chat.id, text, reply_markup=markup)
 
@@ -109,34 +125,96 @@ def compare(query: types.CallbackQuery) -> None:
         raise UserError(_("You two have been compared already. Try again tomorrow.")) from None
     except User.DoesNotExist:
         raise UserError(no_link()) from None
-    if not edit(query.message, describe(match)):
-        bot.send_message(query.from_user.id, describe(match))
     answer(query)
-    notify_owner(owner_id, query.from_user, match)
+    if match.percent is None:
+        show_text(query, describe(match, owner_id))
+    else:
+        show_text(query, headline(match, owner_id))
+        send_result(visitor.pk, owner_id, match)
+    notify_owner(owner_id, visitor.pk, match)
 
 
-def notify_owner(owner_id: int, visitor: types.User, match: TasteMatch) -> None:
+def show_text(query: types.CallbackQuery, text: str) -> None:
+    """In the place of the question, or as a new message where that can no longer be changed."""
+    if not edit(query.message, text):
+        bot.send_message(query.from_user.id, text)
+
+
+def send_result(user_id: int, other_id: int, match: TasteMatch) -> None:
+    """The picture, or the same in words while others' are being drawn."""
+    text = describe(match, other_id)
+    rows: list[list[KeyboardButton]] = []
+    if match.together:
+        rows.append([(_("What to watch together"), f"together:{pair_key(user_id, other_id)[:PAIR_LENGTH]}")])
+    markup = keyboard(*rows)
+    try:
+        send(user_id, match_picture(user_id, other_id, match, text), markup)
+    except Busy:
+        bot.send_message(user_id, text, reply_markup=markup)
+
+
+def match_picture(user_id: int, other_id: int, match: TasteMatch, text: str) -> Picture:
+    """Both names, the per cent and the films, the reader's name first."""
+    names = (name_of(user_id), name_of(other_id))
+    found = Movie.objects.in_bulk(filter(None, (match.both_love, match.both_love_too, match.differ)))
+    both_love = [found[id] for id in (match.both_love, match.both_love_too) if id in found]
+    differ = found.get(match.differ) if match.differ else None
+    percent, handle = match.percent or 0, bot.user.username or ""
+
+    def draw() -> tuple[bytes, bool]:
+        posters = poster_images(list(found.values()))
+        with drawing_slot():
+            content = draw_match_card(names, percent, both_love, differ, posters, handle)
+        return content, all(movie.pk in posters or not movie.poster_path for movie in found.values())
+
+    shown = [(movie.pk, movie.title, movie.telegram_file_id) for movie in found.values()]
+    return Picture(key_of("match", names, percent, match.both_love, match.differ, shown), text, draw, "match.jpg")
+
+
+def notify_owner(owner_id: int, visitor_id: int, match: TasteMatch) -> None:
     """Send a result to the link's owner, once, however often the visitor asks for it."""
-    if not claim_notification(visitor.id, owner_id):
+    if not claim_notification(visitor_id, owner_id):
         return
     with translation.override(User.objects.get(pk=owner_id).language):
         try:
-            bot.send_message(owner_id, escape(visitor.full_name) + ": " + describe(match))
+            if match.percent is None:
+                bot.send_message(owner_id, describe(match, visitor_id))
+            else:
+                send_result(owner_id, visitor_id, match)
         except (ApiException, TelegramUnavailable):
-            claim_notification(visitor.id, owner_id, claimed=False)  # they have left, or are told the next time
+            claim_notification(visitor_id, owner_id, claimed=False)  # they have left, or are told the next time
 
 
-def describe(match: TasteMatch) -> str:
+def name_of(user_id: int) -> str:
+    """A person's first name, as Telegram last said."""
+    return User.objects.filter(pk=user_id).values_list("first_name", flat=True).first() or _("Your friend")
+
+
+def headline(match: TasteMatch, other_id: int) -> str:
+    values = {"name": escape(name_of(other_id)), "percent": match.percent}
+    return _("You and %(name)s are a %(percent)d%% match.") % values
+
+
+def describe(match: TasteMatch, other_id: int) -> str:
     """A result in words that change as seldom as its numbers: see ratings.insights.taste_match."""
     if match.percent is None:
-        return _("You two have too few films in common yet: it takes at least five. Rate more and try again tomorrow.")
-    lines = [_("You two are a %(percent)d%% match.") % {"percent": match.percent}]
+        text = _("You and %(name)s have too few films in common yet: it takes at least five. Rate more, try tomorrow.")
+        return text % {"name": escape(name_of(other_id))}
+    lines = [headline(match, other_id)]
     if match.more_than:
         lines.append(_("You have both rated more than %(count)d films.") % {"count": match.more_than})
-    for movie_id, text in (
-        (match.both_love, _("You both love “%(title)s”.")),
-        (match.differ, _("You differ most about “%(title)s”.")),
-    ):
-        if movie_id and (movie := Movie.objects.filter(pk=movie_id).first()):
-            lines.append(text % {"title": escape(display_title(movie, MAX_TITLE_LENGTH))})
+    titles = [movie_title(movie_id) for movie_id in (match.both_love, match.both_love_too)]
+    loved = [title for title in titles if title]
+    if len(loved) > 1:
+        lines.append(_("You both love “%(one)s” and “%(other)s”.") % {"one": loved[0], "other": loved[1]})
+    elif loved:
+        lines.append(_("You both love “%(title)s”.") % {"title": loved[0]})
+    if differ := movie_title(match.differ):
+        lines.append(_("You differ most about “%(title)s”.") % {"title": differ})
     return "\n".join(lines)
+
+
+def movie_title(movie_id: int | None) -> str:
+    """A title as HTML; empty for no movie, and for one that is no longer there."""
+    movie = Movie.objects.filter(pk=movie_id).first() if movie_id else None
+    return escape(display_title(movie, MAX_TITLE_LENGTH)) if movie else ""

@@ -10,15 +10,18 @@ from __future__ import annotations
 import secrets
 import time
 from bisect import bisect_right
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import sqrt
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.crypto import salted_hmac
 
 from ratings.models import MatchLink, MatchResult, Rating
+from ratings.recommendations.group import recommend_for_two
 from users.models import User
 
+TOGETHER = 20  # movies to see together
 LINK_TTL_SECONDS = 7 * 86_400
 MIN_COMMON = 5  # movies in common below which a percentage would mean nothing
 PRIOR_MOVIES = 5  # imaginary movies in common without any correlation
@@ -41,15 +44,18 @@ class ComparedToday(Exception):
 
 @dataclass(frozen=True)
 class TasteMatch:
-    """`common` movies; `percent` 0-100, 50 for no correlation; ids of one both love and one they differ about.
+    """`common` movies; `percent` 0-100, 50 for no correlation; ids of two both love and of one they differ about.
 
-    All but `common` are None where fewer than MIN_COMMON are.
+    `together`: ids of movies that neither has seen, best first. All but `common` are None where fewer than MIN_COMMON
+    are.
     """
 
     common: int
     percent: int | None = None
     both_love: int | None = None
+    both_love_too: int | None = None
     differ: int | None = None
+    together: list[int] | None = None
 
     @property
     def more_than(self) -> int | None:
@@ -91,6 +97,8 @@ def match_tastes(visitor_id: int, owner_id: int) -> TasteMatch:
                 raise ComparedToday
             return told(result)
         match = compute_match(one.pk, other.pk)
+        if match.percent is not None:
+            match = replace(match, together=recommend_for_two(one.pk, other.pk, TOGETHER))
         if result and not deleted and result.percent is not None and still_stands(result, match, now):
             MatchResult.objects.filter(pair=pair).update(checked_at=now)
             return told(result)
@@ -114,7 +122,7 @@ def pair_key(one_id: int, other_id: int) -> str:
 
 
 def told(result: MatchResult) -> TasteMatch:
-    return TasteMatch(result.common or 0, result.percent, result.both_love, result.differ)
+    return TasteMatch(result.common or 0, **{name: getattr(result, name) for name in MatchResult.RESULT[1:]})
 
 
 def still_stands(result: MatchResult, match: TasteMatch, now: int) -> bool:
@@ -124,6 +132,13 @@ def still_stands(result: MatchResult, match: TasteMatch, now: int) -> bool:
     rated_anew = rated_anew.filter(movie_id__in=mine.values("movie_id")).filter(movie_id__in=theirs.values("movie_id"))
     changes = max(abs(match.common - (result.common or 0)), rated_anew.values("movie_id").distinct().count())
     return changes < CHANGES and 0 <= now - result.computed_at < RESULT_TTL_SECONDS
+
+
+def result_of(user_id: int, pair: str) -> MatchResult | None:
+    """A result of this user's that still stands, by the beginning of its pair's name."""
+    results = MatchResult.objects.filter(pair__startswith=pair, one__isnull=False, other__isnull=False)
+    mine = results.filter(Q(one_id=user_id) | Q(other_id=user_id)).exclude(percent=None)
+    return mine.select_related("one", "other").first()
 
 
 def delete_old_results() -> int:
@@ -156,12 +171,14 @@ def compute_match(one_id: int, other_id: int) -> TasteMatch:
     similarity, noise = max(0.0, 1 - difference / MAX_SIMILAR_POINTS), NOISE_VARIANCE * len(common)
     correlation = (covariance + noise * similarity) / (size + noise)
     certainty = len(common) / (len(common) + PRIOR_MOVIES * (1 - correlation**2))
-    love = max(common, key=lambda movie_id: (min(one[movie_id], other[movie_id]), -movie_id))
+    loved = sorted(common, key=lambda movie_id: (min(one[movie_id], other[movie_id]), -movie_id), reverse=True)
+    love, love_too = (movie_id if min(one[movie_id], other[movie_id]) > 0 else None for movie_id in loved[:2])
     differ = max(common, key=lambda id: (-one[id] * other[id], abs(one[id] - other[id]), -id))
     return TasteMatch(
         common=len(common),
         percent=PERCENT_STEP * round((50 + 50 * correlation * certainty) / PERCENT_STEP),
-        both_love=love if min(one[love], other[love]) > 0 else None,
+        both_love=love,
+        both_love_too=love_too,
         differ=differ if one[differ] * other[differ] < 0 else None,
     )
 

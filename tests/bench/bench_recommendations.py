@@ -15,7 +15,8 @@ Other data, with --movielens: the same (temporal) on data derived from it and on
 Cold start, with --movielens: NDCG@10 (fold-in) by how many users the bot has, alone and with an archive of half of
 the users; the held-out users are in neither.
 
-Latency: the whole recommend(), reasons and all, for users with 0, 20, 200, 2,000 and 8,000 ratings,
+Latency: the whole recommend(), reasons and all, for users with 0, 20, 200, 2,000 and 8,000 ratings, and films for
+the evening of a group,
 compared with SELECT 1, and the CPU time, ours and the server's (where its /proc can be read): on a
 machine with other work, the number that means something. Training: time and memory of
 the process, synthetic ratings. Each part has a database and a process of its own.
@@ -39,6 +40,7 @@ from statistics import fmean, median, quantiles, stdev
 ROOT = Path(__file__).resolve().parent.parent.parent
 SIZES = [(100_000, 5_000), (1_000_000, 10_000), (3_000_000, 35_000), (10_000_000, 20_000)]  # ratings, films
 PEOPLE = (0, 5, 25, 100, 488)  # of the bot, in the learning curve
+GROUP = 8  # people of an evening
 PROFILES = [0, 20, 200, 2_000, 8_000]
 BASELINES_PYTHON = ROOT / ".venv-peers/bin/python"
 TIMES = 60  # lists asked for in each case
@@ -444,6 +446,17 @@ def latencies():
             )
             took.append(measured(lambda: recommend(user.pk)))  # noqa: B023  called at once
         yield f"{size:>5} ratings: " + timings(*zip(*took[5:], strict=True))
+    yield f"group of {GROUP}, 200 ratings each: " + timings(*zip(*evenings(), strict=True))
+
+
+def evenings():
+    """What films are found for a group in: other people each time, of those with 200 ratings."""
+    from ratings.recommendations.group import recommend_together
+
+    people = [10_000_000_000 + 200 * 1000 + number for number in range(TIMES)]
+    rng = random.Random(2)
+    groups = [rng.sample(people, GROUP) for _n in range(TIMES)]
+    return [measured(lambda: recommend_together(group, 8)) for group in groups][5:]  # noqa: B023  called at once
 
 
 def select_one():

@@ -3,6 +3,7 @@
 import re
 import time
 from decimal import Decimal
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.db.models import F
@@ -55,8 +56,7 @@ def compare(person, handle, token):
     """What this person reads after opening a link and agreeing: the result, or why there is none."""
     person.send(f"/start match_{token}")
     handle()
-    asked = person.chat[-1]
-    return tap(person, handle, "Compare").text or asked.text
+    return tap(person, handle, "Compare").text or person.chat[-1].words
 
 
 def later(seconds):
@@ -77,9 +77,11 @@ def test_one_sends_a_link_and_the_other_agrees_and_both_see_the_result(anna, bor
     assert percent % 5 == 0
     assert 50 < percent <= 100
     for person in (anna, boris):
-        assert f"a {percent}% match" in person.chat[-1].text
-        assert "You both love “Film <1>”" in person.chat[-1].text
-    assert anna.chat[-1].text.startswith("<b>Boris")
+        assert person.chat[-1].photo
+        assert f"a {percent}% match" in person.chat[-1].caption
+        assert "You both love “Film <1>” and “Film <5>”." in person.chat[-1].caption
+    assert anna.chat[-1].caption.startswith("You and <b>Boris are")
+    assert boris.chat[-2].text == f"You and Anna are a {percent}% match.", "in the place of the question"
 
 
 def test_a_visitor_who_rates_film_by_film_reads_nothing_new_that_day_and_the_owner_hears_once(anna, boris, handle):
@@ -92,7 +94,7 @@ def test_a_visitor_who_rates_film_by_film_reads_nothing_new_that_day_and_the_own
         assert compare(boris, handle, token) == first
     assert len(anna.chat) == before + 1
     boris_token, before = link_for(boris, handle), len(boris.chat)
-    assert compare(anna, handle, boris_token) == first
+    assert compare(anna, handle, boris_token) == first.replace("Anna", "<b>Boris")
     assert len(boris.chat) == before
 
 
@@ -193,7 +195,7 @@ def test_who_has_rated_too_little_themselves_is_told_so_and_uses_up_no_day(anna,
     assert len(anna.chat) == before
     rate(boris.id, [10], start=5)
     tap(boris, handle, "Compare")
-    assert "100%" in boris.chat[-1].text
+    assert "100%" in boris.chat[-1].words
 
 
 def test_where_the_owner_could_not_be_notified_they_are_the_next_time(anna, boris, handle, sandbox):
@@ -204,10 +206,73 @@ def test_where_the_owner_could_not_be_notified_they_are_the_next_time(anna, bori
         boris.send(f"/start match_{token}")
         handle()
         if not notified:
-            sandbox.telegram.fail("sendMessage", status=502, times=None)
+            sandbox.telegram.fail("sendPhoto", status=502, times=None)
         tap(boris, handle, "Compare")
         sandbox.faults.clear()
         assert len(anna.chat) - before == notified
+
+
+def test_a_link_is_sent_with_one_tap_and_names_who_sent_it(anna, boris, handle):
+    token = link_for(anna, handle)
+    url = urlsplit(anna.chat[-1].button("Send to a friend").url)
+    assert (url.hostname, url.path) == ("t.me", "/share/url")
+    assert parse_qs(url.query)["url"] == [f"https://t.me/kinoteka_sandbox_bot?start=match_{token}"]
+    boris.send(f"/start match_{token}")
+    handle()
+    assert boris.chat[-1].text.startswith("Anna wants to compare")
+
+
+def films_to_watch(number=12):
+    """Films that neither has seen, liked by others."""
+    for film in range(500, 500 + number):
+        Movie.objects.create(pk=film, title=f"New {film}", vote_count=1000, vote_average=8)
+
+
+def test_a_match_ends_in_films_that_neither_has_seen_and_rating_one_moves_nobody_elses_list(anna, boris, handle):
+    films_to_watch()
+    rate(anna.id, [9, 8, 3, 2, 10, 9])
+    rate(boris.id, [9, 8, 3, 2, 10])
+    compare(boris, handle, link_for(anna, handle))
+    seen = Rating.objects.values_list("movie_id", flat=True)
+    together = MatchResult.objects.get().together
+    assert len(together) == 12
+    assert not set(together) & set(seen)
+    card = boris.chat[-1]
+    tap(boris, handle, "What to watch together")
+    carousel = boris.chat[-1]
+    assert carousel is not card
+    assert f"New {together[0]}" in carousel.words
+    assert "for you and Anna" in carousel.words
+    boris.press(carousel, "›")
+    handle()
+    assert f"New {together[1]}" in carousel.words
+    rate(anna.id, [1], start=together[2])
+    boris.press(carousel, "›")
+    handle()
+    assert f"New {together[2]}" in carousel.words, "that Anna has rated it since is nobody's business"
+
+
+def test_what_to_watch_together_is_gone_when_one_of_the_two_forgets_everything(anna, boris, handle):
+    films_to_watch()
+    rate(anna.id, [9, 8, 3, 2, 10, 9])
+    rate(boris.id, [9, 8, 3, 2, 10])
+    compare(boris, handle, link_for(anna, handle))
+    forget(anna.id)
+    assert "out of date" in tap(boris, handle, "What to watch together").text
+    assert MatchResult.objects.get().together is None
+
+
+def test_a_strangers_button_shows_no_films_of_the_two(anna, boris, handle, sandbox):
+    films_to_watch()
+    rate(anna.id, [9, 8, 3, 2, 10, 9])
+    rate(boris.id, [9, 8, 3, 2, 10])
+    compare(boris, handle, link_for(anna, handle))
+    carl = sandbox.telegram.person("Carl", language_code="en")
+    carl.send("/help")
+    handle()
+    query = carl.press(boris.chat[-1], "What to watch together")
+    handle()
+    assert "out of date" in query.answer.text
 
 
 def test_without_the_others_consent_nothing_is_compared(anna, boris, handle):
@@ -271,8 +336,8 @@ def test_a_link_is_stopped_and_tastes_are_compared_where_the_message_can_no_long
     boris.send(f"/start match_{token}")
     handle()
     assert tap_too_old(boris, "Compare")
-    assert "% match" in boris.chat[-1].text
-    assert "% match" in anna.chat[-1].text
+    assert "% match" in boris.chat[-1].caption
+    assert "% match" in anna.chat[-1].caption
     anna.send("/match")
     handle()
     answer = tap_too_old(anna, "Stop the link")
