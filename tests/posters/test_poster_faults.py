@@ -785,7 +785,7 @@ def test_a_cluster_goes_on_by_itself_with_what_another_had_at_hand_when_it_was_k
     dead = start("qcluster", Q_WORKERS="1", POSTER_DIR=str(poster_dir))
     wait_until(lambda: hanging.seen, 60, lambda: dead.output)
     alive = start("qcluster", Q_WORKERS="1", POSTER_DIR=str(poster_dir))
-    alive.wait_for_line("the cluster kinoteka starts")
+    alive.wait_for_line("The cluster kinoteka works")
     dead.kill()
     sandbox.faults.clear()
     # within a minute, and what a machine under load adds
