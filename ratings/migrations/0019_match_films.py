@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('ratings', '0017_carousels'),
+        ('ratings', '0018_import_watchlist'),
     ]
 
     operations = [
