@@ -1,41 +1,10 @@
-// The chat page of the sandbox. What a bot says is not to be trusted: every text becomes a text node,
-// every address is checked, and nothing of a message is ever read as HTML.
+// The chat page of the sandbox: what is shown and done around the messages.
 "use strict";
-
-const WORDS = {
-  ru: {
-    panel: "Панель песочницы", tabs: "Что показать", chat: "Чат", channel: "Закрытый канал", person: "Кто пишет",
-    language: "Язык", addPerson: "Новый человек", newPerson: "Имя", add: "Добавить", cancel: "Отмена",
-    block: "Заблокировать бота", unblock: "РАЗБЛОКИРОВАТЬ", lastAction: "После последнего действия",
-    calls: "Вызовы Bot API", messages: "Сообщения", commands: "Команды", results: "Найдено", menu: "Меню",
-    start: "НАЧАТЬ", attach: "Прикрепить файл", composer: "Сообщение", send: "Отправить", reply: "Ответить",
-    forward: "Переслать", edited: "изменено", via: "через", forwarded: "Переслано от", bot: "бот",
-    asleep: "бот не запущен: никто не забирает сообщения", offline: "песочница не отвечает", photo: "Фотография",
-    channelNote: "Сюда бот один раз отправляет каждый постер; дальше он показывает его по file_id.",
-    empty: "Пока пусто.", tmdb: "запросов к TMDb", nothing: "вызовов нет", more: "Ещё", noResults: "Ничего не найдено",
-    noAnswer: "Бот не ответил", searching: "Ищу…", copied: "Скопировано", bytes: "Б",
-    sandboxNote: "Это песочница: Telegram и TMDb на этой машине, без сети. Память — до перезапуска.",
-    doing: { typing: "печатает…", upload_photo: "отправляет фото…", upload_document: "отправляет файл…" },
-  },
-  en: {
-    panel: "Sandbox panel", tabs: "What to show", chat: "Chat", channel: "Private channel", person: "Who writes",
-    language: "Language", addPerson: "New person", newPerson: "Name", add: "Add", cancel: "Cancel",
-    block: "Block the bot", unblock: "UNBLOCK", lastAction: "Since the last action",
-    calls: "Bot API calls", messages: "Messages", commands: "Commands", results: "Results", menu: "Menu",
-    start: "START", attach: "Attach a file", composer: "Message", send: "Send", reply: "Reply",
-    forward: "Forward", edited: "edited", via: "via", forwarded: "Forwarded from", bot: "bot",
-    asleep: "the bot is not running: nobody takes its messages", offline: "the sandbox does not answer", photo: "Photo",
-    channelNote: "Each poster is sent here once; from then on the bot shows it by file_id.",
-    empty: "Nothing yet.", tmdb: "requests to TMDb", nothing: "no calls", more: "More", noResults: "Nothing found",
-    noAnswer: "The bot did not answer", searching: "Searching…", copied: "Copied", bytes: "B",
-    sandboxNote: "This is a sandbox: Telegram and TMDb on this machine, no network. It remembers until it restarts.",
-    doing: { typing: "is typing…", upload_photo: "sends a photo…", upload_document: "sends a file…" },
-  },
-};
 
 const $ = (id) => document.getElementById(id);
 let state = null;
 let person = localStorage.getItem("person") || "";
+let place = localStorage.getItem("place") || ""; // the id of a group; "": the chat with the bot
 let words = WORDS.ru;
 let replyTo = null;
 let asking = null; // the AbortController of the question for news
@@ -62,12 +31,15 @@ function element(tag, options = {}, ...children) {
 async function act(name, data, quietly = false) {
   if (!quietly) before = state && { calls: state.calls_total, tmdb: state.tmdb_requests };
   const form = data instanceof FormData;
-  if (form) data.set("person", person);
+  if (form) {
+    data.set("person", person);
+    data.set("chat", place);
+  }
   try {
     const reply = await fetch(`/chat/api/${name}`, {
       method: "POST",
       headers: form ? {} : { "Content-Type": "application/json" },
-      body: form ? data : JSON.stringify({ person, ...data }),
+      body: form ? data : JSON.stringify({ person, chat: place, ...data }),
     });
     const result = await reply.json();
     if (!reply.ok) toast(result.error);
@@ -81,12 +53,12 @@ async function act(name, data, quietly = false) {
 async function listen() {
   for (;;) {
     asking = new AbortController();
-    const asked = person;
+    const asked = person + place;
     try {
-      const query = new URLSearchParams({ person, since: state ? state.version : "" });
+      const query = new URLSearchParams({ person, chat: place, since: state ? state.version : "" });
       const reply = await fetch(`/chat/api/state?${query}`, { signal: asking.signal });
       const news = await reply.json();
-      if (asked === person) show(news);
+      if (asked === person + place) show(news);
       await new Promise((done) => setTimeout(done, 100)); // an import changes much: not every step is drawn
     } catch (error) {
       if (error.name === "AbortError") continue;
@@ -105,29 +77,35 @@ function refresh() {
 // -- drawing
 
 function show(news) {
-  const first = state === null || state.person?.id !== news.person?.id;
+  const first = state === null || state.person?.id !== news.person?.id || state.group?.id !== news.group?.id;
   state = news;
   person = String(news.person?.id ?? "");
+  place = String(news.group?.id ?? "");
   localStorage.setItem("person", person);
+  localStorage.setItem("place", place);
   setLanguage(news.person?.language_code === "en" ? "en" : "ru");
-  $("bot-name").textContent = news.bot.first_name;
-  setStatus(news.polled ? words.bot : words.asleep, !news.polled);
+  $("bot-name").textContent = news.group?.title ?? news.bot.first_name;
+  document.querySelector(".avatar").textContent = $("bot-name").textContent.slice(0, 1);
+  setStatus(!news.polled ? words.asleep : news.group ? words.members(news.group.members) : words.bot, !news.polled);
   showPeople();
   if (first) {
     $("messages").replaceChildren();
     before = before || { calls: news.calls_total, tmdb: news.tmdb_requests };
   }
-  showMessages(first);
   showAction();
   showChannel();
   showCalls();
-  $("welcome").hidden = news.started;
+  showExamples();
+  const begins = !news.group && !news.started;
+  $("welcome").hidden = !begins;
   $("description").textContent = news.description || news.bot.first_name;
-  $("start").hidden = news.blocked || (news.started && deepLink === null);
+  $("start").hidden = news.blocked || !(begins || (deepLink !== null && !news.group));
   $("unblock").hidden = !news.blocked;
-  $("form").hidden = news.blocked;
+  $("form").hidden = news.blocked || !$("start").hidden;
+  $("examples").hidden = $("form").hidden;
   $("block").textContent = words.block;
-  $("block").hidden = news.blocked || !news.started;
+  $("block").hidden = news.blocked || !news.started || Boolean(news.group);
+  showMessages(first); // last, when the box has its height
 }
 
 function setLanguage(language) {
@@ -151,12 +129,39 @@ function setStatus(text, bad) {
 }
 
 function showPeople() {
-  const known = state.people.map((one) => `${one.id} ${one.first_name}`).join();
+  const known = JSON.stringify(state.people.map((one) => [one.id, one.first_name, one.groups])) + document.documentElement.lang;
   if (showPeople.known !== known) {
     showPeople.known = known;
-    $("people").replaceChildren(...state.people.map((one) => element("option", { value: one.id }, one.first_name)));
+    const people = state.people.map((one) => element("option", { value: `${one.id}:` }, one.first_name));
+    const groups = state.people.flatMap((one) =>
+      one.groups.map((group) => element("option", { value: `${one.id}:${group.id}` }, `${group.title} — ${one.first_name}`)));
+    $("people").replaceChildren(...people, ...(groups.length ? [element("optgroup", { label: words.inGroup }, ...groups)] : []));
   }
-  $("people").value = person;
+  $("people").value = `${person}:${place}`;
+}
+
+// Messages with a line for each day between them, as {key, version, make}.
+function items() {
+  const found = [];
+  let day = "";
+  for (const message of state.messages) {
+    const date = new Date(message.date * 1000);
+    if (date.toDateString() !== day) {
+      day = date.toDateString();
+      found.push({ key: `day ${day}`, version: new Date().toDateString(), make: () => dayNode(date, day) });
+    }
+    found.push({ key: String(message.id), version: versionOf(message), make: () => messageNode(message) });
+  }
+  return found;
+}
+
+function dayNode(date, day) {
+  const now = new Date();
+  const yesterday = new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1);
+  const year = date.getFullYear() === now.getFullYear() ? undefined : "numeric";
+  const text = day === now.toDateString() ? words.today : day === yesterday.toDateString() ? words.yesterday
+    : date.toLocaleDateString(document.documentElement.lang, { day: "numeric", month: "long", year });
+  return element("div", { class: "day", "data-message-id": `day ${day}`, "data-version": now.toDateString() }, text);
 }
 
 function showMessages(first) {
@@ -165,11 +170,10 @@ function showMessages(first) {
   const old = new Map([...box.children].map((node) => [node.dataset.messageId, node]));
   let grown = false;
   let previous = null;
-  for (const message of state.messages) {
-    const key = String(message.id);
+  for (const { key, version, make } of items()) {
     let node = old.get(key);
-    if (!node || node.dataset.version !== String(message.version)) {
-      const fresh = messageNode(message);
+    if (!node || node.dataset.version !== version) {
+      const fresh = make();
       const focused = node?.contains(document.activeElement) ? document.activeElement.dataset.at : null;
       if (node) node.replaceWith(fresh);
       else if (previous) previous.after(fresh);
@@ -185,164 +189,27 @@ function showMessages(first) {
   if (grown && (near || state.messages.at(-1)?.mine)) box.scrollTop = box.scrollHeight;
 }
 
-function messageNode(message) {
-  const bubble = element("div", { class: "bubble" });
-  if (message.origin !== undefined) bubble.append(element("div", { class: "from" }, `${words.forwarded} ${message.origin}`));
-  if (message.via) bubble.append(element("div", { class: "from" }, `${words.via} @${message.via}`));
-  if (message.reply_to) bubble.append(element("div", { class: "quote" }, message.reply_to.text));
-  const body = message.text ? element("div", { class: "body" }) : null;
-  if (body) formatted(body, message.text, message.entities);
-  if (body && message.above) bubble.append(body);
-  if (message.photo) {
-    const address = `/chat/api/file/${encodeURIComponent(message.photo.file_id)}`;
-    const { width, height } = message.photo;
-    bubble.append(
-      element("a", { class: "photo", href: address, target: "_blank", rel: "noopener" },
-        element("img", { src: address, width, height, alt: words.photo, "data-file-id": message.photo.file_id })),
-    );
-  }
-  if (message.document) bubble.append(documentNode(message.document));
-  if (body && !message.above) bubble.append(body);
-  const time = new Date(message.date * 1000);
-  bubble.append(
-    element("div", { class: "meta" },
-      element("span", { class: "acts" },
-        element("button", { type: "button", onclick: () => startReply(message) }, words.reply),
-        element("button", { type: "button", onclick: () => act("forward", { message: message.id }) }, words.forward)),
-      message.edited ? element("span", { class: "edited" }, words.edited) : null,
-      element("time", { datetime: time.toISOString() },
-        time.toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" }))),
-  );
-  const kind = `message${message.mine ? " mine" : ""}${message.photo ? " with-photo" : ""}`;
-  const node = element("div", { class: kind, "data-message-id": message.id, "data-version": message.version }, bubble);
-  if (message.rows.length) {
-    const rows = message.rows.map((row, y) =>
-      element("div", { class: "keys" }, ...row.map((button, x) => buttonNode(message, button, `${y}-${x}`))));
-    node.append(element("div", { class: "buttons" }, ...rows));
-  }
-  return node;
-}
-
-function buttonNode(message, button, at) {
-  if (button.url !== undefined) {
-    const address = safeAddress(button.url);
-    if (address && startPayload(address) === null) {
-      return element("a", { href: address, target: "_blank", rel: "noopener noreferrer", "data-at": at }, `${button.text} ↗`);
-    }
-  }
-  const node = element("button", { type: "button", "data-at": at, "data-callback": button.data }, button.text);
-  node.addEventListener("click", async () => {
-    if (button.data !== undefined) {
-      node.setAttribute("aria-busy", "true");
-      const answer = await act("press", { message: message.id, data: button.data });
-      node.removeAttribute("aria-busy");
-      if (answer?.text) (answer.alert ? alertBox : toast)(answer.text);
-    } else if (button.url !== undefined) {
-      openLink(button.url);
-    } else if (button.inline !== undefined) {
-      compose(`@${state.bot.username} ${button.inline}`);
-    } else if (button.copy !== undefined) {
-      await navigator.clipboard?.writeText(button.copy).catch(() => {});
-      toast(words.copied);
-    }
-  });
-  return node;
-}
-
-function documentNode(file) {
-  const size = file.size < 1024 ? `${file.size} ${words.bytes}` : `${(file.size / 1024).toFixed(1)} K${words.bytes}`;
-  const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  icon.setAttribute("viewBox", "0 0 24 24");
-  icon.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", "M6 3h8l5 5v13H6zM14 3v5h5M12 11v6M9 14l3 3 3-3");
-  icon.append(path);
-  const address = `/chat/api/file/${encodeURIComponent(file.file_id)}`;
-  return element("a", { class: "document", href: address, download: file.name }, icon,
-    element("span", {}, file.name, element("small", {}, size)));
-}
-
-// Entities of a message as elements: offsets are UTF-16 code units, which is how JavaScript counts too.
-function formatted(parent, text, entities, from = 0, to = text.length) {
-  let at = from;
-  const inside = [...entities];
-  while (inside.length) {
-    const entity = inside.shift();
-    const begin = Math.max(entity.offset, at);
-    const end = Math.min(entity.offset + entity.length, to);
-    if (end <= begin) continue;
-    parent.append(text.slice(at, begin));
-    const nested = [];
-    while (inside.length && inside[0].offset < end) nested.push(inside.shift());
-    const node = entityNode(entity, text.slice(begin, end));
-    formatted(node, text, nested, begin, end);
-    parent.append(node);
-    at = end;
-  }
-  parent.append(text.slice(at, to));
-}
-
-const PLAIN = {
-  bold: "strong", italic: "em", underline: "u", strikethrough: "s", code: "code", pre: "pre",
-  blockquote: "blockquote", expandable_blockquote: "blockquote",
-};
-
-function entityNode(entity, text) {
-  if (PLAIN[entity.type]) return element(PLAIN[entity.type]);
-  if (entity.type === "text_link" || entity.type === "url") {
-    const address = safeAddress(entity.url ?? text);
-    if (!address) return element("span");
-    if (startPayload(address) !== null) {
-      return element("a", { href: address, onclick: (event) => { event.preventDefault(); openLink(address); } });
-    }
-    return element("a", { href: address, target: "_blank", rel: "noopener noreferrer" });
-  }
-  if (entity.type === "bot_command") {
-    return element("button", { type: "button", class: "inline", onclick: () => send(text) });
-  }
-  if (entity.type === "mention" && state && text.slice(1).toLowerCase() === state.bot.username.toLowerCase()) {
-    return element("button", { type: "button", class: "inline", onclick: () => compose(`${text} `) });
-  }
-  if (entity.type === "spoiler") {
-    const node = element("span", { class: "spoiler", tabindex: "0", role: "button" });
-    const reveal = () => node.classList.add("shown");
-    node.addEventListener("click", reveal);
-    node.addEventListener("keydown", (event) => event.key === "Enter" && reveal());
-    return node;
-  }
-  return element("span");
-}
-
-function safeAddress(text) {
-  try {
-    const address = new URL(text);
-    return ["http:", "https:", "mailto:", "tel:"].includes(address.protocol) ? address.href : null;
-  } catch {
-    return null;
-  }
-}
-
-// The payload of a t.me link to this bot ("" if it has none), or null for any other address.
-function startPayload(address) {
-  const url = new URL(address);
-  if (!state || !(["t.me", "telegram.me"].includes(url.hostname) || url.origin === location.origin)) return null;
-  if (url.pathname.slice(1).toLowerCase() !== state.bot.username.toLowerCase()) return null;
-  return url.searchParams.get("start") ?? "";
-}
-
-function openLink(text) {
-  const address = safeAddress(text);
-  const payload = address && startPayload(address);
-  if (payload !== null && payload !== undefined && address) send(`/start ${payload}`.trim());
+// Words to type and files to send with one click.
+function showExamples() {
+  const known = document.documentElement.lang + state.samples.join();
+  if (showExamples.known === known) return;
+  showExamples.known = known;
+  $("examples").replaceChildren(
+    element("span", {}, words.examples),
+    ...words.titles.map((text) => element("button", { type: "button", onclick: () => send(text) }, text)),
+    ...state.samples.map((name) =>
+      element("button", { type: "button", "data-sample": name, onclick: () => act("sample", { name }) }, icon("file"), name)));
 }
 
 function showAction() {
   clearTimeout(typingTimer);
   const doing = state.action;
   $("typing").hidden = !doing;
+  $("status").hidden = Boolean(doing);
   if (!doing) return;
-  $("doing").textContent = words.doing[doing] ?? words.doing.typing;
-  typingTimer = setTimeout(() => { $("typing").hidden = true; }, state.action_left * 1000);
+  const text = words.doing[doing] ?? words.doing.typing;
+  if ($("doing").textContent !== text) $("doing").textContent = text;
+  typingTimer = setTimeout(() => { $("typing").hidden = true; $("status").hidden = false; }, state.action_left * 1000);
 }
 
 function showChannel() {
@@ -387,6 +254,38 @@ function toast(text) {
   $("toast").hidden = false;
   clearTimeout(toast.timer);
   toast.timer = setTimeout(() => { $("toast").hidden = true; }, 4000);
+}
+
+// The menu of a message: at the pointer, or at its button; arrows, Home, End and Escape work.
+function openMenu(message, opener, event) {
+  const menu = $("message-menu");
+  const entries = [
+    [words.reply, () => startReply(message)],
+    [words.forward, () => act("forward", { message: message.id })],
+    message.text ? [words.copy, () => copyText(message.text)] : null,
+    message.poll?.chosen.length && !message.poll.is_closed ? [words.retract, () => act("vote", { message: message.id, options: [] })] : null,
+  ].filter(Boolean);
+  menu.replaceChildren(...entries.map(([text, done]) =>
+    element("button", { type: "button", role: "menuitem", tabindex: "-1", onclick: () => { closeMenu(); done(); } }, text)));
+  openMenu.opener = opener;
+  menu.hidden = false;
+  const at = event ? { x: event.clientX, y: event.clientY } : opener.getBoundingClientRect();
+  menu.style.left = `${Math.max(4, Math.min(at.x, innerWidth - menu.offsetWidth - 4))}px`;
+  menu.style.top = `${Math.max(4, Math.min(at.y, innerHeight - menu.offsetHeight - 4))}px`;
+  menu.firstElementChild.focus();
+}
+
+function closeMenu(back = false) {
+  if ($("message-menu").hidden) return false;
+  $("message-menu").hidden = true;
+  if (back) openMenu.opener?.focus();
+  return true;
+}
+
+function openPhoto(fileId, title) {
+  $("photo").src = fileAddress(fileId);
+  $("photo").alt = title || words.photo;
+  $("viewer").showModal();
 }
 
 function alertBox(text) {
@@ -521,7 +420,7 @@ $("commands").addEventListener("keydown", (event) => {
   (document.activeElement[step] ?? $("composer")).focus();
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
+  if (event.key !== "Escape" || closeMenu(true)) return;
   if (!$("commands").hidden) { hideCommands(); $("composer").focus(); }
   else if (!$("results").hidden) compose("");
   else if (replyTo) cancelReply();
@@ -553,7 +452,7 @@ $("file").addEventListener("change", async () => {
 // -- the panel and the tabs
 
 $("people").addEventListener("change", () => {
-  person = $("people").value;
+  [person, place] = $("people").value.split(":");
   before = null;
   cancelReply();
   refresh();
@@ -571,10 +470,32 @@ $("new-person").addEventListener("close", async () => {
   if ($("new-person").returnValue !== "add" || !name) return;
   const added = await act("person", { name, language: document.documentElement.lang }, true);
   if (!added) return;
-  person = String(added.id);
+  [person, place] = [String(added.id), ""];
   before = null;
   refresh();
 });
+
+$("empty-all").addEventListener("click", () => { $("empty").returnValue = ""; $("empty").showModal(); });
+$("empty").addEventListener("close", async () => {
+  if ($("empty").returnValue !== "erase") return;
+  toggleSide(false);
+  await act("empty", {}, true);
+  before = null;
+  refresh();
+});
+$("viewer").addEventListener("click", () => $("viewer").close());
+$("viewer").addEventListener("close", () => { $("photo").removeAttribute("src"); });
+$("message-menu").addEventListener("keydown", (event) => {
+  const all = [...$("message-menu").children];
+  const here = all.indexOf(document.activeElement);
+  const next = { ArrowDown: here + 1, ArrowUp: here - 1, Home: 0, End: -1, Tab: null }[event.key];
+  if (next === undefined) return;
+  event.preventDefault();
+  if (next === null) closeMenu(true);
+  else all.at(next % all.length).focus();
+});
+document.addEventListener("pointerdown", (event) => { if (!event.target.closest("#message-menu")) closeMenu(); });
+$("messages").addEventListener("scroll", () => closeMenu());
 
 function selectTab(name) {
   for (const one of ["chat", "channel"]) {

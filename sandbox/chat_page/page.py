@@ -10,8 +10,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from sandbox.chat_page import view
+from sandbox.chat_page.samples import SAMPLES
 from sandbox.http_server import Request, Response, Upload
-from sandbox.telegram.chat import JSON, Message
+from sandbox.telegram.chat import JSON, Chat, Message
 from sandbox.telegram.person import Person
 from sandbox.telegram.server import Telegram
 from sandbox.tmdb.server import TMDb
@@ -19,6 +20,8 @@ from sandbox.tmdb.server import TMDb
 HERE = Path(__file__).parent
 PAGES = {
     "/": ("chat.html", "text/html"),
+    "/words.js": ("words.js", "text/javascript"),
+    "/message.js": ("message.js", "text/javascript"),
     "/chat.js": ("chat.js", "text/javascript"),
     "/chat.css": ("chat.css", "text/css"),
 }
@@ -83,7 +86,7 @@ class ChatPage:
         if query.get("since", "") == str(telegram.version) and query.get("wait") != "0":
             telegram.wait_for_change(telegram.version, WAIT)
         with telegram.changed:
-            return view.state(telegram, self.tmdb, view.find_person(telegram, query.get("person")))
+            return view.state(telegram, self.tmdb, view.find_person(telegram, query.get("person")), query.get("chat"))
 
     # -- what is done -----------------------------------------------------------------------------
 
@@ -108,25 +111,40 @@ class ChatPage:
         except (Wrong, ValueError, AssertionError, KeyError) as error:
             return Response.json({"error": str(error)}, 400, **HEADERS)
 
-    def _message(self, person: Person, number: Any) -> Message:
-        chat = person.private_chat()
-        message = chat.messages.get(int(number)) if chat else None
+    def _message(self, person: Person, data: JSON) -> Message:
+        chat = view.find_chat(self.telegram, person, str(data.get("chat", "")))
+        message = chat.messages.get(int(data["message"])) if chat else None
         if message is None:
             raise Wrong("the message is gone")
         return message
 
+    def _group(self, person: Person, data: JSON) -> Chat | None:
+        """The group that the page shows; None: the chat with the bot."""
+        chat = view.find_chat(self.telegram, person, str(data.get("chat", "")))
+        return chat if chat and not chat.person else None
+
     def do_send(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:
-        reply_to = self._message(person, data["reply_to"]) if data.get("reply_to") else None
-        return {"id": person.send(data["text"], reply_to=reply_to).id}
+        reply_to = self._message(person, {**data, "message": data["reply_to"]}) if data.get("reply_to") else None
+        return {"id": person.send(data["text"], reply_to=reply_to, chat=self._group(person, data)).id}
 
     def do_attach(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:
-        upload = files["file"]
+        upload, chat = files["file"], self._group(person, data)
         caption = data.get("caption", "")
-        return {"id": person.send_document(upload.filename, upload.content, upload.content_type, caption).id}
+        return {"id": person.send_document(upload.filename, upload.content, upload.content_type, caption, chat).id}
+
+    def do_sample(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:
+        """Send one of the files that the page offers."""
+        name = data["name"]
+        return {"id": person.send_document(name, SAMPLES[name](), chat=self._group(person, data)).id}
+
+    def do_vote(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:
+        """Choose options of a poll, by their numbers; none: take the vote back."""
+        person.vote(self._message(person, data), *[int(number) for number in data["options"]])
+        return {}
 
     def do_press(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:
         """Press, and wait for the answer as the app does with its spinning button."""
-        message = self._message(person, data["message"])
+        message = self._message(person, data)
         query = person.press(message, data=data["data"])
         self.telegram.wait_until(lambda: query.answer is not None or self.telegram.closed, 15)
         if query.answer is None:
@@ -161,10 +179,10 @@ class ChatPage:
 
     def do_choose(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:
         query = self.telegram.inline_queries[data["query"]]
-        return {"id": person.choose(query, data["result"]).id}
+        return {"id": person.choose(query, data["result"], self._group(person, data)).id}
 
     def do_forward(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:
-        return {"id": person.forward(self._message(person, data["message"])).id}
+        return {"id": person.forward(self._message(person, data)).id}
 
     def do_language(self, person: Person, data: JSON, files: dict[str, Upload]) -> JSON:
         if data["language"] not in ("ru", "en"):

@@ -126,6 +126,7 @@ class Command(BaseCommand):
         lines.append(f"  Admin   http://127.0.0.1:{port}/admin/   {self.login()}")
         lines.append("  Ctrl-C stops everything.")
         self.stdout.write("\n".join([*lines, RULE, ""]))
+        self.stdout.flush()  # into a file, too, it is to be there now
 
     def chat(self) -> str:
         """The address of the bot's chat."""

@@ -41,6 +41,8 @@ def getUpdates(telegram: "Telegram", account: Account, params: Params) -> object
             account.updates = waiting[offset:]
         elif offset <= account.next_update_id + FUTURE_IDS:
             account.updates = [entry for entry in waiting if entry[0] >= offset]
+            if len(account.updates) < len(waiting):
+                telegram.touch()  # their messages have been taken, which the chat page shows
         limit = params.get("limit", 100)
         limit = limit if 1 <= limit <= 100 else 100
         end = time.monotonic() + min(max(params.get("timeout", 0), 0), 50)
