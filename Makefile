@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 HOW ?= -n 3 --dist worksteal  # or: make test HOW="-x tests/ratings/test_rate.py"
 CATALOGUE := config/locale/ru/LC_MESSAGES/django.po
 
-.PHONY: help install peers run test test-services test-browser lint types lock messages soak bench fuzz clean
+.PHONY: help install peers run test test-services test-browser lint types lock messages pictures soak bench fuzz clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -44,6 +44,9 @@ test-services: install  ## the same on PostgreSQL and Redis; fails where they ar
 
 test-browser: install  ## the chat page and the admin in the system's Chromium; skips where there is none
 	DATABASE_URL= REDIS_URL= $(PY) -m pytest tests/browser
+
+pictures: install  ## the pictures of the documents anew, from the sandbox in the system's Chromium
+	$(PY) docs/images/make.py
 
 soak: install  ## everything under load while processes are killed and services fail (MINUTES=10 SEED=… UPDATES_BY=polling)
 	$(PY) -m tests.soak
