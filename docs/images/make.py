@@ -52,7 +52,6 @@ def everything() -> Iterator[tuple[str, str, str]]:
             "SANDBOX_DIR": f"{folder}/sandbox",
             "POSTER_DIR": f"{folder}/posters",
             "THUMBNAIL_DIR": f"{folder}/thumbnails",
-            "TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE": "600",
         }
         command = [sys.executable, "manage.py", "runall", "--port", str(free_port())]
         process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True)  # noqa: S603
