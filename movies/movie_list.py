@@ -1,11 +1,14 @@
 """A list of movies in the chat: a heading and a button for each movie; pages by editing one message."""
 
 from collections.abc import Callable, Sequence
+from datetime import date
 from html import escape
 from typing import TypedDict
 
+from django.utils.translation import get_language
+
 from config.bot.replies import Keyboard, KeyboardButton, keyboard
-from movies.cards import display_title, format_rating
+from movies.cards import display_title, format_day, format_rating
 from movies.models import Movie
 
 PAGE_SIZE = 8  # movies
@@ -27,14 +30,17 @@ def movie_list_message(
     page_data: Callable[[int], str],
     asker: int | None = None,
     rows: Sequence[list[KeyboardButton]] = (),
+    card_data: Callable[[int], str] | None = None,
 ) -> MessageContents:
     """One page of a list of `total` movies.
 
     `movies` are the page's, `page` counts from 0, `page_data(page)` is the data of a button to another page, `asker`
-    the user whose list it is where others see it as well, `rows` are further buttons.
+    the user whose list it is where others see it as well, `rows` are further buttons, `card_data(movie id)` is the data
+    of a movie's button where it is not its card alone that opens.
     """
     owner = f":{asker}" if asker else ""
-    cards: list[list[KeyboardButton]] = [[(button_label(movie), f"card:{movie.pk}{owner}")] for movie in movies]
+    card_data = card_data or (lambda movie_id: f"card:{movie_id}{owner}")
+    cards: list[list[KeyboardButton]] = [[(button_label(movie), card_data(movie.pk))] for movie in movies]
     arrows: list[KeyboardButton] = [("‹", page_data(page - 1))] if page else []
     if (page + 1) * PAGE_SIZE < total:
         arrows.append(("›", page_data(page + 1)))
@@ -44,8 +50,10 @@ def movie_list_message(
 
 
 def button_label(movie: Movie) -> str:
-    """What a phone shows of a movie on one line: its title, its year, the reader's rating."""
+    """What a phone shows of a movie on one line: its title, its year or the day it comes out, the reader's rating."""
     year = f" {movie.year}" if movie.year else ""
+    if movie.release_date and movie.release_date > date.today():
+        year = f" · {format_day(movie.release_date, get_language())}{year}"
     rating = f" · ★{format_rating(movie.user_rating)}" if movie.user_rating else ""
     return f"{display_title(movie, MAX_LABEL_LENGTH)}{year}{rating}"
 
