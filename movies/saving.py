@@ -27,6 +27,7 @@ DETAIL_FIELDS = [
     "countries",
     "directors",
     "actors",
+    "collection_id",
     "trailer_key",
     "imdb_id",
     "details_at",

@@ -70,6 +70,7 @@ class MovieAnswer(TypedDict, total=False):
     translations: object
     credits: object
     videos: object
+    belongs_to_collection: object
 
 
 class MoviePage(TypedDict, total=False):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ratings.models import Carousel
 
 LOOK_AHEAD = 10  # films of which one with a poster in Telegram is shown first
-POSTER_WAIT_SECONDS = 3.0  # for one of them, where none has it
+POSTER_WAIT_SECONDS = 1.5  # for one of them, where none has it
 POLL_SECONDS = 0.2
 WAKE_UP_SECONDS = 10.0  # between two wake-ups of a poster worker, as in posters.tasks
 POSTER_TASKS = ("download_posters", "upload_posters")  # of the app beside, by dotted path

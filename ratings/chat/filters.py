@@ -130,7 +130,7 @@ def choice_rows(kind: str, filters: Filters, prefix: str) -> list[list[KeyboardB
             (mark(minutes_title(minutes), minutes == filters.minutes), f"{prefix}:minutes:{code}")
             for code, minutes in LENGTHS.items()
         ]
-    width = 2 if kind == "minutes" else 3
+    width = 3 if kind == "years" else 2  # a phone cuts "документальный" off in a third of its width
     return [choices[start : start + width] for start in range(0, len(choices), width)]
 
 

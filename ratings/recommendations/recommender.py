@@ -26,7 +26,7 @@ from django.db.models import ExpressionWrapper, F, FloatField
 
 from movies.models import AnyGenre, Movie, MovieQuerySet, any_genre_sql
 from ratings.recommendations.diversify import Pair, diversify, same_series
-from ratings.recommendations.user_profile import RatingRow, liked_movies, user_vector
+from ratings.recommendations.user_profile import liked_movies, user_vector
 
 PAGE = 10  # movies at a time
 LOOKUP_BATCH = 5000  # movies looked up in one statement
@@ -48,7 +48,7 @@ COLD_START_POOL = 60  # the best-known movies from which those are selected
 FILTERED_LIST_TTL_SECONDS = 60
 LIST_TTL_SECONDS = 3600  # of cached lists that are the same for all users
 
-RATED, DISMISSED, SEEN, LISTED = range(4)  # kinds of rows that a profile is read from
+DISMISSED, SEEN, LISTED = 0, -1, -2  # rows of a profile that are no ratings
 
 Range = tuple[int, int]  # both ends included
 Scores = Mapping[int, float]  # {movie id: score}
@@ -81,7 +81,7 @@ class Filters:
 
     def among(self, movie_ids: Iterable[int]) -> set[int]:
         """Those of the movies that have a title and meet the conditions on the movie itself."""
-        sql = f"SELECT id FROM movies WHERE title <> '' AND id {IN_PARAMETER[connection.vendor]}"
+        sql = f"SELECT movies.id FROM {MOVIES_IN_PARAMETER[connection.vendor]} AND title <> ''"
         values: list[Any] = [id_list(movie_ids)]
         for column, ends in self.ranges.items():
             sql += f" AND {column} BETWEEN %s AND %s"
@@ -139,23 +139,23 @@ class UserProfile:
     @classmethod
     def load(cls, user_id: int) -> UserProfile:
         run_id, order_weight, users = current_run()
+        # one statement; what is no rating has a value that no rating has
         rows = fetch_all(
-            f"SELECT {RATED}, movie_id, CAST(normalized_rating AS double precision), rated_at"
+            "SELECT movie_id, CAST(normalized_rating AS double precision), rated_at"
             " FROM user_movie_ratings WHERE telegram_user_id = %s"
-            f" UNION ALL SELECT CASE WHEN seen THEN {SEEN} ELSE {DISMISSED} END, movie_id, 0, dismissed_at"
+            f" UNION ALL SELECT movie_id, CASE WHEN seen THEN {SEEN} ELSE {DISMISSED} END, dismissed_at"
             " FROM dismissed_movies WHERE telegram_user_id = %s"
-            f" UNION ALL SELECT {LISTED}, movie_id, 0, added_at FROM watchlist WHERE telegram_user_id = %s",
+            f" UNION ALL SELECT movie_id, {LISTED}, added_at FROM watchlist WHERE telegram_user_id = %s",
             [user_id, user_id, user_id],
         )
-        by_kind: dict[int, list[RatingRow]] = {kind: [] for kind in (RATED, DISMISSED, SEEN, LISTED)}
-        for row in rows:
-            by_kind[row[0]].append(row[1:])
-        dismissed = sorted(by_kind[DISMISSED], key=lambda row: (-row[2], row[0]))
+        ratings = [row for row in rows if row[1] > 0]
+        others = [row for row in rows if row[1] <= 0]
+        dismissed = sorted((row for row in others if row[1] == DISMISSED), key=lambda row: (-row[2], row[0]))
         return cls(
-            vector=user_vector(by_kind[RATED], order_weight, [row[0] for row in dismissed]),
-            liked=liked_movies(by_kind[RATED]),
-            hidden=frozenset(row[1] for row in rows if row[0] != LISTED),
-            listed=frozenset(row[0] for row in by_kind[LISTED]),
+            vector=user_vector(ratings, order_weight, [row[0] for row in dismissed]),
+            liked=liked_movies(ratings),
+            hidden=frozenset([row[0] for row in rows if row[1] != LISTED]),
+            listed=frozenset([row[0] for row in others if row[1] == LISTED]),
             run_id=run_id,
             tmdb_weight=TMDB_WEIGHT * TMDB_HALF_USERS / (TMDB_HALF_USERS + users) if users < MAX_USERS_FOR_TMDB else 0,
         )
@@ -209,11 +209,12 @@ class Facts(NamedTuple):
 
     title: str  # the original one
     directors: list[str]
+    collection_id: int | None
 
 
 def facts_of(movie_ids: Iterable[int]) -> dict[int, Facts]:
-    sql = f"SELECT id, original_title, directors FROM movies WHERE id {IN_PARAMETER[connection.vendor]}"
-    return {row[0]: Facts(row[1] or "", names_in(row[2])) for row in fetch_all(sql, [id_list(movie_ids)])}
+    sql = f"SELECT id, original_title, directors, collection_id FROM movies WHERE id {IN_PARAMETER[connection.vendor]}"
+    return {row[0]: Facts(row[1] or "", names_in(row[2]), row[3]) for row in fetch_all(sql, [id_list(movie_ids)])}
 
 
 def names_in(people: object) -> list[str]:
@@ -365,6 +366,11 @@ def explanations(contributions: Iterable[Contribution], movie_ids: Iterable[int]
 
 
 # A list in one parameter: the statement's text is always the same, so the server parses and plans it once
+# The same where there are thousands; SQLite then looks each up without sorting them first
+MOVIES_IN_PARAMETER = {
+    "postgresql": "movies WHERE id = ANY(%s)",
+    "sqlite": "json_each(%s) AS wanted CROSS JOIN movies ON movies.id = wanted.value WHERE TRUE",
+}
 IN_PARAMETER = {"postgresql": "= ANY(%s)", "sqlite": "IN (SELECT value FROM json_each(%s))"}
 
 
@@ -416,15 +422,20 @@ def top_voted(filters: Filters = NO_FILTERS) -> list[int]:
 
 
 def series_pairs(run_id: int, known: Mapping[int, Facts]) -> set[Pair]:
-    """Pairs of the movies of one series: each other's nearest neighbours, or with similar titles."""
+    """Pairs of the movies of one series: in one collection, each other's nearest neighbours, or with similar titles."""
     pairs = {
         (movie_id, neighbour_id)
         for movie_id, neighbours in neighbours_of(run_id, known).items()
         for neighbour_id in neighbours.ids[: min(MAX_SERIES_RANK, neighbours.n_nearest)]
     }
-    return {pair for pair in pairs if pair[::-1] in pairs} | same_series(
-        {one: facts.title for one, facts in known.items()}
-    )
+    titles = {movie_id: facts.title for movie_id, facts in known.items()}
+    first: dict[int, int] = {}  # movie of each collection
+    collected = {
+        (first.setdefault(facts.collection_id, movie_id), movie_id)
+        for movie_id, facts in known.items()
+        if facts.collection_id
+    }
+    return {pair for pair in pairs if pair[::-1] in pairs} | same_series(titles) | collected
 
 
 # --- Without any rating, and from movie to movie

@@ -32,6 +32,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from datetime import date
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,6 +42,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SIZES = [(100_000, 5_000), (1_000_000, 10_000), (3_000_000, 35_000), (10_000_000, 20_000)]  # ratings, films
 PEOPLE = (0, 5, 25, 100, 488)  # of the bot, in the learning curve
 GROUP = 8  # people of an evening
+# Genres of TMDb's films, and of how many in a hundred
+SHARES = {18: 40, 35: 28, 53: 16, 28: 15, 10749: 14, 27: 12, 80: 11, 12: 9, 99: 8, 878: 7, 16: 6, 14: 6, 37: 1}
 PROFILES = [0, 20, 200, 2_000, 8_000]
 BASELINES_PYTHON = ROOT / ".venv-peers/bin/python"
 TIMES = 60  # lists asked for in each case
@@ -422,19 +425,45 @@ def fill(ratings, films):
             rows = []
     if rows:
         insert_ratings(rows, met, known)
+    describe_films(rng)
+
+
+def describe_films(rng):
+    """Genres as often as TMDb has them, a year, a length and one of many directors."""
+    import numpy as np
+
+    from movies.models import Movie
+
+    ids, weights = list(SHARES), np.array(list(SHARES.values())) / sum(SHARES.values())
+    films = list(Movie.objects.all())
+    for film in films:
+        film.genres = [int(genre) for genre in rng.choice(ids, rng.integers(1, 4), replace=False, p=weights)]
+        film.release_date = date(int(rng.integers(1950, 2026)), 1, 1)
+        film.runtime = int(rng.integers(70, 180))
+        film.directors = [{"name": f"Director {rng.integers(len(films) // 4 + 1)}", "original_name": ""}]
+    Movie.objects.bulk_update(films, ["genres", "release_date", "runtime", "directors"], batch_size=200)
 
 
 def latencies():
     from movies.models import Movie
     from ratings.models import Rating
-    from ratings.recommendations.recommender import recommend
+    from ratings.recommendations.recommender import Filters, recommend
     from users.models import User
+
+    filters = {
+        "": Filters(),
+        ", comedies or dramas": Filters(genres=frozenset({35, 18}), without=frozenset({27})),
+        ", comedies of the 1990s without horror": Filters(
+            genres=frozenset({35}), without=frozenset({27}), years=(1990, 1999)
+        ),
+        ", westerns": Filters(genres=frozenset({37})),
+    }
 
     rng = random.Random(1)
     films = list(Movie.objects.values_list("pk", flat=True))
     yield "SELECT 1: " + timings(*zip(*(measured(select_one) for _n in range(3 * TIMES)), strict=True))
     for size in PROFILES:
-        took = []
+        took = defaultdict(list)
         for number in range(TIMES):
             user = User.objects.create(pk=10_000_000_000 + size * 1000 + number)
             Rating.objects.bulk_create(
@@ -444,8 +473,10 @@ def latencies():
                 ],
                 batch_size=500,
             )
-            took.append(measured(lambda: recommend(user.pk)))  # noqa: B023  called at once
-        yield f"{size:>5} ratings: " + timings(*zip(*took[5:], strict=True))
+            for name, wanted in filters.items():
+                took[name].append(measured(lambda: recommend(user.pk, filters=wanted)))  # noqa: B023  called at once
+        for name, times in took.items():
+            yield f"{size:>5} ratings{name}: " + timings(*zip(*times[5:], strict=True))
     yield f"group of {GROUP}, 200 ratings each: " + timings(*zip(*evenings(), strict=True))
 
 

@@ -61,6 +61,7 @@ def test_one_request_brings_all_that_a_card_shows(sandbox):
     assert [actor["name"] for actor in movie.actors][:2] == ["Киану Ривз", "Лоренс Фишбёрн"]
     assert len(movie.actors) == 5
     assert movie.trailer_key == "vKQi3bBA1y8"
+    assert movie.collection_id == 2344
     assert movie.details_at
 
 

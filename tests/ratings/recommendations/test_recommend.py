@@ -59,6 +59,14 @@ def test_no_more_than_two_films_of_a_director_in_ten_counting_those_already_list
     assert [one.movie_id for one in after] == [*range(106, 114)]
 
 
+def test_no_more_than_two_films_of_a_collection_whatever_their_titles(anna, films):
+    learn([(LIKED, pk, 1 / (pk - 100)) for pk in CANDIDATES])
+    rate(anna, LIKED)
+    Movie.objects.filter(pk__in=[101, 103, 105, 107]).update(collection_id=645)
+    first = [one.movie_id for one in recommender.recommend(anna.id)]
+    assert first == [101, 102, 103, 104, 106, *range(108, 113)]
+
+
 def test_films_of_one_director_far_down_the_list_do_not_push_variety_out(anna, films):
     learn([(LIKED, pk, 1 / (pk - 100)) for pk in CANDIDATES])
     rate(anna, LIKED)
