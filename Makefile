@@ -5,12 +5,14 @@ PY := $(VENV)/bin/python
 HOW ?= -n 3 --dist worksteal  # or: make test HOW="-x tests/ratings/test_rate.py"
 CATALOGUE := config/locale/ru/LC_MESSAGES/django.po
 
-.PHONY: help install peers run test test-services test-browser lint types lock messages pictures soak bench fuzz clean
+.PHONY: help install server peers run test test-services test-browser lint types lock messages pictures soak bench fuzz clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 install: $(VENV)/.installed  ## .venv with everything, from the lock
+
+server: $(VENV)/.server  ## .venv with what running needs, for a server
 
 # What running needs is a part of requirements.lock, in the same versions: `make install` adds the rest to its .venv.
 $(VENV)/.installed: requirements.lock
