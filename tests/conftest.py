@@ -10,7 +10,7 @@ import threading
 import pytest
 from django.conf import settings as django_settings
 from django.core.cache import caches
-from django.db import connections
+from django.db import connection, connections
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
@@ -31,6 +31,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"environment", "servers"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("processes")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def emptied_by_delete() -> None:
+    """After a test PostgreSQL's tables are emptied by DELETE: TRUNCATE takes 0.85 s for all of ours, DELETE 0.015 s.
+
+    Django's foreign keys are checked at the end of the transaction, so the order does not matter.
+    """
+    if connection.vendor == "postgresql":
+        type(connection.ops).sql_flush = lambda ops, style, tables, **_options: [
+            f"DELETE FROM {ops.quote_name(table)}" for table in tables
+        ]
 
 
 @pytest.fixture(autouse=True)

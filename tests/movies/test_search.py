@@ -460,7 +460,7 @@ def test_while_tmdb_is_down_similar_films_are_politely_refused(ask, anna, handle
 
 def test_a_film_without_similar_ones_says_so(ask, anna, handle, sandbox):
     sandbox.tmdb.add_film(5001, title_en="Alone")
-    assert "no similar" in tap(anna, ask("/movie 5001"), handle, text="Similar films").text
+    assert "No similar films" in tap(anna, ask("/movie 5001"), handle, text="Similar films").text
 
 
 # --- Links
