@@ -186,6 +186,11 @@ class TMDb:
         """Movies that TMDb recommends for a movie: /movie/{id}/recommendations."""
         return self._page(f"/movie/{int(movie_id)}/recommendations", page, language=settings.TMDB_LANGUAGE)
 
+    def release_dates(self, movie_id: int) -> JsonObject:
+        """When a movie comes out, by country and kind of release: /movie/{id}/release_dates."""
+        path = f"/movie/{int(movie_id)}/release_dates"
+        return _with_list(self._get(path), "results", path)
+
     def most_voted(self, page: int = 1) -> MoviePage:
         """Movies by the number of their votes, most first: /discover/movie."""
         return self._page("/discover/movie", page, sort_by="vote_count.desc", language=settings.TMDB_LANGUAGE)

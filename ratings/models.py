@@ -17,6 +17,8 @@ from ratings.chat.models import Carousel as Carousel
 from ratings.files.models import FileChange as FileChange
 from ratings.files.models import FileImport as FileImport
 from ratings.files.models import FileRow as FileRow
+from ratings.watchlist.models import ReleaseDate as ReleaseDate
+from ratings.watchlist.models import ReleaseReading as ReleaseReading
 from ratings.watchlist.models import WatchlistEntry as WatchlistEntry
 from ratings.watchlist.models import WatchlistWrite as WatchlistWrite
 from users.models import User

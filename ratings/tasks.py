@@ -13,7 +13,7 @@ from django.db.models.functions import Mod
 
 from config.bot.replies import delete_message
 from config.jobs.enqueue import async_task, worker_stop_event
-from config.jobs.locks import ALREADY_RUNNING
+from config.jobs.locks import ALREADY_RUNNING, lock
 from config.jobs.time_limit import JOB_SECONDS, time_limit
 from movies import details
 from movies.models import Movie
@@ -27,6 +27,8 @@ from ratings.tmdb_sync.outbox import write_pending
 from ratings.tmdb_sync.removal import delete_expired
 from ratings.tmdb_sync.user_import import begin, may_be_incremental
 from ratings.watchlist import outbox as watchlist_outbox
+from ratings.watchlist.releases import read_release_dates, tell_releases
+from ratings.watchlist.seen import ask_whether_seen
 from users.models import SyncStatus, User
 
 IMPORT_SECONDS = 30  # of one run; the next, enqueued at once, goes on
@@ -113,6 +115,18 @@ def write_ratings(user_id: int | None = None) -> str:
 def write_watchlist(user_id: int | None = None) -> str:
     """Send pending changes of watchlists to TMDb, of this user or of all."""
     return f"{watchlist_outbox.write_pending(user_id, MAX_SECONDS, worker_stop_event())} written"
+
+
+@time_limit(JOB_SECONDS)
+def remind_of_watchlists() -> str:
+    """Ask whether picked films have been seen, read when films come out, and tell who waits for one."""
+    with lock("watchlist.remind") as free:
+        if not free:
+            return ALREADY_RUNNING
+        deadline, stop = time.monotonic() + MAX_SECONDS, worker_stop_event()
+        asked = ask_whether_seen(deadline, stop)
+        read = read_release_dates(deadline, stop)
+        return f"{asked} asked, {read} release dates read, {tell_releases(deadline, stop)} told"
 
 
 @time_limit(JOB_SECONDS)

@@ -48,8 +48,9 @@ from config.jobs.enqueue import async_task
 from config.monitoring.secret import Secret
 from movies.cards import error_text, send_card
 from movies.catalogue import get_movie
+from movies.names import country_names
 from movies.tmdb import NotApproved, TMDb, TMDbError, TokenInvalid, Unavailable
-from users import disconnect
+from users import countries, disconnect
 from users.models import SessionUnreadable, SyncStatus, User, decrypt, encrypt, language_choices
 
 REQUEST_TOKEN_TTL_SECONDS = 3600  # TMDb: authentication/token/new
@@ -361,7 +362,12 @@ def settings_page(user: User) -> Page:
         switch = (_("Write them to TMDb too"), "writes:on")
     text += "\n\n" + (_("Now and then I send you news.") if user.takes_broadcasts else _("I send you no news."))
     news = (_("No news, please"), "news:off") if user.takes_broadcasts else (_("Send me news"), "news:on")
-    rows: list[list[KeyboardButton]] = [[switch], [news], [OTHER_LANGUAGE[get_language() or "ru"]]]
+    rows: list[list[KeyboardButton]] = [
+        [switch],
+        *watchlist_rows(user),
+        [news],
+        [OTHER_LANGUAGE[get_language() or "ru"]],
+    ]
     if not user.connected:
         text += "\n\n" + _("No TMDb account is linked yet: /connect links one.")
         rows.append([command_button(_("Connect TMDb"), "connect")])
@@ -388,6 +394,62 @@ def switch_writing(query: CallbackQuery) -> None:
         disconnect.resume_writing(user.pk)
     user.refresh_from_db(fields=["writes_ratings"])
     edit(query.message, **settings_page(user))
+    answer(query)
+
+
+def watchlist_rows(user: User) -> list[list[KeyboardButton]]:
+    """What the bot says of its own accord about the films to see, and whose release dates count."""
+    asks = (
+        (_("✓ Ask whether I have seen it"), "asks:off")
+        if user.asks_seen
+        else (_("Ask whether I have seen it"), "asks:on")
+    )
+    tells = (_("✓ Tell of releases"), "releases:off") if user.tells_releases else (_("Tell of releases"), "releases:on")
+    country = (_("Country: %(name)s") % {"name": country_names([user.home])[0]}, "country")
+    return [[asks], [tells, country]]
+
+
+@button("asks")
+@button("releases")
+def switch_reminders(query: CallbackQuery) -> None:
+    """In /settings, where the page shows it, or below a message that the user wants no more of."""
+    kind, switch = parse_callback_data(query, "(asks|releases):(on|off)")
+    user = User.objects.get_or_create_from_telegram(query.from_user)
+    column = "asks_seen" if kind == "asks" else "tells_releases"
+    setattr(user, column, switch == "on")
+    user.save(update_fields=[column])
+    if is_settings(query):
+        edit(query.message, **settings_page(user))
+        answer(query)
+    else:
+        edit_buttons(query.message)
+        answer(query, _("I will not. /settings has it back."))
+
+
+def is_settings(query: CallbackQuery) -> bool:
+    rows = (
+        query.message.reply_markup.keyboard if isinstance(query.message, Message) and query.message.reply_markup else []
+    )
+    return any((one.callback_data or "").startswith(("writes:", "country")) for row in rows for one in row)
+
+
+@button("country")
+def choose_country(query: CallbackQuery) -> None:
+    """The countries to choose from in place of the settings, or the settings with the chosen one."""
+    (chosen,) = parse_callback_data(query, "country(?::([A-Z]{2}))?")
+    user = User.objects.get_or_create_from_telegram(query.from_user)
+    if chosen is None:
+        codes = list(countries.UTC_OFFSETS_HOURS)
+        names = sorted((country_names([code])[0], code) for code in codes)
+        row: list[KeyboardButton] = [
+            (f"● {name}" if code == user.home else name, f"country:{code}") for name, code in names
+        ]
+        markup = keyboard(*(row[first : first + 3] for first in range(0, len(row), 3)))
+        edit(query.message, _("Which country's release dates shall I tell you?"), markup)
+    elif chosen in countries.UTC_OFFSETS_HOURS:
+        user.country = chosen
+        user.save(update_fields=["country"])
+        edit(query.message, **settings_page(user))
     answer(query)
 
 

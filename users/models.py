@@ -15,6 +15,7 @@ from telebot import types
 
 from config.fields import PlainTextField
 from config.monitoring.secret import Secret
+from users import countries
 from users.mailing.models import Broadcast as Broadcast
 from users.mailing.models import DirectMessage as DirectMessage
 from users.mailing.models import MessageTemplate as MessageTemplate
@@ -202,6 +203,19 @@ class User(models.Model):
         db_default=True,
         db_comment="gets messages that go to many, until they opt out in /settings",
     )
+    asks_seen = models.BooleanField(
+        default=True, db_default=True, db_comment="may be asked whether a film picked from the watchlist has been seen"
+    )
+    tells_releases = models.BooleanField(
+        default=True, db_default=True, db_comment="is told on the day a film of the watchlist comes out"
+    )
+    country = models.CharField(
+        max_length=2,
+        default="",
+        db_default="",
+        blank=True,
+        db_comment="ISO 3166-1, by /settings; empty: by the language",
+    )
     username = PlainTextField(verbose_name=_("username"), db_comment="as Telegram last said, without @; empty: none")
     first_name = PlainTextField(verbose_name=_("name"), db_comment="as Telegram last said; empty: none")
     search_name = PlainTextField(db_comment="both names in small letters, for the search; see searchable()")
@@ -243,6 +257,11 @@ class User(models.Model):
 
     def __str__(self) -> str:
         return str(self.telegram_user_id)
+
+    @property
+    def home(self) -> str:
+        """The country whose release dates count: the chosen one, else the one that the language suggests."""
+        return self.country or countries.BY_LANGUAGE.get(self.language, countries.DEFAULT)
 
     @property
     def connected(self) -> bool:

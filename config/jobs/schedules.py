@@ -20,6 +20,7 @@ SCHEDULES = {
     _("queue daily imports"): ("ratings.tasks.queue_daily_imports", 10),
     _("push ratings to TMDb"): ("ratings.tasks.write_ratings", 1),
     _("push watchlists to TMDb"): ("ratings.tasks.write_watchlist", 1),
+    _("remind of watchlists"): ("ratings.tasks.remind_of_watchlists", 10),
     _("import files"): ("ratings.tasks.import_files", 1),
     _("build recommendations"): ("ratings.tasks.build_recommendations", 30),
     _("fetch TMDb recommendations"): (

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from telebot.types import Message
 
-from config.bot.replies import answer, command_button, edit
+from config.bot.replies import answer, command_button, edit, edit_buttons
 from config.bot.router import UserError, bot, button, command, parse_callback_data
 from movies.bot import require_original_user
 from movies.cards import error_text, send_card
@@ -245,3 +245,11 @@ def open_from_list(query: CallbackQuery) -> None:
     require_original_user(query, owner)
     open_card(query, int(movie_id))
     answer(query)
+
+
+@button("notyet")
+def not_yet(query: CallbackQuery) -> None:
+    """The film stays on the list, and is not asked about again."""
+    parse_callback_data(query, r"notyet:(\d{1,10})")
+    edit_buttons(query.message)
+    answer(query, _("It stays on your watchlist."))

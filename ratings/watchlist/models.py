@@ -93,3 +93,38 @@ class WatchlistWrite(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} · {self.movie_id} · {'+' if self.wanted else '-'}"
+
+
+class ReleaseDate(models.Model):
+    """A day on which a movie of somebody's watchlist comes out in a country, in cinemas or online."""
+
+    movie = models.ForeignKey(Movie, models.CASCADE, related_name="release_dates", db_comment="TMDb movie id")
+    country = models.CharField(max_length=2, db_comment="ISO 3166-1")
+    day = models.DateField(db_comment="there")
+    online = models.BooleanField(default=False, db_default=False, db_comment="not in cinemas")
+
+    class Meta:
+        db_table = "release_dates"
+        db_table_comment = "When films of watchlists come out, by TMDb"
+        constraints = [
+            models.UniqueConstraint(fields=["movie", "country", "day", "online"], name="one_row_per_release_date")
+        ]
+        indexes = [models.Index(fields=["day", "country"], name="release_dates_by_day")]
+
+    def __str__(self) -> str:
+        return f"{self.movie_id} · {self.country} · {self.day}"
+
+
+class ReleaseReading(models.Model):
+    """When TMDb was last asked on which days a movie comes out."""
+
+    movie = models.OneToOneField(Movie, models.CASCADE, primary_key=True, related_name="release_reading")
+    read_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds, set before it is asked")
+
+    class Meta:
+        db_table = "release_readings"
+        db_table_comment = "When TMDb was asked for release dates"
+        indexes = [models.Index(fields=["read_at"], name="release_readings_by_read_at")]
+
+    def __str__(self) -> str:
+        return str(self.movie_id)

@@ -83,6 +83,7 @@ class Film:
     directors: list[list[str]] = field(default_factory=list)
     cast: list[list[str]] = field(default_factory=list)
     trailers: list[list[str]] = field(default_factory=list)
+    releases: list[tuple[str, int, str]] = field(default_factory=list)  # (country, TMDb's type 1-6, day)
     gone: bool = False
     merged_into: int | None = None
     hidden: bool = False

@@ -56,7 +56,7 @@ def _appended(tmdb: State, name: str, film: Film, request: Request) -> dict[str,
         return {key: value for key, value in _states(film, tmdb.account_of(request)).items() if key != "id"}
     empty: dict[str, dict[str, Any]] = {
         "keywords": {"keywords": []},
-        "release_dates": {"results": []},
+        "release_dates": {"results": _release_dates(film)},
         "images": {"backdrops": [], "logos": [], "posters": []},
     }
     return empty.get(name)
@@ -77,6 +77,20 @@ def alternative_titles_of(tmdb: State, request: Request, film_id: str) -> Respon
 def external_ids_of(tmdb: State, request: Request, film_id: str) -> Response:
     """TMDb: GET /movie/{movie_id}/external_ids."""
     return Response.json(external_ids(tmdb.film(film_id)))
+
+
+def release_dates_of(tmdb: State, request: Request, film_id: str) -> Response:
+    """TMDb: GET /movie/{movie_id}/release_dates."""
+    film = tmdb.film(film_id)
+    return Response.json({"id": film.id, "results": _release_dates(film)})
+
+
+def _release_dates(film: Film) -> list[dict[str, Any]]:
+    by_country: dict[str, list[dict[str, Any]]] = {}
+    for country, kind, day in film.releases:
+        release = {"certification": "", "descriptors": [], "iso_639_1": "", "note": "", "type": kind}
+        by_country.setdefault(country, []).append(release | {"release_date": f"{day}T00:00:00.000Z"})
+    return [{"iso_3166_1": country, "release_dates": dates} for country, dates in sorted(by_country.items())]
 
 
 def account_states(tmdb: State, request: Request, film_id: str) -> Response:
@@ -193,6 +207,7 @@ ROUTES: list[tuple[str, str, Callable[..., Response]]] = [
     ("POST", r"/movie/(\d{1,18})/rating", rate),
     ("DELETE", r"/movie/(\d{1,18})/rating", unrate),
     ("GET", r"/movie/(\d{1,18})/account_states", account_states),
+    ("GET", r"/movie/(\d{1,18})/release_dates", release_dates_of),
     ("GET", r"/movie/(\d{1,18})/recommendations", recommendations),
     ("GET", r"/movie/(\d{1,18})/translations", translations_of),
     ("GET", r"/movie/(\d{1,18})/alternative_titles", alternative_titles_of),
