@@ -3,14 +3,19 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Info, Warning, register
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from telebot import apihelper
 from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot.client import TelegramUnavailable, max_retry_wait
 from config.bot.router import bot
+from config.monitoring import webhook
 from config.monitoring.logs import format_error
+
+NOT_CHECKED = "config.I001"  # of a message that says why nothing was checked; check_services never calls that ok
+MIN_KEY_LENGTH, MIN_KEY_LETTERS = 50, 5  # of SECRET_KEY (django.core.checks.security.base)
 
 
 @register()
@@ -33,6 +38,22 @@ def settings_are_whole(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
                 id="config.W002",
             )
         )
+    if not settings.DEBUG and is_weak(settings.SECRET_KEY):
+        problems.append(
+            Warning(
+                "SECRET_KEY is weak: who guesses it reads TMDb sessions and logs in as anybody.",
+                hint="Put the output of `openssl rand -base64 48` there; SESSION_ENCRYPTION_KEYS keeps the old one.",
+                id="config.W005",
+            )
+        )
+    if not settings.DEBUG and not settings.ALLOWED_HOSTS:
+        problems.append(
+            Warning(
+                "ALLOWED_HOSTS is empty with DEBUG=0: the web server refuses every page.",
+                hint="Set it to the host names of the web server, separated by commas.",
+                id="config.W006",
+            )
+        )
     if settings.TELEGRAM_WEBHOOK_URL and not settings.TELEGRAM_WEBHOOK_SECRET:
         problems.append(
             Error(
@@ -42,6 +63,20 @@ def settings_are_whole(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             )
         )
     return problems
+
+
+def is_weak(key: str) -> bool:
+    """Whether a SECRET_KEY is short or has few different letters, as Django's own check judges it."""
+    return len(key) < MIN_KEY_LENGTH or len(set(key)) < MIN_KEY_LETTERS or key.startswith("django-insecure-")
+
+
+@register("services", deploy=True)
+def settings_are_safe(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """SECRET_KEY and ALLOWED_HOSTS are fit for strangers."""
+    if settings.DEBUG:
+        return [Info("DEBUG is on: SECRET_KEY and ALLOWED_HOSTS do not matter yet.", id=NOT_CHECKED)]
+    wrong = [problem for problem in settings_are_whole(app_configs) if problem.id in ("config.W005", "config.W006")]
+    return [Error(problem.msg, hint=problem.hint, id=problem.id) for problem in wrong]
 
 
 @register("services", deploy=True)
@@ -91,10 +126,46 @@ def telegram_knows_the_bot(app_configs: Any, **kwargs: Any) -> list[CheckMessage
 
 
 @register("services", deploy=True)
-def redis_answers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Redis answers, or is not needed."""
-    if not settings.REDIS_URL:
+def webhook_is_set(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Telegram delivers updates to the webhook: https, with the secret, set, and without errors."""
+    own = webhook.problems_in_english(None)
+    if own or not settings.TELEGRAM_BOT_TOKEN:
+        return [Error(f"{one.text}.", id="config.E007") for one in own] or [
+            Info("Without TELEGRAM_BOT_TOKEN.", id=NOT_CHECKED)
+        ]
+    try:
+        state = webhook.ask()
+    except (ApiException, TelegramUnavailable, TypeError, ValueError) as error:
+        return [Warning(f"Telegram does not say how the webhook is ({type(error).__name__}).", id="config.W007")]
+    problems: list[CheckMessage] = [
+        Error(f"{one.text}.", id="config.E008") for one in webhook.problems_in_english(state)
+    ]
+    if not (problems or settings.TELEGRAM_WEBHOOK_URL):
+        return [Info("TELEGRAM_WEBHOOK_URL is unset: the bot polls, and no webhook is in its way.", id=NOT_CHECKED)]
+    return problems
+
+
+@register("services", deploy=True)
+def inline_mode_is_on(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Inline mode is on: films can be sent in any chat."""
+    if not settings.TELEGRAM_BOT_TOKEN:
+        return [Info("Without TELEGRAM_BOT_TOKEN.", id=NOT_CHECKED)]
+    try:
+        with max_retry_wait(0):
+            me = apihelper.get_me(settings.TELEGRAM_BOT_TOKEN)
+    except (ApiException, TelegramUnavailable) as error:
+        return [Warning(f"Telegram does not say whether inline mode is on ({type(error).__name__}).", id="config.W008")]
+    if me.get("supports_inline_queries"):
         return []
+    hint = "Send @BotFather /setinline, choose the bot and type what the field shows, e.g. a film."
+    return [Error("Inline mode is off: nobody can send a film in another chat.", hint=hint, id="config.E009")]
+
+
+@register("services", deploy=True)
+def redis_answers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Redis answers."""
+    if not settings.REDIS_URL:
+        return [Info("REDIS_URL is unset: the database serves in its place.", id=NOT_CHECKED)]
     try:
         from config.database import redis_client
 

@@ -145,3 +145,60 @@ class LoginAttempts(models.Model):
 
     def __str__(self) -> str:
         return " · ".join(part for part in (self.name, self.address) if part)
+
+
+class Alert(models.Model):
+    """Something that goes wrong, or did within the last day; see config.monitoring.alerts."""
+
+    cause = models.CharField(max_length=150, primary_key=True, db_comment="what, e.g. silent:bot")
+    text = models.TextField(default="", db_default="", db_comment="as the operator is told")
+    is_active = models.BooleanField(default=True, db_default=True, db_comment="it goes on")
+    is_told = models.BooleanField(default=False, db_default=False, db_comment="the operator knows that it goes on")
+    began_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds")
+    told_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds of the last message")
+
+    class Meta:
+        db_table = "alerts"
+        db_table_comment = "What the operator is told of"
+
+    def __str__(self) -> str:
+        return self.cause
+
+
+class UpdateFailure(models.Model):
+    """An update that ended in an error: where, why, and the traceback, without whose it was."""
+
+    code = models.CharField(_("code"), max_length=40, db_comment="as the person was told; finds the lines of the log")
+    handler = models.CharField(_("handler"), max_length=150)
+    error = models.CharField(_("error"), max_length=300)
+    traceback = models.TextField(_("traceback"), default="", db_default="")
+    failed_at = models.BigIntegerField(_("failed"), db_comment="UNIX seconds")
+
+    class Meta:
+        db_table = "update_failures"
+        db_table_comment = "Updates that ended in an error, for a month"
+        verbose_name = _("failed update")
+        verbose_name_plural = _("failed updates")
+        indexes = [
+            models.Index(fields=["failed_at"], name="update_failures_by_time"),
+            models.Index(fields=["code"], name="update_failures_by_code"),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class DailyFigure(models.Model):
+    """One figure of one day, kept for years; see config.monitoring.daily."""
+
+    pk = models.CompositePrimaryKey("day", "name")
+    day = models.DateField(db_comment="in TIME_ZONE")
+    name = models.CharField(max_length=100, db_comment="e.g. active_people")
+    number = models.FloatField(default=0, db_default=0)
+
+    class Meta:
+        db_table = "daily"
+        db_table_comment = "One row a day and figure, for years"
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.name}"

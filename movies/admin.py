@@ -34,6 +34,7 @@ from movies.models import (
     PosterPriority,
     PosterStatus,
     casefolded_text,
+    longest_waiting_poster,
     upload_seconds,
 )
 
@@ -59,6 +60,7 @@ class PosterFilter(ConditionFilter):
             "due": (_("due now"), unfinished & Q(poster_next_try_at__lte=now)),
             "later": (_("to be tried later"), unfinished & Q(poster_next_try_at__gt=now, poster_next_try_at__lt=NEVER)),
             "failed": (_("failed or paused"), POSTER_FAILED & ~Q(poster_error="")),
+            "error": (_("with an error"), ~Q(poster_error="")),
         }
 
 
@@ -270,7 +272,7 @@ def button_labels(movie: Movie) -> list[list[str]]:
 def movies_widget(request: HttpRequest) -> StatusCountsWidget:
     url = reverse("admin:movies_movie_changelist")
     widget = status_counts_widget("movies", _("Films by poster"), Movie, "poster_status", url, TONES)
-    if oldest := longest_waiting():
+    if oldest := longest_waiting_poster():
         age = format_age(time.time() - oldest.poster_next_try_at) if oldest.poster_next_try_at else _("always")
         text = _("Longest wait: %(film)s, %(age)s (%(reason)s)")
         text %= {"film": oldest, "age": age, "reason": waiting_reason(oldest)}
@@ -281,19 +283,6 @@ def movies_widget(request: HttpRequest) -> StatusCountsWidget:
         text = ngettext("%s poster failed or paused", "%s posters failed or paused", failed) % number
         widget.notes.append(Note(text, f"{url}?poster=failed", bad=True))
     return widget
-
-
-def longest_waiting() -> Movie | None:
-    """The movie that has been due for the next step of its poster longest; reads one row a status and priority."""
-    now = int(time.time())
-    first = [
-        Movie.objects.filter(poster_status=status, poster_priority=priority, poster_next_try_at__lte=now)
-        .order_by("poster_next_try_at", "id")
-        .first()
-        for status in UNFINISHED
-        for priority in PosterPriority
-    ]
-    return min(filter(None, first), key=lambda movie: movie.poster_next_try_at, default=None)
 
 
 def waiting_reason(movie: Movie) -> str:

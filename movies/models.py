@@ -496,3 +496,22 @@ class MergedMovie(models.Model):
 
     def __str__(self) -> str:
         return f"{self.movie_id} → {self.successor_id}"
+
+
+def longest_waiting_poster() -> Movie | None:
+    """The movie that has been due for the next step of its poster longest; reads one row a status and priority."""
+    now = int(time.time())
+    first = [
+        Movie.objects.filter(poster_status=status, poster_priority=priority, poster_next_try_at__lte=now)
+        .order_by("poster_next_try_at", "id")
+        .first()
+        for status in (PosterStatus.WAITING, PosterStatus.LOCAL)
+        for priority in PosterPriority
+    ]
+    return min(filter(None, first), key=lambda movie: movie.poster_next_try_at, default=None)
+
+
+def oldest_waiting_poster() -> int:
+    """UNIX seconds since which that movie has waited; 0 where none waits, or for ever."""
+    oldest = longest_waiting_poster()
+    return oldest.poster_next_try_at if oldest else 0

@@ -327,7 +327,7 @@ class TMDb:
     ) -> tuple[int, bytes, str | None]:
         """(status, body, header Retry-After), bounded in time and size; `request`: further arguments of requests'."""
         metrics.increment("tmdb.requests" if http is api_session() else "tmdb.images")
-        seconds = self.timeout[1] * 1.5
+        seconds, began_at = self.timeout[1] * 1.5, time.monotonic()
         failure: Unavailable
         try:
             with (
@@ -338,7 +338,10 @@ class TMDb:
             ):
                 if response.status_code == 429:
                     metrics.increment("tmdb.429")
+                if response.status_code >= 500:
+                    metrics.increment("tmdb.errors")
                 content = read_bounded(response, max_bytes, seconds)
+                metrics.observe_latency("tmdb", time.monotonic() - began_at)
                 log.debug("TMDb: %s %s: %s", method, path, response.status_code)
                 return response.status_code, content, response.headers.get("Retry-After")
         except TooLong as error:
@@ -347,7 +350,13 @@ class TMDb:
             failure = Unavailable(f"{path}: {error}")
         except (requests.RequestException, OSError, ValueError) as error:
             failure = Unavailable(f"{path}: {type(error).__name__}")
+        metrics.increment("tmdb.errors")
         raise failure  # outside of `except`: the original names the address and the key, and must not be its context
+
+    @staticmethod
+    def _key_refused(what: str) -> KeyRefused:
+        metrics.increment("failed:tmdb_key:TMDb refuses TMDB_API_KEY")
+        return KeyRefused(f"{what}: TMDb refuses TMDB_API_KEY")
 
     def _error(
         self, status: int, code: int | None, path: str, retry_after: str | None, with_session: bool
@@ -357,14 +366,14 @@ class TMDb:
         if status == 429 or status >= 500:
             code = None
         if code in KEY_CODES:
-            return KeyRefused(f"{what}: TMDb refuses TMDB_API_KEY")
+            return self._key_refused(what)
         if path == "/authentication/session/new":
             if code in NOT_APPROVED_CODES:
                 return NotApproved(what)
             if code in REFUSED_CODES | NOT_FOUND_CODES | BAD_REQUEST_CODES:
                 return TokenInvalid(what)
         if code in REFUSED_CODES:
-            return SessionRefused(what) if with_session else KeyRefused(f"{what}: TMDb refuses TMDB_API_KEY")
+            return SessionRefused(what) if with_session else self._key_refused(what)
         if code in NOT_FOUND_CODES:
             return NotFound(what)
         if code in BAD_REQUEST_CODES:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.db.models import F, Sum
@@ -105,7 +106,11 @@ def posters_widget(request: HttpRequest) -> PostersWidget:
 
 @failures("movies.view_movie")
 def failed_posters() -> Iterator[Failure]:
-    url = f"{reverse('admin:movies_movie_changelist')}?poster=failed"
+    url = reverse("admin:movies_movie_changelist")
     counted = MetricCount.objects.filter(name__startswith="failed:posters:", minute__gt=time.time() - DAY_SECONDS)
     for name, number in counted.values_list("name").annotate(Sum("number")):
-        yield Failure(_("poster"), name.removeprefix("failed:posters:"), number, url)
+        cause = name.removeprefix("failed:posters:")
+        # the counter leaves out numbers and paths; what comes before them is the cause's beginning
+        beginning = cause.partition("…")[0].partition(" (")[0].strip()
+        query = urlencode({"poster": "error", "poster_error__contains": beginning})
+        yield Failure(_("poster"), cause, number, f"{url}?{query}")

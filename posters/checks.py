@@ -5,12 +5,13 @@ import tempfile
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Info, Warning, register
 from telebot import apihelper
 from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot.client import FileNotServed, TelegramUnavailable, download, max_retry_wait
 from config.bot.router import bot
+from config.checks import NOT_CHECKED
 from movies.models import Movie, PosterStatus
 from movies.tmdb import MAX_IMAGE_BYTES, KeyRefused, Unavailable
 from posters import image_server
@@ -64,7 +65,9 @@ def check_poster_dir(app_configs: Any, **options: Any) -> list[CheckMessage]:
 def check_images(app_configs: Any, **options: Any) -> list[CheckMessage]:
     """TMDb's images can be had."""
     error = image_server.problem()
-    if error is None or isinstance(error, KeyRefused):  # another check reports the key
+    if isinstance(error, KeyRefused):  # another check reports the key
+        return [Info("TMDb refuses the key.", id=NOT_CHECKED)]
+    if error is None:
         return []
     hint = "Look at TMDB_IMAGE_URL and at what is in front of it; posters wait and are fetched when it answers."
     if isinstance(error, Unavailable):
@@ -78,7 +81,7 @@ def check_channels(app_configs: Any, **options: Any) -> list[CheckMessage]:
     if not settings.TELEGRAM_POSTER_CHANNELS:
         return [Error("TELEGRAM_POSTER_CHANNELS is empty.", hint=CHANNEL_HINT, id="posters.E002")]
     if not settings.TELEGRAM_BOT_TOKEN:
-        return []  # another check reports it
+        return [Info("Without TELEGRAM_BOT_TOKEN.", id=NOT_CHECKED)]
     problems: list[CheckMessage] = []
     try:
         with max_retry_wait(0):
@@ -99,7 +102,7 @@ def check_files(app_configs: Any, **options: Any) -> list[CheckMessage]:
         Movie.objects.filter(poster_status=PosterStatus.TELEGRAM).values_list("telegram_file_id", flat=True).first()
     )
     if not poster or not settings.TELEGRAM_BOT_TOKEN:
-        return []
+        return [Info("No poster is in Telegram yet to try it with.", id=NOT_CHECKED)]
     try:
         with max_retry_wait(0):
             download(poster, MAX_IMAGE_BYTES)
@@ -107,8 +110,8 @@ def check_files(app_configs: Any, **options: Any) -> list[CheckMessage]:
         why = "The Bot API server at TELEGRAM_API_URL does not give the files that people send."
         hint = "Start the Bot API server without --local, or let this user read its folder under the same path."
         return [Error(why, hint=hint, id="posters.E004")]
-    except (ApiException, TelegramUnavailable):  # another bot's poster, which upload_posters notices; or none answers
-        return []
+    except (ApiException, TelegramUnavailable) as error:  # another bot's poster, which upload_posters notices; or none
+        return [Info(f"The file could not be asked for ({type(error).__name__}).", id=NOT_CHECKED)]
     return []
 
 

@@ -532,6 +532,7 @@ def _outcome_of_refusal(channel_id: int | str, error: ApiTelegramException) -> O
         return Outcome(UploadStatus.UNAVAILABLE, WRONG_TOKEN)
     if code == 403 or CHANNEL_ERROR.search(description):
         why = f"channel {channel_id} takes no posters ({description}): let the bot, as an administrator, post there."
+        metrics.increment(f"failed:channels:channel {channel_id} takes no posters ({description})"[:150])
         return Outcome(UploadStatus.UNAVAILABLE, why)
     if code in (400, 413):
         return Outcome(UploadStatus.INVALID, f"Telegram refuses it: {description}")

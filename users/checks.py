@@ -3,8 +3,9 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Info, Warning, register
 
+from config.checks import NOT_CHECKED
 from users.key_rotation import check_readability
 
 MIN_KEY_LENGTH = 32  # characters; a Fernet key has 44
@@ -25,6 +26,8 @@ def check_session_keys(app_configs: Any, **options: Any) -> list[CheckMessage]:
 def check_sessions(app_configs: Any, **options: Any) -> list[CheckMessage]:
     """Stored TMDb sessions can be decrypted."""
     unreadable, checked = check_readability(MAX_CHECKED)
+    if not checked:
+        return [Info("Nobody has linked a TMDb account yet.", id=NOT_CHECKED)]
     if not unreadable:
         return []
     return [

@@ -16,7 +16,7 @@ from django_q.models import OrmQ, Task
 from config.bot import update_queue
 from config.jobs.enqueue import StopEvent, async_task
 from config.jobs.time_limit import seconds_left
-from config.models import Lease
+from config.models import Lease, UpdateFailure
 from config.moments import ahead, doubled
 from config.monitoring.secret import Secret
 from movies.models import PendingCard
@@ -78,6 +78,7 @@ def delete_everything(user_id: int) -> list[SessionToRevoke]:
         LogEntry.objects.filter(logged | Q(object_repr__startswith=f"{user_id} · ")).delete()
         work = ("ratings.write", "ratings.files", "watchlist.write")
         Lease.objects.filter(name__in=[f"{name}.{user_id}" for name in work]).delete()
+    UpdateFailure.objects.filter(traceback__contains=str(user_id)).delete()
     visits.forget(user_id)
     _delete_jobs(user_id)
     return [old] if old else []

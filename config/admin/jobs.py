@@ -13,18 +13,23 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext_lazy
 from django_q import admin as django_q_admin  # imported first, so that its registrations are there to be replaced
-from django_q.models import Failure, OrmQ, Schedule, Success
+from django_q.models import Failure, OrmQ, Schedule, Success, Task
 
 from config.admin.actions import row_action
 from config.admin.formatting import EMPTY, badge, format_age, format_datetime, format_duration
-from config.jobs.schedules import SCHEDULES
+from config.jobs.schedules import FOREVER, PAUSED, SCHEDULES, is_paused
 from config.monitoring.logs import redact
 
 MAX_CAUSE_LENGTH = 200
 MAX_CAUSES = 12  # in the filter
 MAX_FAILURES_READ = 200
+OTHER_TITLES = {  # of jobs without a schedule
+    "ratings.tasks.train_recommendations": gettext_noop("train recommendations"),
+    "ratings.tasks.import_file": gettext_noop("import a file"),
+    "ratings.tasks.fetch_most_voted_movies": gettext_noop("fetch well-known films"),
+}
 TITLES = {func: name for name, (func, _minutes) in SCHEDULES.items()}
 
 
@@ -57,7 +62,9 @@ def resubmit(model_admin: admin.ModelAdmin, request: HttpRequest, jobs: QuerySet
 
 def job_title(func: str) -> str:
     """What a job does, in the viewer's language where it has a schedule; else the function's path."""
-    return _(TITLES[func]) if func in TITLES else func
+    if func in TITLES:
+        return _(TITLES[func])
+    return _(OTHER_TITLES[func]) if func in OTHER_TITLES else func
 
 
 def last_line(result: object) -> str:
@@ -136,12 +143,16 @@ class QueueAdmin(SuperuserChangesMixin, django_q_admin.QueueAdmin):
 
 
 class ScheduleAdmin(django_q_admin.ScheduleAdmin):
+    """Schedules are written by migrate; an operator pauses and resumes them and has them run now, no more."""
+
     list_display = ("title", "every", "due", "latest")
     list_display_links = ("title",)
     list_filter = ()
     search_fields = ()
-    actions = ("run_now",)
+    actions = ("run_now", "pause", "resume")
     show_facets = admin.ShowFacets.NEVER
+    fieldsets = [(None, {"fields": ("title", "func", "every", "due", "latest")})]
+    readonly_fields = ("title", "func", "every", "due", "latest")
 
     @admin.display(description=gettext_lazy("job"), ordering="name")
     def title(self, schedule: Schedule) -> str:
@@ -153,48 +164,53 @@ class ScheduleAdmin(django_q_admin.ScheduleAdmin):
 
     @admin.display(description=gettext_lazy("next run"), ordering="next_run")
     def due(self, schedule: Schedule) -> SafeString | str:
+        if is_paused(schedule):
+            return badge("ready", _("paused"))
         return format_datetime(schedule.next_run and schedule.next_run.timestamp())
 
     @admin.display(description=gettext_lazy("last run"))
     def latest(self, schedule: Any) -> SafeString | str:
-        if schedule.task_id is None:  # annotated; none, or an old one that is no longer kept
+        task = Task.objects.filter(id=schedule.task).only("id", "success").first() if schedule.task else None
+        if task is None:  # none, or an old one that is no longer kept
             return EMPTY
-        kind, label = (
-            ("success", badge("good", _("done"))) if schedule.task_success else ("failure", badge("bad", _("failed")))
-        )
-        return format_html(
-            '<a href="{}">{}</a>', reverse(f"admin:django_q_{kind}_change", args=[schedule.task_id]), label
-        )
+        kind, label = ("success", badge("good", _("done"))) if task.success else ("failure", badge("bad", _("failed")))
+        return format_html('<a href="{}">{}</a>', reverse(f"admin:django_q_{kind}_change", args=[task.id]), label)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return request.user.is_superuser
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Schedule | None = None) -> bool:
+        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Schedule | None = None) -> bool:
-        return request.user.is_superuser
+        return False
 
     def has_act_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("django_q.change_schedule")
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Schedule | None = None) -> tuple[str, ...]:
-        fields = tuple(super().get_readonly_fields(request, obj))
-        if request.user.is_superuser:
-            return fields
-        return (*fields, "name", "func", "hook", "args", "kwargs", "cluster", "intended_date_kwarg")
-
-    def get_form(self, request: HttpRequest, obj: Schedule | None = None, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, **kwargs)
-        if "next_run" in form.base_fields:  # Django labels the pair, but neither of the two
-            for part, label in zip(form.base_fields["next_run"].widget.widgets, (_("Date"), _("Time")), strict=True):
-                part.attrs["aria-label"] = label
-        return form
-
     @row_action(
         gettext_lazy("Run now"),
         done=ngettext_lazy("%d job is due now.", "%d jobs are due now."),
-        nothing=gettext_lazy("None of these jobs is there any more."),
+        nothing=gettext_lazy("Nothing is due: these schedules are paused."),
     )
     def run_now(self, request: HttpRequest, schedules: QuerySet[Schedule]) -> int:
-        return schedules.update(next_run=timezone.now())
+        return schedules.exclude(repeats=PAUSED).update(next_run=timezone.now())
+
+    @row_action(
+        gettext_lazy("Pause"),
+        done=ngettext_lazy("%d schedule paused.", "%d schedules paused."),
+        nothing=gettext_lazy("Nothing paused: they are paused already."),
+    )
+    def pause(self, request: HttpRequest, schedules: QuerySet[Schedule]) -> int:
+        return schedules.exclude(repeats=PAUSED).update(repeats=PAUSED)
+
+    @row_action(
+        gettext_lazy("Resume"),
+        done=ngettext_lazy("%d schedule resumed.", "%d schedules resumed."),
+        nothing=gettext_lazy("Nothing resumed: none of them is paused."),
+    )
+    def resume(self, request: HttpRequest, schedules: QuerySet[Schedule]) -> int:
+        return schedules.filter(repeats=PAUSED).update(repeats=FOREVER, next_run=timezone.now())
 
 
 for model, model_admin in (

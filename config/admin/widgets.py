@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Count
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
@@ -24,19 +25,18 @@ from django_q.models import Schedule
 
 from config.admin.charts import columns
 from config.admin.formatting import DAY_SECONDS, EMPTY, time_since, to_datetime
-from config.admin.jobs import last_line
+from config.admin.jobs import job_title, last_line
 from config.admin.site import Failure, Widget, dashboard_widget, failure_sources, failures, page, render_page
 from config.jobs.enqueue import cluster_names
-from config.jobs.schedules import SCHEDULES
+from config.jobs.schedules import SCHEDULES, is_paused
 from config.models import Heartbeat, MetricCount
+from config.monitoring import disk
 from config.monitoring.health import queue_depths_if_known
 from config.monitoring.heartbeats import cluster_of_worker
 
 # After so many seconds without a heartbeat a component is late. A webhook's comes with each update, so rarely.
 STALE_AFTER_SECONDS = {"bot": DAY_SECONDS if settings.TELEGRAM_WEBHOOK_URL else 120, "worker": 90}
 MAX_FAILURES_SHOWN = 12
-MAX_FAILED_JOBS_READ = 200
-MIN_FREE_SHARE = 1 / 20  # of the posters' disk; less is shown in red
 COUNTERS = {  # MetricCount.name: its column
     "tmdb.requests": gettext_lazy("requests to TMDb"),
     "tmdb.images": gettext_lazy("images from TMDb"),
@@ -74,14 +74,15 @@ def failures_widget(request: HttpRequest) -> FailuresWidget:
 
 
 @failures("django_q.view_failure")
-def failed_jobs() -> list[Failure]:
+def failed_jobs() -> Iterator[Failure]:
+    """Failed jobs by function, each with the cause of the latest: results are pickled, so SQL cannot tell causes."""
     url = reverse("admin:django_q_failure_changelist")
     since = timezone.now() - timedelta(days=1)
-    causes: Counter[str] = Counter()
-    recent = FailedJob.objects.filter(stopped__gt=since).order_by("-stopped")
-    for func, result in recent.values_list("func", "result")[:MAX_FAILED_JOBS_READ]:
-        causes[f"{func}: {last_line(result)}"] += 1
-    return [Failure(_("job"), cause, count, url) for cause, count in causes.items()]
+    recent = FailedJob.objects.filter(stopped__gt=since)
+    for func, number in recent.order_by().values_list("func").annotate(Count("pk")):
+        latest = recent.filter(func=func).order_by("-stopped").values_list("result", flat=True).first()
+        query = urlencode({"func__exact": func, "stopped__gte": since.isoformat()})
+        yield Failure(_("job"), f"{job_title(func)}: {last_line(latest)}", number, f"{url}?{query}")
 
 
 # --- Requests of the last hour
@@ -190,12 +191,15 @@ def heartbeats_widget(request: HttpRequest) -> HeartbeatsWidget:
         elif kind == "worker" and settings.Q_CLUSTERS:
             present = {cluster_of_worker(beat.name) for beat in beats}
             rows += [heartbeat_row(title, name, None, True, url) for name in cluster_names() if name not in present]
-    schedule_ids = dict(Schedule.objects.values_list("name", "pk"))
+    schedules = {schedule.name: schedule for schedule in Schedule.objects.all()}
     for name, (_func, minutes) in SCHEDULES.items():
         last = latest.get(("schedule", name))
         late = last is None or now - last.seen_at > minutes * 120 + 600 or last.doing.startswith("failed")
-        url = reverse("admin:django_q_schedule_change", args=[schedule_ids[name]]) if name in schedule_ids else ""
-        rows.append(heartbeat_row(_("schedule"), _(name), last, late, url))
+        schedule = schedules.get(name)
+        url = reverse("admin:django_q_schedule_change", args=[schedule.pk]) if schedule else ""
+        paused = schedule is not None and is_paused(schedule)
+        row = heartbeat_row(_("schedule"), _(name), last, late and not paused, url)
+        rows.append(replace(row, activity=_("paused")) if paused else row)
     return HeartbeatsWidget(id="heartbeats", title=_("Processes and schedules"), rows=rows)
 
 
@@ -240,9 +244,9 @@ def storage_widget(request: HttpRequest) -> StorageWidget:
         StorageNumber(_("jobs in the queue"), jobs, jobs_url, low=not depths),
         StorageNumber(_("database"), filesizeformat(database_bytes()), url),
     ]
-    free, total = disk_bytes()
+    free, total = disk.posters()
     if total:
-        numbers.append(StorageNumber(_("free for posters"), filesizeformat(free), url, free < total * MIN_FREE_SHARE))
+        numbers.append(StorageNumber(_("free for posters"), filesizeformat(free), url, disk.is_low(free, total)))
     return StorageWidget(id="storage", title=_("Queue and storage"), numbers=numbers)
 
 
@@ -255,22 +259,10 @@ def database_bytes() -> int:
         return int(cursor.fetchone()[0])
 
 
-def disk_bytes() -> tuple[int, int]:
-    """(free, total) of the disk where POSTER_DIR is or will be; zeros where it cannot be read."""
-    folder = settings.POSTER_DIR.absolute()
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    try:
-        usage = shutil.disk_usage(folder)
-    except OSError:
-        return 0, 0
-    return usage.free, usage.total
-
-
 @page("storage/", "storage", "django_q.view_schedule")
 def storage(request: HttpRequest) -> TemplateResponse:
     """The size of each table, and the disk where posters wait for their upload."""
-    free, total = disk_bytes()
+    free, total = disk.posters()
     return render_page(
         request,
         "config/storage_page.html",

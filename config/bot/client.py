@@ -151,7 +151,10 @@ def request(
     while True:
         if name != "getUpdates":
             metrics.increment("telegram.requests")
+        began_at = time.monotonic()
         result = _attempt(name, url, params, files, timeout or DEFAULT_TIMEOUT)
+        if name != "getUpdates":  # which waits for updates
+            _count(result, time.monotonic() - began_at)
         delay: float | None = None
         if isinstance(result, TelegramUnavailable):
             if idempotent or not result.sent:
@@ -174,6 +177,14 @@ def request(
         what = result if isinstance(result, TelegramUnavailable) else f"{name}: {result.error_code}"
         log.warning("Telegram: %s; repeated in %s s", what, delay)
         time.sleep(delay)
+
+
+def _count(result: "Response | TelegramUnavailable", seconds: float) -> None:
+    """Count how long a call took, or that it failed through no fault of its own."""
+    if isinstance(result, TelegramUnavailable) or result.error_code >= 500:
+        metrics.increment("telegram.errors")
+    else:
+        metrics.observe_latency("telegram", seconds)
 
 
 def _with_topic(name: str, params: dict[str, Any]) -> dict[str, Any]:

@@ -24,8 +24,8 @@ from config.bot.client import TelegramUnavailable
 from config.bot.replies import answer, is_unreachable, reply_to, topic_of
 from config.bot.router import UserError, bot, command_of, commands, language_of
 from config.bot.validation import NoUpdate, is_anonymous, read_update, sender_of
-from config.monitoring import metrics
-from config.monitoring.logs import correlation_id
+from config.monitoring import failures, metrics
+from config.monitoring.logs import correlation_id, current_correlation_id
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +132,9 @@ def notify_failure(update: types.Update, error: Exception) -> None:
     else:
         metrics.increment("updates.failed")
         log.error("update %s failed", update.update_id, exc_info=error)
+        failures.record(error)
     sentence = _("Something went wrong on our side. Please try again in a minute.")
+    sentence += "\n" + _("Code: %s") % current_correlation_id()
     message, query, inline = update.message, update.callback_query, update.inline_query
     try:
         if query:

@@ -25,7 +25,7 @@ from config.bot import drop_notice, update_queue
 from config.bot.dispatch import handle_update, recycle_connections
 from config.bot.update_queue import MAX_ATTEMPTS, MAX_HANDLER_SECONDS, Claim, RawUpdate, State
 from config.jobs.enqueue import StopEvent
-from config.monitoring import metrics
+from config.monitoring import alerts, metrics
 
 log = logging.getLogger(__name__)
 
@@ -308,6 +308,7 @@ def engine() -> Engine:
         with _engine_lock:
             if _engine is None:
                 _engine = Engine(handle_update, settings.BOT_THREADS)
+                alerts.watch()
     return _engine
 
 

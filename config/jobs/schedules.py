@@ -4,7 +4,7 @@ Every job finds by itself what is to be done, tolerates running twice, late or c
 """
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db.models import Q
@@ -13,7 +13,11 @@ from django.utils.translation import gettext_noop as _
 
 from config.moments import MAX_DIFFERENCE_SECONDS
 
+if TYPE_CHECKING:
+    from django_q.models import Schedule
+
 HALF_MINUTE_SECONDS = 30
+PAUSED, FOREVER = 0, -1  # of Schedule.repeats; django-q2 leaves alone what has no repeats left
 SCHEDULES = {
     # name: (function, minutes between two runs); see bring_forward() for 1
     _("import ratings"): ("ratings.tasks.import_ratings", 1),
@@ -31,6 +35,7 @@ SCHEDULES = {
     _("download posters"): ("posters.tasks.download_posters", 1),
     _("upload posters"): ("posters.tasks.upload_posters", 1),
     _("recover updates"): ("config.jobs.tasks.recover_updates", 1),
+    _("look for trouble"): ("config.jobs.tasks.look_for_trouble", 1),
     _("delete old records"): ("config.jobs.tasks.delete_old_records", 60),
     _("send broadcasts"): ("users.tasks.send_broadcasts", 1),
     _("revoke sessions"): ("users.tasks.revoke_sessions", 5),
@@ -38,15 +43,21 @@ SCHEDULES = {
 
 
 def sync_schedules(**signal: Any) -> None:
-    """Make django-q2's schedules those of SCHEDULES: what is in both keeps its next run, what is only there goes."""
+    """Make django-q2's schedules those of SCHEDULES: what is in both keeps its next run, and whether it is paused."""
     from django_q.models import Schedule
 
     from config.jobs.enqueue import cluster_for
 
     Schedule.objects.exclude(name__in=SCHEDULES).delete()  # operators add jobs by code, not by hand
     for name, (func, minutes) in SCHEDULES.items():
-        row = {"func": func, "schedule_type": Schedule.MINUTES, "minutes": minutes, "repeats": -1}
-        Schedule.objects.update_or_create(name=name, defaults=row | {"cluster": cluster_for(func)})
+        row = {"func": func, "schedule_type": Schedule.MINUTES, "minutes": minutes, "cluster": cluster_for(func)}
+        new = {**row, "repeats": FOREVER}
+        Schedule.objects.update_or_create(name=name, defaults=row, create_defaults=new)
+
+
+def is_paused(schedule: "Schedule") -> bool:
+    """Whether an operator has paused it."""
+    return bool(schedule.repeats == PAUSED)
 
 
 def bring_forward(cluster: str) -> None:

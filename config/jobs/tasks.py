@@ -9,6 +9,8 @@ from config.admin import login_throttle
 from config.bot import engine, update_queue
 from config.jobs.enqueue import worker_stop_event
 from config.jobs.locks import ALREADY_RUNNING, lock
+from config.models import UpdateFailure
+from config.monitoring import alerts
 
 FAILURES_KEPT_DAYS = 30
 
@@ -22,8 +24,15 @@ def recover_updates() -> str:
         return f"{handled} recovered, {update_queue.purge()} old ones deleted"
 
 
+def look_for_trouble() -> str:
+    """Ask Telegram how the webhook is, and tell the operator what goes wrong."""
+    alerts.look()
+    return ""
+
+
 def delete_old_records() -> str:
-    """Delete failed logins that count no longer, with their names and addresses, and old failed jobs."""
+    """Delete failed logins that count no longer, with their names and addresses, and old failures."""
     month_ago = timezone.now() - timedelta(days=FAILURES_KEPT_DAYS)
+    UpdateFailure.objects.filter(failed_at__lt=month_ago.timestamp()).delete()
     jobs = Failure.objects.filter(stopped__lt=month_ago).delete()[0]
     return f"{login_throttle.delete_old()} logins, {jobs} failed jobs deleted"

@@ -12,9 +12,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Max
 from django_q.brokers import get_broker
 
+from config.checks import settings_are_whole
 from config.jobs.enqueue import cluster_names
 from config.jobs.schedules import SCHEDULES
 from config.models import Heartbeat
+from config.monitoring import webhook
 from config.monitoring.heartbeats import cluster_of_worker
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,9 @@ class Readiness(TypedDict):
     database: str  # "ok" or what is wrong
     queue: str
     heartbeats: dict[str, HeartbeatAge]  # by component; empty where the database does not answer
+    webhook: list[str] | str  # what is wrong; "ok", "not used" or "not checked"
+    inline_mode: str  # "on", "off" or "not checked"
+    settings: list[str] | str  # what is unsafe, or "ok"
 
 
 def check() -> Readiness:
@@ -44,7 +49,25 @@ def check() -> Readiness:
     heartbeats = check_heartbeats() if database == "ok" else {}
     stale = any(heartbeat["stale"] for heartbeat in heartbeats.values())
     ready = database == queue == "ok" and not stale
-    return {"ready": ready, "database": database, "queue": queue, "heartbeats": heartbeats}
+    state = webhook.known() if ready else None  # kept in the cache, which may be in what is away
+    return {
+        "ready": ready,
+        "database": database,
+        "queue": queue,
+        "heartbeats": heartbeats,
+        "webhook": _webhook_status(state),
+        "inline_mode": "not checked" if state is None else "on" if state["inline_mode"] else "off",
+        "settings": [problem.msg for problem in settings_are_whole(None)] or "ok",
+    }
+
+
+def _webhook_status(state: webhook.State | None) -> list[str] | str:
+    """What is wrong with the webhook; without an answer of Telegram's only what our own settings tell."""
+    if found := [problem.text for problem in webhook.problems_in_english(state)]:
+        return found
+    if not settings.TELEGRAM_WEBHOOK_URL:
+        return "not used"
+    return "ok" if state else "not checked"
 
 
 def _status_of(query: Callable[[], object]) -> str:

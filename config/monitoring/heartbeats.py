@@ -130,6 +130,8 @@ def on_task_started(task: dict[str, Any], **signal: Any) -> None:
 def on_task_finished(task: dict[str, Any], **signal: Any) -> None:
     if not task.get("sync"):
         start_heartbeat("worker", _worker_name())
+    if task.get("success") is False:
+        metrics.increment("jobs.failed")
 
 
 def on_schedule_finished(task: dict[str, Any], **signal: Any) -> None:

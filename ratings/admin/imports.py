@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -29,7 +29,6 @@ MAX_MOVIES_NAMED = 50  # of a kind, on an import's page
 MAX_IMPORTS_OF_USER = 10
 MAX_RUNNING_SHOWN = 8
 MAX_RUNNING_COUNTED = 50
-MAX_FAILURES_READ = 1000
 DONE = Q(error="", finished_at__isnull=False)
 INCOMPLETE = ~Q(failed=0, left_out=0, beyond_api_limit=0)
 
@@ -242,7 +241,7 @@ def imports_widget(request: HttpRequest) -> ImportsWidget:
 
 @failures("ratings.view_import")
 def failed_imports() -> list[Failure]:
-    failed = Import.objects.filter(finished_at__gt=int(time.time()) - DAY_SECONDS).exclude(error="")
+    failed = Import.objects.filter(finished_at__gt=int(time.time()) - DAY_SECONDS).exclude(error="").order_by()
     url = f"{reverse('admin:ratings_import_changelist')}?state=failed&ended=day"
-    causes = Counter(failed.values_list("error", flat=True)[:MAX_FAILURES_READ])
-    return [Failure(_("import"), _(cause), count, url) for cause, count in causes.items()]
+    counted = failed.values_list("error").annotate(Count("pk"))
+    return [Failure(_("import"), _(cause), n, f"{url}&{urlencode({'error__exact': cause})}") for cause, n in counted]

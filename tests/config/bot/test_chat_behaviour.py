@@ -15,6 +15,7 @@ from telebot.types import Message, ReplyParameters
 from config.bot import client
 from config.bot.replies import edit, topic_of
 from config.bot.router import bot, commands, publish_profile
+from config.models import UpdateFailure
 from movies.models import Movie
 from ratings.models import Rating
 from tests.helpers.lists import nth
@@ -274,8 +275,15 @@ def broken(monkeypatch):
 
 
 def test_a_fault_of_ours_reaches_the_person_as_one_sentence_and_the_log_with_its_cause(ask, broken, caplog):
-    assert ask("матрица").text == "Something went wrong on our side. Please try again in a minute."
+    text = ask("матрица").text
+    assert text.startswith("Something went wrong on our side. Please try again in a minute.\nCode: u")
+    kept = UpdateFailure.objects.get()
+    assert text.endswith(f"Code: {kept.code}")
+    assert f"update {kept.code[1:]} failed" in caplog.text
     assert "ZeroDivisionError: a fault of ours" in caplog.text
+    assert (kept.handler, kept.error) == ("movies.bot.on_text", "a fault of ours")
+    assert "raise ZeroDivisionError" in kept.traceback
+    assert "матрица" not in kept.traceback
 
 
 def test_a_fault_of_ours_is_told_in_a_group_an_alert_and_an_inline_answer(ask, anna, sandbox, handle, request):

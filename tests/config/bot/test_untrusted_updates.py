@@ -159,7 +159,7 @@ def test_every_button_of_ours_with_rubbish_behind_it_is_refused_in_words(press, 
 
 def test_a_made_up_button_reaches_nothing_of_another_persons(press, anna, boris, film):
     """Another's file, link, token, list; the rating is always the presser's own."""
-    other = User.objects.create(pk=boris.id, language="en")
+    other, _created = User.objects.get_or_create(pk=boris.id, defaults={"language": "en"})
     Rating.objects.create(user=other, movie_id=603, manual_rating=9, normalized_rating=9, rated_at=1, source="manual")
     file = FileImport.objects.create(user=other, sent_at=1, finished_at=1, telegram_file_id="x")
     link = MatchLink.objects.create(user=other, token="abcdefghijkl", created_at=1)
@@ -237,7 +237,7 @@ def test_a_token_that_somebody_else_approved_is_used_in_no_chat_but_the_askers(s
 
 def test_two_peoples_consent_cannot_be_had_with_one_persons_link(press, anna, boris, film):
     """A made-up yes to a link that does not exist, is one's own, or is over, compares and tells nothing."""
-    me = User.objects.create(pk=anna.id, language="en")
+    me, _created = User.objects.get_or_create(pk=anna.id, defaults={"language": "en"})
     MatchLink.objects.create(user=me, token="abcdefghijkl", created_at=2_000_000_000)
     for token in ("abcdefghijkl", "mnopqrstuvwx", "a" * 10, "a" * 41, "%" * 12, "abcdefghijk_"):
         assert press(f"match:{token}")

@@ -1,6 +1,7 @@
 """What other programs ask: alive, ready, metrics; and logs that a program can read."""
 
 import json
+import re
 import time
 
 import pytest
@@ -240,14 +241,34 @@ def test_metrics_tell_of_all_processes_together(client, settings, sandbox, handl
     assert sum(value for name, value in found.items() if name[0] == "kinoteka_cards_total") == 2
     assert found["kinoteka_http_requests_total", "other", "telegram"] >= 3
     assert found["kinoteka_http_requests_total", "other", "tmdb"] >= 1
-    assert found["kinoteka_movies", "0"] + found["kinoteka_movies", "2"] == Movie.objects.count()
-    assert found["kinoteka_users", "1"] == 1
+    waiting, sent = found["kinoteka_movies", "waits_for_download"], found["kinoteka_movies", "in_telegram"]
+    assert waiting + sent == Movie.objects.count()
+    assert found["kinoteka_users", "queued"] == 1
+    assert found["kinoteka_build_info", __version__] == 1
+    assert found["kinoteka_telegram_request_duration_seconds_count",] >= 3
+    assert found["kinoteka_tmdb_request_duration_seconds_count",] >= 1
+    assert found["kinoteka_disk_free_bytes",] > 0
+    assert found["kinoteka_http_errors_total", "tmdb"] == 0
+    assert ("kinoteka_oldest_waiting_poster_seconds",) in found
     assert found["kinoteka_queue_depth", "kinoteka"] >= 0
     assert found["kinoteka_updates_pending",] == 1
     assert (
         scrape()["kinoteka_http_requests_total", "other", "telegram"]
         == found["kinoteka_http_requests_total", "other", "telegram"]
     )
+
+
+def test_no_series_is_named_by_a_process(client, settings):
+    settings.METRICS_TOKEN = "a-token"
+    now = time.time()
+    for number in (11, 12):
+        Heartbeat.objects.create(kind="worker", name=f"here kinoteka {number}", seen_at=now - number)
+    text = client.get("/metrics", headers={"Authorization": "Bearer a-token"}).content.decode()
+    found = metrics_of(text)
+    assert found["kinoteka_heartbeat_timestamp_seconds", "worker", "here kinoteka"] == pytest.approx(now - 11)
+    assert not re.search(r'"here kinoteka 1', text)
+    described = set(re.findall(r"^# HELP (\w+) \S", text, re.M))
+    assert described == set(re.findall(r"^# TYPE (\w+)", text, re.M))
 
 
 def test_a_count_never_falls_when_old_minutes_are_forgotten(client, settings, monkeypatch):

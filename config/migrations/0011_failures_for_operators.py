@@ -1,0 +1,22 @@
+from django.db import migrations
+
+
+def allow(apps, schema_editor):
+    """Operators look at failed updates."""
+    Group, Permission = apps.get_model("auth", "Group"), apps.get_model("auth", "Permission")
+    ContentType = apps.get_model("contenttypes", "ContentType")
+    # Django itself makes these rows only after the last migration.
+    content_type, _ = ContentType.objects.get_or_create(app_label="config", model="updatefailure")
+    permission, _ = Permission.objects.get_or_create(
+        content_type=content_type, codename="view_updatefailure", defaults={"name": "Can view failed update"}
+    )
+    Group.objects.get_or_create(name="operators")[0].permissions.add(permission)
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("config", "0010_alerts_and_failures"),
+        ("auth", "0012_alter_user_first_name_max_length"),
+        ("contenttypes", "0002_remove_content_type_name"),
+    ]
+    operations = [migrations.RunPython(allow, migrations.RunPython.noop)]
