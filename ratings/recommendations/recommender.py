@@ -81,8 +81,15 @@ class Filters:
 
     def among(self, movie_ids: Iterable[int]) -> set[int]:
         """Those of the movies that have a title and meet the conditions on the movie itself."""
-        sql = f"SELECT movies.id FROM {MOVIES_IN_PARAMETER[connection.vendor]} AND title <> ''"
-        values: list[Any] = [id_list(movie_ids)]
+        return self._read(MOVIES_IN_PARAMETER[connection.vendor], [id_list(movie_ids)])
+
+    def all_ids(self) -> set[int] | None:
+        """All movies with a title that meet the conditions; None where no index finds them."""
+        indexed = connection.vendor == "postgresql" and (self.genres or self.years)
+        return self._read("movies WHERE TRUE", []) if indexed else None
+
+    def _read(self, source: str, values: list[Any]) -> set[int]:
+        sql = f"SELECT movies.id FROM {source} AND title <> ''"
         for column, ends in self.ranges.items():
             sql += f" AND {column} BETWEEN %s AND %s"
             values += ends
@@ -338,6 +345,8 @@ def best_scored(scores: Scores, count: int, filters: Filters) -> list[int]:
         chosen += [movie_id for movie_id in batch if movie_id in fitting]
         if len(chosen) >= count:
             break
+        if len(batch) == FILTERED_BATCH and (fitting := filters.all_ids() or set()):  # few meet them
+            return nlargest(count, fitting & scores.keys(), key=scores.__getitem__)
     return chosen[:count]
 
 
