@@ -14,6 +14,8 @@ from django.utils.translation import gettext_lazy as _
 
 from movies.models import Movie
 from ratings.chat.models import Carousel as Carousel
+from ratings.evenings.models import Evening as Evening
+from ratings.evenings.models import EveningGuest as EveningGuest
 from ratings.files.models import FileChange as FileChange
 from ratings.files.models import FileImport as FileImport
 from ratings.files.models import FileRow as FileRow

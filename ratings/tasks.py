@@ -17,6 +17,7 @@ from config.jobs.locks import ALREADY_RUNNING, lock
 from config.jobs.time_limit import JOB_SECONDS, time_limit
 from movies import details
 from movies.models import Movie
+from ratings.evenings import run as evenings
 from ratings.files import importer, report
 from ratings.insights.taste_match import delete_old_results
 from ratings.models import Import
@@ -179,3 +180,9 @@ def fetch_tmdb_recommendations(user_id: int | None = None) -> str:
 def fetch_most_voted_movies() -> str:
     """Fetch the most voted movies while the table has hardly any."""
     return f"{cold_start.fetch_most_voted(worker_stop_event())} found"
+
+
+@time_limit(JOB_SECONDS)
+def run_evenings() -> str:
+    """Go on with the evenings of groups: polls whose time is over, winners to show, ratings to ask for."""
+    return f"{evenings.run(worker_stop_event(), MAX_SECONDS)} steps"

@@ -60,7 +60,7 @@ MAX_REQUEST_TOKENS = 5  # of one user
 OTHER_LANGUAGE = {"ru": ("English", "language:en"), "en": ("Русский", "language:ru")}  # by the reader's
 EXAMPLE_MOVIE_ID = 603  # The Matrix
 HELP_GROUPS = [
-    (gettext_lazy("Find"), ["movie", "recommend", "watchlist"]),
+    (gettext_lazy("Find"), ["movie", "recommend", "watchlist", "evening"]),
     (gettext_lazy("My films"), ["rate", "rated", "stats", "match"]),
     ("TMDb", ["connect", "sync", "disconnect"]),
     (gettext_lazy("Data"), ["export", "forget", "settings", "help"]),

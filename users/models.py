@@ -102,9 +102,11 @@ class UserQuerySet(models.QuerySet["User"]):
         names = names_of(sender.username, sender.first_name)
         seen = {"language": get_language(), "first_seen_at": now, "last_seen_at": now, **names}
         user, created = self.get_or_create(pk=sender.id, defaults=seen)
-        if not created and user.language != get_language():
-            user.language = get_language()
-            user.save(update_fields=["language"])
+        now_read = {"language": get_language(), **names}
+        if not created and any(getattr(user, name) != value for name, value in now_read.items()):
+            for name, value in now_read.items():
+                setattr(user, name, value)
+            user.save(update_fields=list(now_read))
         return user
 
     def connected(self) -> "UserQuerySet":

@@ -28,7 +28,7 @@ MAX_PAUSE_SECONDS = 30  # between two questions, while Telegram or the database 
 OVERLOAD_PAUSE_SECONDS = 0.02  # or one chat's surplus would have us ask as fast as we can
 HANDOVER_SECONDS = 0.005  # for which handlers have the processor to themselves before the next question
 FINISH_SECONDS = 8  # that SIGTERM leaves to what runs
-KINDS = ["message", "callback_query", "inline_query", "my_chat_member"]
+KINDS = ["message", "callback_query", "inline_query", "my_chat_member", "poll"]
 
 
 class CannotPoll(Exception):

@@ -21,7 +21,7 @@ bot = TeleBot(settings.TELEGRAM_BOT_TOKEN, threaded=False, parse_mode="HTML", va
 LANGUAGES = [code for code, _name in settings.LANGUAGES]
 READ_RUSSIAN = ["ru", "uk", "be", "kk"]  # languages whose readers get Russian texts; all others get English ones
 # Telegram's menu, in the order of use; other commands come after these
-MENU = ["recommend", "watchlist", "rated", "stats", "match", "connect", "sync", "export", "settings", "help"]
+MENU = ["recommend", "watchlist", "evening", "rated", "stats", "match", "connect", "sync", "export", "settings", "help"]
 
 Handler = TypeVar("Handler", bound=Callable[..., object])
 DeepLinkHandler = Callable[[types.Message, str], None]

@@ -40,6 +40,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "message": MESSAGE,
     "callback_query": {"id": str, "from": PERSON, "message?": MESSAGE, "data?": str},
     "inline_query": {"id": str, "from": PERSON, "query": str, "offset": str},
+    "poll": {"id": str, "is_closed": bool, "options": [{"text": str, "voter_count": int}]},
     "my_chat_member": {"chat": CHAT, "from": PERSON, "new_chat_member": {"user": PERSON, "status": str}},
 }
 
@@ -51,12 +52,22 @@ def read_update(data: object) -> types.Update:
         parts = data.items() if isinstance(data, dict) else [("message", None)]
         if not all(fits(part, SHAPES[kind]) for kind, part in parts if kind in SHAPES):
             raise NoUpdate("not of the shape that Telegram's have")
+        for poll in polls_in(data) if isinstance(data, dict) else ():
+            for option in poll["options"]:
+                option.setdefault("persistent_id", "")  # Bot API servers from before 10.0 tell none, telebot wants one
         update: types.Update = types.Update.de_json(data)
         return update
     except RecursionError:
         raise NoUpdate("too deep") from None
     except (TypeError, ValueError, AttributeError, LookupError) as error:
         raise NoUpdate(f"telebot cannot read it: {type(error).__name__}") from None
+
+
+def polls_in(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """The polls of an update: one that has changed, or that of the message whose button was pressed."""
+    message = (data.get("callback_query") or {}).get("message") or data.get("message") or {}
+    polls = [data.get("poll"), message.get("poll"), (message.get("reply_to_message") or {}).get("poll")]
+    return [poll for poll in polls if poll]
 
 
 def plain(value: Any) -> Any:

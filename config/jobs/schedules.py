@@ -31,6 +31,7 @@ SCHEDULES = {
         "ratings.tasks.fetch_tmdb_recommendations",
         1440,
     ),  # and when a user asks for recommendations
+    _("go on with evenings"): ("ratings.tasks.run_evenings", 1),
     _("read film details"): ("movies.tasks.read_details", 1),
     _("download posters"): ("posters.tasks.download_posters", 1),
     _("upload posters"): ("posters.tasks.upload_posters", 1),

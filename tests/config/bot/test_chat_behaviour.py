@@ -33,7 +33,7 @@ def test_the_menu_is_published_in_both_languages(sandbox):
     assert by_language[""] == by_language["en"]
     assert by_language["uk"] == by_language["ru"]
     names = [command["command"] for command in by_language["ru"]]
-    assert [name for name in names if name != "watchlist"][:5] == ["recommend", "rated", "stats", "match", "connect"]
+    assert names[:6] == ["recommend", "watchlist", "evening", "rated", "stats", "match"]
     for listed in by_language.values():
         assert {command["command"] for command in listed} == set(commands) - {"start"}
 

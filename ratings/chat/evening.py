@@ -1,0 +1,197 @@
+"""/evening in a group: who is in, the poll, and its end; in a private chat it says what it is."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.utils import translation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from telebot import types
+from telebot.apihelper import ApiTelegramException
+
+from config.bot.replies import answer, edit_buttons, is_unreachable, keyboard, reply_to, topic_of
+from config.bot.router import UserError, bot, button, command, parse_callback_data
+from ratings.chat import filters as filter_menus
+from ratings.evenings import messages, run, steps
+from ratings.evenings.models import Evening
+from ratings.recommendations.recommender import Filters
+from users.models import User
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PAGES = ("film", "filters", "genres", "years", "minutes")  # of the invitation's buttons; "film" is the first
+GONE = ("left", "kicked")  # statuses of who is no member any more
+
+
+@command("evening", gettext_lazy("choose a film with friends, in a group"))
+def gather(message: types.Message) -> None:
+    if message.chat.type == "private":
+        explain(message)
+        return
+    asker = User.objects.get_or_create_from_telegram(message.from_user)
+    evening, is_new = steps.begin(message.chat.id, topic_of(message), asker)
+    if is_new:
+        messages.send_invitation(evening, reply_to(message))
+        return
+    standing = evening.poll_message_id or evening.message_id
+    reply = types.ReplyParameters(standing, allow_sending_without_reply=True) if standing else None
+    text = _("A film evening is on already. Who gathers it may cancel it.")
+    cancel = keyboard([(_("Cancel it"), f"{messages.prefix(evening)}:cancel")])
+    bot.send_message(message.chat.id, text, reply_parameters=reply, reply_markup=cancel)
+
+
+def explain(message: types.Message) -> None:
+    link = f"{settings.TELEGRAM_WEB_URL}/{bot.user.username}?startgroup=evening"
+    bot.send_message(
+        message.chat.id,
+        _(
+            "A film evening is for a group. Add me to one and send /evening there: whoever presses “I’m in” is in, I "
+            "look for films that none of you has seen, and you choose by a poll."
+        ),
+        reply_markup=keyboard([(_("Add me to a group"), link)]),
+    )
+
+
+@button("evening")
+def press(query: types.CallbackQuery) -> None:
+    number, action = parse_callback_data(query, r"evening:(\d{1,18}):([\w:]{1,40})")
+    if action == "skip":
+        edit_buttons(query.message)
+        answer(query)
+        return
+    evening = Evening.objects.select_related("asker").filter(pk=number).first()
+    if evening is None or query.message is None or evening.chat_id != query.message.chat.id:
+        raise UserError(_("This button is out of date."))
+    if action in ACTIONS:
+        ACTIONS[action](query, evening)
+    elif re.fullmatch(filter_menus.CHANGES, action):
+        change_filters(query, evening, action)
+    elif action.startswith("menu:") and action[5:] in PAGES:
+        require_gathering(evening)
+        require_host(query, evening)
+        show(evening, "" if action == "menu:film" else action[5:])
+        answer(query)
+    else:
+        raise UserError(_("This button is out of date."))
+
+
+def show(evening: Evening, page: str = "", may_wait: bool = False) -> None:
+    """In the asker's language: it is one message for all."""
+    with translation.override(evening.language):
+        messages.show_invitation(evening, page, may_wait)
+
+
+def require_gathering(evening: Evening) -> None:
+    if evening.state != Evening.State.GATHERING:
+        raise UserError(_("This evening has begun or is over. /evening gathers another."))
+
+
+def require_host(query: types.CallbackQuery, evening: Evening) -> None:
+    """Only the asker decides, or, once they have left the group, whoever is in. Raises UserError."""
+    if evening.asker_id == query.from_user.id:
+        return
+    is_in = evening.guests.filter(user_id=query.from_user.id).exists()
+    if is_in and (evening.asker_id is None or has_left(evening.chat_id, evening.asker_id)):
+        return
+    raise UserError(_("Only who gathers the evening can do that."))
+
+
+def has_left(chat_id: int, user_id: int) -> bool:
+    try:
+        member: types.ChatMember = bot.get_chat_member(chat_id, user_id)
+        return member.status in GONE
+    except ApiTelegramException as error:
+        return bool(error.error_code == 400)  # Telegram knows no such member
+
+
+# --- Buttons
+
+
+def join(query: types.CallbackQuery, evening: Evening) -> None:
+    require_gathering(evening)
+    if steps.join(evening, User.objects.get_or_create_from_telegram(query.from_user)):
+        show(evening, may_wait=True)
+    answer(query, _("You are in."))
+
+
+def leave(query: types.CallbackQuery, evening: Evening) -> None:
+    require_gathering(evening)
+    if steps.leave(evening, query.from_user.id):
+        show(evening, may_wait=True)
+    answer(query, _("You are not in."))
+
+
+def change_filters(query: types.CallbackQuery, evening: Evening, change: str) -> None:
+    require_gathering(evening)
+    require_host(query, evening)
+    evening.filters = filter_menus.changed(Filters.from_json(evening.filters), change).as_json()
+    Evening.objects.filter(pk=evening.pk, state=Evening.State.GATHERING).update(filters=evening.filters)
+    show(evening, "genres" if re.match(r"genre:\d", change) else "filters")
+    answer(query)
+
+
+def start(query: types.CallbackQuery, evening: Evening) -> None:
+    """Choose the films and send the poll."""
+    require_gathering(evening)
+    require_host(query, evening)
+    try:
+        films = steps.choose_films(evening)
+    except steps.TooFewGuests:
+        raise UserError(_("It takes two at least: ask the others to press “I’m in”.")) from None
+    except steps.TooFewFilms:
+        raise UserError(_("Hardly any film fits that none of you has seen. Try fewer filters.")) from None
+    if not steps.start(evening, films):
+        raise UserError(_("This evening has begun or is over. /evening gathers another."))
+    evening.refresh_from_db(fields=["state", "films", "closes_at", "attempts"])
+    try:
+        run.send_poll(evening)
+    except ApiTelegramException as error:
+        if error.error_code in (403, 429) or error.error_code >= 500:
+            raise  # the job tries again
+        steps.gather_again(evening)
+        if not is_unreachable(error):
+            raise
+        raise UserError(_("I may not send polls here. Ask an administrator of the group to allow it.")) from error
+    answer(query)
+
+
+def close(query: types.CallbackQuery, evening: Evening) -> None:
+    require_host(query, evening)
+    if evening.state == Evening.State.VOTING:
+        run.close(evening)
+    answer(query)
+
+
+def cancel(query: types.CallbackQuery, evening: Evening) -> None:
+    require_host(query, evening)
+    if evening.state == Evening.State.VOTING:
+        messages.stop_poll(evening)
+    run.cancel(evening)
+    answer(query, _("The evening is cancelled."))
+
+
+ACTIONS: dict[str, Callable[[types.CallbackQuery, Evening], None]] = {
+    "in": join,
+    "out": leave,
+    "start": start,
+    "close": close,
+    "cancel": cancel,
+}
+
+
+# --- What Telegram tells of polls
+
+
+@bot.poll_handler(lambda poll: True)
+def poll_changed(poll: types.Poll) -> None:
+    """A vote, or the end: by our call, by Telegram, or by whoever else may stop it."""
+    evening = Evening.objects.select_related("asker").filter(poll_id=poll.id).first()
+    if evening is None or evening.state != Evening.State.VOTING:
+        return
+    steps.count_votes(evening, [{"voter_count": option.voter_count} for option in poll.options])
+    if poll.is_closed:
+        run.closed(evening)
