@@ -16,7 +16,7 @@ class KinotekaAdminConfig(admin_apps.AdminConfig):
     default_site = "config.admin.site.KinotekaAdminSite"
 
     def ready(self) -> None:
-        from config.admin import jobs, lockouts, update_failures, widgets  # noqa: F401  they register pages and dashboard widgets
+        from config.admin import figures, jobs, lockouts, update_failures, widgets  # noqa: F401  they register pages and dashboard widgets
 
         super().ready()
 
@@ -36,7 +36,7 @@ class ConfigConfig(AppConfig):
         install_redaction()
         make_database_folder()
         give_password_to_libpq()
-        autodiscover_modules("checks", "bot")
+        autodiscover_modules("checks", "bot", "figures")
         connect_worker_signals()
         propagate_correlation_id()
         post_migrate.connect(sync_schedules, sender=self)

@@ -10,7 +10,7 @@ from config.bot import engine, update_queue
 from config.jobs.enqueue import worker_stop_event
 from config.jobs.locks import ALREADY_RUNNING, lock
 from config.models import UpdateFailure
-from config.monitoring import alerts
+from config.monitoring import alerts, daily
 
 FAILURES_KEPT_DAYS = 30
 
@@ -28,6 +28,11 @@ def look_for_trouble() -> str:
     """Ask Telegram how the webhook is, and tell the operator what goes wrong."""
     alerts.look()
     return ""
+
+
+def update_daily_figures() -> str:
+    """Write the figures of yesterday and today."""
+    return f"{daily.update()} written"
 
 
 def delete_old_records() -> str:

@@ -36,6 +36,7 @@ from telebot.types import Message
 
 from config.bot.replies import answer
 from config.bot.router import UserError, button, parse_callback_data
+from config.monitoring import metrics
 from movies.cards import caption, display_title
 from movies.catalogue import get_local_movie
 from movies.models import Movie
@@ -207,6 +208,8 @@ def show(carousel: Carousel, page: str = FILM, undo: KeyboardButton | None = Non
     else:
         rows = rows_of_page(carousel, source, movie, page)
         contents = Contents(caption(movie, notes(carousel, source, movie)), rows, movie)
+        if page == FILM:
+            metrics.increment(f"carousel.{source.key}.shown")
     if undo:
         contents.rows.append([undo])
     place(carousel, contents)
@@ -464,6 +467,7 @@ def mark_film_seen(query: CallbackQuery, carousel: Carousel, movie_id: int) -> N
     """Take the film off for good, and ask how it was."""
     existing(movie_id)
     mark_seen(User.objects.get_or_create_from_telegram(query.from_user), movie_id)
+    metrics.increment(f"carousel.{carousel.source}.seen")
     if movie_id in carousel.movie_ids:
         carousel.shown = movie_id
         show(carousel, SEEN)

@@ -13,6 +13,7 @@ from telebot.util import extract_arguments
 
 from config.bot.replies import KeyboardButton, answer, edit, keyboard, reply_to
 from config.bot.router import UserError, bot, button, command, parse_callback_data
+from config.monitoring import metrics
 from movies.cards import (
     display_title,
     error_text,
@@ -55,6 +56,7 @@ def rate_by_button(query: CallbackQuery) -> None:
     if carousel:
         rate(User.objects.get_or_create_from_telegram(query.from_user), movie.pk, value)
         movie.user_rating = value
+        metrics.increment(f"carousel.{carousel.source}.rated")
         SOURCES[carousel.source].rated(carousel, movie.pk)
         answer(query, _("“%(title)s”: your rating is %(rating)s.") % texts_of(movie))
         return

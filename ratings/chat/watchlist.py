@@ -10,6 +10,7 @@ from telebot.types import InlineKeyboardButton, Message
 
 from config.bot.replies import Keyboard, answer, edit_buttons, is_not_modified, is_unreachable, keyboard
 from config.bot.router import UserError, bot, button, parse_callback_data
+from config.monitoring import metrics
 from movies.cards import error_text, shared_buttons, watch_button
 from movies.catalogue import get_movie
 from movies.tmdb import TMDbError
@@ -39,6 +40,8 @@ def watch(query: CallbackQuery) -> None:
     changed = set_wanted(user, movie.pk, wanted == "1")
     movie.on_watchlist = wanted == "1"
     if carousel:
+        if changed and movie.on_watchlist:
+            metrics.increment(f"carousel.{carousel.source}.wanted")
         go_on(carousel, movie.pk, "watch" if movie.on_watchlist else "unwatch")
     else:
         show_mark(query, movie)

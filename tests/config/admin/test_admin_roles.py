@@ -64,7 +64,7 @@ def act(client, page, action, pk, **more):
 
 def test_support_looks_at_people_and_films_only(member, rows):
     client = member("support")
-    assert widgets(client) == {"users", "movies", "posters", "failures"}
+    assert widgets(client) == {"users", "movies", "posters", "figures", "failures"}
     for name, args in (
         ("movies_movie_changelist", []),
         ("movies_movie_change", [603]),
@@ -124,7 +124,8 @@ def test_support_neither_sees_training_runs_nor_starts_one(member, rows):
 def test_operators_see_everything_and_act_but_manage_no_accounts(member, rows):
     client = member("operators")
     assert widgets(client) == {
-        *("users", "movies", "posters", "imports", "training", "failures", "requests", "heartbeats", "storage")
+        *("users", "movies", "posters", "figures", "imports"),
+        *("training", "failures", "requests", "heartbeats", "storage"),
     }
     act(client, "users_user", "import_again", 501)
     assert User.objects.get(pk=501).sync_status == SyncStatus.QUEUED
