@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from config.monitoring.prometheus import Collector
 from tests.conftest import ROOT
 
 UNITS = sorted((ROOT / "deploy" / "systemd").iterdir())
@@ -77,3 +78,13 @@ def test_a_database_password_may_hold_anything():
 def test_the_first_start_of_the_database_is_not_taken_for_its_readiness():
     """PostgreSQL's image makes the database with a server of its own on the socket alone, which then goes away."""
     assert re.search(r"pg_isready, --host=", (ROOT / "compose.yaml").read_text())
+
+
+@pytest.mark.django_db
+def test_alert_rules_and_the_dashboard_ask_for_metrics_that_there_are():
+    known = {sample.name for family in Collector().collect() for sample in family.samples}
+    known |= {"kinoteka_update_duration_seconds_bucket", "kinoteka_update_duration_seconds_count"}
+    for path in (ROOT / "deploy" / "monitoring").iterdir():
+        named = set(re.findall(r"\bkinoteka_(?!token\b)[a-z_]+", path.read_text()))
+        assert named, path
+        assert named <= known, (path.name, named - known)
