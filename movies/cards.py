@@ -60,6 +60,8 @@ INVALID_FILE_ID_ERRORS = (
     "wrong type of the web page content",
     "file reference",
 )
+# A button that tells of which movie a message is, be it a card or the message of ratings.chat.carousel
+CARD_BUTTON = re.compile(r"(?:rate|unrate|carousel:\w+:show):(\d+)(?::[\d.]+)?", re.ASCII)
 MAX_PENDING_SECONDS = 3600  # for which a card waits for its movie's details
 NOT_THE_PHOTO_CODES = (401, 403, 429)  # error codes with which a text would fail as well
 
@@ -246,8 +248,7 @@ def send_card(
     to_complete = details.request_details(movie)
     markup = keyboard(*buttons(movie), *rows)
     message = _send(chat_id, movie, markup, reply_to)
-    last = LastCard(movie.pk, message.message_id, bool(message.photo))
-    caches["cards"].set(f"last-card:{chat_id}", tuple(last), LAST_CARD_SECONDS)
+    remember_card(chat_id, LastCard(movie.pk, message.message_id, bool(message.photo)))
     if to_complete:
         PendingCard.objects.create(
             chat_id=chat_id,
@@ -354,7 +355,7 @@ def movie_on_card(message: types.Message | None) -> int | None:
     data = [button.callback_data or "" for row in message.reply_markup.keyboard for button in row]
     if any(text.startswith("find:") for text in data):  # a question about a number
         return None
-    ids = {found[1] for text in data if (found := re.fullmatch(r"(?:rate|unrate):(\d+)(?::[\d.]+)?", text))}
+    ids = {found[1] for text in data if (found := CARD_BUTTON.fullmatch(text))}
     return int(ids.pop()) if len(ids) == 1 else None
 
 
@@ -373,6 +374,11 @@ def movie_of_bare_number(message: types.Message) -> int | None:
         return None
     card = last_card(message.chat.id)
     return card.movie_id if card else None
+
+
+def remember_card(chat_id: int, card: LastCard) -> None:
+    """What a bare number that comes next may be a rating of."""
+    caches["cards"].set(f"last-card:{chat_id}", tuple(card), LAST_CARD_SECONDS)
 
 
 def last_card(chat_id: int) -> LastCard | None:

@@ -37,7 +37,7 @@ from telebot.types import Message
 from config.bot.replies import answer
 from config.bot.router import UserError, button, parse_callback_data
 from config.monitoring import metrics
-from movies.cards import caption, display_title
+from movies.cards import LastCard, caption, display_title, remember_card
 from movies.catalogue import get_local_movie
 from movies.models import Movie
 from movies.parsing import MAX_MOVIE_ID
@@ -214,6 +214,8 @@ def show(carousel: Carousel, page: str = FILM, undo: KeyboardButton | None = Non
         contents.rows.append([undo])
     place(carousel, contents)
     save(carousel)
+    if movie and carousel.chat_id == carousel.user_id:
+        remember_card(carousel.chat_id, LastCard(movie.pk, carousel.message_id, bool(movie.telegram_file_id)))
 
 
 def save(carousel: Carousel) -> None:
@@ -433,6 +435,20 @@ def go_on(carousel: Carousel, movie_id: int, undo: str = "") -> None:
     show(carousel, undo=undo_button(carousel, movie_id, because, undo) if undo else None)
 
 
+def rated_elsewhere(message: LastCard | Message | None, user_id: int, movie_id: int) -> bool:
+    """Go on where a film was rated by a number and not by a button of its carousel; False: the message is none."""
+    carousel = (
+        message
+        and Carousel.objects.filter(
+            chat_id=user_id, message_id=message.message_id, user_id=user_id, shown=movie_id
+        ).first()
+    )
+    if not carousel:
+        return False
+    SOURCES[carousel.source].rated(carousel, movie_id)
+    return True
+
+
 def undo_button(carousel: Carousel, movie_id: int, because: int, what: str) -> KeyboardButton | None:
     movie = get_local_movie(movie_id)
     if movie is None:
@@ -466,7 +482,9 @@ def dismiss_film(query: CallbackQuery, carousel: Carousel, movie_id: int) -> Non
 def mark_film_seen(query: CallbackQuery, carousel: Carousel, movie_id: int) -> None:
     """Take the film off for good, and ask how it was."""
     existing(movie_id)
-    mark_seen(User.objects.get_or_create_from_telegram(query.from_user), movie_id)
+    user = User.objects.get_or_create_from_telegram(query.from_user)
+    mark_seen(user, movie_id)
+    set_wanted(user, movie_id, False)
     metrics.increment(f"carousel.{carousel.source}.seen")
     if movie_id in carousel.movie_ids:
         carousel.shown = movie_id

@@ -19,6 +19,7 @@ from movies.cards import (
     error_text,
     format_rating,
     is_rating_reply,
+    last_card,
     movie_of_bare_number,
     movie_on_card,
     replace_card_buttons,
@@ -30,7 +31,7 @@ from movies.catalogue import find_movies, get_movie
 from movies.movie_list import PAGE_SIZE, button_label
 from movies.query import Query
 from movies.tmdb import TMDbError
-from ratings.chat.carousel import SOURCES, carousel_of
+from ratings.chat.carousel import SOURCES, carousel_of, rated_elsewhere
 from ratings.rate import points_in, rate, take_back
 from users.models import User
 
@@ -54,11 +55,11 @@ def rate_by_button(query: CallbackQuery) -> None:
     carousel = carousel_of(query)
     movie, value = movie_of(query, movie_id), Decimal(rating)
     if carousel:
-        rate(User.objects.get_or_create_from_telegram(query.from_user), movie.pk, value)
+        taken_off = rate(User.objects.get_or_create_from_telegram(query.from_user), movie.pk, value)
         movie.user_rating = value
         metrics.increment(f"carousel.{carousel.source}.rated")
         SOURCES[carousel.source].rated(carousel, movie.pk)
-        answer(query, _("“%(title)s”: your rating is %(rating)s.") % texts_of(movie))
+        answer(query, rated_text(taken_off) % texts_of(movie))
         return
     if movie.user_rating == value:
         ask_to_take_back(query, movie)
@@ -68,8 +69,9 @@ def rate_by_button(query: CallbackQuery) -> None:
     answer(query, rated_text(taken_off) % texts_of(movie))
     if isinstance(query.message, Message) and movie_on_card(query.message) is None:  # a question, not a card
         edit(query.message, escaped(rated_text(taken_off), movie))
-        if query.message.chat.type == "private":
-            show_rating_on_last_card(query.message.chat.id, movie)
+        user_id = query.from_user.id
+        if query.message.chat.type == "private" and not rated_elsewhere(last_card(user_id), user_id, movie.pk):
+            show_rating_on_last_card(user_id, movie)
     else:
         show_rating(query.message, movie)
 
@@ -214,7 +216,8 @@ def rate_by_text(message: Message, movie_id: int, rating_text: str, card: Messag
         if taken_off:
             reply(message, _("I took it off your watchlist."))
         return
-    show_rating(card, movie)
+    if not rated_elsewhere(card, message.chat.id, movie.pk):
+        show_rating(card, movie)
     reply(message, escaped(rated_text(taken_off), movie))
 
 

@@ -165,6 +165,28 @@ def test_putting_on_the_watchlist_can_be_undone(anna, ask, handle, posters):
     assert shown_film(message) == 101
 
 
+@pytest.mark.parametrize("replies", [True, False], ids=["as a reply", "without the gesture of a reply"])
+def test_a_number_rates_the_film_shown_and_the_next_one_comes(anna, ask, handle, posters, replies):
+    rate(anna, LIKED)
+    message = ask("/recommend")
+    anna.send("7.5", reply_to=message if replies else None)
+    handle()
+    if not replies:
+        tap(anna, anna.chat[-1], handle, text="Rate it 7.5")
+    assert Rating.objects.get(user_id=anna.id, movie_id=101).value == 7.5
+    assert shown_film(message) == 102
+    assert "1 of 10" in texts(message)
+
+
+def test_a_film_of_the_watchlist_that_has_been_seen_leaves_it(anna, ask, handle, posters):
+    rate(anna, LIKED)
+    message = ask("/recommend")
+    tap(anna, message, handle, text="🔖 Want")
+    tap(anna, message, handle, data="carousel:rec:listed:1")
+    tap(anna, message, handle, text="👀 Seen it")
+    assert not WatchlistEntry.objects.exists()
+
+
 def test_filters_are_shown_remembered_and_cleared_in_one_tap(anna, ask, handle, posters):
     rate(anna, LIKED)
     Movie.objects.filter(pk__in=range(110, 130)).update(genres=[35])
