@@ -14,8 +14,8 @@ from config.bot.replies import Keyboard, answer, edit, keyboard, require_private
 from config.bot.router import UserError, bot, button, command, parse_callback_data
 from ratings.files import deck, report
 from ratings.files.exporter import export
-from ratings.files.importer import MAX_BYTES, TooManyFiles, enqueue, receive, restart, set_scale
-from ratings.files.rows import Scale
+from ratings.files.importer import MAX_BYTES, TooManyFiles, enqueue, receive, restart, set_list, set_scale
+from ratings.files.rows import Purpose, Scale
 from ratings.models import FileImport
 from users.models import User
 
@@ -74,7 +74,7 @@ def import_document(message: Message) -> None:
     progress = bot.send_message(message.chat.id, _("Reading your file…"))
     user = User.objects.get_or_create_from_telegram(message.from_user)
     try:
-        enqueue(receive(user, document.file_id, progress.message_id, topic_of(progress)))
+        enqueue(receive(user, document.file_id, progress.message_id, topic_of(progress), document.file_name or ""))
     except TooManyFiles:
         edit(progress, _("I am still reading the files you sent before. Please send this one after them."))
 
@@ -86,6 +86,12 @@ def import_document(message: Message) -> None:
 def choose_scale(query: CallbackQuery) -> None:
     number, scale = parse_callback_data(query, r"scale:(\d{1,18}):(5|10)")
     go_on(query, set_scale(int(number), query.from_user.id, Scale(int(scale))))
+
+
+@button("listed")
+def choose_list(query: CallbackQuery) -> None:
+    number, purpose = parse_callback_data(query, r"listed:(\d{1,18}):(wanted|seen)")
+    go_on(query, set_list(int(number), query.from_user.id, Purpose(purpose)))
 
 
 @button("file")

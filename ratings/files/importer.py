@@ -24,7 +24,7 @@ from movies.tmdb import Unavailable
 from ratings.files.matching import Match, Matcher
 from ratings.files.merge import Merge, candidates_of, row_from, take_back
 from ratings.files.parser import read
-from ratings.files.rows import ParseError, Scale, ScaleUnknown
+from ratings.files.rows import ListUnknown, ParseError, Purpose, Scale, ScaleUnknown
 from ratings.models import FileChange, FileImport, FileRow
 from users.models import User
 
@@ -53,9 +53,9 @@ class TooManyFiles(Exception):
 
 
 def receive(
-    user: User, telegram_file_id: str, message_id: int | None = None, thread_id: int | None = None
+    user: User, telegram_file_id: str, message_id: int | None = None, thread_id: int | None = None, name: str = ""
 ) -> FileImport:
-    """Queue a file for import, whose progress a message in a topic shows. Raises TooManyFiles."""
+    """Queue a file of this name for import, whose progress a message in a topic shows. Raises TooManyFiles."""
     if user.file_imports.filter(finished_at=None).count() >= MAX_FILES_PER_USER:
         raise TooManyFiles
     return FileImport.objects.create(
@@ -64,6 +64,7 @@ def receive(
         message_id=message_id,
         thread_id=thread_id,
         sent_at=int(time.time()),
+        found={"name": name[:100]},
     )
 
 
@@ -80,6 +81,18 @@ def set_scale(file_id: int, user_id: int, scale: Scale) -> FileImport | None:
     """Import a file that waits for this answer; None where it waits no more."""
     waiting = FileImport.objects.filter(pk=file_id, user_id=user_id, finished_at=None).exclude(question=[])
     return FileImport.objects.get(pk=file_id) if waiting.update(scale=scale, question=[], next_try_at=0) else None
+
+
+def set_list(file_id: int, user_id: int, purpose: Purpose) -> FileImport | None:
+    """Import a list without ratings, of films to see or of films seen; None where nothing waits for this answer."""
+    with transaction.atomic():
+        waiting = FileImport.objects.filter(pk=file_id, user_id=user_id, finished_at=None).exclude(question=[])
+        file = waiting.select_for_update().first()
+        if file is None:
+            return None
+        file.found["list"], file.question, file.next_try_at = purpose.value, [], 0
+        file.save(update_fields=["found", "question", "next_try_at"])
+    return file
 
 
 def due() -> QuerySet[FileImport]:
@@ -120,8 +133,9 @@ def resume(file_id: int, seconds: float, stop: StopEvent, watch: Watch) -> bool:
             work = {Stage.IMPORT: _import_rows, Stage.OVERWRITE: _overwrite, Stage.UNDO: _undo}[Stage(file.stage)]
             if not work(file, time.monotonic() + seconds, stop, watch):
                 return True
-        except ScaleUnknown as question:
-            FileImport.objects.filter(pk=file.pk).update(question=question.examples)
+        except (ScaleUnknown, ListUnknown) as question:
+            file.found["asked"] = str(question)
+            FileImport.objects.filter(pk=file.pk).update(question=question.examples, found=file.found)
         except ParseError as error:
             finish(file, error.reason)
         except TooLong:
@@ -141,11 +155,13 @@ def resume(file_id: int, seconds: float, stop: StopEvent, watch: Watch) -> bool:
 
 def _import_rows(file: FileImport, deadline: float, stop: StopEvent, watch: Watch) -> bool:
     """Import the rows that are left; False where time is over before the last, or the worker is to stop."""
-    parsed = read(download(file.telegram_file_id, MAX_BYTES), file.sent_at, Scale(file.scale))
+    content = download(file.telegram_file_id, MAX_BYTES)
+    listed = Purpose(file.found.get("list", Purpose.LISTED))
+    parsed = read(content, file.sent_at, Scale(file.scale), file.found.get("name", ""), listed)
     rows = parsed.rows
     if file.rows_total is None:
         file.rows_total = len(rows)
-        file.found = {
+        file.found |= {
             "titles": parsed.titles,
             "members": parsed.members,
             "undated": parsed.undated,
@@ -193,7 +209,9 @@ def _undo(file: FileImport, deadline: float, stop: StopEvent, watch: Watch) -> b
             if locked is None:
                 return True
             current, user = locked
-            current.count("undone", take_back(user, changes))
+            ratings, listed = take_back(user, changes)
+            current.count("undone", ratings)
+            current.count("undone_list", listed)
             current.save(update_fields=["outcome"])
             FileChange.objects.filter(pk__in=[change.pk for change in changes]).delete()
     file.file_rows.all().delete()

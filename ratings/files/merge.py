@@ -18,7 +18,8 @@ from ratings.files.matching import Match
 from ratings.files.rows import Purpose, Row, Scale
 from ratings.models import FileChange, FileImport, FileRow, PendingWrite, Rating, Source, normalize
 from ratings.recommendations.dismissals import undismiss
-from ratings.watchlist.entries import take_off
+from ratings.watchlist.entries import add, take_off
+from ratings.watchlist.models import WatchlistEntry
 
 if TYPE_CHECKING:
     from users.models import User
@@ -27,7 +28,7 @@ DAY_SECONDS = 86_400
 UNKNOWN_TIME = 0  # Rating.rated_at of a row without a readable date
 RATING_FIELDS = ["tmdb_rating", "manual_rating", "normalized_rating", "rated_at", "source"]
 WRITE_FIELDS = ["rating", "base", "attempts", "next_try_at", "error"]
-SILENT = ("no_film", "unrated", "wanted", "repeated")  # reasons that are only counted
+SILENT = ("no_film", "unrated", "repeated")  # reasons that are only counted
 
 
 class Outcome(StrEnum):
@@ -39,6 +40,9 @@ class Outcome(StrEnum):
     SAME = "same"
     REPEATED = "repeated"  # the film had a rating of this file already
     KEPT = "kept"  # the rating here is otherwise, and not earlier
+    WANTED = "wanted"  # put on the watchlist
+    WANTED_SAME = "wanted_same"  # on the watchlist already
+    WANTED_RATED = "wanted_rated"  # rated, so it has been seen
 
 
 class Writer:
@@ -54,6 +58,7 @@ class Writer:
         self.changed: set[int] = set()
         self.to_write: dict[int, PendingWrite] = {}
         self.obsolete: set[int] = set()  # movies whose pending write is to be deleted
+        self.gone: set[int] = set()  # movies that `save` took off the watchlist: they have been seen
 
     def set(self, movie_id: int, value: Decimal, rated_at: int) -> None:
         at_tmdb = self.value_at_tmdb(movie_id)
@@ -101,7 +106,7 @@ class Writer:
         )
         Rating.objects.filter(user_id=self.user_id, movie_id__in=gone).delete()
         undismiss(self.user_id, *(rating.movie_id for rating in kept))
-        take_off(self.user, [rating.movie_id for rating in kept])
+        self.gone = take_off(self.user, [rating.movie_id for rating in kept])
         PendingWrite.objects.filter(user_id=self.user_id, movie_id__in=self.obsolete).delete()
         PendingWrite.objects.bulk_create(
             [self.to_write[movie_id] for movie_id in sorted(self.to_write)],
@@ -118,20 +123,25 @@ class Merge(Writer):
         self.file, self.matches = file, matches  # {id(row): Match}
         movie_ids = {match.movie_id for match in matches.values() if match.movie_id}
         super().__init__(user, movie_ids)
-        own = FileChange.objects.filter(file_id=file.pk, movie_id__in=movie_ids)
+        own = FileChange.objects.filter(file_id=file.pk, movie_id__in=movie_ids, after__isnull=False)
         self.own = dict(own.values_list("movie_id", "after"))  # what this file has set already
         self.before = {movie_id: snapshot(rating) for movie_id, rating in self.ratings.items() if rating}
         self.file_rows: list[FileRow] = []
+        listed = WatchlistEntry.objects.filter(user=user, movie_id__in=movie_ids)
+        self.listed = dict(listed.values_list("movie_id", "added_at"))
+        self.to_list: dict[int, int] = {}  # {movie id: UNIX seconds}
 
     def take(self, rows: list[Row], overwrite: bool = False) -> None:
         for row in rows:
             match = self.matches.get(id(row), Match())
             if row.skip_reason in SILENT:
                 self.file.count(row.skip_reason)
-            elif row.skip_reason or row.value is None:
+            elif row.skip_reason or (row.value is None and row.purpose is not Purpose.WANTED):
                 self.ask(row, row.skip_reason or "odd_rating")
             elif match.movie_id is None:
                 self.ask(row, FileRow.State.UNSURE if match.candidates else FileRow.State.NOT_FOUND, match.candidates)
+            elif row.value is None:
+                self.file.count(self.want(match.movie_id, row))
             else:
                 here = self.ratings.get(match.movie_id)
                 outcome = self.rate(match.movie_id, row, row.value, overwrite)
@@ -168,6 +178,15 @@ class Merge(Writer):
             return Outcome.REPEATED if own else Outcome.CHANGED
         return Outcome.KEPT
 
+    def want(self, movie_id: int, row: Row) -> Outcome:
+        """Put the row's movie on the watchlist, unless it is there or has been seen."""
+        if self.ratings.get(movie_id):
+            return Outcome.WANTED_RATED
+        if movie_id in self.listed or movie_id in self.to_list:
+            return Outcome.WANTED_SAME
+        self.to_list[movie_id] = row.at or self.file.sent_at
+        return Outcome.WANTED
+
     def set_row(self, movie_id: int, row: Row, value: Decimal) -> None:
         self.set(movie_id, value, row.at or UNKNOWN_TIME)
         if movie_id in self.to_write and movie_id not in self.own:
@@ -176,25 +195,36 @@ class Merge(Writer):
 
     def save(self) -> None:
         super().save()
+        add(self.user, self.to_list)
+        rated = {movie_id: after for movie_id in self.changed if (after := self.own.get(movie_id)) is not None}
         FileChange.objects.bulk_create(
-            [
-                FileChange(file_id=self.file.pk, movie_id=movie_id, before=self.before.get(movie_id), after=after)
-                for movie_id in sorted(self.changed)
-                if (after := self.own.get(movie_id)) is not None
-            ],
+            [self.change(movie_id, rated.get(movie_id)) for movie_id in sorted({*rated, *self.to_list})],
             update_conflicts=True,
             unique_fields=["file", "movie"],
             update_fields=["after"],
         )
         FileRow.objects.bulk_create(self.file_rows, ignore_conflicts=True)
 
+    def change(self, movie_id: int, after: Decimal | None) -> FileChange:
+        change = FileChange(file_id=self.file.pk, movie_id=movie_id, before=self.before.get(movie_id), after=after)
+        if movie_id in self.gone:
+            change.watchlist, change.wanted_since = FileChange.Watchlist.TAKEN_OFF, self.listed.get(movie_id, 0)
+        elif movie_id in self.to_list:
+            change.watchlist = FileChange.Watchlist.ADDED
+        return change
 
-def take_back(user: User, changes: list[FileChange]) -> int:
-    """Give ratings that a file set the value they had, unless they have changed since; returns how many."""
+
+def take_back(user: User, changes: list[FileChange]) -> tuple[int, int]:
+    """Give ratings that a file set the value they had, unless they have changed since, and the watchlist its films.
+
+    Returns how many ratings, and how many films of the watchlist.
+    """
     writer = Writer(user, [change.movie_id for change in changes])
+    listed = [change.movie_id for change in changes if change.watchlist == FileChange.Watchlist.ADDED]
+    gone = take_off(user, listed)
     for change in changes:
         rating = writer.ratings.get(change.movie_id)
-        if rating is None or rating.value != change.after:
+        if rating is None or change.after is None or rating.value != change.after:
             continue
         if change.before is None:
             writer.delete(change.movie_id)
@@ -203,7 +233,12 @@ def take_back(user: User, changes: list[FileChange]) -> int:
             value = Decimal(before["manual_rating"] or before["tmdb_rating"])
             writer.set(change.movie_id, value, change.before["rated_at"])
     writer.save()
-    return len(writer.changed)
+    back = {
+        change.movie_id: change.wanted_since
+        for change in changes
+        if change.watchlist == FileChange.Watchlist.TAKEN_OFF and not writer.ratings.get(change.movie_id)
+    }
+    return len(writer.changed), len(gone) + add(user, back)
 
 
 def snapshot(rating: Rating) -> dict[str, Any]:

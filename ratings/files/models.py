@@ -33,12 +33,13 @@ class FileImport(models.Model):
         default=0, db_default=0, db_comment="what the user says its ratings are out of; 0: they were not asked"
     )
     question = models.JSONField(
-        default=list, db_comment="rows shown with the question about the scale; not empty: it waits for the answer"
+        default=list, db_comment="rows shown with a question about the file; not empty: it waits for the answer"
     )
     found = models.JSONField(
         default=dict,
         db_comment="titles: the layouts; members: taken from an archive; undated: rows; page: of saved pages;"
-        " written: ratings queued for TMDb",
+        " written: ratings queued for TMDb; name: of the file; asked: scale or list; list: what it is of, as the user"
+        " says",
     )
     rows_total = models.PositiveIntegerField(null=True, blank=True, db_comment="NULL until the file has been read")
     rows_done = models.PositiveIntegerField(default=0, db_default=0)
@@ -93,16 +94,29 @@ class FileRow(models.Model):
 
 
 class FileChange(models.Model):
-    """What a file changed in one rating, so that it can be taken back."""
+    """What a file changed about one movie, its rating or its place on the watchlist, so that it can be taken back."""
+
+    class Watchlist(models.IntegerChoices):
+        UNCHANGED = 0, _("unchanged")
+        ADDED = 1, _("put on the list")
+        TAKEN_OFF = -1, _("taken off the list")
 
     file = models.ForeignKey(FileImport, models.CASCADE, related_name="changes")
     movie = models.ForeignKey(Movie, models.CASCADE, related_name="+")
     before = models.JSONField(null=True, db_comment="the rating as it was, by column; NULL: there was none")
-    after = models.DecimalField(max_digits=3, decimal_places=1, db_comment="0.5-10.0: the rating that the file set")
+    after = models.DecimalField(
+        max_digits=3, decimal_places=1, null=True, db_comment="0.5-10.0: the rating that the file set; NULL: none"
+    )
+    watchlist = models.SmallIntegerField(
+        choices=Watchlist, default=Watchlist.UNCHANGED, db_default=Watchlist.UNCHANGED, db_comment="what it did there"
+    )
+    wanted_since = models.BigIntegerField(
+        default=0, db_default=0, db_comment="UNIX seconds: added_at of the entry that it took off the watchlist"
+    )
 
     class Meta:
         db_table = "file_changes"
-        db_table_comment = "Ratings that files changed, for undoing it"
+        db_table_comment = "Ratings and watchlist entries that files changed, for undoing it"
         constraints = [models.UniqueConstraint(fields=["file", "movie"], name="one_file_change_per_rating")]
 
     def __str__(self) -> str:

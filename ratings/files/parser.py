@@ -1,10 +1,14 @@
-"""Reading a file of any layout that ratings.files.formats knows: what it is shows in its content, never in its name."""
+"""Reading a file of any layout that ratings.files.formats knows: what it is shows in its content, never in its name.
+
+Only of a list that says nothing but which films are on it does the name tell whether they have been seen.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
@@ -14,9 +18,10 @@ from typing import NamedTuple
 from movies.models import casefolded_text
 from ratings.files import archives, dates, tables
 from ratings.files.encoding import encoding_of
-from ratings.files.formats import JSON, TABLES, kinopoisk_page, letterboxd
-from ratings.files.formats.base import column_key
-from ratings.files.rows import MAX_ROWS, ParseError, Purpose, Row, Scale, ScaleUnknown
+from ratings.files.formats import JSON, LISTS, TABLES, kinopoisk_page
+from ratings.files.formats.base import TableFormat, column_key
+from ratings.files.formats.table import BESIDE_TITLES, TITLES
+from ratings.files.rows import MAX_ROWS, ListUnknown, ParseError, Purpose, Row, Scale, ScaleUnknown
 from ratings.models import HALF_POINTS
 
 MAX_DEPTH = 2  # of a zip within a zip
@@ -24,6 +29,10 @@ MAX_JSON_VALUES = 3_000_000
 MAX_ROWS_ABOVE_HEADER = 1000  # of a page or sheet, which may begin with other tables
 MAX_EXAMPLES = 3  # rows shown with the question what their ratings are out of
 SEPARATORS = ",;\t|"
+WANTED_NAME = re.compile(
+    r"watch[ _-]?list|wish[ _-]?list|want|plan|to[ _-]?(watch|see)|буду|хочу|к просмотру", re.IGNORECASE
+)
+SEEN_NAME = re.compile(r"watched|seen|history|diary|просмотр|смотрел", re.IGNORECASE)
 
 
 class Table(NamedTuple):
@@ -45,15 +54,19 @@ class Parsed:
     is_page: bool = False  # one of the saved pages over which a list is spread
 
 
-def read(content: bytes, now: int, scale: Scale = Scale.UNKNOWN) -> Parsed:
-    """The rows of a file; `now`: UNIX seconds when it was sent; `scale`: what the user says its ratings are out of.
+def read(
+    content: bytes, now: int, scale: Scale = Scale.UNKNOWN, name: str = "", purpose: Purpose = Purpose.LISTED
+) -> Parsed:
+    """The rows of a file of this `name`; `now`: UNIX seconds when it was sent.
 
-    Raises ParseError; ScaleUnknown where the user has to be asked. Takes memory for the rows, not for what else the
-    file holds.
+    `scale` and `purpose`: what the user says its ratings are out of, and a list without ratings is of.
+    Raises ParseError; ScaleUnknown and ListUnknown where the user has to be asked. Takes memory for the rows, not for
+    what else the file holds.
     """
     parsed, found = Parsed(), []
-    for table in _tables(content, "", parsed, 0):
+    for table in _tables(content, name, parsed, 0):
         settle_scale(table.rows, scale)
+        settle_purpose(table.rows, purpose)
         found.append(table)
         if sum(len(one.rows) for one in found) > MAX_ROWS:
             raise ParseError("too_long")
@@ -68,7 +81,8 @@ def read(content: bytes, now: int, scale: Scale = Scale.UNKNOWN) -> Parsed:
     for table in found:
         for row in reversed(table.rows) if is_newest_first(table.rows) else table.rows:
             row.position = number = number + 1
-    rows.sort(key=lambda row: (row.at or 0, row.viewed_at or row.at or 0, row.position))
+    # films to see come last: what is rated in the same file is not put on the list
+    rows.sort(key=lambda row: (row.purpose is Purpose.WANTED, row.at or 0, row.viewed_at or row.at or 0, row.position))
     mark_repeated(rows)
     parsed.rows = rows
     parsed.undated = sum(not row.skip_reason and bool(row.date_text) and row.at is None for row in rows)
@@ -83,7 +97,7 @@ def _tables(content: bytes, name: str, parsed: Parsed, depth: int) -> Iterator[T
     if not content.strip():
         raise ParseError("empty")
     if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        yield from _zip_tables(content, parsed, depth)
+        yield from _zip_tables(content, name, parsed, depth)
         return
     if content.startswith((b"\x1f\x8b", b"Rar!", b"7z\xbc\xaf")):
         raise ParseError("archive")
@@ -105,10 +119,10 @@ def _tables(content: bytes, name: str, parsed: Parsed, depth: int) -> Iterator[T
         yield _csv_rows(text, name)
 
 
-def _zip_tables(content: bytes, parsed: Parsed, depth: int) -> Iterator[Table]:
+def _zip_tables(content: bytes, name: str, parsed: Parsed, depth: int) -> Iterator[Table]:
     names = archives.names_in(content)
     if {"xl/workbook.xml", "content.xml"} & names:
-        sheets = (_found(_rows_below_header, cells, "") for cells in tables.sheets_of(content, names))
+        sheets = (_found(_rows_below_header, cells, name) for cells in tables.sheets_of(content, names))
         found = [table for table in sheets if table]
         if not found:
             raise ParseError("no_ratings")
@@ -121,6 +135,8 @@ def _zip_tables(content: bytes, parsed: Parsed, depth: int) -> Iterator[Table]:
         parsed.unpacked += len(member.content)
         try:
             for table in _tables(member.content, member.name, parsed, depth + 1):
+                if any(row.purpose is Purpose.LISTED for row in table.rows):
+                    continue  # a list of the user's own
                 taken = True
                 parsed.members.append(member.name[:100])
                 yield table
@@ -140,13 +156,13 @@ class Layout(NamedTuple):
     known: int  # columns
 
 
-def layout_of(cells: list[str], name: str) -> Layout | None:
+def layout_of(cells: list[str]) -> Layout | None:
     """The layout that a line is the header of; None where it is none."""
     names: dict[str, int] = {}
     for index, cell in enumerate(cells):
         names.setdefault(column_key(cell[:100]), index)
-    lists = [format for ending, format in letterboxd.LISTS.items() if name.endswith(ending)]
-    for format in [*TABLES, *lists]:
+    formats: list[TableFormat] = [*TABLES, *LISTS, *([TITLES] if names.keys() <= BESIDE_TITLES else [])]
+    for format in formats:
         if format.fits(names):
             known = sum(any(key in names for key in keys) for keys in format.places.values())
             return Layout(format.title, format.row_reader(names), known)
@@ -165,7 +181,7 @@ def _csv_rows(text: io.TextIOWrapper, name: str) -> Table:
     try:
         for separator in SEPARATORS:
             for number, cells in enumerate(csv.reader(head, delimiter=separator)):
-                if (layout := layout_of(cells, name)) and (best is None or layout.known > best[0]):
+                if (layout := layout_of(cells)) and (best is None or layout.known > best[0]):
                     best = (layout.known, number, separator, layout)
                 if layout:
                     break
@@ -173,7 +189,7 @@ def _csv_rows(text: io.TextIOWrapper, name: str) -> Table:
             raise ParseError("no_ratings")
         _known, number, separator, layout = best
         cells_of = csv.reader(chain(head, lines), delimiter=separator)
-        return Table(layout.title, _read_rows(islice(cells_of, number + 1, None), layout))
+        return Table(layout.title, name_purpose(_read_rows(islice(cells_of, number + 1, None), layout), name))
     except csv.Error:  # a field longer than any: a quotation mark that is never closed
         raise ParseError("broken") from None
 
@@ -182,8 +198,8 @@ def _rows_below_header(lines: Iterable[list[str]], name: str) -> Table:
     """The rows of a table whose header stands anywhere above them. Raises ParseError where there is none."""
     lines = iter(lines)
     for number, cells in enumerate(lines):
-        if layout := layout_of(cells, name):
-            return Table(layout.title, _read_rows(lines, layout))
+        if layout := layout_of(cells):
+            return Table(layout.title, name_purpose(_read_rows(lines, layout), name))
         if number >= MAX_ROWS_ABOVE_HEADER:
             break
     raise ParseError("no_ratings")
@@ -222,7 +238,7 @@ def _json_rows(text: io.TextIOWrapper, name: str) -> Table:
     for format in JSON:
         if format.fits(data, name):
             rows = list(islice(format.rows(data, name), MAX_ROWS + 1))
-            return Table(format.TITLE, rows)
+            return Table(format.TITLE, name_purpose(rows, name))
     raise ParseError("no_ratings")
 
 
@@ -257,6 +273,24 @@ def settle_scale(rows: list[Row], chosen: Scale) -> None:
             row.skip_reason = row.skip_reason or "odd_rating"
 
 
+def settle_purpose(rows: list[Row], chosen: Purpose) -> None:
+    """Settle what lists without ratings are of. Raises ListUnknown where nobody has said."""
+    listed = [row for row in rows if row.purpose is Purpose.LISTED and not row.skip_reason]
+    if listed and chosen is Purpose.LISTED:
+        raise ListUnknown([row.name for row in listed[:MAX_EXAMPLES]])
+    for row in listed:
+        row.purpose, row.skip_reason = chosen, "" if chosen is Purpose.WANTED else "unrated"
+
+
+def name_purpose(rows: list[Row], name: str) -> list[Row]:
+    """Settle lists whose file's name says what they are of."""
+    wanted, seen = WANTED_NAME.search(name), SEEN_NAME.search(name)
+    if bool(wanted) != bool(seen):
+        listed = [row for row in rows if row.purpose is Purpose.LISTED]
+        settle_purpose(listed, Purpose.WANTED if wanted else Purpose.SEEN)
+    return rows
+
+
 def settle_date(row: Row, now: int, order: dates.DateOrder) -> None:
     """Set `at` and `viewed_at`: where a file does not tell when a film was rated, when it was seen counts."""
     rated, viewed = dates.parse_date(row.date_text, now, order), dates.parse_date(row.viewed_text, now, order)
@@ -275,7 +309,7 @@ def mark_repeated(rows: list[Row]) -> None:
     """Of several rows of one film, the last rating counts; `rows` are in the order of their viewings."""
     kept: dict[object, Row] = {}
     for row in reversed(rows):
-        if row.skip_reason not in ("", "unrated"):
+        if row.skip_reason not in ("", "unrated") or row.purpose is Purpose.WANTED:
             continue
         key = row.imdb_id or row.tmdb_id or (casefolded_text(row.title), casefolded_text(row.original_title), row.year)
         latest = kept.setdefault(key, row)

@@ -70,6 +70,10 @@ def report(file: FileImport) -> tuple[str, InlineKeyboardMarkup | None]:
         return str(ERROR_TEXTS.get(file.error, ERROR_TEXTS["gone"])), None
     if file.question:
         examples = [truncate(row, 200) for row in file.question]
+        if file.found.get("asked") == "list":
+            asked = render_to_string("ratings/file_list.html", {"examples": examples}).strip()
+            wanted, seen = (_("To watch"), f"listed:{file.pk}:wanted"), (_("Watched"), f"listed:{file.pk}:seen")
+            return asked, keyboard([wanted, seen])
         text: str = render_to_string("ratings/file_scale.html", {"examples": examples})
         choices: list[KeyboardButton] = [(_("Out of %d") % scale, f"scale:{file.pk}:{scale}") for scale in (5, 10)]
         return text.strip(), keyboard(choices)
@@ -105,13 +109,20 @@ def buttons(file: FileImport) -> list[list[KeyboardButton]]:
 
 
 def undone_text(file: FileImport) -> str:
-    count = file.outcome.get("undone", 0)
+    count, listed = file.outcome.get("undone", 0), file.outcome.get("undone_list", 0)
+    on_list = ngettext(
+        "Undone: %(count)d film of your watchlist is as it was before this file.",
+        "Undone: %(count)d films of your watchlist are as they were before this file.",
+        listed,
+    )
+    if listed and not count:
+        return on_list % {"count": listed}
     text = ngettext(
         "Undone: %(count)d rating is as it was before this file.",
         "Undone: %(count)d ratings are as they were before this file.",
         count,
     )
-    return text % {"count": count}
+    return f"{text % {'count': count}}\n{on_list % {'count': listed}}" if listed else text % {"count": count}
 
 
 def named_rows(file: FileImport, rows: dict[State, list[FileRow]], count: int) -> dict[str, Any]:

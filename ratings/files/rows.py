@@ -43,6 +43,14 @@ class ScaleUnknown(Exception):
         self.examples = examples
 
 
+class ListUnknown(Exception):
+    """A list without ratings may be of films to see or of films seen; `examples`: some of its rows."""
+
+    def __init__(self, examples: list[str]) -> None:
+        super().__init__("list")
+        self.examples = examples
+
+
 class Scale(IntEnum):
     """What a rating is out of."""
 
@@ -58,6 +66,7 @@ class Purpose(StrEnum):
     RATING = "rating"
     SEEN = "seen"  # without a rating
     WANTED = "wanted"  # a film of a watchlist
+    LISTED = "listed"  # one of the last two: only its list's name, or the user, can tell
 
 
 @dataclass(slots=True)
@@ -79,7 +88,7 @@ class Row:
     viewed_at: int | None = None  # UNIX seconds
     whole_day: bool = False  # the file knows the day, not the time
     position: int = 0  # later rows have higher ones
-    skip_reason: str = ""  # "no_film" | "unrated" | "wanted" | "odd_rating" | "older"; matching adds "unanswered"
+    skip_reason: str = ""  # "no_film" | "unrated" | "seen" | "odd_rating" | "repeated"; matching adds "unanswered"
 
     @property
     def name(self) -> str:
@@ -105,11 +114,11 @@ def make_row(field: Callable[[str], str], scale: Scale = Scale.TEN, purpose: Pur
     given = field("rating")
     if is_no_film(field("kind")) or field("season"):
         row.skip_reason = "no_film"
-    elif purpose is Purpose.WANTED:
-        row.skip_reason = "wanted"
     elif given in ("", "0", "0.0", "0,0", "-", "—"):
-        row.skip_reason, row.purpose = "unrated", Purpose.SEEN
+        if purpose not in (Purpose.WANTED, Purpose.LISTED):
+            row.skip_reason, row.purpose = "unrated", Purpose.SEEN
     else:
+        row.purpose = Purpose.RATING
         row.points, row.scale = parse_points(given, scale)
         if row.points is None:
             row.skip_reason = "odd_rating"

@@ -1,5 +1,7 @@
 """Films and ratings for tests of imported files."""
 
+import io
+import zipfile
 from decimal import Decimal
 
 from movies.models import Movie, normalize_title
@@ -42,3 +44,12 @@ def link(user, sandbox):
 
 def mine(user):
     return {rating.movie_id: rating for rating in Rating.objects.filter(user=user)}
+
+
+def zipped(**files: str) -> bytes:
+    """A zip of files, named as `folder__name_csv`."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name.replace("__", "/").replace("_csv", ".csv").replace("_json", ".json"), text)
+    return content.getvalue()

@@ -28,4 +28,5 @@ TABLES = [
     table.FIVE,
     table.ANY,
 ]
+LISTS = [letterboxd.LIST, table.LIST]  # without ratings
 JSON = [simkl, ryot, trakt]

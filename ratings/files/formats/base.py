@@ -17,6 +17,10 @@ def rating(row_field: Field) -> Purpose:
     return Purpose.RATING
 
 
+def listed(row_field: Field) -> Purpose:
+    return Purpose.LISTED
+
+
 def column_key(name: str) -> str:
     """A column's name as names are compared: "Your Rating" and "your_rating" are one."""
     return casefolded_text(name).replace(" ", "")
@@ -31,7 +35,7 @@ class TableFormat:
     columns: Columns
     scale: Scale = Scale.TEN
     purpose: Callable[[Field], Purpose] = rating
-    unrated: bool = False  # a list without ratings
+    needs: Sequence[str] = ("rating",)  # meanings that must have a column, besides one of the film's name
     adapt: Callable[[Field], Field] | None = None  # where a cell means something only together with another
     places: Mapping[str, Sequence[str]] = field(init=False)
 
@@ -47,7 +51,7 @@ class TableFormat:
             return any(key in names for meaning in meanings for key in self.places.get(meaning, ()))
 
         named = has("title", "original_title", "tmdb_id", "imdb_id")
-        return all(mark in names for mark in self.marks) and named and (has("rating") or self.unrated)
+        return all(mark in names for mark in self.marks) and named and all(has(meaning) for meaning in self.needs)
 
     def row_reader(self, names: Mapping[str, int]) -> Callable[[list[str]], Row]:
         """A function from the cells of a line to its Row, for tables with this header."""

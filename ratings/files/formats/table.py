@@ -1,10 +1,14 @@
 """Any table with recognizable columns, in English or Russian; also Letterboxd's import layout, which programs write."""
 
-from ratings.files.formats.base import Field, TableFormat
+from ratings.files.formats.base import Field, TableFormat, column_key
 from ratings.files.rows import Purpose, Scale
 
-WANTED = ("plan to watch", "plantowatch", "planning", "watchlist", "wishlist", "буду смотреть", "хочу посмотреть")
-SEEN = ("completed", "watched", "seen", "просмотрено", "смотрел")
+WANTED = (
+    "plan to watch", "plantowatch", "plan_to_watch", "planning", "planned", "watchlist", "watch list", "wishlist",
+    "want to", "to watch", "to see", "буду смотреть", "хочу посмотреть", "хочу смотреть", "смотреть позже",
+    "к просмотру",
+)  # fmt: skip
+SEEN = ("completed", "watched", "seen", "просмотрен", "смотрел", "посмотрел")
 
 COLUMNS = {
     "tmdb_id": ["tmdb id", "tmdb", "the movie db id", "themoviedb id", "id tmdb"],
@@ -60,6 +64,12 @@ def purpose(field: Field) -> Purpose:
     return Purpose.RATING
 
 
+def list_purpose(field: Field) -> Purpose:
+    """Of a list without ratings, by the name that it gives itself."""
+    status = field("status").casefold()
+    return Purpose.WANTED if status.startswith(WANTED) else Purpose.SEEN if status.startswith(SEEN) else Purpose.LISTED
+
+
 def columns(*rating: str, **others: list[str]) -> dict[str, list[str]]:
     """The columns known everywhere, with these for the rating; `others` replaces further meanings."""
     return COLUMNS | ({"rating": list(rating)} if rating else {}) | others
@@ -69,3 +79,17 @@ TEN, FIVE, ANY = (
     TableFormat("", (), columns(*names), scale, purpose)
     for names, scale in ((OUT_OF_TEN, Scale.TEN), (OUT_OF_FIVE, Scale.FIVE), ((), Scale.UNKNOWN))
 )
+
+# Tables without ratings: of lists that name themselves, and of films alone
+LIST = TableFormat("", (), COLUMNS, Scale.UNKNOWN, list_purpose, needs=("title", "status"))
+TITLES = TableFormat("", (), COLUMNS, Scale.UNKNOWN, list_purpose, needs=("title", "year"))
+# What else may stand in such a table; with another column, it may be the rating whose name is not known
+BESIDE_TITLES = {
+    column_key(name)
+    for name in [
+        *(name for names in COLUMNS.values() for name in names),
+        "", "#", "№", "n", "position", "rank", "id", "url", "uri", "link", "ссылка", "genre", "genres", "жанр",
+        "жанры", "director", "directors", "режиссер", "режиссеры", "actors", "актеры", "country", "countries", "страна",
+        "страны", "runtime", "длительность", "description", "описание", "notes", "заметки", "tags", "letterboxd uri",
+    ]
+}  # fmt: skip

@@ -16,13 +16,13 @@ FORMAT = TableFormat(
 )
 TITLE = "Trakt"
 KINDS = ("movie", "show", "season", "episode")
-DATES = ("rated_at", "watched_at", "last_watched_at")
+DATES = ("rated_at", "watched_at", "last_watched_at")  # of what is rated or seen
 
 
 def fits(data: Any, name: str) -> bool:
     first = data[0] if isinstance(data, list) and data and isinstance(data[0], dict) else {}
     about = any(isinstance(first.get(kind), dict) for kind in KINDS)
-    return about and (any(date in first for date in DATES) or ("listed_at" in first and "watchlist" in name))
+    return about and any(date in first for date in (*DATES, "listed_at"))
 
 
 def rows(data: Any, name: str) -> Iterator[Row]:
@@ -33,13 +33,13 @@ def rows(data: Any, name: str) -> Iterator[Row]:
         film = part(item, kind)
         ids = part(film, "ids")
         yield row_of(
-            purpose=Purpose.WANTED if "listed_at" in item and "rating" not in item else Purpose.RATING,
+            purpose=Purpose.LISTED if "listed_at" in item else Purpose.RATING,
             title=film.get("title"),
             year=film.get("year"),
             tmdb_id=ids.get("tmdb"),
             imdb_id=ids.get("imdb"),
             kind=kind,
             rating=item.get("rating"),
-            date=next((item[date] for date in DATES if item.get(date)), None),
+            date=next((item[date] for date in (*DATES, "listed_at") if item.get(date)), None),
             viewed=item.get("watched_at") or item.get("last_watched_at"),
         )

@@ -24,3 +24,17 @@ def send(anna, handle):
         return told
 
     return send
+
+
+@pytest.fixture
+def press(anna, handle):
+    """press(message, "Undo"): Anna presses the button that begins so, and all there is to do is done."""
+
+    def do(message, label):
+        texts = [button.text for row in message.buttons for button in row]
+        query = anna.press(message, next(text for text in texts if text.startswith(label)))
+        handle()
+        import_files()
+        return query
+
+    return do

@@ -2,7 +2,6 @@
 
 import io
 import json
-import zipfile
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,6 +12,7 @@ from ratings.files import dates, tables
 from ratings.files.encoding import encoding_of
 from ratings.files.parser import read
 from ratings.files.rows import ParseError, Purpose, Scale, ScaleUnknown, is_no_film, parse_points
+from tests.helpers.files import zipped
 
 NOW = 1_790_000_000
 SERIES = {"skip_reason": "no_film"}
@@ -20,14 +20,6 @@ SERIES = {"skip_reason": "no_film"}
 
 def at(text):
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
-
-
-def zipped(**files):
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name.replace("__", "/").replace("_csv", ".csv").replace("_json", ".json"), text)
-    return content.getvalue()
 
 
 def rated(content, scale=Scale.UNKNOWN):
@@ -121,7 +113,7 @@ def test_trakt_is_out_of_ten_however_low_its_ratings_are():
     )
     parsed = read(content, NOW)
     assert sorted((row.title, row.skip_reason) for row in parsed.rows) == [
-        ("Later", "wanted"), ("One", ""), ("One", "no_film"),
+        ("Later", ""), ("One", ""), ("One", "no_film"),
     ]  # fmt: skip
 
 
@@ -141,7 +133,8 @@ def test_simkl_is_read_as_csv_and_as_a_backup():
             {"user_rating": None, "status": "plantowatch", "movie": film | {"title": "Later", "year": 2020}},
         ],
     }
-    expected = {"One (1999)": (9, at("2021-03-04T20:21:22"))}, {"Two (2008)": "no_film", "Later (2020)": "wanted"}
+    films = {"One (1999)": (9, at("2021-03-04T20:21:22")), "Later (2020)": (None, None)}
+    expected = films, {"Two (2008)": "no_film"}
     assert rated(text) == expected
     backup["movies"][1]["movie"]["ids"] = {}
     assert rated(json.dumps(backup)) == expected
@@ -232,10 +225,10 @@ def test_letterboxds_zip_is_read_without_what_was_deleted():
         NOW,
     )  # fmt: skip
     assert {(row.title, row.value, row.purpose) for row in parsed.rows if not row.skip_reason} == {
-        ("One", 9, Purpose.RATING)
-    }
+        ("One", 9, Purpose.RATING), ("Later", None, Purpose.WANTED),
+    }  # fmt: skip
     assert sorted((row.title, row.skip_reason) for row in parsed.rows if row.skip_reason) == [
-        ("Later", "wanted"), ("One", "repeated"), ("One", "repeated"), ("Seen", "unrated"),
+        ("One", "repeated"), ("One", "repeated"), ("Seen", "unrated"),
     ]  # fmt: skip
     assert sorted(parsed.members) == ["diary.csv", "ratings.csv", "watched.csv", "watchlist.csv"]
     assert parsed.titles == ["Letterboxd"]

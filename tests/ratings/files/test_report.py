@@ -15,20 +15,6 @@ TWINS = "Title,Year,Rating10,Date\nTwins,2005,8,2024-05-01\nDoubles,2006,6,\nNo 
 
 
 @pytest.fixture
-def press(anna, handle):
-    """press(message, "Undo"): Anna presses the button that begins so, and all there is to do is done."""
-
-    def do(message, label):
-        texts = [button.text for row in message.buttons for button in row]
-        query = anna.press(message, next(text for text in texts if text.startswith(label)))
-        handle()
-        import_files()
-        return query
-
-    return do
-
-
-@pytest.fixture
 def twins(sandbox):
     for number in (7_000_001, 7_000_002):
         sandbox.tmdb.add_film(
