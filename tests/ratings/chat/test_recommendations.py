@@ -6,12 +6,11 @@ from config.bot.dispatch import handle_update
 from movies.models import Movie, PosterStatus
 from ratings.chat import carousel_message
 from ratings.models import Carousel, DismissedMovie, Rating, WatchlistEntry
-from tests.conftest import queued
+from tests.conftest import queued, wait_until
 from tests.helpers.recommendations import (
     CANDIDATES,
     LIKED,
     OTHER,
-    buttons,
     ids,
     rate,
     shown_film,
@@ -410,5 +409,14 @@ def test_an_update_that_is_handled_once_more_after_a_kill_changes_nothing(anna, 
     assert shown_film(message) == 102
 
 
-def buttons_of(message):
-    return {button.data for button in buttons(message)}
+def test_a_message_of_a_bot_that_was_killed_is_turned_by_the_next_one(anna, sandbox, start, posters):
+    rate(anna, LIKED)
+    bot = start("runbot")
+    message = anna.wait(after=anna.send("/recommend"), timeout=30)
+    anna.press(message, text="›")
+    wait_until(lambda: shown_film(message) == 102, explain=lambda: bot.output)
+    bot.kill()
+    anna.press(message, text="👎")
+    bot = start("runbot")
+    wait_until(lambda: shown_film(message) == 103, 40, explain=lambda: bot.output)
+    assert DismissedMovie.objects.get().movie_id == 102
