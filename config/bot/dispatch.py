@@ -82,7 +82,7 @@ _connections = threading.local()
 def process(update: types.Update) -> None:
     """Run the handlers; in a function without the raw update, which no error report may show."""
     try:
-        if update.message and is_anonymous(update.message):
+        if update.message and is_anonymous(update.message) and not update.message.migrate_to_chat_id:
             decline_anonymous(update.message)
         else:
             bot.process_new_updates([update])

@@ -183,7 +183,13 @@ ACTIONS: dict[str, Callable[[types.CallbackQuery, Evening], None]] = {
 }
 
 
-# --- What Telegram tells of polls
+# --- What Telegram tells of polls and groups
+
+
+@bot.message_handler(content_types=["migrate_to_chat_id"])
+def group_upgraded(message: types.Message) -> None:
+    """The group has become a supergroup, with another id."""
+    Evening.objects.filter(chat_id=message.chat.id).update(chat_id=message.migrate_to_chat_id)
 
 
 @bot.poll_handler(lambda poll: True)

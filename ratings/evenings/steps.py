@@ -84,14 +84,15 @@ def guests_of(evening: Evening) -> QuerySet[User]:
 
 
 def choose_films(evening: Evening) -> list[int]:
-    """The films of the poll. Raises TooFewGuests, TooFewFilms."""
+    """The films of the poll, of the best those whose posters can be shown. Raises TooFewGuests, TooFewFilms."""
     guests = list(guests_of(evening).values_list("pk", flat=True)[:MAX_GUESTS])
     if len(guests) < MIN_GUESTS:
         raise TooFewGuests
-    films = recommend_together(guests, OPTIONS, Filters.from_json(evening.filters))
+    films = recommend_together(guests, 2 * OPTIONS, Filters.from_json(evening.filters))
     if len(films) < MIN_OPTIONS:
         raise TooFewFilms
-    return films
+    with_poster = set(Movie.objects.filter(pk__in=films, telegram_file_id__gt="").values_list("pk", flat=True))
+    return sorted(films, key=lambda movie_id: movie_id not in with_poster)[:OPTIONS]
 
 
 def start(evening: Evening, films: Sequence[int]) -> bool:

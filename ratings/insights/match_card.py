@@ -96,4 +96,4 @@ def draw_ring(picture: Picture, percent: int) -> None:
         picture.image.paste(colour, corner_of_ring, mask)
     x, y = RING_CENTRE
     picture.text((x, y + 30), f"{percent}%", 120, bold=True, anchor="m")
-    picture.text((x, y + 92), _("taste match"), 34, MUTED, anchor="m", max_width=size - 100)
+    picture.text((x, y + 92), _("taste match"), 34, MUTED, anchor="m", max_width=270)

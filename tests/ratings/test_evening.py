@@ -392,6 +392,24 @@ def test_a_button_of_another_group_does_nothing_here(sandbox, anna, boris, group
     assert "Anna" not in message.text.splitlines()[-1]
 
 
+def test_an_evening_goes_on_when_the_group_becomes_a_supergroup(sandbox, anna, boris, group, handle):
+    message = polled(anna, boris, group, handle)
+    boris.vote(message, 2)
+    handle()
+    upgraded = sandbox.telegram.migrate(group)
+    handle()
+    assert Evening.objects.get().chat_id == upgraded.id
+    later(3 * 3600)
+    run_evenings()
+    assert "Film 3" in last(upgraded).caption
+
+
+def test_films_whose_posters_can_be_shown_come_before_others_that_are_nearly_as_good(anna, boris, group, handle):
+    Movie.objects.filter(pk__in=(1, 2)).update(telegram_file_id="", poster_status=-1, poster_path="")
+    message = polled(anna, boris, group, handle)
+    assert titles(message.poll) == [f"Film {number} (1999)" for number in (3, 4, 5, 6, 7, 8)]
+
+
 def test_in_a_private_chat_it_says_what_it_is(anna, handle):
     anna.send("/evening")
     handle()
