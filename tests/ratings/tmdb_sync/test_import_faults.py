@@ -550,7 +550,7 @@ def test_who_joins_a_daily_import_that_is_over_at_once_hears_what_came(sandbox, 
     import_ratings(anna.pk, message.message_id)
     (told,) = [message for message in anna.person.chat if message.from_bot]
     assert told.id == message.message_id
-    assert "1 оценка" in told.text
+    assert "Загрузил 1 оценку" in told.text
 
 
 def test_a_message_that_comes_after_all_is_told_goes(sandbox, anna):
