@@ -143,9 +143,13 @@ function choiceNode(message, option, number, photo) {
     return element("button", { type: "button", class: "choice", "data-option": number,
       onclick: () => act("vote", { message: message.id, options: [number] }) }, picture, element("span", {}, option.text));
   }
+  const key = `${message.id}:${number}`;
+  const tick = (event) => ticked[event.currentTarget.checked ? "add" : "delete"](key);
   return element("label", { class: "choice" },
-    element("input", { type: "checkbox", "data-option": number, name: `poll-${message.id}` }), picture, element("span", {}, option.text));
+    element("input", { type: "checkbox", "data-option": number, name: `poll-${message.id}`, checked: ticked.has(key), onchange: tick }), picture, element("span", {}, option.text));
 }
+
+const ticked = new Set(); // what is ticked, kept while others vote and the message is drawn anew
 
 const checked = (message) =>
   [...document.querySelectorAll(`input[name="poll-${message.id}"]:checked`)].map((one) => Number(one.dataset.option));

@@ -136,6 +136,23 @@ def test_a_group_votes_in_a_poll(page, demo):
     expect(page.locator(".choice")).to_have_count(2)
 
 
+def test_what_is_ticked_stays_while_others_vote(page, demo):
+    page.goto(demo.url)
+    page.select_option("#people", f"{BORIS}:{GROUP}")
+    options = json.dumps([{"text": "Дюна"}, {"text": "Барби"}, {"text": "Мы"}])
+    poll = {"question": "Что смотрим?", "options": options, "allows_multiple_answers": True, "is_anonymous": False}
+    sent = call(demo, "sendPoll", chat_id=GROUP, **poll)
+    page.get_by_label("Барби").check()
+    message = demo.telegram.chats[GROUP].messages[sent["message_id"]]
+    demo.telegram.people[ANNA].vote(message, "Мы")
+    expect(page.locator(".poll .total")).to_have_text("1 голос")
+    expect(page.get_by_label("Барби")).to_be_checked()
+    page.get_by_label("Мы").check()
+    page.click(".vote")
+    expect(page.locator(".result-of.chosen")).to_have_count(2)
+    assert message.poll.votes[BORIS] == [1, 2]
+
+
 def test_a_button_begins_anew_after_a_question(page, demo):
     demo.telegram.people[ANNA].send("/start")
     page.goto(demo.url)
