@@ -20,12 +20,15 @@ from config.http_client import TooLong
 from config.jobs.enqueue import StopEvent, async_task
 from config.jobs.locks import lock
 from config.moments import ahead, doubled
+from movies import details
+from movies.models import Movie, PosterPriority
 from movies.tmdb import Unavailable
 from ratings.files.matching import Match, Matcher
 from ratings.files.merge import Merge, candidates_of, row_from, take_back
 from ratings.files.parser import read
 from ratings.files.rows import ListUnknown, ParseError, Purpose, Scale, ScaleUnknown
 from ratings.models import FileChange, FileImport, FileRow
+from ratings.tmdb_sync import limits
 from users.models import User
 
 if TYPE_CHECKING:
@@ -173,14 +176,24 @@ def _import_rows(file: FileImport, deadline: float, stop: StopEvent, watch: Watc
         if stop.is_set() or time.monotonic() > deadline:
             return False
         batch = rows[file.rows_done : file.rows_done + BATCH_ROWS]
-        written = write_batch(file, batch, matcher.match(batch))
+        matches = matcher.match(batch)
+        written = write_batch(file, batch, matches)
         if written is None:
             return True
+        request_details(file.rows_done, len(rows), matches)
         file = written
         watch(file)
     join_previous_page(file)
     finish(file)
     return True
+
+
+def request_details(done: int, total: int, matches: Mapping[int, Match]) -> None:
+    """Have the details of the films found read, in turns with those of imports (see tmdb_sync.user_import)."""
+    place = done // limits.FILMS_IN_TURN * limits.FILMS_IN_TURN + min(total, limits.FILMS_IN_TURN - 1)
+    found = Movie.objects.filter(pk__in={match.movie_id for match in matches.values() if match.movie_id})
+    if found.prioritize_details(PosterPriority.IMPORT, place):
+        details.wake()
 
 
 def _overwrite(file: FileImport, deadline: float, stop: StopEvent, watch: Watch) -> bool:

@@ -5,8 +5,11 @@ from decimal import Decimal
 
 import pytest
 
+from movies.models import Movie
+from movies.tasks import read_details
 from ratings.models import FileImport, FileRow, PendingWrite, Rating
 from ratings.tasks import import_files, write_ratings
+from tests.conftest import queued
 from tests.helpers.files import NOW, film, link, mine, rated
 
 pytestmark = pytest.mark.django_db
@@ -30,6 +33,14 @@ def values(user):
 
 
 # --- Scale
+
+
+def test_the_details_of_a_files_films_are_read_at_once(sandbox, user, send):
+    sandbox.tmdb.add_film(1_000_001, title_en="Brand New", release_date="2001-01-01", runtime=99)
+    send("Title,Year,Rating10\nBrand New,2001,8\n")
+    assert "movies.tasks.read_details" in queued()
+    read_details()
+    assert Movie.objects.get(pk=1_000_001).runtime == 99
 
 
 @pytest.mark.parametrize(("label", "value"), [("Out of 5", 8), ("Out of 10", 4)])
