@@ -10,13 +10,13 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
 from movies.models import casefolded_text
-from ratings.files import archives, dates, tables
+from ratings.files import archives, dates, json_lists, tables
 from ratings.files.encoding import encoding_of
 from ratings.files.formats import JSON, LISTS, TABLES, kinopoisk_page
 from ratings.files.formats.base import TableFormat, column_key
@@ -33,6 +33,11 @@ WANTED_NAME = re.compile(
     r"watch[ _-]?list|wish[ _-]?list|want|plan|to[ _-]?(watch|see)|буду|хочу|к просмотру", re.IGNORECASE
 )
 SEEN_NAME = re.compile(r"watched|seen|history|diary|просмотр|смотрел", re.IGNORECASE)
+
+
+REMARK = r"[(\[](?P<remark>[^()\[\]]*)[)\]]"
+IN_BRACKETS = re.compile(rf"(.*\S)\s*(?:{REMARK}|(?P<scale>(?:/|из|out of)\s*\d{{1,3}}))\s*", re.IGNORECASE)
+OUT_OF = re.compile(r"(?:/|из|of|[01]\s*[-–—]|max\.?|^)\s*(5|10|100)$")
 
 
 class Table(NamedTuple):
@@ -157,13 +162,23 @@ class Layout(NamedTuple):
 
 
 def layout_of(cells: list[str]) -> Layout | None:
-    """The layout that a line is the header of; None where it is none."""
+    """The layout that a line is the header of; None where it is none.
+
+    A column may say in brackets what its ratings are out of: "Rating (out of 5)", "Оценка (1-10)".
+    """
     names: dict[str, int] = {}
     for index, cell in enumerate(cells):
         names.setdefault(column_key(cell[:100]), index)
+    said = Scale.UNKNOWN
+    for index, cell in enumerate(cells):
+        if found := IN_BRACKETS.fullmatch(cell[:100]):
+            names.setdefault(column_key(found[1]), index)
+            if scale := OUT_OF.search(found["remark"] or found["scale"] or ""):
+                said = Scale(int(scale[1]))
     formats: list[TableFormat] = [*TABLES, *LISTS, *([TITLES] if names.keys() <= BESIDE_TITLES else [])]
     for format in formats:
         if format.fits(names):
+            format = replace(format, scale=said) if said and not format.title else format
             known = sum(any(key in names for key in keys) for keys in format.places.values())
             return Layout(format.title, format.row_reader(names), known)
     return None
@@ -239,7 +254,15 @@ def _json_rows(text: io.TextIOWrapper, name: str) -> Table:
         if format.fits(data, name):
             rows = list(islice(format.rows(data, name), MAX_ROWS + 1))
             return Table(format.TITLE, name_purpose(rows, name))
-    raise ParseError("no_ratings")
+    rows = [row for cells in json_lists.tables_of(data) for row in _rows_of_list(cells, name)]
+    if not rows:
+        raise ParseError("no_ratings")
+    return Table("", rows)
+
+
+def _rows_of_list(lines: list[list[str]], name: str) -> list[Row]:
+    table = _found(_rows_below_header, lines, name)
+    return table.rows if table else []
 
 
 # --- What the rows mean together
@@ -259,7 +282,9 @@ def settle_scale(rows: list[Row], chosen: Scale) -> None:
         halves = any(row.points % 1 for row in unknown if row.points is not None)
         if Scale.FIVE in unsure or (largest <= 5 and not halves):
             raise ScaleUnknown([f"{row.name}: {row.points:f}" for row in unknown[:MAX_EXAMPLES]])
-        chosen = Scale.TEN if largest > 5 else Scale.FIVE
+        points = sorted(row.points for row in unknown if row.points is not None)
+        hundred = points[len(points) // 2] > 10  # one of them may be a slip
+        chosen = Scale.HUNDRED if hundred else Scale.TEN if largest > 5 else Scale.FIVE
     for row in rated:
         if row.points is None:
             continue

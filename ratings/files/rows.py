@@ -105,9 +105,12 @@ def make_row(field: Callable[[str], str], scale: Scale = Scale.TEN, purpose: Pur
     row.date_text, row.viewed_text = field("date")[:40], field("viewed")[:40]
     if found := re.search(rf"(?<!\d)({YEAR})(?!\d)", field("year")):
         row.year = int(found[1])
-    elif found := re.fullmatch(rf"(.*\S)\s*\(({YEAR})\)", row.title):
+    if (found := re.fullmatch(rf"(.*\S)\s*\(({YEAR})\)", row.title)) and row.year in (None, int(found[2])):
         row.title, row.year = found[1], int(found[2])
-    if found := re.fullmatch(r"(?:.*/movie/)?(\d{1,10})(?:\.0|[-?/].*)?", field("tmdb_id"), re.ASCII):
+    found = re.fullmatch(rf"(.*\S)(?:,?\s*\(|,\s*)({YEAR})\)?", row.original_title)
+    if found and row.year in (None, int(found[2])):
+        row.original_title, row.year = found[1], int(found[2])
+    if found := re.fullmatch(r"(?:.*/movie/|tmdb://)?(\d{1,10})(?:\.0|[-?/].*)?", field("tmdb_id"), re.ASCII):
         row.tmdb_id = int(found[1]) or None
     if found := re.search(r"tt\d{5,12}|^\d{5,10}(?=(\.0)?$)", field("imdb_id"), re.ASCII):
         row.imdb_id = found[0] if found[0].startswith("tt") else f"tt{int(found[0]):07}"

@@ -34,7 +34,7 @@ def rows(data: Any, name: str) -> Iterator[Row]:
                 year=film.get("year"),
                 tmdb_id=ids.get("tmdb"),
                 imdb_id=ids.get("imdb"),
-                kind="" if key == "movies" else "show",
+                kind="" if key == "movies" or item.get("anime_type") == "movie" else "show",
                 rating=item.get("user_rating"),
                 date=item.get("user_rated_at") or item.get("last_watched_at"),
                 viewed=item.get("last_watched_at"),

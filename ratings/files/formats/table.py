@@ -11,10 +11,11 @@ WANTED = (
 SEEN = ("completed", "watched", "seen", "просмотрен", "смотрел", "посмотрел")
 
 COLUMNS = {
-    "tmdb_id": ["tmdb id", "tmdb", "the movie db id", "themoviedb id", "id tmdb"],
-    "imdb_id": ["imdb id", "imdb", "const", "id imdb", "imdb url", "tconst"],
+    "tmdb_id": ["tmdb id", "tmdb", "the movie db id", "themoviedb id", "id tmdb", "tmdb url", "guid"],
+    "imdb_id": ["imdb id", "imdb", "const", "id imdb", "imdb url", "tconst", "guid"],
     "title": [
-        "title", "name", "movie", "film", "movie title", "film title",
+        "title", "name", "movie", "film", "movie title", "film title", "movie name", "film name",
+        "название фильма", "фильмы", "кино", "заголовок",
         "название", "русское название", "русскоязычное название", "название на русском", "фильм", "наименование",
         "titel", "titre", "titulo", "titolo", "tytul",
     ],
@@ -24,7 +25,8 @@ COLUMNS = {
         "titulo original", "titolo originale",
     ],
     "year": [
-        "year", "release year", "release date", "release date month day year", "released", "год", "год выпуска",
+        "year", "release year", "production year", "movie year", "год релиза", "год создания", "дата релиза",
+ "release date", "release date month day year", "released", "год", "год выпуска",
         "год выхода", "дата выхода", "ar", "jahr", "annee", "ano", "anno",
     ],
     "kind": [
@@ -37,22 +39,27 @@ COLUMNS = {
         "user score", "points", "моя оценка", "ваша оценка", "личная оценка",
         "deine bewertung", "ihre bewertung", "votre note", "tu calificacion", "tu valoracion", "il tuo voto",
         "sua avaliacao", "sua nota", "rating", "score", "оценка", "рейтинг", "балл", "stars", "rating 5", "звезды",
+        "my rating 10", "personal rating", "rate", "grade", "mark", "vote", "my vote", "your vote",
+        "мой балл", "баллы", "мой рейтинг", "личный рейтинг", "оценка пользователя", "оценил", "оценила", "баллов",
+        "la tua valutazione", "avaliacao", "valutazione", "valoracion",
         "betyg", "bewertung", "note", "calificacion", "voto", "nota", "ocena",
     ],
     "date": [
         "date rated", "rated at", "rating date", "rated date", "date added", "created", "created at", "date",
-        "added at",
+        "added at", "rated on", "last rated at", "timestamp", "date of rating", "when", "когда", "оценено",
+        "datum der bewertung", "date de la notation", "data della valutazione", "data da avaliacao", "fecha", "data",
         "дата оценки", "дата и время", "дата", "datum", "bewertet am", "date de notation", "fecha de calificacion",
     ],
     "viewed": [
-        "watched date", "date watched", "watched at", "last watched at", "viewed date", "end date",
+        "watched date", "watched on", "last viewed at", "last played date", "viewed at",
+        "date watched", "watched at", "last watched at", "viewed date", "end date",
         "дата просмотра", "просмотрено", "дата добавления",
     ],
     "status": ["status", "watchlist", "list title", "list", "shelf", "статус", "список"],
 }  # fmt: skip
 
 # A column that says what it is out of; other names may mean five or ten
-OUT_OF_TEN = ("exact rating", "rating 10", "your rating")
+OUT_OF_TEN = ("exact rating", "rating 10", "my rating 10", "your rating")
 OUT_OF_FIVE = ("stars", "rating 5", "звезды")
 
 

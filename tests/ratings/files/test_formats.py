@@ -361,3 +361,66 @@ def test_other_languages_are_no_russian():
     assert "千と千尋の神隠し" in "千と千尋の神隠し もののけ姫 となりのトトロ".encode("cp932").decode(
         encoding_of("千と千尋の神隠し もののけ姫 となりのトトロ".encode("cp932"))
     )
+
+
+@pytest.mark.parametrize(
+    ("header", "rating", "value"),
+    [
+        ("Название фильма;Год выпуска;Балл (из 10)", "4", 4),
+        ("Фильм;Год;Оценка (1-5)", "4", 8),
+        ("Title;Year;Your rating [out of 5]", "4", 8),
+        ("Film Name;Year;My score / 100", "85", "8.5"),
+        ("Movie;Year;Rating out of 10", "4", 4),
+        ("Titolo;Anno;La tua valutazione", "9", 9),
+        ("Название;Год;Мой балл", "9", 9),
+    ],
+)
+def test_a_column_may_say_what_its_ratings_are_out_of(header, rating, value):
+    assert rated(f"{header}\nOne;1999;{rating}\n") == ({"One (1999)": (Decimal(value), None)}, {})
+
+
+def test_most_ratings_above_ten_are_out_of_a_hundred_and_one_alone_is_a_slip():
+    def values(*ratings):
+        lines = "".join(f"F{number},2000,{one}\n" for number, one in enumerate(ratings))
+        return [row.value for row in read(f"Title,Year,Score\n{lines}".encode(), NOW).rows]
+
+    assert values(85, 50, 7) == [Decimal("8.5"), 5, Decimal("0.5")]
+    assert values(9, 8, 77) == [9, 8, None]
+
+
+FILM = {"title": "One", "year": 1999}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [FILM | {"my_rating": 8, "imdb_id": "tt0000001"}],
+        {"user": {"name": "x"}, "ratings": [{"movie": FILM | {"ids": {"imdb": "tt0000001"}}, "rating": 8}]},
+        {"Movies": [{"Name": "One", "ProductionYear": 1999, "ProviderIds": {"Imdb": "tt0000001"},
+                     "UserData": {"Rating": 8.0, "Played": True}}]},
+        {"MediaContainer": {"Metadata": [FILM | {"type": "movie", "userRating": 8.0,
+                                                 "Guid": [{"id": "imdb://tt0000001"}, {"id": "tmdb://11"}]}]}},
+    ],
+)  # fmt: skip
+def test_films_are_found_in_json_of_any_shape(document):
+    row = read(json.dumps(document).encode(), NOW).rows[0]
+    assert (row.name, row.imdb_id, row.value, row.skip_reason) == ("One (1999)", "tt0000001", 8, "")
+
+
+def test_a_list_of_shows_in_json_is_left_out():
+    document = {"personal_ratings": [FILM | {"rating": 8}], "shows": [FILM | {"title": "Two", "rating": 9}]}
+    assert rated(json.dumps(document)) == ({"One (1999)": (8, None)}, {"Two (1999)": "no_film"})
+
+
+def test_a_year_behind_the_original_title_is_the_films():
+    text = "Название;Оригинальное название;Моя оценка\nПервый;One, 1999;9\nБегущий;Runner 2049;9\n"
+    assert [(row.original_title, row.year) for row in read(text.encode(), NOW).rows] == [
+        ("One", 1999), ("Runner 2049", None),
+    ]  # fmt: skip
+
+
+def test_a_film_among_anime_is_a_film():
+    film = {"status": "completed", "user_rating": 9, "anime_type": "movie", "show": {"title": "One", "year": 2001}}
+    assert rated(json.dumps({"anime": [film, film | {"anime_type": "tv", "show": {"title": "Two"}}]})) == (
+        {"One (2001)": (9, None)}, {"Two": "no_film"},
+    )  # fmt: skip
