@@ -202,3 +202,47 @@ class DailyFigure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} {self.name}"
+
+
+class BulkAction(models.Model):
+    """An action of the admin over many rows; see config.admin.bulk."""
+
+    model = models.CharField(max_length=100, db_comment="app.Model")
+    action = models.CharField(max_length=100, db_comment="name of the action in the model's admin")
+    title = models.CharField(max_length=200)
+    username = models.CharField(max_length=150, db_comment="whose action it is")
+    total = models.PositiveIntegerField(default=0, db_default=0)
+    done = models.PositiveIntegerField(default=0, db_default=0, db_comment="rows whose batches are done")
+    changed = models.PositiveIntegerField(default=0, db_default=0, db_comment="rows to which something was done")
+    is_ready = models.BooleanField(default=False, db_default=False, db_comment="all its batches are written")
+    is_stopped = models.BooleanField(default=False, db_default=False)
+    created_at = models.BigIntegerField(db_comment="UNIX seconds")
+    finished_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds")
+
+    class Meta:
+        db_table = "bulk_actions"
+        db_table_comment = "Actions of the admin over many rows"
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.pk}"
+
+    @property
+    def is_running(self) -> bool:
+        return self.finished_at is None
+
+
+class BulkBatch(models.Model):
+    """A part of a bulk action: the queue of what is still to be done."""
+
+    bulk = models.ForeignKey(BulkAction, models.CASCADE, related_name="batches")
+    number = models.PositiveIntegerField()
+    keys = models.JSONField(db_comment="primary keys")
+    is_done = models.BooleanField(default=False, db_default=False)
+
+    class Meta:
+        db_table = "bulk_batches"
+        db_table_comment = "What bulk actions have still to do"
+        constraints = [models.UniqueConstraint(fields=["bulk", "number"], name="one_batch_per_number")]
+
+    def __str__(self) -> str:
+        return f"{self.bulk_id}.{self.number}"

@@ -35,11 +35,13 @@ from movies.models import (
     PosterStatus,
     casefolded_text,
     longest_waiting_poster,
+    place_in_poster_queue,
     upload_seconds,
 )
 
 MONTH_SECONDS = 30 * DAY_SECONDS
 MAX_FAILURES_COUNTED = 1000
+MAX_PLACE_COUNTED = 20_000  # in the queue of posters
 TONES = {
     PosterStatus.TELEGRAM: "good",
     PosterStatus.LOCAL: "ready",
@@ -110,13 +112,23 @@ class MovieAdmin(ReadOnlyAdmin[Movie]):
     search_fields = ("search_text",)
     search_help_text = gettext_lazy("words of the title, in any script and case, or a TMDb id")
     sortable_by = ("id",)
-    actions = ("requeue_posters", "read_again", "pause_posters", "resume_posters")
+    actions = ("requeue_posters", "keep_old_posters", "read_again", "pause_posters", "resume_posters")
     change_form_template = "movies/admin/movie.html"
     fieldsets = [
         (None, {"fields": ("id", "title", "original_title", "overview")}),
         (
             gettext_lazy("Poster"),
-            {"fields": ("poster", "poster_priority", "attempts", "last_error", "next_try", "size_in_telegram")},
+            {
+                "fields": (
+                    "poster",
+                    "poster_priority",
+                    "attempts",
+                    "last_error",
+                    "next_try",
+                    "place",
+                    "size_in_telegram",
+                )
+            },
         ),
         (
             gettext_lazy("Metadata"),
@@ -184,6 +196,15 @@ class MovieAdmin(ReadOnlyAdmin[Movie]):
             return _("paused")
         return _("now") if movie.poster_next_try_at <= time.time() else format_datetime(movie.poster_next_try_at)
 
+    @admin.display(description=gettext_lazy("place in the queue"))
+    def place(self, movie: Movie) -> str:
+        before = place_in_poster_queue(movie, MAX_PLACE_COUNTED)
+        if before is None:
+            return EMPTY
+        number = f"{before + 1}" if before < MAX_PLACE_COUNTED else f"{MAX_PLACE_COUNTED}+"
+        when = _("in about %s") % format_age(upload_seconds(before + 1)) if before < MAX_PLACE_COUNTED else ""
+        return f"{number} · {when}" if when else number
+
     @admin.display(description=gettext_lazy("size in Telegram"))
     def size_in_telegram(self, movie: Movie) -> str:
         return f"{movie.width} × {movie.height}" if movie.width else EMPTY
@@ -201,9 +222,18 @@ class MovieAdmin(ReadOnlyAdmin[Movie]):
         cost=lambda count: upload_time(count),
     )
     def requeue_posters(self, request: HttpRequest, movies: MovieQuerySet) -> int:
-        count = movies.requeue_posters()
+        # a few goes before everything; thousands would stand in the way of posters that people ask for
+        count = movies.requeue_posters(None if getattr(request, "is_bulk", False) else PosterPriority.ASKED)
         async_task("posters.tasks.download_posters")
         return count
+
+    @row_action(
+        gettext_lazy("Take back the requeue"),
+        done=ngettext_lazy("%d poster is as it was.", "%d posters are as they were."),
+        nothing=gettext_lazy("Nothing taken back: none of these posters is in Telegram and queued again."),
+    )
+    def keep_old_posters(self, request: HttpRequest, movies: MovieQuerySet) -> int:
+        return movies.keep_old_posters()
 
     @row_action(
         gettext_lazy("Read the metadata again"),

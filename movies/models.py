@@ -237,9 +237,15 @@ class MovieQuerySet(models.QuerySet["Movie"]):
         """Movies whose poster failed permanently, with the reason in `poster_error`."""
         return self.filter(POSTER_FAILED)
 
-    def requeue_posters(self) -> int:
+    def requeue_posters(self, priority: PosterPriority | None = None) -> int:
         """Queue the posters again, whatever their state; the old file_id serves until the new one is there."""
-        return self.filter(poster_path__gt="").update(**RESET_POSTER)
+        columns = RESET_POSTER if priority is None else {**RESET_POSTER, "poster_priority": priority}
+        return self.filter(poster_path__gt="").update(**columns)
+
+    def keep_old_posters(self) -> int:
+        """Take posters that are in Telegram out of the queue again; files that are on the disk are cleaned up later."""
+        queued = self.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL], telegram_file_id__gt="")
+        return queued.update(**RESET_POSTER | {"poster_status": PosterStatus.TELEGRAM, "poster_priority": 0})
 
     def suspend_posters(self, reason: str) -> int:
         """Stop trying unfinished posters until an operator queues them again; their files are cleaned up later."""
@@ -515,3 +521,22 @@ def oldest_waiting_poster() -> int:
     """UNIX seconds since which that movie has waited; 0 where none waits, or for ever."""
     oldest = longest_waiting_poster()
     return oldest.poster_next_try_at if oldest else 0
+
+
+def place_in_poster_queue(movie: Movie, most: int) -> int | None:
+    """How many posters are to be sent before this one's, at most `most`; None where it does not wait now."""
+    unfinished = (PosterStatus.WAITING, PosterStatus.LOCAL)
+    if movie.poster_status not in unfinished or movie.poster_next_try_at >= NEVER:
+        return None
+    count = 0
+    for status in unfinished:
+        for priority in PosterPriority:
+            if priority < movie.poster_priority:
+                continue
+            before = Movie.objects.filter(poster_status=status, poster_priority=priority)
+            if priority == movie.poster_priority:
+                before = before.filter(poster_next_try_at__lt=movie.poster_next_try_at)
+            else:
+                before = before.filter(poster_next_try_at__lt=NEVER)
+            count += before.order_by()[: most + 1].count()
+    return min(count, most)

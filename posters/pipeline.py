@@ -436,6 +436,7 @@ def _upload_worker(run: Run, channel: ChannelState, worker: int) -> None:
     per_second = settings.TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE / 60 * RATE_SAFETY_FACTOR
     try:
         while not (run.over or channel.closed):
+            _return_lost_files(run, channel)
             if wait_seconds := rate_limiter.try_acquire(channel.rate_limit, per_second, BURST_TOLERANCE_SECONDS):
                 if not channel.due().by_priority(1) or not run.sleep(wait_seconds):
                     return
@@ -471,6 +472,19 @@ def _upload_worker(run: Run, channel: ChannelState, worker: int) -> None:
         run.add_error(f"channel {channel.id}: uploads stopped, see the log")
     finally:
         connections.close_all()
+
+
+def _return_lost_files(run: Run, channel: ChannelState) -> None:
+    """Have posters downloaded again whose files are gone, before a slot of the channel is taken for them."""
+    while not run.over and (found := channel.due().only(*CLAIMED_FIELDS).by_priority(1)):
+        movie = found[0]
+        if storage.read(movie.local_path) is not None:
+            return
+        row = Movie.objects.filter(pk=movie.pk, poster_status=PosterStatus.LOCAL, local_path=movie.local_path)
+        if row.update(**RESET_POSTER):
+            log.warning("movie %s: its file is missing or damaged; it is downloaded again", movie.pk)
+            storage.remove(movie.local_path)
+            run.count("postponed")
 
 
 def _pause_channel(run: Run, channel: ChannelState, why: str) -> None:

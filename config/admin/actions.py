@@ -16,7 +16,9 @@ from django.db.models.signals import post_save
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils import translation
 
+from config.admin.bulk import begin
 from config.admin.site import render_page
 
 if TYPE_CHECKING:
@@ -24,8 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_UNASKED = 50  # rows; more are asked about on a page of its own
-MAX_RECORDED_ROWS = 50  # each of so many has the action in its history; more share one entry
+MAX_UNASKED = (
+    50  # rows, each with the action in its history; more are asked about on a page of its own and share an entry
+)
 
 Action = Callable[[Any, HttpRequest, Any], int]  # of the admin, the request and a queryset
 AdminAction = Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]
@@ -51,7 +54,9 @@ def row_action(
             chosen = rows.count()
             if chosen > MAX_UNASKED and "confirmed" not in request.POST:
                 return ask(request, model_admin, str(description), chosen, cost(chosen))
-            named = [(str(row.pk), str(row)) for row in rows] if chosen <= MAX_RECORDED_ROWS else []  # some are deleted
+            if chosen > MAX_UNASKED:
+                return run_in_bulk(model_admin, request, rows, act.__name__, (description, done, nothing))
+            named = [(str(row.pk), str(row)) for row in rows]  # some are deleted
             count = act(model_admin, request, rows)
             if count:
                 record(request, model_admin.model, act.__name__, str(description), count, named)
@@ -63,6 +68,29 @@ def row_action(
         return run
 
     return decorate
+
+
+def run_in_bulk(
+    model_admin: admin.ModelAdmin,
+    request: HttpRequest,
+    rows: QuerySet[Any],
+    action: str,
+    texts: tuple[_StrPromise, _StrPromise, _StrPromise],
+) -> HttpResponse | None:
+    """Do an action to many rows; what takes longer than a moment goes on in a job, on a page with its progress."""
+    description, done, nothing = texts
+    with translation.override("en"):
+        title = str(description)
+    bulk = begin(model_admin, request, action, title, rows)
+    if bulk.is_running:
+        record(request, model_admin.model, action, str(description), bulk.total)
+        return redirect("admin:bulk_action", bulk.pk)
+    if bulk.changed:
+        record(request, model_admin.model, action, str(description), bulk.changed)
+        model_admin.message_user(request, str(done % bulk.changed))
+    else:
+        model_admin.message_user(request, str(nothing), messages.WARNING)
+    return None
 
 
 def ask(request: HttpRequest, model_admin: admin.ModelAdmin, title: str, count: int, cost: str) -> HttpResponse:

@@ -37,6 +37,7 @@ SCHEDULES = {
     _("upload posters"): ("posters.tasks.upload_posters", 1),
     _("recover updates"): ("config.jobs.tasks.recover_updates", 1),
     _("look for trouble"): ("config.jobs.tasks.look_for_trouble", 1),
+    _("go on with large actions"): ("config.jobs.tasks.run_bulk_actions", 1),
     _("count the day's figures"): ("config.jobs.tasks.update_daily_figures", 10),
     _("delete old records"): ("config.jobs.tasks.delete_old_records", 60),
     _("send broadcasts"): ("users.tasks.send_broadcasts", 1),

@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.utils import timezone
 from django_q.models import Failure
 
-from config.admin import login_throttle
+from config.admin import bulk, login_throttle
 from config.bot import engine, update_queue
 from config.jobs.enqueue import worker_stop_event
 from config.jobs.locks import ALREADY_RUNNING, lock
@@ -13,6 +13,7 @@ from config.models import UpdateFailure
 from config.monitoring import alerts, daily
 
 FAILURES_KEPT_DAYS = 30
+BULK_SECONDS = 60  # of one run; the next, enqueued at once, goes on
 
 
 def recover_updates() -> str:
@@ -28,6 +29,11 @@ def look_for_trouble() -> str:
     """Ask Telegram how the webhook is, and tell the operator what goes wrong."""
     alerts.look()
     return ""
+
+
+def run_bulk_actions() -> str:
+    """Go on with actions of the admin over many rows."""
+    return bulk.run_due(BULK_SECONDS, worker_stop_event())
 
 
 def update_daily_figures() -> str:

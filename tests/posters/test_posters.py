@@ -423,3 +423,16 @@ def test_checks_say_that_posters_have_no_channel_and_no_place_on_the_disk(settin
     settings.POSTER_DIR = Path("/proc/version/posters")
     assert [problem.id for problem in checks.check_poster_settings(None)] == ["posters.W001", "posters.W002"]
     assert [problem.id for problem in checks.check_poster_dir(None)] == ["posters.E001"]
+
+
+def test_posters_whose_files_are_gone_cost_the_channel_no_slot(sandbox, settings):
+    films(sandbox, 5)
+    tasks.download_posters()
+    settings.TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE = 6  # a slot each ten seconds
+    *lost, kept = Movie.objects.order_by("poster_next_try_at", "pk")
+    for movie in lost:
+        Path(movie.local_path).unlink()
+    run = pipeline.upload_posters(Run(seconds=5))
+    assert (run.done, run.postponed) == (1, len(lost))
+    assert Movie.objects.get(pk=kept.pk).poster_status == PosterStatus.TELEGRAM
+    assert Movie.objects.awaiting_download().count() == len(lost)

@@ -4,7 +4,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.arguments import require_within
 from config.progress import format_duration
-from movies.models import Movie, MovieQuerySet, upload_seconds
+from movies.models import Movie, MovieQuerySet, PosterPriority, upload_seconds
 from movies.parsing import MAX_MOVIE_ID
 
 
@@ -29,7 +29,7 @@ class Command(BaseCommand):
             movies = movies.poster_failed()
         elif interactive and self._called_from_command_line:  # type: ignore[attr-defined]  # not by call_command
             self.ask(movies)
-        self.stdout.write(f"{movies.requeue_posters()} posters queued.")
+        self.stdout.write(f"{movies.requeue_posters(PosterPriority.ASKED if movie else None)} posters queued.")
 
     def ask(self, movies: MovieQuerySet) -> None:
         """Raise CommandError unless the operator wants all of these uploaded once more."""

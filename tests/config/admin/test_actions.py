@@ -1,16 +1,21 @@
 """What operators do to rows: asked first where they are many, recorded, and never a success that was none."""
 
 import re
+import time
 
 import pytest
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.urls import reverse
 from django.utils import timezone
 from django_q.models import Schedule, Task
 
+from config.admin import bulk
 from config.admin.actions import MAX_UNASKED
 from config.jobs.schedules import sync_schedules
+from config.jobs.tasks import run_bulk_actions
+from config.models import BulkAction
 from movies.models import Movie, PosterStatus
 from tests.conftest import queued
 from users.models import SessionToRevoke, SyncStatus, User
@@ -191,3 +196,63 @@ def test_the_front_page_tells_of_recent_actions(operator):
     act(operator, FILMS, "read_again", films(1))
     page = " ".join(operator.get(reverse("admin:index")).text.split())
     assert re.search(r'olga: Read the metadata again — <a href="/admin/movies/movie/1/change/">Film 1', page)
+
+
+# --- Over many rows
+
+
+def test_what_takes_longer_goes_on_in_a_job_with_progress_until_it_is_done(operator, monkeypatch):
+    monkeypatch.setattr(bulk, "INLINE_SECONDS", 0)
+    monkeypatch.setattr(bulk, "BATCH_ROWS", 40)
+    rows = films(120, poster_status=PosterStatus.TELEGRAM, telegram_file_id="x")
+    page = act(operator, FILMS + "?year=unknown", "requeue_posters", rows[:50], select_across="1", confirmed="1")
+    assert "0</b> / 120" in page.text
+    assert LogEntry.objects.get().object_repr.endswith(": 120")
+    assert queued() == ["config.jobs.tasks.run_bulk_actions"]
+    began = BulkAction.objects.get()
+    bulk.run(began.pk, time.monotonic() + 60)
+    assert Movie.objects.filter(poster_status=PosterStatus.WAITING).count() == 120
+    began.refresh_from_db()
+    assert (began.done, began.changed, began.is_running) == (120, 120, False)
+    assert "Changed: 120" in operator.get(reverse("admin:bulk_action", args=[began.pk])).text
+
+
+def test_it_is_stopped_by_a_button_and_what_was_done_stays(operator, monkeypatch):
+    monkeypatch.setattr(bulk, "INLINE_SECONDS", 0)
+    rows = films(60, poster_status=PosterStatus.TELEGRAM, telegram_file_id="x")
+    act(operator, FILMS, "requeue_posters", rows, confirmed="1")
+    began = BulkAction.objects.get()
+    page = operator.post(reverse("admin:stop_bulk_action", args=[began.pk]), follow=True)
+    assert "Stopped." in page.text
+    run_bulk_actions()
+    assert not Movie.objects.filter(poster_status=PosterStatus.WAITING).exists()
+    assert "olga" in {entry.user.username for entry in LogEntry.objects.all()}
+
+
+def test_support_sees_no_large_action(client, operator, monkeypatch):
+    monkeypatch.setattr(bulk, "INLINE_SECONDS", 0)
+    act(operator, FILMS, "requeue_posters", films(60), confirmed="1")
+    member = get_user_model().objects.create_user("sasha", is_staff=True)
+    member.groups.add(Group.objects.get(name="support"))
+    client.force_login(member)
+    assert client.get(reverse("admin:bulk_action", args=[BulkAction.objects.get().pk])).status_code == 404
+
+
+def test_a_requeue_is_taken_back_for_what_is_in_telegram(operator):
+    known = films(1, poster_status=PosterStatus.TELEGRAM, telegram_file_id="x")
+    act(operator, FILMS, "requeue_posters", known)
+    assert told(act(operator, FILMS, "keep_old_posters", known)) == [("info", "1 poster is as it was.")]
+    assert Movie.objects.get().poster_status == PosterStatus.TELEGRAM
+    Movie.objects.update(telegram_file_id="", poster_status=PosterStatus.WAITING)
+    ((level, _text),) = told(act(operator, FILMS, "keep_old_posters", known))
+    assert level == "warning"
+
+
+def test_what_is_requeued_by_hand_goes_first_and_its_page_says_its_place(operator, settings):
+    settings.TELEGRAM_POSTER_CHANNELS, settings.TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE = [-1], 20
+    rows = films(45, poster_next_try_at=5)
+    act(operator, FILMS, "requeue_posters", rows[44:])
+    assert Movie.objects.awaiting_download().by_priority(1)[0].pk == 45
+    assert "1 · in about 3 s" in operator.get(FILMS + "45/change/").text
+    Movie.objects.filter(pk=44).update(poster_next_try_at=6)
+    assert "45 · in about 2 min" in operator.get(FILMS + "44/change/").text
