@@ -399,12 +399,8 @@ def switch_writing(query: CallbackQuery) -> None:
 
 def watchlist_rows(user: User) -> list[list[KeyboardButton]]:
     """What the bot says of its own accord about the films to see, and whose release dates count."""
-    asks = (
-        (_("✓ Ask whether I have seen it"), "asks:off")
-        if user.asks_seen
-        else (_("Ask whether I have seen it"), "asks:on")
-    )
-    tells = (_("✓ Tell of releases"), "releases:off") if user.tells_releases else (_("Tell of releases"), "releases:on")
+    asks = ("✓ " * user.asks_seen + _("Ask whether I have seen it"), f"asks:{'off' if user.asks_seen else 'on'}")
+    tells = ("✓ " * user.tells_releases + _("Tell of releases"), f"releases:{'off' if user.tells_releases else 'on'}")
     country = (_("Country: %(name)s") % {"name": country_names([user.home])[0]}, "country")
     return [[asks], [tells, country]]
 

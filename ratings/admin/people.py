@@ -34,6 +34,16 @@ def pending_writes(user: User) -> int:
     return user.pending_writes.count()
 
 
+@admin.display(description=gettext_lazy("films to see"))
+def watchlist_link(user: User) -> SafeString | str:
+    entries, writes = user.watchlist.count(), user.watchlist_writes.count()
+    if not entries and not writes:
+        return EMPTY
+    waiting = "" if not writes else " · " + _("to be written to TMDb") + f": {writes}"
+    url = reverse("admin:watchlist_of_user", args=[user.pk])
+    return format_html('<a href="{}">{}</a>{}', url, entries, waiting)
+
+
 @admin.display(description=gettext_lazy("matches"))
 def matches(user: User) -> int:
     return MatchResult.objects.filter(Q(one=user) | Q(other=user)).count()
@@ -82,6 +92,6 @@ def recommendations_of_user(request: HttpRequest, user_id: int) -> TemplateRespo
 
 
 user_admin: Any = admin.site.get_model_admin(User)  # Any: its fieldsets are changed in place
-columns = (ratings_in_all, pending_writes, matches, files, recommendations_link)
+columns = (ratings_in_all, pending_writes, watchlist_link, matches, files, recommendations_link)
 user_admin.readonly_fields = (*user_admin.readonly_fields, *columns)
 user_admin.fieldsets[-1][1]["fields"] = (*user_admin.fieldsets[-1][1]["fields"], *columns)

@@ -13,7 +13,7 @@ from telebot import types
 from config.bot.replies import Keyboard, answer, edit, keyboard, require_private_chat, topic_of
 from config.bot.router import UserError, bot, button, command, parse_callback_data
 from ratings.files import deck, report
-from ratings.files.exporter import export
+from ratings.files.exporter import export, export_watchlist
 from ratings.files.importer import MAX_BYTES, TooManyFiles, enqueue, receive, restart, set_list, set_scale
 from ratings.files.rows import Purpose, Scale
 from ratings.models import FileImport
@@ -43,20 +43,25 @@ def send_export_for(query: CallbackQuery) -> None:
 
 
 def send_layout(user_id: int, layout: str) -> None:
-    """Send a user's ratings in a layout, in as many files as it takes."""
+    """Send a user's ratings in a layout, in as many files as it takes, and their list of films to see."""
     files, count = export(user_id, layout)
-    if not count:
+    wanted = export_watchlist(user_id)
+    if not count and not wanted.number:
         bot.send_message(user_id, _("You have no ratings yet, so there is nothing to save."))
         return
     caption = ngettext("Your %(count)d rating.", "Your %(count)d ratings.", count) % {"count": count}
     caption += f" {EXPORT_HINTS[layout]}"
     others = keyboard([(_("For Letterboxd"), "export:letterboxd"), (_("For TMDb"), "export:tmdb")])
     name = "kinoteka" if layout == "own" else f"kinoteka-{layout}"
-    for number, content in enumerate(files, 1):
+    for number, content in enumerate(files if count else [], 1):
         part = f"-{number}" if len(files) > 1 else ""
         markup = others if layout == "own" else None
         send_file(user_id, content, f"{name}-{datetime.now(UTC):%Y-%m-%d}{part}.csv", caption, markup)
         caption = ""
+    if wanted.number and layout != "tmdb":  # which reads ratings alone
+        text = ngettext("Your watchlist: %(count)d film.", "Your watchlist: %(count)d films.", wanted.number)
+        text = text % {"count": wanted.number} + " " + _("Opens in Excel, and Letterboxd imports it as a watchlist.")
+        send_file(user_id, wanted.files[0], "watchlist.csv", text)
 
 
 def send_file(chat_id: int, content: bytes, name: str, caption: str, markup: Keyboard | None = None) -> None:

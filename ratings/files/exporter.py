@@ -1,4 +1,4 @@
-"""A user's ratings as CSV: for everything that reads tables, for Letterboxd's import, and for TMDb's own."""
+"""A user's ratings and watchlist as CSV: for all that reads tables, for Letterboxd's import, and for TMDb's own."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
 from ratings.files.rows import FORMULA
-from ratings.models import Rating
+from ratings.models import Rating, WatchlistEntry
 
 LETTERBOXD_MAX_BYTES = 1_000_000  # of a file that Letterboxd accepts
+
+WATCHLIST_COLUMNS = ["Date", "Name", "Year", "Letterboxd URI", "tmdbID", "imdbID"]
 
 Cell = str | int
 
@@ -47,6 +49,18 @@ def export(user_id: int, layout: str = "own") -> Export:
         size += length
         count += 1
     return Export([*parts, "".join(lines).encode(encoding)], count)
+
+
+def export_watchlist(user_id: int) -> Export:
+    """A user's list of films to see as Letterboxd's watchlist.csv, with ids that need no search; newest first."""
+    entries = WatchlistEntry.objects.filter(user_id=user_id).select_related("movie")
+    lines = [csv_line(WATCHLIST_COLUMNS)]
+    for entry in entries.order_by("-added_at", "-place", "movie_id").iterator(chunk_size=2000):
+        movie = entry.movie
+        added = datetime.fromtimestamp(entry.added_at, UTC).date().isoformat() if entry.added_at else ""
+        title, address = movie.original_title or movie.title, f"https://letterboxd.com/tmdb/{movie.pk}/"
+        lines.append(csv_line([added, title, movie.year or "", address, movie.pk, movie.imdb_id]))
+    return Export(["".join(lines).encode("utf-8-sig")], len(lines) - 1)
 
 
 def csv_line(cells: Iterable[Cell]) -> str:

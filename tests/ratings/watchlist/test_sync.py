@@ -1,6 +1,7 @@
 """The list here and the watchlist at TMDb are the same list: read after the ratings, written by the outbox."""
 
 import time
+from functools import partial
 
 import pytest
 
@@ -303,3 +304,32 @@ def test_ratings_are_untouched_by_all_this(anna, films):
     rate(anna.account, films[50:55])
     work(anna)
     assert Rating.objects.count() == 5
+
+
+def test_export_holds_the_list_in_letterboxds_layout(sandbox, anna, films, handle):
+    work(anna)
+    asked = anna.person.send("/export")
+    handle()
+    message = anna.person.wait(after=asked)
+    assert message.document.file_name == "watchlist.csv"
+    assert "45 films" in message.words
+    lines = sandbox.telegram.files[message.document.file_id].content.decode("utf-8-sig").splitlines()
+    assert lines[0] == "Date,Name,Year,Letterboxd URI,tmdbID,imdbID"
+    assert len(lines) == 46
+    assert f"https://letterboxd.com/tmdb/{films[44]}/" in lines[1]
+
+
+def test_an_admin_reads_a_list_and_what_waits_for_tmdb(anna, films, admin_client):
+    work(anna)
+    want_here(anna, films[3], wanted=False)
+    WatchlistWrite.objects.update(error="/account: 503")
+    read = partial(admin_client.get, headers={"accept-language": "en"})
+    page = read(f"/admin/watchlist/user/{anna.pk}/").content.decode()
+    assert page.count('<th scope="row">') == 44 + 1
+    assert "/account: 503" in page
+    front = read("/admin/").content.decode()
+    assert "Films to see" in front
+    assert "1 change to be written to TMDb" in front
+    assert "503" in read("/admin/ratings/watchlistwrite/").content.decode()
+    assert f"/admin/watchlist/user/{anna.pk}/" in read(f"/admin/users/user/{anna.pk}/change/").content.decode()
+    assert read("/admin/watchlist/user/1/").status_code == 404
