@@ -254,8 +254,9 @@ class MovieQuerySet(models.QuerySet["Movie"]):
         return unfinished.update(**RESET_POSTER | state)
 
     def without_pending_poster(self) -> MovieQuerySet:
-        """Movies whose poster is in Telegram, or that have none."""
-        return self.filter(Q(telegram_file_id__gt="") | Q(poster_status=PosterStatus.NONE))
+        """Movies whose poster is in Telegram, or that have none, or one that cannot be had."""
+        absent = Q(poster_status=PosterStatus.NONE) | Q(poster_next_try_at__gte=NEVER)
+        return self.filter(Q(telegram_file_id__gt="") | absent)
 
     def prioritize_posters(self) -> int:
         """Users are about to look at these movies: their posters go before the others. Returns how many are pending."""

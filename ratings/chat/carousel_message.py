@@ -15,7 +15,7 @@ from config.bot.router import bot
 from config.jobs import rate_limiter
 from config.jobs.enqueue import async_task
 from movies import details
-from movies.cards import Photo, with_photo
+from movies.cards import Photo, is_invalid_file_id, with_photo
 from movies.models import Movie, PosterPriority
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ POSTER_WAIT_SECONDS = 1.5  # for one of them, where none has it
 POLL_SECONDS = 0.2
 WAKE_UP_SECONDS = 10.0  # between two wake-ups of a poster worker, as in posters.tasks
 POSTER_TASKS = ("download_posters", "upload_posters")  # of the app beside, by dotted path
-# Telegram's words where a message is a text and the edit is for a photo, or the other way round
-OTHER_KIND_ERRORS = ("there is no text in the message", "there is no media in the message")
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,10 @@ def place(carousel: Carousel, contents: Contents) -> None:
 
 
 def edit(carousel: Carousel, contents: Contents) -> bool:
-    """Edit the message; False where it is gone, too old, or a photo while the contents are a text."""
+    """Edit the message; False where it is gone, too old, or a photo while the contents are a text.
+
+    Whatever else a Bot API server has against the edit, a new message says more than an error would.
+    """
     markup = keyboard(*contents.rows)
     chat_id, message_id = carousel.chat_id, carousel.message_id
 
@@ -99,7 +100,7 @@ def edit(carousel: Carousel, contents: Contents) -> bool:
         except ApiTelegramException as error:
             if is_not_modified(error):
                 return True
-            if is_unreachable(error) or any(words in error.description for words in OTHER_KIND_ERRORS):
+            if is_unreachable(error) or (error.error_code == 400 and not is_invalid_file_id(error)):
                 return False
             raise
 

@@ -114,7 +114,7 @@ def choice_rows(kind: str, filters: Filters, prefix: str) -> list[list[KeyboardB
     """The choices of a kind: "genres", "years" or "minutes"."""
     choices: list[KeyboardButton]
     if kind == "genres":
-        by_name = sorted(zip(genre_names(GENRES), GENRES, strict=True))
+        by_name = sorted(zip(genre_names(GENRES), GENRES, strict=True), key=lambda one: one[0].casefold())
         states = {id: state_of(id, filters) for id in GENRES}
         choices = [(MARKS[states[id]] + name, f"{prefix}:genre:{id}:{(states[id] + 1) % 3}") for name, id in by_name]
     elif kind == "years":

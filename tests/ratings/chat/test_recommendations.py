@@ -3,7 +3,7 @@
 import pytest
 
 from config.bot.dispatch import handle_update
-from movies.models import Movie, PosterStatus
+from movies.models import NEVER, Movie, PosterStatus
 from ratings.chat import carousel_message
 from ratings.models import Carousel, DismissedMovie, Rating, WatchlistEntry
 from tests.conftest import queued, wait_until
@@ -257,6 +257,15 @@ def test_a_film_whose_poster_is_not_in_telegram_comes_after_one_whose_is_and_is_
     Movie.objects.filter(pk=101).update(telegram_file_id=posters[101], poster_status=PosterStatus.TELEGRAM)
     tap(anna, message, handle, text="›")
     assert (shown_film(message), photo_of(message)) == (101, posters[101])
+
+
+def test_a_film_whose_poster_cannot_be_had_is_not_waited_for(anna, ask, handle, posters):
+    rate(anna, LIKED)
+    lost = {"telegram_file_id": "", "poster_status": PosterStatus.WAITING, "poster_path": "", "poster_error": "broken"}
+    Movie.objects.filter(pk=101).update(**lost, poster_next_try_at=NEVER)
+    message = ask("/recommend")
+    assert shown_film(message) == 101
+    assert message.text.startswith("Film 101")
 
 
 def test_where_no_poster_is_in_telegram_the_first_one_is_sent_with_its_bytes_and_kept(anna, ask, handle, sandbox):
