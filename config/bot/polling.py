@@ -60,7 +60,7 @@ def _ask(queue: Engine, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             updates = get_updates(offset, LONG_POLL_SECONDS)
-            heartbeats.record_heartbeat("bot", heartbeats.HOST, "polls Telegram")
+            heartbeats.record_heartbeat("bot", heartbeats.HOST, "polling")
             sound = [update for update in updates if is_update(update)]
             taken = queue.store([(update, json.dumps(update)) for update in sound]) if sound else Taken(0, 0)
             recycle_connections()

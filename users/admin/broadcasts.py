@@ -43,10 +43,21 @@ NOT_YET = [Delivery.WAITING, Delivery.CLAIMED]
 
 
 class BroadcastForm(forms.ModelForm):
-    picture_file = forms.ImageField(label=gettext_lazy("picture"), required=False)
-    remove_picture = forms.BooleanField(label=gettext_lazy("without this picture"), required=False)
+    picture_file = forms.ImageField(label=gettext_lazy("Picture"), required=False)
+    remove_picture = forms.BooleanField(label=gettext_lazy("Without this picture"), required=False)
+    is_linked = forms.NullBooleanField(
+        label=gettext_lazy("TMDb account"),
+        required=False,
+        widget=forms.Select(
+            choices=[
+                ("unknown", gettext_lazy("linked or not")),
+                ("true", gettext_lazy("linked")),
+                ("false", gettext_lazy("not linked")),
+            ]
+        ),
+    )
     button_lines = forms.CharField(
-        label=gettext_lazy("buttons"),
+        label=gettext_lazy("Buttons"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 3, "cols": 80}),
         help_text=gettext_lazy("One a line: Russian text | English text | https://… or a command like /recommend"),
@@ -61,6 +72,7 @@ class BroadcastForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.initial["is_linked"] = {True: "true", False: "false"}.get(self.instance.is_linked, "unknown")
         self.initial["button_lines"] = "\n".join(" | ".join(parts) for parts in self.instance.buttons)
 
     def clean_button_lines(self) -> list[Button]:
@@ -192,7 +204,7 @@ class BroadcastAdmin(admin.ModelAdmin):
         counts = broadcast.deliveries()
         return f"{counts.get(Delivery.SENT, 0)} / {sum(counts.values())}"
 
-    @admin.display(description=gettext_lazy("written"))
+    @admin.display(description=gettext_lazy("created"))
     def written(self, broadcast: Broadcast) -> SafeString | str:
         return format_datetime(broadcast.created_at)
 

@@ -11,6 +11,7 @@ from django.contrib.admin.models import DELETION
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
@@ -61,7 +62,7 @@ class StandingFilter(ConditionFilter):
 
 @admin.register(User)
 class UserAdmin(ReadOnlyAdmin[User]):
-    list_display = ("telegram_user_id", "name", "last_seen", "state", "reason", "last_import", "ratings_count")
+    list_display = ("telegram_user_id", "name", "last_seen", "state_with_reason", "last_import", "ratings_count")
     list_filter = (("sync_status", admin.ChoicesFieldListFilter), LastImportFilter, StandingFilter)
     search_fields = ("telegram_user_id",)
     search_help_text = gettext_lazy("a name, a @username, the beginning of a Telegram id, or a TMDb account id")
@@ -116,6 +117,12 @@ class UserAdmin(ReadOnlyAdmin[User]):
     @admin.display(description=gettext_lazy("state"))
     def state(self, user: User) -> SafeString:
         return badge(TONES[SyncStatus(user.sync_status)], user.get_sync_status_display())
+
+    @admin.display(description=gettext_lazy("state"))
+    def state_with_reason(self, user: User) -> SafeString:
+        if not user.sync_error:
+            return self.state(user)
+        return format_html('{} <div class="quiet">{}</div>', self.state(user), _(user.sync_error))
 
     @admin.display(description=gettext_lazy("reason of a failure"))
     def reason(self, user: User) -> str:

@@ -82,7 +82,7 @@ class Broadcast(models.Model):
     )
     problem = PlainTextField(verbose_name=_("problem"), db_comment="why it was paused by itself; empty: it was not")
     created_by = models.CharField(_("written by"), max_length=150, blank=True, default="")
-    created_at = models.BigIntegerField(_("written"), default=0, db_default=0, db_comment="UNIX seconds")
+    created_at = models.BigIntegerField(_("created"), default=0, db_default=0, db_comment="UNIX seconds")
     started_at = models.BigIntegerField(_("started"), null=True, blank=True, db_comment="UNIX seconds")
     finished_at = models.BigIntegerField(_("finished"), null=True, blank=True, db_comment="UNIX seconds")
     filled_at = models.BigIntegerField(null=True, blank=True, db_comment="UNIX seconds: its recipients were written")
