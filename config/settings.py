@@ -416,7 +416,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {"no_repetition": {"()": "config.jobs.job_log.NoRepetition"}},
     "formatters": {
-        "line": {"()": "config.monitoring.logs.formatter", "kind": LOG_FORMAT},
+        "line": {"()": "config.monitoring.logs.formatter", "kind": LOG_FORMAT, "everything": EVERYTHING},
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},

@@ -142,6 +142,18 @@ class RedactingFormatter(logging.Formatter):
         return f"{line} [{current_correlation_id()}]" if current_correlation_id() else line
 
 
+class TerminalFormatter(RedactingFormatter):
+    """For somebody who looks on: the time of day and the message; the level where something is wrong."""
+
+    def __init__(self) -> None:
+        super().__init__("{asctime} {message}", "%H:%M:%S", style="{")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        if record.levelno >= logging.WARNING:
+            record.message = f"{record.levelname} {record.message}"
+        return super().formatMessage(record)
+
+
 class JSONFormatter(RedactingFormatter):
     """A JSON object a line: time, level, logger, message, process, id, exception, and `fields` of the record."""
 
@@ -161,10 +173,12 @@ class JSONFormatter(RedactingFormatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def formatter(kind: str) -> RedactingFormatter:
-    """The formatter for a LOG_FORMAT: "text" or "json"."""
+def formatter(kind: str, everything: bool = False) -> RedactingFormatter:
+    """The formatter for a LOG_FORMAT, "text" or "json"; `everything`: every line is to be traced to its logger."""
     if kind == "json":
         return JSONFormatter()
+    if sys.stderr is not None and sys.stderr.isatty() and not everything:
+        return TerminalFormatter()
     return RedactingFormatter("{asctime} {levelname} {name}: {message}", style="{")
 
 

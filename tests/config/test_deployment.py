@@ -1,5 +1,6 @@
 """What containers and units are made of."""
 
+import os
 import re
 import shutil
 import socket
@@ -23,6 +24,26 @@ def test_the_servers_packages_are_those_that_are_tested_and_no_tools():
     names = {package.split("==")[0] for package in server}
     assert {"django", "gunicorn", "psycopg", "redis", "prometheus-client"} <= names
     assert not names & {"pytest", "ruff", "mypy", "playwright", "hypothesis"}
+
+
+def test_make_run_installs_what_running_needs_and_make_test_adds_the_rest(tmp_path):
+    for name in ("Makefile", "requirements.lock", "requirements-server.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv").mkdir()
+
+    def installs(target):
+        done = subprocess.run(["make", "-n", target], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return [words[-1] for line in done.stdout.splitlines() if "pip install" in line and (words := line.split())]
+
+    assert installs("run") == ["requirements-server.lock"]
+    assert installs("test") == ["requirements.lock"]
+    (tmp_path / ".venv" / ".server").touch()
+    assert installs("run") == []
+    assert installs("test") == ["requirements.lock"]
+    (tmp_path / ".venv" / ".installed").touch()
+    assert installs("run") == installs("test") == []
+    os.utime(tmp_path / ".venv" / ".installed", (1, 1))
+    assert installs("run") == ["requirements.lock"], "the tests' packages are not lost"
 
 
 def test_a_clusters_group_is_never_told_to_stop():

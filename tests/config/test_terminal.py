@@ -1,13 +1,17 @@
 """What a terminal shows while everything runs: the box, and after it only what somebody wants to know."""
 
 import json
+import os
+import pty
 import re
 import signal
+import subprocess
+import sys
 
 import pytest
 import requests
 
-from tests.helpers.waiting import free_port, wait_until
+from tests.helpers.waiting import ROOT, free_port, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -67,6 +71,24 @@ def test_after_the_box_come_only_events_worth_a_line(start, tmp_path):
     assert said.pop() == "Stopped."
     assert [line for line in said if not EVENT.match(line)] == []
     assert re.search(r"import of 60 ratings for \d+ in \d+\.\d s \[u\d+\]", everything.output), everything.output
+
+
+def test_on_a_terminal_a_line_is_the_time_and_what_happened(environment):
+    """script(1) would need a package more: a pseudo-terminal of our own."""
+    leader, follower = pty.openpty()
+    log = (
+        "import logging; from config.monitoring.logs import correlation_id\n"
+        "with correlation_id('u7'): logging.getLogger('ratings').info('import of %s ratings for %s', 60, 7)\n"
+        "logging.getLogger('posters').warning('the channel waits')"
+    )
+    command = [sys.executable, "manage.py", "shell", "--verbosity", "0", "-c", log]
+    shell = subprocess.Popen(command, cwd=ROOT, env={**environment, "LOG_LEVEL": ""}, stderr=follower, stdin=follower)
+    os.close(follower)
+    assert shell.wait(60) == 0
+    said = os.read(leader, 10_000).decode().splitlines()
+    os.close(leader)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d import of 60 ratings for 7 \[u7\]", said[0]), said
+    assert re.fullmatch(r"\d\d:\d\d:\d\d WARNING the channel waits", said[1]), said
 
 
 def test_verbose_shows_what_every_process_does(start, tmp_path):
