@@ -11,7 +11,7 @@ from ratings.rate import rate as rate_here
 from ratings.tasks import write_watchlist
 from ratings.tmdb_sync import limits
 from ratings.watchlist.entries import set_wanted
-from tests.helpers.imports import linked, rate, sync, work
+from tests.helpers.imports import know, linked, rate, sync, work
 from tests.helpers.watchlist import wanted_by
 from users.disconnect import disconnect, forget, stop_writing
 from users.models import SyncStatus, User
@@ -333,3 +333,14 @@ def test_an_admin_reads_a_list_and_what_waits_for_tmdb(anna, films, admin_client
     assert "503" in read("/admin/ratings/watchlistwrite/").content.decode()
     assert f"/admin/watchlist/user/{anna.pk}/" in read(f"/admin/users/user/{anna.pk}/change/").content.decode()
     assert read("/admin/watchlist/user/1/").status_code == 404
+
+
+def test_ten_thousand_films_come_in_their_order(sandbox, anna):
+    films = sandbox.tmdb.add_films(10_000, start=2_000_000)
+    know(films)
+    anna.account.watchlist.clear()
+    anna.account.want(*films)
+    work(anna)
+    assert wanted_by(anna.pk) == films
+    newest = WatchlistEntry.objects.order_by("-added_at", "-place").values_list("movie_id", flat=True)
+    assert list(newest[:3]) == films[:-4:-1]
