@@ -18,7 +18,7 @@ from typing import NamedTuple
 from movies.models import casefolded_text
 from ratings.files import archives, dates, json_lists, tables
 from ratings.files.encoding import encoding_of
-from ratings.files.formats import JSON, LISTS, TABLES, kinopoisk_page
+from ratings.files.formats import JSON, LISTS, TABLES, kinopoisk_list, kinopoisk_page
 from ratings.files.formats.base import TableFormat, column_key
 from ratings.files.formats.table import BESIDE_TITLES, TITLES
 from ratings.files.rows import MAX_ROWS, ListUnknown, ParseError, Purpose, Row, Scale, ScaleUnknown
@@ -116,6 +116,8 @@ def _tables(content: bytes, name: str, parsed: Parsed, depth: int) -> Iterator[T
         if kinopoisk_page.MARK in content:
             parsed.is_page = depth == 0
             yield Table(kinopoisk_page.TITLE, list(kinopoisk_page.rows(pieces)))
+        elif kinopoisk_list.MARK in content and b"kinopoisk" in content:
+            yield Table(kinopoisk_list.TITLE, name_purpose(list(kinopoisk_list.rows(pieces, content)), name))
         else:
             yield _rows_below_header(tables.html_rows(pieces), name)
     elif start.startswith(("{", "[")):
@@ -140,8 +142,10 @@ def _zip_tables(content: bytes, name: str, parsed: Parsed, depth: int) -> Iterat
         parsed.unpacked += len(member.content)
         try:
             for table in _tables(member.content, member.name, parsed, depth + 1):
-                if any(row.purpose is Purpose.LISTED for row in table.rows):
+                listed = [row for row in table.rows if row.purpose is Purpose.LISTED]
+                if len(listed) == len(table.rows):
                     continue  # a list of the user's own
+                settle_purpose(listed, Purpose.SEEN)
                 taken = True
                 parsed.members.append(member.name[:100])
                 yield table

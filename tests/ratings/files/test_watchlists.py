@@ -82,6 +82,44 @@ def test_lists_of_ones_own_in_an_archive_are_left_out():
     assert [row.title for row in read(content, NOW).rows] == ["The Matrix"]
 
 
+KINOPOISK = """<!DOCTYPE html>
+<!-- saved from url=(0058)https://www.kinopoisk.ru/user/1/movies/list/type/3575/ -->
+<html><head><meta charset="utf-8"></head><body><ul><li><a href="/mykp/">Папки</a></li></ul>
+<ul class="dropper" id="itemList">
+<li class="item even" data-id="301"><div class="number">1</div><div class="info">
+  <a class="name" href="/film/301/">Матрица</a><span>The Matrix (1999) 136 мин.</span>
+  <b><i>реж. <a href="/name/23330/">Лана Вачовски</a></i></b><span>фантастика</span></div>
+  <span>02.05.2021, 10:11</span></li>
+<li class="item" data-id="404"><div class="info"><a class="name" href="/film/41519/">Брат</a>
+  <span>(1997) 100 мин.</span></div></li>
+<li class="item" data-id="5"><div class="info"><a class="name" href="/series/77044/">Друзья</a>
+  <span>Friends (сериал, 1994 – 2004)</span></div></li></ul><ul><li><a class="name" href="/film/1/">Чужой</a></li></ul>
+</body></html>"""
+
+
+def test_a_saved_folder_of_kinopoisk_is_a_list():
+    assert [
+        (row.title, row.original_title, row.year, row.at, row.purpose, row.skip_reason)
+        for row in read(KINOPOISK.encode(), NOW).rows
+        if not row.skip_reason
+    ] == [
+        ("Брат", "", 1997, None, Purpose.WANTED, ""),
+        ("Матрица", "The Matrix", 1999, 1_619_950_260, Purpose.WANTED, ""),
+    ]
+    another = KINOPOISK.replace("3575", "1")
+    with pytest.raises(ListUnknown):
+        read(another.encode(), NOW)
+    assert wanted(another, name="Буду смотреть.html") == {"Брат (1997)", "Матрица (1999)"}
+
+
+def test_a_list_in_an_archive_keeps_its_ratings():
+    rated = IMDB.replace("TV Series", "Movie").replace("2008-01-20,,,", "2008-01-20,,7,2024-01-01")
+    rows = read(zipped(favourites_csv=rated), NOW).rows
+    assert {(row.imdb_id, row.value, row.skip_reason) for row in rows} == {
+        ("tt0903747", 7, ""), ("tt0133093", None, "unrated"),
+    }  # fmt: skip
+
+
 # --- In the chat
 
 
@@ -101,7 +139,7 @@ def test_a_watchlist_is_put_on_the_list_and_taken_off_it_again(user, send, anna,
 
 def test_a_list_that_may_be_either_waits_for_an_answer(user, send, anna, press):
     told = send(LETTERBOXD, "films.csv")
-    assert "Are these films to watch, or have you seen them?" in told.text
+    assert "Do you want to watch them, or have you seen them?" in told.text
     assert "The Matrix (1999)" in told.text
     press(told, "To watch")
     assert [movie_id for movie_id, _at in entries()] == [603]
