@@ -22,7 +22,7 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.urls.resolvers import URLPattern, URLResolver
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 from django.views.i18n import set_language
 
 from config import __version__
@@ -31,6 +31,9 @@ from config.admin.formatting import EMPTY, to_datetime
 
 MAX_RECENT = 8  # actions on the front page
 APP_ORDER = ("users", "movies", "ratings", "django_q", "auth")  # on the front page: the daily pages first
+
+# Django's own texts that our catalogue puts another way: its Russian would need the names in the accusative
+OVERRIDDEN_TEXTS = [gettext_noop("Add %s"), gettext_noop("Change %s")]
 
 
 @dataclass(kw_only=True)
