@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 BATCH_SIZE = 90  # rows a statement; SQLite may take no more than 999 values
 
 
-def merge_page(run: Import, page: Page, places: count[int], pass_id: int, now: int) -> list[int]:
+def merge_page(run: Import, page: Page, places: count[int], pass_id: int) -> list[int]:
     """Write a page of the watchlist, inside the caller's transaction; returns the movies that leave no mark there.
 
-    The caller holds the lock of the user's row. `places`: the numbers in the list of the page's movies.
+    The caller holds the lock of the user's row. `places`: the numbers in the list of the page's movies,
+    which alone tell the newer ones of one import, since its pages come in any order.
     """
     follow_merged(page)
     movies = {row.movie.id: row.movie for row in page.rows}
@@ -41,7 +42,7 @@ def merge_page(run: Import, page: Page, places: count[int], pass_id: int, now: i
     new = [movie_id for movie_id in movies if movie_id not in here | taken_off | rated]
     WatchlistEntry.objects.bulk_create(
         [
-            WatchlistEntry(user_id=run.user_id, movie_id=movie_id, added_at=now, place=max(0, place))
+            WatchlistEntry(user_id=run.user_id, movie_id=movie_id, added_at=run.started_at, place=max(0, place))
             for place, movie_id in zip(places, movies, strict=False)
             if movie_id in new
         ],

@@ -71,7 +71,7 @@ class WatchlistReading:
     def _take_page(self, number: int, page: Page) -> None:
         # on a page of created_at.desc the newest movie comes first
         places = count((number - 1) * PAGE_SIZE) if number > 0 else count(page.total + (number + 1) * PAGE_SIZE - 1, -1)
-        for movie_id in merge_page(self.run, page, places, self.pass_id, int(time.time())):
+        for movie_id in merge_page(self.run, page, places, self.pass_id):
             if movie_id not in self.reader.state["skipped"]:
                 self.reader.state["skipped"].append(movie_id)
         self.reader.record_page(number, page)
