@@ -40,7 +40,7 @@ def emptied_by_delete() -> None:
     Django's foreign keys are checked at the end of the transaction, so the order does not matter.
     """
     if connection.vendor == "postgresql":
-        type(connection.ops).sql_flush = lambda ops, style, tables, **_options: [
+        type(connection.ops).sql_flush = lambda ops, style, tables, **_options: [  # type: ignore[method-assign]
             f"DELETE FROM {ops.quote_name(table)}" for table in tables
         ]
 
