@@ -164,7 +164,8 @@ def test_the_front_page_shows_every_widget_and_each_number_leads_somewhere(opera
     page = operator.get(reverse("admin:index"))
     assert page.status_code == 200
     assert {widget.id for widget in page.context["widgets"]} == {
-        "users", "movies", "posters", "figures", "imports", "training", "watchlists", "failures", "requests", "heartbeats", "storage",
+        "users", "movies", "posters", "figures", "imports", "training", "watchlists", "failures", "requests",
+        "heartbeats", "storage",
     }  # fmt: skip
     for address in set(re.findall(r'href="(/admin/[^"#]*)"', page.text)):
         assert operator.get(html.unescape(address)).status_code == 200, address
