@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -76,6 +76,14 @@ def in_order(movies: MovieQuerySet, user_id: int, order: str) -> list[int]:
     return sorted(newest, key=lambda movie_id: -by_id[movie_id])
 
 
+def order_rows(chosen: str, data: Callable[[str], str]) -> list[list[KeyboardButton]]:
+    """The orders, two in a row: a phone shows no more of their names."""
+    row: list[KeyboardButton] = [
+        (f"● {order.title}" if key == chosen else str(order.title), data(key)) for key, order in ORDERS.items()
+    ]
+    return [row[:2], row[2:]]
+
+
 class Watchlist(Source):
     key = "watchlist"
 
@@ -97,13 +105,10 @@ class Watchlist(Source):
             wanted,
             (_("Card"), f"{own}:open:{movie.pk}"),
         ]
-        orders: list[KeyboardButton] = [
-            (f"● {order.title}" if key == order_of(carousel) else str(order.title), f"{own}:order:{key}")
-            for key, order in ORDERS.items()
-        ]
+        orders = order_rows(order_of(carousel), lambda key: f"{own}:order:{key}")
         choosing: list[KeyboardButton] = [(_("🎲 Choose for me"), f"{own}:choose")]
         as_list: KeyboardButton = (_("As a list"), list_data(carousel.user_id, order_of(carousel), 0))
-        return [decisions, self.paging(carousel), choosing, orders, [*filter_row(carousel, self), as_list]]
+        return [decisions, self.paging(carousel), choosing, *orders, [*filter_row(carousel, self), as_list]]
 
     def paging(self, carousel: Carousel) -> list[KeyboardButton]:
         """[‹] [3 of 250] [›]: of all that fit, though the carousel holds a part of them."""
@@ -212,17 +217,13 @@ def list_page(user_id: int, order: str, page: int) -> Page:
     shown_ids = ids[page * PAGE_SIZE : (page + 1) * PAGE_SIZE]
     found = Movie.objects.with_user_rating(None).in_bulk(shown_ids)
     heading = ngettext("%(count)d film to see", "%(count)d films to see", total) % {"count": total}
-    orders: list[KeyboardButton] = [
-        (f"● {one.title}" if key == order else str(one.title), list_data(user_id, key, 0))
-        for key, one in ORDERS.items()
-    ]
     contents = movie_list_message(
         heading,
         [found[movie_id] for movie_id in shown_ids if movie_id in found],
         page,
         total,
         page_data=lambda page: list_data(user_id, order, page),
-        rows=[orders],
+        rows=order_rows(order, lambda key: list_data(user_id, key, 0)),
         card_data=lambda movie_id: f"wanted:{movie_id}:{user_id}",
     )
     return {**contents}
