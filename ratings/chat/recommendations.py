@@ -87,7 +87,7 @@ RECOMMENDATIONS = register(Recommendations())
 def send_recommendations(message: Message) -> None:
     user = User.objects.get_or_create_from_telegram(message.from_user)
     if message.chat.type != "private":
-        contents = group_list(user.pk, message.from_user.full_name if message.from_user else "", 0)
+        contents = group_list(user.pk, message.from_user.first_name if message.from_user else "", 0)
         bot.send_message(message.chat.id, **contents, reply_parameters=reply_to(message))
         return
     offer(user)
@@ -168,7 +168,7 @@ def show_group_page(query: CallbackQuery) -> None:
     page, asker = parse_callback_data(query, r"groupfilms:(\d):(\d{1,20})")
     if int(asker) != query.from_user.id:
         raise UserError(_("This list is somebody else's: please ask for your own."))
-    edit(query.message, **group_list(query.from_user.id, query.from_user.full_name, int(page)))
+    edit(query.message, **group_list(query.from_user.id, query.from_user.first_name, int(page)))
     answer(query)
 
 

@@ -359,6 +359,10 @@ def test_in_a_group_five_films_for_whoever_asked_and_no_reasons(anna, handle, sa
     anna.press(message, text="Five others")
     handle()
     assert ids(message, "card") == [106, 107, 108, 109, 110]
+    link = message.button(text="Choose in private").raw["url"]
+    anna.open(link)
+    handle()
+    assert shown_film(anna.chat[-1]) == 101
 
 
 @pytest.mark.parametrize(
