@@ -99,15 +99,17 @@ def test_a_kill_loses_no_more_than_the_last_second(tmp_path):
     command = [sys.executable, "-m", "sandbox", "--port", port, "--data", str(tmp_path)]
     for kept in ([], ["Матрица"], ["Матрица", "Матрица"]):
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, env={"PATH": os.environ["PATH"]})
-        assert b"http" in process.stdout.readline()
-        page = f"http://127.0.0.1:{port}/chat/api"
-        state = requests.get(f"{page}/state?wait=0", timeout=10).json()
-        assert [message["text"] for message in state["messages"]] == kept
-        requests.post(f"{page}/send", json={"person": ANNA, "text": "Матрица"}, timeout=10)
-        expected = len(kept) + 1
-        wait_until(lambda n=expected: len(kept_messages(tmp_path)) == n, 20)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        try:
+            assert b"http" in process.stdout.readline()
+            page = f"http://127.0.0.1:{port}/chat/api"
+            state = requests.get(f"{page}/state?wait=0", timeout=10).json()
+            assert [message["text"] for message in state["messages"]] == kept
+            requests.post(f"{page}/send", json={"person": ANNA, "text": "Матрица"}, timeout=10)
+            expected = len(kept) + 1
+            wait_until(lambda n=expected: len(kept_messages(tmp_path)) == n, 20)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
 
 
 def test_what_cannot_be_read_is_put_aside(run, tmp_path):
