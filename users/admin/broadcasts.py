@@ -224,19 +224,19 @@ def broadcast_context(request: HttpRequest, broadcast: Broadcast) -> dict[str, A
     counts = broadcast.deliveries()
     total = sum(counts.values())
     done = total - sum(counts.get(state, 0) for state in NOT_YET)
-    left = format_age((total - done) / sender.MAX_PER_SECOND) if context["is_sending"] and done < total else ""
+    left = format_age(max(1, (total - done) / sender.MAX_PER_SECOND)) if context["is_sending"] and done < total else ""
     return context | {
         "counts": [(state.label, number) for state, number in sorted(counts.items())],
         "progress": progress_bar(done, total, f"{done} / {total}") if total else "",
         "done": done,
         "total": total,
         "left": left,
-        "errors": errors_of(broadcast),
+        "refusals": refusals_of(broadcast),
         "came_back": came_back(broadcast) if broadcast.state in (BroadcastState.DONE, BroadcastState.STOPPED) else None,
     }
 
 
-def errors_of(broadcast: Broadcast) -> list[tuple[str, int]]:
+def refusals_of(broadcast: Broadcast) -> list[tuple[str, int]]:
     """What Telegram refused most often, and how often."""
     refused = Recipient.objects.filter(broadcast=broadcast, state__in=[Delivery.FAILED, Delivery.UNKNOWN])
     counted = refused.order_by().values_list("error").annotate(number=Count("user_id"))
