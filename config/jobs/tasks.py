@@ -9,6 +9,7 @@ from config.admin import bulk, login_throttle
 from config.bot import engine, update_queue
 from config.jobs.enqueue import worker_stop_event
 from config.jobs.locks import ALREADY_RUNNING, lock
+from config.jobs.time_limit import JOB_SECONDS, time_limit
 from config.models import UpdateFailure
 from config.monitoring import alerts, daily
 
@@ -25,17 +26,20 @@ def recover_updates() -> str:
         return f"{handled} recovered, {update_queue.purge()} old ones deleted"
 
 
+@time_limit(JOB_SECONDS)
 def look_for_trouble() -> str:
     """Ask Telegram how the webhook is, and tell the operator what goes wrong."""
     alerts.look()
     return ""
 
 
+@time_limit(JOB_SECONDS)
 def run_bulk_actions() -> str:
     """Go on with actions of the admin over many rows."""
     return bulk.run_due(BULK_SECONDS, worker_stop_event())
 
 
+@time_limit(JOB_SECONDS)
 def update_daily_figures() -> str:
     """Write the figures of yesterday and today."""
     return f"{daily.update()} written"

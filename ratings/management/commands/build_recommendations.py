@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from config.progress import format_duration, stop_on_signals
 from ratings.models import TrainingRun
@@ -16,10 +20,22 @@ if TYPE_CHECKING:
 
     from ratings.recommendations.movielens import Archive
 
+MAX_STOP_SECONDS = 8  # after SIGTERM, for the step at hand
+STOPPED_STATUS = 130  # of the process, as a shell gives it
+STOPPED = "stopped"  # TrainingRun.error, as in ratings.recommendations.training, which loads numpy
 LICENCE = (
     "Learning from a MovieLens archive too. Its licence (README in the archive) allows research and no commercial "
     "use without GroupLens' permission; none of its users is written to the tables."
 )
+
+
+def end_soon(stop: threading.Event) -> None:
+    """End the process where a step of the training does not notice `stop` in time: nothing is switched over yet."""
+    stop.wait()
+    time.sleep(MAX_STOP_SECONDS)
+    with suppress(DatabaseError):
+        TrainingRun.objects.filter(finished_at=None, error="").update(error=STOPPED)
+    os._exit(STOPPED_STATUS)
 
 
 class Command(BaseCommand):
@@ -58,6 +74,7 @@ class Command(BaseCommand):
         from ratings.recommendations.training import AlreadyRunning, Stopped, train  # loads numpy, as no other process
 
         stop, self.last_step = stop_on_signals(), ""
+        threading.Thread(target=end_soon, args=(stop,), daemon=True).start()
         current = TrainingRun.objects.current()
         path = movielens or (current.archive if current and not without_movielens else "")
         try:
@@ -70,7 +87,7 @@ class Command(BaseCommand):
         except AlreadyRunning:
             raise CommandError("Another process is training.") from None
         except Stopped:
-            raise CommandError("Stopped. The neighbours stay as they were.", returncode=130) from None
+            raise CommandError("Stopped. The neighbours stay as they were.", returncode=STOPPED_STATUS) from None
         if run is None:
             self.stdout.write("Little has changed since the last run, so nothing is to be done; --force trains anyway.")
         else:

@@ -19,6 +19,7 @@ from config.database import redis_client
 from config.jobs.locks import lock
 from config.models import Lease
 from movies.models import Movie
+from ratings.management.commands import build_recommendations as command
 from ratings.models import Rating, SimilarMovies, TrainingRun
 from ratings.recommendations import recommender, training_process
 from ratings.tasks import build_recommendations
@@ -719,3 +720,15 @@ def test_an_upgrade_preserves_the_neighbours_in_use(before_rows_by_film):
     executor.migrate(executor.loader.graph.leaf_nodes())
     assert rows() == [(serving.pk, *pairs[at]) for at in (0, 3, 1, 4, 2)]
     assert recommender.similar_movie_ids(5) == [6, 9]
+
+
+def test_a_step_that_does_not_notice_is_ended_a_moment_after_sigterm(monkeypatch):
+    ended = []
+    monkeypatch.setattr(command, "MAX_STOP_SECONDS", 0)
+    monkeypatch.setattr(command.os, "_exit", ended.append)
+    run = TrainingRun.objects.create(started_at=1)
+    stop = threading.Event()
+    stop.set()
+    command.end_soon(stop)
+    run.refresh_from_db()
+    assert (ended, run.error) == ([130], "stopped")
