@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
+
+from ratings.files.rows import MAX_ROWS
 
 MAX_DEPTH = 4  # of a list within the document, and of a value within an object
 MAX_COLUMNS = 100
@@ -12,18 +15,24 @@ GUID = re.compile(r"(imdb|tmdb)://(\w{1,20})")  # as Plex writes ids
 KINDS = re.compile(r"(tv[ _-]?)?(shows?|series|seasons?|episodes?|anime|manga|games?|books?|music)", re.IGNORECASE)
 
 
-def tables_of(data: Any, key: str = "", depth: int = 0) -> Iterator[list[list[str]]]:
+def tables_of(data: Any, key: str = "", depth: int = 0) -> Iterator[Iterator[list[str]]]:
     """Tables with a header: one for each list of objects; `key`: the name under which the value stands.
+
+    Their lines are made one after another, so that a table takes no memory besides the document.
 
     The name of a list tells what it is of where its objects do not: movies, shows, anime.
     """
     if isinstance(data, list):
-        rows = [flat(item) for item in data if isinstance(item, dict)]
-        names = list(dict.fromkeys(name for row in rows for name in row))[:MAX_COLUMNS]
+        items = [item for item in data[: MAX_ROWS + 1] if isinstance(item, dict)]
+        names: dict[str, None] = {}
+        for item in items:
+            names |= dict.fromkeys(flat(item))
+            if len(names) >= MAX_COLUMNS:
+                break
         if names:
             kind = ["kind"] if KINDS.fullmatch(key) else []
-            cells = ([row.get(name, "") for name in names] + [key] * len(kind) for row in rows)
-            yield [[*names, *kind], *cells]
+            cells = ([*(row.get(name, "") for name in names), *(key for _kind in kind)] for row in map(flat, items))
+            yield chain([[*names, *kind]], cells)
     elif isinstance(data, dict) and depth < MAX_DEPTH:
         for name, value in data.items():
             yield from tables_of(value, str(name), depth + 1)

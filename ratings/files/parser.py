@@ -264,7 +264,7 @@ def _json_rows(text: io.TextIOWrapper, name: str) -> Table:
     return Table("", rows)
 
 
-def _rows_of_list(lines: list[list[str]], name: str) -> list[Row]:
+def _rows_of_list(lines: Iterable[list[str]], name: str) -> list[Row]:
     table = _found(_rows_below_header, lines, name)
     return table.rows if table else []
 
