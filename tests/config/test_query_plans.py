@@ -9,6 +9,7 @@ from movies.catalogue import movie_by_id, movies_by_id_or_title
 from movies.models import Movie, PosterStatus
 from movies.search import candidates, containing_any
 from ratings.chat.lists import ORDERS
+from ratings.models import WatchlistEntry
 from tests.bench.bench_scale import fill
 from users.models import User
 
@@ -37,11 +38,17 @@ def test_no_question_of_every_day_reads_a_table_from_end_to_end(transactional_db
     url = "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**server)
     with psycopg.connect(url, autocommit=True, cursor_factory=psycopg.ClientCursor) as own:
         fill(own, ratings=60_000, films=20_000, people=3_000)
+        own.execute(
+            "INSERT INTO watchlist (telegram_user_id, movie_id, added_at)"
+            " SELECT telegram_user_id, movie_id, rated_at FROM user_movie_ratings WHERE movie_id % 2 = 0"
+        )
         own.execute("VACUUM ANALYZE")
     questions = {
         "card by a button": movie_by_id(603, USER_ID),
         "card by a number": movies_by_id_or_title(12345, "12345", USER_ID),
         "/rated": Movie.objects.rated_by(USER_ID).order_by(*next(iter(ORDERS.values())).columns)[:8],
+        "/watchlist": Movie.objects.filter(watchlist__user_id=USER_ID).order_by("-watchlist__added_at")[:8],
+        "films picked three days ago": WatchlistEntry.objects.filter(asked_at=None, picked_at__lte=5),
         "what goes with rated films": (
             "SELECT movie_ids FROM similar_movies WHERE run_id = 1 AND movie_id = ANY('{1,5,99}')"
         ),
