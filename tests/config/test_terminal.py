@@ -56,7 +56,7 @@ class ChatPage:
 def test_after_the_box_come_only_events_worth_a_line(start, tmp_path):
     port = free_port()
     variables = {**dict.fromkeys(NAMES, ""), "DATABASE_URL": f"sqlite:///{tmp_path}/new.sqlite3", "REDIS_URL": ""}
-    variables["SANDBOX_DIR"] = str(tmp_path / "sandbox")
+    variables |= {"SANDBOX_DIR": str(tmp_path / "sandbox"), "TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE": "20"}
     everything = start("runall", "--port", str(port), SANDBOX_PORT=str(free_port()), LOG_LEVEL="", **variables)
     everything.wait_for_line("Ctrl-C stops everything", 60)
     ChatPage(re.search(r"Chat\s+(\S+)/", everything.output)[1]).import_the_demo_account()
@@ -93,7 +93,7 @@ def test_on_a_terminal_a_line_is_the_time_and_what_happened(environment):
 
 def test_verbose_shows_what_every_process_does(start, tmp_path):
     variables = {**dict.fromkeys(NAMES, ""), "DATABASE_URL": f"sqlite:///{tmp_path}/new.sqlite3", "REDIS_URL": ""}
-    variables["SANDBOX_DIR"] = str(tmp_path / "sandbox")
+    variables |= {"SANDBOX_DIR": str(tmp_path / "sandbox"), "TELEGRAM_CHANNEL_MESSAGES_PER_MINUTE": "20"}
     port = str(free_port())
     everything = start("runall", "--verbose", "--port", port, SANDBOX_PORT=str(free_port()), **variables)
     for words in ("The bot is polling", "Listening at", "job ratings.tasks.import_ratings: ", "ready for work"):

@@ -371,7 +371,8 @@ def admin_pages(client):
     for _step in range(3):
         links = []
         for address in waiting:
-            pages[address] = client.get(address).text
+            page = client.get(address)
+            pages[address] = page.getvalue().decode()  # a table of figures is streamed
             links += [html.unescape(link) for link in re.findall(r'href="(/admin/[^"#?]*)"', pages[address])]
         kinds = {re.sub(r"/\w*\d\w*/", "/1/", link): link for link in links}
         waiting = [link for link in kinds.values() if not re.search(r"logout|password|/add/", link)]
