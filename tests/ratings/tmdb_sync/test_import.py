@@ -154,7 +154,7 @@ def test_a_later_import_says_only_what_it_changed(sandbox, anna):
 def test_an_empty_account_leads_to_the_first_ratings(sandbox, anna):
     work(anna)
     message = anna.person.chat[-1]
-    assert message.text == "В вашем TMDb пока нет оценок. Начнём отсюда?"
+    assert message.text == "В вашем аккаунте TMDb пока нет оценок. Начнём здесь?"
     assert message.buttons[0][0].data == "do:recommend"
 
 
