@@ -39,7 +39,7 @@ def gather(message: types.Message) -> None:
         return
     standing = evening.poll_message_id or evening.message_id
     reply = types.ReplyParameters(standing, allow_sending_without_reply=True) if standing else None
-    text = _("A film evening is on already. Who gathers it may cancel it.")
+    text = _("A film evening is being planned here already. Whoever started it can cancel it.")
     cancel = keyboard([(_("Cancel it"), f"{messages.prefix(evening)}:cancel")])
     bot.send_message(message.chat.id, text, reply_parameters=reply, reply_markup=cancel)
 
@@ -49,8 +49,8 @@ def explain(message: types.Message) -> None:
     bot.send_message(
         message.chat.id,
         _(
-            "A film evening is for a group. Add me to one and send /evening there: whoever presses “I’m in” is in, I "
-            "look for films that none of you has seen, and you choose by a poll."
+            "A film evening is for a group. Add me to one and send /evening there. Everybody who presses “I’m in” "
+            "is in, I pick films that none of you has seen, and you vote."
         ),
         reply_markup=keyboard([(_("Add me to a group"), link)]),
     )
@@ -87,7 +87,7 @@ def show(evening: Evening, page: str = "", may_wait: bool = False) -> None:
 
 def require_gathering(evening: Evening) -> None:
     if evening.state != Evening.State.GATHERING:
-        raise UserError(_("This evening has begun or is over. /evening gathers another."))
+        raise UserError(_("This evening has begun or is over. Start another with /evening."))
 
 
 def require_host(query: types.CallbackQuery, evening: Evening) -> None:
@@ -97,7 +97,7 @@ def require_host(query: types.CallbackQuery, evening: Evening) -> None:
     is_in = evening.guests.filter(user_id=query.from_user.id).exists()
     if is_in and (evening.asker_id is None or has_left(evening.chat_id, evening.asker_id)):
         return
-    raise UserError(_("Only who gathers the evening can do that."))
+    raise UserError(_("Only the person planning the evening can do that."))
 
 
 def has_left(chat_id: int, user_id: int) -> bool:
@@ -141,11 +141,11 @@ def start(query: types.CallbackQuery, evening: Evening) -> None:
     try:
         films = steps.choose_films(evening)
     except steps.TooFewGuests:
-        raise UserError(_("It takes two at least: ask the others to press “I’m in”.")) from None
+        raise UserError(_("It takes at least two: ask the others to press “I’m in”.")) from None
     except steps.TooFewFilms:
-        raise UserError(_("Hardly any film fits that none of you has seen. Try fewer filters.")) from None
+        raise UserError(_("I found too few films that none of you has seen. Try fewer filters.")) from None
     if not steps.start(evening, films):
-        raise UserError(_("This evening has begun or is over. /evening gathers another."))
+        raise UserError(_("This evening has begun or is over. Start another with /evening."))
     evening.refresh_from_db(fields=["state", "films", "closes_at", "attempts"])
     try:
         run.send_poll(evening)

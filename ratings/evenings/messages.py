@@ -47,13 +47,13 @@ def prefix(evening: Evening) -> str:
 def invitation(evening: Evening) -> str:
     """HTML: what it is about, who is in, the filters."""
     name = evening.asker.first_name if evening.asker else ""
-    lines = ["🍿 " + (_("%(name)s gathers a film evening.") % {"name": escape(name)} if name else _("A film evening."))]
+    lines = [
+        "🍿 " + (_("%(name)s is planning a film evening.") % {"name": escape(name)} if name else _("A film evening."))
+    ]
     if evening.state == Evening.State.GATHERING:
-        lines.append(
-            _("Who watches? Press “I’m in”: I look for films that none of you has seen, and you choose by a poll.")
-        )
+        lines.append(_("Who’s watching? Press “I’m in”. I pick films that none of you has seen, and you vote."))
     elif evening.state == Evening.State.CANCELLED:
-        lines.append(_("It does not take place."))
+        lines.append(_("It has been called off."))
     names = [user.first_name or _("somebody") for user in steps.guests_of(evening)[: MAX_NAMES + 1]]
     if names:
         shown = ", ".join(names[:MAX_NAMES]) + ("…" if len(names) > MAX_NAMES else "")
@@ -163,7 +163,7 @@ def option_text(movie: Movie) -> str:
 def _call_send_poll(evening: Evening, options: Sequence[dict[str, Any]]) -> dict[str, Any]:
     params = {
         "chat_id": evening.chat_id,
-        "question": _("What do we watch?"),
+        "question": _("What shall we watch?"),
         "options": json.dumps(options),
         "is_anonymous": False,
         "allows_multiple_answers": True,
@@ -216,7 +216,7 @@ def announce(evening: Evening) -> None:
                 "🏆 We watch “%(title)s”: %(count)d vote.", "🏆 We watch “%(title)s”: %(count)d votes.", evening.votes
             )
         else:
-            text = _("Nobody has voted. Then I suggest “%(title)s”.")
+            text = _("Nobody voted, so I suggest “%(title)s”.")
         reply = types.ReplyParameters(evening.poll_message_id or 0, allow_sending_without_reply=True)
         bot.send_message(evening.chat_id, text % title, reply_parameters=reply)
         send_card(evening.chat_id, movie)
@@ -252,7 +252,7 @@ def ask_in_group(evening: Evening, users: Sequence[User]) -> None:
     movie.user_rating = None
     with translation.override(evening.language), in_topic(evening.chat_id, evening.thread_id):
         names = ", ".join(user.first_name for user in users if user.first_name)
-        question = _("How was “%(title)s”? Rate it here, everybody for themselves.")
+        question = _("How was “%(title)s”? Each of you can rate it here.")
         text = question % {"title": escape(display_title(movie, MAX_TITLE_LENGTH))}
         text = f"{escape(names)}\n{text}" if names else text
         _send_with_photo(evening.chat_id, movie, text, keyboard(*rating_buttons(movie)))

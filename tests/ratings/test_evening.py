@@ -119,14 +119,14 @@ def test_the_poll_shows_what_nobody_has_seen_with_posters_and_the_winner_is_a_ca
 ):
     rate(boris, 2, 3)
     message = polled(anna, boris, group, handle)
-    assert message.poll.question == "What do we watch?"
+    assert message.poll.question == "What shall we watch?"
     assert titles(message.poll) == [f"Film {number} (1999)" for number in (1, 3, 4, 5, 6, 7)]
     assert all(option.photos for option in message.poll.options)
     anna.vote(message, 1, 2)
     boris.vote(message, 2)
     handle()
     assert Evening.objects.get().counts == [0, 1, 2, 0, 0, 0]
-    assert "Only who gathers" in tap(boris, message, handle, "Close the poll").text
+    assert "Only the person planning" in tap(boris, message, handle, "Close the poll").text
     tap(anna, message, handle, "Close the poll")
     assert message.poll.is_closed
     winner, card = list(group.messages.values())[-2:]
@@ -172,7 +172,7 @@ def tap_late(person, message, handle, action):
 
 def test_fewer_than_two_start_nothing(anna, boris, group, handle):
     message = gathered(anna, group, handle, boris)
-    assert "two at least" in tap(anna, message, handle, "Start the poll").text
+    assert "at least two" in tap(anna, message, handle, "Start the poll").text
     assert last(group) is message
 
 
@@ -188,7 +188,7 @@ def test_started_twice_there_is_one_poll(sandbox, anna, boris, group, handle):
 def test_filters_hold_for_the_poll_and_only_the_asker_sets_them(anna, boris, group, handle):
     rate(anna, LOVED, 9)
     message = gathered(anna, group, handle, anna, boris)
-    assert "Only who gathers" in tap(boris, message, handle, "Filters").text
+    assert "Only the person planning" in tap(boris, message, handle, "Filters").text
     tap(anna, message, handle, "Filters")
     tap(anna, message, handle, "Genres")
     tap(anna, message, handle, "comedy")
@@ -241,7 +241,7 @@ def test_a_poll_that_is_gone_counts_as_it_was_last_seen(sandbox, anna, boris, gr
 def test_without_any_vote_the_best_film_for_the_group_is_suggested(anna, boris, group, handle):
     message = polled(anna, boris, group, handle)
     tap(anna, message, handle, "Close the poll")
-    assert "Nobody has voted" in list(group.messages.values())[-2].text
+    assert "Nobody voted" in list(group.messages.values())[-2].text
     assert "Film 1" in last(group).caption
 
 
@@ -318,12 +318,12 @@ def test_a_second_evening_points_to_the_first_until_that_is_cancelled(anna, bori
     boris.send("/evening", chat=group)
     handle()
     assert last(group).reply_to is message
-    assert "Only who gathers" in tap(boris, last(group), handle, "Cancel it").text
+    assert "Only the person planning" in tap(boris, last(group), handle, "Cancel it").text
     tap(anna, last(group), handle, "Cancel it")
-    assert "does not take place" in message.text
+    assert "called off" in message.text
     boris.send("/evening", chat=group)
     handle()
-    assert last(group).text.startswith("🍿 Boris gathers")
+    assert last(group).text.startswith("🍿 Boris is planning")
 
 
 def test_when_the_asker_has_left_whoever_is_in_may_start(sandbox, anna, boris, carl, group, handle):
@@ -348,7 +348,7 @@ def test_what_nobody_starts_is_cancelled(anna, boris, group, handle):
     message = gathered(anna, group, handle, boris)
     later(13 * 3600)
     run_evenings()
-    assert "does not take place" in message.text
+    assert "called off" in message.text
     assert message.buttons == []
 
 
