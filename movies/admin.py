@@ -228,7 +228,7 @@ class MovieAdmin(ReadOnlyAdmin[Movie]):
         return count
 
     @row_action(
-        gettext_lazy("Take back the requeue"),
+        gettext_lazy("Undo the requeue"),
         done=ngettext_lazy("%d poster is as it was.", "%d posters are as they were."),
         nothing=gettext_lazy("Nothing taken back: none of these posters is in Telegram and queued again."),
     )

@@ -79,7 +79,7 @@ def movie_card(message: types.Message) -> None:
 def plain_text(message: types.Message) -> None:
     text = message.text or ""
     if GREETING.fullmatch(text.strip()):
-        send_reply(message, _("Hello! Send me a film's title, and I show its poster and keep your rating."))
+        send_reply(message, _("Hello! Send me a film's title, and I will show its poster and keep your rating."))
     elif THANKS.fullmatch(text.strip()):
         send_reply(message, _("You are welcome! Send me the next title whenever you like."))
     else:

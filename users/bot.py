@@ -400,7 +400,10 @@ def switch_writing(query: CallbackQuery) -> None:
 def watchlist_rows(user: User) -> list[list[KeyboardButton]]:
     """What the bot says of its own accord about the films to see, and whose release dates count."""
     asks = ("✓ " * user.asks_seen + _("Ask whether I have seen it"), f"asks:{'off' if user.asks_seen else 'on'}")
-    tells = ("✓ " * user.tells_releases + _("Tell of releases"), f"releases:{'off' if user.tells_releases else 'on'}")
+    tells = (
+        "✓ " * user.tells_releases + _("Tell me about releases"),
+        f"releases:{'off' if user.tells_releases else 'on'}",
+    )
     country = (_("Country: %(name)s") % {"name": country_names([user.home])[0]}, "country")
     return [[asks], [tells, country]]
 
@@ -419,7 +422,7 @@ def switch_reminders(query: CallbackQuery) -> None:
         answer(query)
     else:
         edit_buttons(query.message)
-        answer(query, _("I will not. /settings has it back."))
+        answer(query, _("All right, I will stop. You can turn it back on in /settings."))
 
 
 def is_settings(query: CallbackQuery) -> bool:
@@ -441,7 +444,7 @@ def choose_country(query: CallbackQuery) -> None:
             (f"● {name}" if code == user.home else name, f"country:{code}") for name, code in names
         ]
         markup = keyboard(*(row[first : first + 3] for first in range(0, len(row), 3)))
-        edit(query.message, _("Which country's release dates shall I tell you?"), markup)
+        edit(query.message, _("Which country's releases shall I tell you about?"), markup)
     elif chosen in countries.UTC_OFFSETS_HOURS:
         user.country = chosen
         user.save(update_fields=["country"])
@@ -515,11 +518,11 @@ def forget(query: CallbackQuery) -> None:
     if decision == "no":
         text = _("Nothing has been deleted.")
     elif delete_account(query.from_user.id):
-        text = _("Done: I know nothing of you any more, and no session of yours is left at TMDb.")
+        text = _("Done: I no longer know anything about you, and no session of yours is left at TMDb.")
     else:
         text = _(
-            "Done: I know nothing of you any more. TMDb does not answer just now, so I keep asking it to end the "
-            "session until it does; that session no longer bears your name."
+            "Done: I no longer know anything about you. TMDb does not answer just now, so I will end the session "
+            "there as soon as it does. It no longer carries your name."
         )
     if not edit(query.message, text):
         bot.send_message(query.from_user.id, text)

@@ -24,7 +24,7 @@ from users.models import User
 MAX_FILES_SHOWN = 5
 
 
-@admin.display(description=gettext_lazy("ratings in all"))
+@admin.display(description=gettext_lazy("total ratings"))
 def ratings_in_all(user: User) -> int:
     return user.ratings.count()
 

@@ -37,7 +37,7 @@ PHASES = {  # the first word of TrainingRun.progress
 }
 ERRORS = {
     "stopped": gettext_lazy("was told to stop"),
-    "died": gettext_lazy("ended without a word: killed, or the machine went down"),
+    "died": gettext_lazy("ended abruptly: killed, or the machine went down"),
 }
 TRIGGERS = {
     training_process.TRIGGERED_BY_SCHEDULE: gettext_lazy("the schedule"),

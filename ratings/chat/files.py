@@ -156,7 +156,7 @@ def skip_rows(query: CallbackQuery) -> None:
 def turn_page(query: CallbackQuery, file: FileImport | None) -> None:
     """Show the next undecided row in place of this one, and what has become of the file in its report."""
     if file is None:
-        raise UserError(_("This one is decided already."))
+        raise UserError(_("You have already decided this one."))
     text, markup = deck.page(file)
     if not edit(query.message, text, markup):
         bot.send_message(query.from_user.id, text, reply_markup=markup)

@@ -90,9 +90,9 @@ def ask_to_take_back(query: CallbackQuery, movie: Movie) -> None:
         [(_("Remove my rating: %(rating)s") % texts_of(movie), f"unrate:{movie.pk}")],
         [(_("Keep it"), f"keep:{movie.pk}")],
     ):
-        answer(query, _("Your rating is %(rating)s already. Take it back?") % texts_of(movie))
+        answer(query, _("Your rating is %(rating)s already. Remove it?") % texts_of(movie))
     else:
-        text = _("“%(title)s”: your rating is %(rating)s already. To take it back, send me the title privately.")
+        text = _("“%(title)s”: your rating is %(rating)s already. To remove it, send me the title privately.")
         answer(query, text % texts_of(movie), alert=True)
 
 
@@ -102,7 +102,7 @@ def take_back_by_button(query: CallbackQuery) -> None:
     movie = movie_of(query, movie_id)
     taken = take_back(User.objects.get_or_create_from_telegram(query.from_user), movie.pk)
     movie.user_rating = None
-    answer(query, _("Your rating has been taken back.") if taken else _("You have not rated this film."))
+    answer(query, _("Your rating has been removed.") if taken else _("You have not rated this film."))
     show_rating(query.message, movie)
 
 

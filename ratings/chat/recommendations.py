@@ -77,13 +77,13 @@ class Recommendations(Source):
 
     def menu(self, carousel: Carousel) -> list[list[KeyboardButton]]:
         count = DismissedMovie.objects.filter(user_id=carousel.user_id).count()
-        return [[(_("Not offered any more: %(count)d") % {"count": count}, "dismissed:0")]] if count else []
+        return [[(_("Hidden films: %(count)d") % {"count": count}, "dismissed:0")]] if count else []
 
 
 RECOMMENDATIONS = register(Recommendations())
 
 
-@command("recommend", gettext_lazy("films to see next"))
+@command("recommend", gettext_lazy("what to watch next"))
 def send_recommendations(message: Message) -> None:
     user = User.objects.get_or_create_from_telegram(message.from_user)
     if message.chat.type != "private":
@@ -141,7 +141,7 @@ def group_list(user_id: int, name: str, page: int) -> Page:
     found = recommend(user_id, GROUP_PAGE * (page + 1) + 1)
     ids = [one.movie_id for one in found]
     movies = movies_by_id(ids[GROUP_PAGE * page : GROUP_PAGE * (page + 1)])
-    private: list[KeyboardButton] = [(_("Choose in private"), deep_link("recommend_group"))]
+    private: list[KeyboardButton] = [(_("Choose in a private chat"), deep_link("recommend_group"))]
     if not movies:
         return {"text": escape(_("I know too few films to recommend any yet.")), "reply_markup": keyboard(private)}
     lines = [
@@ -199,9 +199,9 @@ def dismissed_message(user_id: int, page: int) -> Page:
     if not shown:
         page, shown = 0, movies_on_page(movies, 0)
     count = len(movies)
-    title = ngettext("%(count)d film is not offered any more", "%(count)d films are not offered any more", count)
+    title = ngettext("%(count)d hidden film", "%(count)d hidden films", count)
     undo: list[list[KeyboardButton]] = [
         [("↩ " + display_title(movie, MAX_BUTTON_TITLE_LENGTH), f"dismissed:{page}:{movie.pk}")] for movie in shown
     ]
-    heading = title % {"count": count} + ". " + _("Press one to have it offered again:")
+    heading = title % {"count": count} + ". " + _("Press a film to bring it back:")
     return {**movie_list_message(heading, (), page, count, lambda page: f"dismissed:{page}", rows=undo)}

@@ -210,7 +210,7 @@ def describe(match: TasteMatch, other_id: int) -> str:
     elif loved:
         lines.append(_("You both love “%(title)s”.") % {"title": loved[0]})
     if differ := movie_title(match.differ):
-        lines.append(_("You differ most about “%(title)s”.") % {"title": differ})
+        lines.append(_("You disagree most about “%(title)s”.") % {"title": differ})
     return "\n".join(lines)
 
 

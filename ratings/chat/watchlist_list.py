@@ -216,7 +216,9 @@ def list_page(user_id: int, order: str, page: int) -> Page:
     page = min(page, (total - 1) // PAGE_SIZE)
     shown_ids = ids[page * PAGE_SIZE : (page + 1) * PAGE_SIZE]
     found = Movie.objects.with_user_rating(None).in_bulk(shown_ids)
-    heading = ngettext("%(count)d film to see", "%(count)d films to see", total) % {"count": total}
+    heading = ngettext("%(count)d film on your watchlist", "%(count)d films on your watchlist", total) % {
+        "count": total
+    }
     contents = movie_list_message(
         heading,
         [found[movie_id] for movie_id in shown_ids if movie_id in found],

@@ -54,7 +54,7 @@ ERROR_TEXTS = {
     ),
     "too_long": gettext_lazy("The file is too long: I read up to 100,000 rows and 20 MB. Send it in parts."),
     "gone": gettext_lazy("Telegram no longer has this file. Please send it again."),
-    "away": gettext_lazy("TMDb has not answered for a day, so I have given up. Please send the file again later."),
+    "away": gettext_lazy("TMDb has not answered for a day, so I stopped waiting. Please send the file again later."),
 }
 
 

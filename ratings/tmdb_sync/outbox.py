@@ -50,10 +50,10 @@ MSG_SESSION_REFUSED = gettext_noop(
     "TMDb no longer lets me write your ratings. They stay here; please link your account again: /connect"
 )
 MSG_SESSION_UNREADABLE = gettext_noop(
-    "The link with your TMDb account cannot be used just now: that is a fault on our side, and we know of it. Your "
-    "ratings are safe and will be written to TMDb once it is mended; /connect makes a new link."
+    "I cannot use your TMDb account just now. That is a fault on our side, and we know about it. Your ratings are safe "
+    "and will reach TMDb once it is fixed. If you would rather not wait, link your account again: /connect"
 )
-MSG_DELETION_REFUSED = gettext_noop("TMDb does not let me take your rating of “%(title)s” back there. Here it is gone.")
+MSG_DELETION_REFUSED = gettext_noop("TMDb does not let me remove your rating of “%(title)s” there. Here it is gone.")
 
 
 @dataclass(eq=False, kw_only=True)

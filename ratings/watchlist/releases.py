@@ -128,6 +128,6 @@ def tell_release(entry: WatchlistEntry, online: bool) -> bool:
             text = _("🔖 In cinemas from today: “%(title)s”, from your watchlist.") % {"title": title}
         rows: list[list[KeyboardButton]] = [
             [(_("Open the card"), f"card:{entry.movie_id}")],
-            [(_("Do not tell me of releases"), "releases:off")],
+            [(_("Stop telling me about releases"), "releases:off")],
         ]
     return tell(entry, "release_told_at", text, rows)

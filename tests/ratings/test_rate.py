@@ -89,7 +89,7 @@ def test_another_tap_changes_the_rating(anna, handle, card):
 def test_the_same_tap_again_takes_the_rating_back_after_a_question(anna, handle, card):
     tap(anna, card, handle, text="8")
     answer = tap(anna, card, handle, text="● 8")
-    assert "Take it back?" in answer.text
+    assert "Remove it?" in answer.text
     assert rating_of(anna).value == 8
     answer = tap(anna, card, handle, data="unrate:603")
     assert answer.text

@@ -275,7 +275,7 @@ def test_a_preview_goes_to_oneself_alone_in_both_languages(operator, people):
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
-        ({"text_en": ""}, "Somebody reads this language"),
+        ({"text_en": ""}, "Some of these people read this language"),
         ({"text_ru": "а" * 4097}, "at most 4096"),
         ({"button_lines": "one | two"}, "three parts"),
         ({"button_lines": "one | two | javascript:x"}, "neither an address nor a command"),

@@ -152,7 +152,7 @@ def test_a_waiting_session_is_unreadable_and_names_nobody(sandbox, anna, linked,
     handle()
     anna.press(anna.chat[-1], "Delete everything")
     handle()
-    assert "keep asking" in anna.chat[-1].text
+    assert "as soon as it does" in anna.chat[-1].text
     assert SessionToRevoke.objects.count() == 1
     assert places_of(session) == []
     assert places_of(str(anna.id)) == []
@@ -183,7 +183,7 @@ def test_forget_leaves_no_trace_of_the_person_in_any_table(sandbox, anna, linked
     question = anna.chat[-1]
     query = anna.press(question, "Delete everything")
     handle()
-    assert "I know nothing of you" in question.text
+    assert "I no longer know anything about you" in question.text
     assert query.answer is not None
     assert not Lease.objects.exists()
     assert places_of(str(anna.id)) == []
@@ -239,7 +239,7 @@ def test_forget_pressed_twice_and_without_any_data_is_no_error(anna, handle):
     handle()
     assert first.answer is not None
     assert second.answer is not None
-    assert "I know nothing of you" in question.text
+    assert "I no longer know anything about you" in question.text
     assert not User.objects.exists()
 
 
@@ -249,7 +249,7 @@ def test_a_question_too_old_to_be_edited_is_answered_by_a_message(sandbox, anna,
     sandbox.telegram.fail("editMessageText", status=400, description="Bad Request: message can't be edited")
     anna.press(anna.chat[-1], "Delete everything")
     handle()
-    assert "I know nothing of you" in anna.chat[-1].text
+    assert "I no longer know anything about you" in anna.chat[-1].text
     assert not User.objects.exists()
 
 

@@ -262,7 +262,7 @@ def test_who_did_not_ask_for_an_import_hears_nothing_of_a_missing_key(sandbox, a
 def test_a_rating_made_meanwhile_waits_and_is_written_when_the_key_is_back(sandbox, anna, locked, settings):
     rate_here(locked, 604, 9)
     assert write_ratings() == "0 written"
-    assert "will be written to TMDb once it is mended" in anna.chat[-1].text
+    assert "will reach TMDb once it is fixed" in anna.chat[-1].text
     said = len(anna.chat)
     PendingWrite.objects.update(next_try_at=0)
     write_ratings()

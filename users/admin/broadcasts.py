@@ -60,7 +60,7 @@ class BroadcastForm(forms.ModelForm):
         label=gettext_lazy("Buttons"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 3, "cols": 80}),
-        help_text=gettext_lazy("One a line: Russian text | English text | https://… or a command like /recommend"),
+        help_text=gettext_lazy("One per line: Russian text | English text | https://… or a command like /recommend"),
     )
 
     class Meta:
@@ -93,7 +93,7 @@ class BroadcastForm(forms.ModelForm):
     def clean_picture_file(self) -> UploadedFile | None:
         picture: UploadedFile | None = self.cleaned_data["picture_file"]
         if picture and (picture.size or 0) > MAX_PICTURE_BYTES:
-            raise forms.ValidationError(_("The picture has more than 5 MB."))
+            raise forms.ValidationError(_("The picture is larger than 5 MB."))
         image = getattr(picture, "image", None)  # of Django's ImageField, for a new file
         if image is not None and image.format not in ("JPEG", "PNG"):
             raise forms.ValidationError(_("The picture must be a JPEG or a PNG."))
@@ -110,7 +110,9 @@ class BroadcastForm(forms.ModelForm):
         for language in LANGUAGES:
             text = data.get(f"text_{language}", "")
             if not text.strip() and data.get("language") in ("", language):
-                self.add_error(f"text_{language}", _("Somebody reads this language: write the text in it, too."))
+                self.add_error(
+                    f"text_{language}", _("Some of these people read this language: write the text in it, too.")
+                )
             if len(text.encode("utf-16-le")) // 2 > limit:
                 self.add_error(f"text_{language}", _("Telegram takes at most %d letters here.") % limit)
         return data

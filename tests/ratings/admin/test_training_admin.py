@@ -72,7 +72,7 @@ def test_one_that_was_killed_is_shown_as_failed_once_its_lease_has_expired(olga,
     lease_runs_out()
     for address in (reverse("admin:index"), RUNS, reverse("admin:ratings_trainingrun_change", args=[killed.pk])):
         page = olga.get(address).text
-        assert "ended without a word" in page, address
+        assert "ended abruptly" in page, address
         assert "rated together" not in page, address
     assert "Train now" in olga.get(reverse("admin:index")).text
     assert (shown(olga, "running"), [row.pk for row in shown(olga, "failed")]) == ([], [killed.pk])
@@ -103,7 +103,7 @@ def test_why_nothing_came_of_a_build_stands_in_the_list_and_among_the_failures(o
     assert died.error == DIED
     for address in (RUNS, reverse("admin:index")):
         page = olga.get(address).text
-        for words in ("no rating of 0.5-5 stars", "this is no MovieLens file", "ended without a word"):
+        for words in ("no rating of 0.5-5 stars", "this is no MovieLens file", "ended abruptly"):
             assert words in page, (address, words)
     assert TrainingRun.objects.current() == serving
     assert [row.pk for row in shown(olga, "done")] == [serving.pk]

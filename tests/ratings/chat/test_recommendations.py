@@ -326,9 +326,9 @@ def test_what_is_no_longer_offered_is_listed_and_offered_again(anna, ask, handle
     for _film in range(2):
         tap(anna, message, handle, text="👎")
     tap(anna, message, handle, text="Filters")
-    tap(anna, message, handle, text="Not offered any more: 2")
+    tap(anna, message, handle, text="Hidden films: 2")
     hidden = anna.chat[-1]
-    assert "2 films are not offered any more" in hidden.text
+    assert "2 hidden films" in hidden.text
     tap(anna, hidden, handle, text="↩ Film 101")
     tap(anna, hidden, handle, text="↩ Film 102")
     assert hidden.text == "All films may be recommended again."
@@ -359,7 +359,7 @@ def test_in_a_group_five_films_for_whoever_asked_and_no_reasons(anna, handle, sa
     anna.press(message, text="Five others")
     handle()
     assert ids(message, "card") == [106, 107, 108, 109, 110]
-    link = message.button(text="Choose in private").raw["url"]
+    link = message.button(text="Choose in a private chat").raw["url"]
     anna.open(link)
     handle()
     assert shown_film(anna.chat[-1]) == 101

@@ -120,7 +120,7 @@ def test_the_whole_list_has_pages_orders_and_opens_cards(anna, ask, handle):
     message = ask("/watchlist")
     asked = press_list(anna, message, handle)
     text = anna.wait(after=asked)
-    assert "20 films to see" in text.words
+    assert "20 films on your watchlist" in text.words
     labels = [button.text for row in text.buttons for button in row if (button.data or "").startswith("wanted:")]
     assert labels[0].startswith("Film 120")
     assert len(labels) == 8

@@ -53,7 +53,7 @@ def test_the_first_import_brings_the_list_in_its_order(anna, films):
     assert wanted_by(anna.pk) == films[:45]
     newest = WatchlistEntry.objects.order_by("-added_at", "-place").values_list("movie_id", flat=True)
     assert list(newest) == films[44::-1]
-    assert "45 films more on your watchlist" in last_text(anna)
+    assert "45 more films on your watchlist" in last_text(anna)
     assert not WatchlistWrite.objects.exists()
 
 
@@ -63,7 +63,7 @@ def test_what_was_added_and_taken_off_there_is_so_here(anna, films):
     anna.account.unwant(films[3])
     sync(anna)
     assert wanted_by(anna.pk) == there(anna)
-    assert "1 film more" in last_text(anna)
+    assert "1 more film" in last_text(anna)
     assert "1 film is no longer" in last_text(anna)
 
 
