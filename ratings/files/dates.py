@@ -22,10 +22,12 @@ MONTHS = {
     for name in names.split()
 }  # fmt: skip
 TIME = r"(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?\s*([ap]m)?"
-NUMERIC = re.compile(rf"(?:{TIME},?\s+)?(\d{{1,2}})([./-])(\d{{1,2}})\6(\d{{4}}|\d\d)\.?(?:,?\s+{TIME})?", re.I)
+AT = rf"(?:,?\s+(?:(?:в|at)\s+)?{TIME})?"
+NUMERIC = re.compile(rf"(?:{TIME},?\s+)?(\d{{1,2}})([./-])(\d{{1,2}})\6(\d{{4}}|\d\d)\.?{AT}", re.I)
 NAMED = re.compile(
-    rf"(?:(\d{{1,2}})\.?\s+(?:de\s+)?([^\W\d]{{3,}})\.?|([^\W\d]{{3,}})\.?\s+(\d{{1,2}}))"
-    rf",?\s+(?:de\s+)?(\d{{4}})(?:\s*г\.?)?(?:,?\s+{TIME})?",
+    rf"(?:(\d{{1,2}})(?:\.|st|nd|rd|th)?(?:\s+|-)(?:de\s+)?([^\W\d]{{3,}})\.?"
+    rf"|([^\W\d]{{3,}})\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?)"
+    rf"(?:,?\s+|-)(?:de\s+)?(\d{{4}}|(?<=-)\d\d)(?:\s*г\.?)?{AT}",
     re.IGNORECASE,
 )
 UNIX = re.compile(r"(\d{9,10})(\d{3})?")
@@ -74,7 +76,8 @@ def parse_date(text: str, now: int, order: DateOrder | None = None) -> Moment:
         return either if order.day_first != order.month_first or found[5] == found[7] else UNKNOWN
     if found := NAMED.fullmatch(text):
         month = _month(found[2] or found[3])
-        return _moment(int(found[5]), month, int(found[1] or found[4]), found.groups()[5:9], now)
+        day, year = int(found[1] or found[4]), _full_year(found[5], now)
+        return _moment(year, month, day, found.groups()[5:9], now)
     if found := UNIX.fullmatch(text):
         return _bounded(int(found[1]), False, now)
     return _standard(text, now)
@@ -82,7 +85,7 @@ def parse_date(text: str, now: int, order: DateOrder | None = None) -> Moment:
 
 def _standard(text: str, now: int) -> Moment:
     """ISO 8601 in its usual variants, and IMDb's of old (Sat Mar  4 00:00:00 2017)."""
-    iso = text.replace("/", "-") if re.match(r"\d{4}/", text) else text
+    iso = re.sub(r"^(\d{4})[/.](\d\d)[/.](?=\d\d)", r"\1-\2-", text)
     at = None
     with suppress(ValueError):
         at = datetime.fromisoformat(iso)
@@ -102,12 +105,15 @@ def _standard(text: str, now: int) -> Moment:
 
 
 def _numeric(found: re.Match[str], now: int, day_first: bool) -> Moment:
-    one, other, year = int(found[5]), int(found[7]), int(found[8])
-    if year < 100:
-        year += 2000 if year <= datetime.fromtimestamp(now, UTC).year % 100 else 1900
+    one, other, year = int(found[5]), int(found[7]), _full_year(found[8], now)
     day, month = (one, other) if day_first else (other, one)
     time = found.groups()[8:12] if found[9] else found.groups()[0:4]
     return _moment(year, month, day, time, now)
+
+
+def _full_year(text: str, now: int) -> int:
+    year = int(text)
+    return year if year >= 100 else year + (2000 if year <= datetime.fromtimestamp(now, UTC).year % 100 else 1900)
 
 
 def _moment(year: int, month: int, day: int, time: tuple[str | None, ...], now: int) -> Moment:

@@ -21,6 +21,8 @@ MIN_SCORE = 0.3  # a letter, from which on a text is Russian
 
 def encoding_of(content: bytes) -> str:
     """The name of the encoding of a file. Raises ParseError for what is no text."""
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if b"\0" in content:

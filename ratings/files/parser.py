@@ -18,7 +18,7 @@ from typing import NamedTuple
 from movies.models import casefolded_text
 from ratings.files import archives, dates, json_lists, tables
 from ratings.files.encoding import encoding_of
-from ratings.files.formats import JSON, LISTS, TABLES, kinopoisk_list, kinopoisk_page
+from ratings.files.formats import JSON, LISTS, TABLES, imdb, kinopoisk_list, kinopoisk_page
 from ratings.files.formats.base import TableFormat, column_key
 from ratings.files.formats.table import BESIDE_TITLES, TITLES
 from ratings.files.rows import MAX_ROWS, ListUnknown, ParseError, Purpose, Row, Scale, ScaleUnknown
@@ -173,6 +173,8 @@ def layout_of(cells: list[str]) -> Layout | None:
     names: dict[str, int] = {}
     for index, cell in enumerate(cells):
         names.setdefault(column_key(cell[:100]), index)
+    for index, name in enumerate(imdb.names_of(cells)):
+        names.setdefault(column_key(name), index)
     said = Scale.UNKNOWN
     for index, cell in enumerate(cells):
         if found := IN_BRACKETS.fullmatch(cell[:100]):
@@ -199,7 +201,7 @@ def _csv_rows(text: io.TextIOWrapper, name: str) -> Table:
     best: tuple[int, int, str, Layout] | None = None
     try:
         for separator in SEPARATORS:
-            for number, cells in enumerate(csv.reader(head, delimiter=separator)):
+            for number, cells in enumerate(_cells_of(head, separator)):
                 if (layout := layout_of(cells)) and (best is None or layout.known > best[0]):
                     best = (layout.known, number, separator, layout)
                 if layout:
@@ -207,10 +209,22 @@ def _csv_rows(text: io.TextIOWrapper, name: str) -> Table:
         if best is None:
             raise ParseError("no_ratings")
         _known, number, separator, layout = best
-        cells_of = csv.reader(chain(head, lines), delimiter=separator)
-        return Table(layout.title, name_purpose(_read_rows(islice(cells_of, number + 1, None), layout), name))
+        cells_of = islice(_cells_of(chain(head, lines), separator), number + 1, None)
+        return Table(layout.title, name_purpose(_read_rows(cells_of, layout), name))
     except csv.Error:  # a field longer than any: a quotation mark that is never closed
         raise ParseError("broken") from None
+
+
+def _cells_of(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
+    """The cells of each line.
+
+    Where Excel does not know the separator, it keeps a line in one cell, and saves it with quotation marks around it.
+    """
+    for cells in csv.reader(lines, delimiter=separator):
+        if len(cells) == 1 and separator in cells[0]:
+            yield next(csv.reader(cells, delimiter=separator), [])
+        else:
+            yield cells
 
 
 def _rows_below_header(lines: Iterable[list[str]], name: str) -> Table:
@@ -250,10 +264,11 @@ def _json_rows(text: io.TextIOWrapper, name: str) -> Table:
     content = text.read()
     if sum(map(content.count, "[{,")) > MAX_JSON_VALUES:
         raise ParseError("too_long")
+    content = content.lstrip("\ufeff")
     try:
-        data = json.loads(content.lstrip("\ufeff"))
+        data = json.loads(content)
     except (ValueError, RecursionError):
-        raise ParseError("no_ratings") from None
+        data = _json_lines(content)
     for format in JSON:
         if format.fits(data, name):
             rows = list(islice(format.rows(data, name), MAX_ROWS + 1))
@@ -262,6 +277,14 @@ def _json_rows(text: io.TextIOWrapper, name: str) -> Table:
     if not rows:
         raise ParseError("no_ratings")
     return Table("", rows)
+
+
+def _json_lines(content: str) -> list[object]:
+    """The values of a file with one in each line. Raises ParseError."""
+    try:
+        return [json.loads(line) for line in content.splitlines() if line.strip()]
+    except (ValueError, RecursionError):
+        raise ParseError("no_ratings") from None
 
 
 def _rows_of_list(lines: Iterable[list[str]], name: str) -> list[Row]:
@@ -287,7 +310,7 @@ def settle_scale(rows: list[Row], chosen: Scale) -> None:
         if Scale.FIVE in unsure or (largest <= 5 and not halves):
             raise ScaleUnknown([f"{row.name}: {row.points:f}" for row in unknown[:MAX_EXAMPLES]])
         points = sorted(row.points for row in unknown if row.points is not None)
-        hundred = points[len(points) // 2] > 10  # one of them may be a slip
+        hundred = points[(len(points) - 1) // 2] > 10  # one of them may be a slip
         chosen = Scale.HUNDRED if hundred else Scale.TEN if largest > 5 else Scale.FIVE
     for row in rated:
         if row.points is None:

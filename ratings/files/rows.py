@@ -105,7 +105,7 @@ def make_row(field: Callable[[str], str], scale: Scale = Scale.TEN, purpose: Pur
     row.date_text, row.viewed_text = field("date")[:40], field("viewed")[:40]
     if found := re.search(rf"(?<!\d)({YEAR})(?!\d)", field("year")):
         row.year = int(found[1])
-    if (found := re.fullmatch(rf"(.*\S)\s*\(({YEAR})\)", row.title)) and row.year in (None, int(found[2])):
+    if (found := re.fullmatch(rf"(.*\S)\s*[(\[]({YEAR})[)\]]", row.title)) and row.year in (None, int(found[2])):
         row.title, row.year = found[1], int(found[2])
     found = re.fullmatch(rf"(.*\S)(?:,?\s*\(|,\s*)({YEAR})\)?", row.original_title)
     if found and row.year in (None, int(found[2])):
@@ -148,7 +148,7 @@ def parse_points(text: str, scale: Scale) -> tuple[Decimal | None, Scale]:
     stars = re.fullmatch(r"(★{0,5})(½?)☆*", text)
     if stars and (stars[1] or stars[2]):
         return len(stars[1]) + Decimal(len(stars[2])) / 2, Scale.FIVE
-    found = re.fullmatch(r"(\d{1,3}(?:[.,]\d{1,4})?)(?:\s*(?:/\s*(5|10|100)|(%)))?", text, re.ASCII)
+    found = re.fullmatch(r"(\d{1,3}(?:[.,]\d{1,4})?)(?:\s*(?:(?:/|из|out of|of)\s*(5|10|100)|(%)))?", text, re.ASCII)
     if not found:
         return None, scale
     if found[2] or found[3]:

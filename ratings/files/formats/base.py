@@ -56,6 +56,7 @@ class TableFormat:
     def row_reader(self, names: Mapping[str, int]) -> Callable[[list[str]], Row]:
         """A function from the cells of a line to its Row, for tables with this header."""
         indexes = {meaning: [names[key] for key in keys if key in names] for meaning, keys in self.places.items()}
+        indexes["rating"] = indexes.get("rating", [])[:1]  # beside the person's own there may be everybody's mean
 
         def read(cells: list[str]) -> Row:
             def cell(meaning: str) -> str:

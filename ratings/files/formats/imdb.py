@@ -3,6 +3,8 @@
 Its watchlist and other lists have the layout of the ratings and a position in the list besides.
 """
 
+from collections.abc import Sequence
+
 from ratings.files.formats.base import Field, TableFormat
 from ratings.files.formats.table import COLUMNS, columns
 from ratings.files.rows import Purpose
@@ -24,3 +26,13 @@ FORMAT = TableFormat(
     purpose=purpose,
     needs=(),
 )
+
+# The columns of the list of ratings, whatever the account's language calls them: since 2023, and before
+ORDER = ("Const", "Your Rating", "Date Rated", "Title", "Original Title", "URL", "Title Type", "IMDb Rating",
+         "Runtime (mins)", "Year", "Genres", "Num Votes", "Release Date", "Directors")  # fmt: skip
+ORDERS = {len(order): order for order in (ORDER, tuple(name for name in ORDER if name != "Original Title"))}
+
+
+def names_of(cells: Sequence[str]) -> Sequence[str]:
+    """What the columns of a list of ratings are called in English; empty for another header."""
+    return ORDERS.get(len(cells), ()) if cells[0].strip().casefold() == "const" else ()

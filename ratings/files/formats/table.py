@@ -17,17 +17,18 @@ COLUMNS = {
         "title", "name", "movie", "film", "movie title", "film title", "movie name", "film name",
         "название фильма", "фильмы", "кино", "заголовок",
         "название", "русское название", "русскоязычное название", "название на русском", "фильм", "наименование",
-        "titel", "titre", "titulo", "titolo", "tytul",
+        "titel", "titre", "titulo", "titolo", "tytul", "tytuł", "назва", "name ru", "name rus", "title ru",
     ],
     "original_title": [
         "original title", "original name", "english title", "оригинальное название", "название оригинала",
         "оригинал", "название на английском", "английское название", "originaltitel", "orginaltitel", "titre original",
-        "titulo original", "titolo originale",
+        "titulo original", "titolo originale", "tytul oryginalny", "tytuł oryginalny", "оригінальна назва", "name en",
+        "name eng", "name original", "title en",
     ],
     "year": [
         "year", "release year", "production year", "movie year", "год релиза", "год создания", "дата релиза",
  "release date", "release date month day year", "released", "год", "год выпуска",
-        "год выхода", "дата выхода", "ar", "jahr", "annee", "ano", "anno",
+        "год выхода", "дата выхода", "ar", "jahr", "annee", "ano", "anno", "rok", "рік",
     ],
     "kind": [
         "title type", "type", "media type", "category", "kind", "item type", "content type", "тип", "категория", "вид",
@@ -42,13 +43,15 @@ COLUMNS = {
         "my rating 10", "personal rating", "rate", "grade", "mark", "vote", "my vote", "your vote",
         "мой балл", "баллы", "мой рейтинг", "личный рейтинг", "оценка пользователя", "оценил", "оценила", "баллов",
         "la tua valutazione", "avaliacao", "valutazione", "valoracion",
-        "betyg", "bewertung", "note", "calificacion", "voto", "nota", "ocena",
+        "moja ocena", "twoja ocena", "моя оцінка", "betyg", "bewertung", "note", "calificacion", "voto", "nota",
+        "ocena", "оцінка",
     ],
     "date": [
         "date rated", "rated at", "rating date", "rated date", "date added", "created", "created at", "date",
         "added at", "rated on", "last rated at", "timestamp", "date of rating", "when", "когда", "оценено",
         "datum der bewertung", "date de la notation", "data della valutazione", "data da avaliacao", "fecha", "data",
         "дата оценки", "дата и время", "дата", "datum", "bewertet am", "date de notation", "fecha de calificacion",
+        "data oceny", "дата оцінки", "bewertungsdatum", "date de la note", "data valutazione",
     ],
     "viewed": [
         "watched date", "watched on", "last viewed at", "last played date", "viewed at",

@@ -424,3 +424,78 @@ def test_a_film_among_anime_is_a_film():
     assert rated(json.dumps({"anime": [film, film | {"anime_type": "tv", "show": {"title": "Two"}}]})) == (
         {"One (2001)": (9, None)}, {"Two": "no_film"},
     )  # fmt: skip
+
+
+def test_imdbs_list_is_read_in_a_language_that_names_its_columns_otherwise():
+    header = "Const,आपकी रेटिंग,तिथि,शीर्षक,मूल शीर्षक,URL,प्रकार,IMDb रेटिंग,अवधि,साल,शैलियाँ,वोट,रिलीज़,निर्देशक"
+    text = f"{header}\ntt0000001,9,2024-02-01,एक,One,u,Movie,8.3,90,1999,A,1,1999-01-01,M\n"
+    text += "tt0000002,7,2024-02-01,दो,Two,u,TV Series,8.3,90,2001,A,1,2001-01-01,M\n"
+    assert rated(text) == ({"एक (1999)": (9, at("2024-02-01"))}, {"दो (2001)": "no_film"})
+
+
+@pytest.mark.parametrize(
+    "date_column", ["Bewertungsdatum", "Date de la note", "Data valutazione", "Data oceny", "Дата оцінки"]
+)
+def test_the_date_of_a_rating_is_known_by_its_name_in_other_languages(date_column):
+    assert rated(f"Title,Year,Your Rating,{date_column}\nOne,1999,8,2024-02-01\n")[0] == {
+        "One (1999)": (8, at("2024-02-01"))
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Tytuł;Tytuł oryginalny;Rok;Moja ocena\nPierwszy;One;1999;8\n",
+        "Назва;Оригінальна назва;Рік;Моя оцінка\nПерший;One;1999;8\n",
+        "nameRu,nameEn,year,userRating\nПервый,One,1999,8\n",
+    ],
+)
+def test_a_table_of_a_neighbours_language_or_program_is_read(text):
+    (row,) = read(text.encode(), NOW).rows
+    assert (row.original_title, row.year, row.value) == ("One", 1999, 8)
+
+
+def test_everybodys_mean_is_no_rating_of_the_person_who_has_given_none():
+    text = "Title,Year,Rating,My Rating\nOne,1999,8,\nTwo,2001,7.1,9\n"
+    assert rated(text) == ({"Two (2001)": (9, None)}, {"One (1999)": "unrated"})
+
+
+def test_a_slip_above_ten_does_not_make_the_other_rating_one_of_a_hundred():
+    assert rated("Title,Year,Score\nOne,1999,9\nTwo,2001,11\n") == (
+        {"One (1999)": (9, None)}, {"Two (2001)": "odd_rating"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["8 из 10", "4 из 5", "8 out of 10", "8/10"])
+def test_a_rating_says_in_words_what_it_is_out_of(text):
+    assert rated(f"Title,Year,Rating\nOne,1999,{text}\n")[0] == {"One (1999)": (8, None)}
+
+
+def test_a_year_in_square_brackets_is_the_films():
+    assert rated("Title,Your Rating\nOne [1999],8\nOne 1999,7\n")[0] == {
+        "One (1999)": (8, None), "One 1999": (7, None),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "header", ["Const,Your Rating,Title,Title Type,Year", '"Const,Your Rating,Title,Title Type,Year"']
+)
+def test_lines_that_excel_has_kept_in_one_cell_are_read(header):
+    text = f'{header}\n"tt0000001,9,""One, Two"",Movie,1999"\ntt0000002,8,Three,Movie,2001\n'
+    assert rated(text)[0] == {"One, Two (1999)": (9, None), "Three (2001)": (8, None)}
+
+
+def test_json_with_one_film_in_each_line_is_read():
+    lines = [json.dumps(FILM | {"rating": 8}), json.dumps(FILM | {"title": "Two", "rating": 9})]
+    assert rated("\n".join(lines))[0] == {"One (1999)": (8, None), "Two (1999)": (9, None)}
+
+
+def test_four_bytes_a_letter_are_an_encoding_too():
+    assert rated("Название;Год;Моя оценка\nПервый;1999;8\n".encode("utf-32"))[0] == {"Первый (1999)": (8, None)}
+
+
+@pytest.mark.parametrize(
+    "text", ["2020.04.03", "03-Apr-2020", "3-апр-20", "3rd April 2020", "April 3rd, 2020", "03.04.2020 в 00:00"]
+)
+def test_a_date_is_read_as_spreadsheets_and_people_write_it(text):
+    assert dates.parse_date(text, NOW).at == at("2020-04-03")
