@@ -129,9 +129,10 @@ def tell(causes: Causes) -> None:
         if due.update(told_at=now, is_told=True) and not send("⚠️ " + text):
             alert.update(told_at=row.told_at, is_told=row.is_told)
     for row in Alert.objects.filter(is_active=True).exclude(cause__in=[cause[:150] for cause in causes]):
-        ended = Alert.objects.filter(pk=row.pk, is_active=True).update(is_active=False, is_told=False)
-        if ended and row.is_told:
-            send("✅ " + _("Over: %s") % row.text)
+        alert = Alert.objects.filter(pk=row.pk)
+        ended = alert.filter(is_active=True).update(is_active=False, is_told=False)
+        if ended and row.is_told and not send("✅ " + _("Over: %s") % row.text):
+            alert.filter(is_active=False).update(is_active=True, is_told=True)  # told by the next look
     Alert.objects.filter(is_active=False, told_at__lt=now - 24 * REPEAT_SECONDS).delete()
 
 

@@ -127,3 +127,14 @@ def test_an_alert_that_could_not_be_sent_is_sent_a_minute_later(olga, sandbox):
     assert told(olga) == []
     look()
     assert len(told(olga)) == 1
+
+
+def test_an_end_that_could_not_be_told_is_told_a_minute_later(olga, sandbox):
+    Heartbeat.objects.filter(kind="bot").update(seen_at=time.time() - 300)
+    look()
+    beat()
+    sandbox.telegram.fail("sendMessage", 429, "Too Many Requests: retry after 5", retry_after=5)
+    look()
+    assert [text[0] for text in told(olga)] == ["⚠"]
+    look(), look()
+    assert [text[0] for text in told(olga)] == ["⚠", "✅"]
