@@ -146,6 +146,27 @@ def webhook_is_set(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register("services", deploy=True)
+def operator_can_be_told(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Alerts can be sent to OPERATOR_CHAT_ID."""
+    if not settings.OPERATOR_CHAT_ID:
+        return [Info("OPERATOR_CHAT_ID is unset: no alerts are sent.", id=NOT_CHECKED)]
+    if not settings.TELEGRAM_BOT_TOKEN:
+        return [Info("Without TELEGRAM_BOT_TOKEN.", id=NOT_CHECKED)]
+    try:
+        with max_retry_wait(0):
+            bot.send_chat_action(settings.OPERATOR_CHAT_ID, "typing")  # all that can be sent without a message
+    except ApiTelegramException as error:
+        if error.error_code in (400, 403):
+            hint = "Set it to a chat that the bot is in; in a private chat, unblock the bot and send it /start."
+            return [Error(f"No alerts reach OPERATOR_CHAT_ID: {error.description}.", hint=hint, id="config.E010")]
+        return [Warning(f"Telegram answers sendChatAction with: {error.description}.", id="config.W009")]
+    except (ApiException, TelegramUnavailable) as error:
+        why = f"Telegram does not say whether alerts reach OPERATOR_CHAT_ID ({type(error).__name__})."
+        return [Warning(why, id="config.W009")]
+    return []
+
+
+@register("services", deploy=True)
 def inline_mode_is_on(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Inline mode is on: films can be sent in any chat."""
     if not settings.TELEGRAM_BOT_TOKEN:

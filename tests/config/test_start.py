@@ -152,6 +152,18 @@ def test_a_channel_where_the_bot_cannot_post_is_named(start, sandbox):
     assert "Traceback" not in check.output
 
 
+def test_an_operator_who_cannot_be_told_is_named(start, sandbox):
+    olga = sandbox.telegram.person("Ольга")
+    olga.send("/start")
+    olga.block()
+    for chat, why in ((olga.id + 1, "chat not found"), (olga.id, "bot was blocked by the user")):
+        check = start("check_services", OPERATOR_CHAT_ID=str(chat))
+        assert check.wait() == 1
+        (line,) = [line for line in check.lines if "OPERATOR_CHAT_ID" in line]
+        assert why in line
+        assert line.startswith("wrong")
+
+
 def test_check_services_says_what_is_well(start):
     check = start("check_services")
     assert check.wait() == 0, check.output
