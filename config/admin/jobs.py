@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -67,10 +68,47 @@ def job_title(func: str) -> str:
     return _(OTHER_TITLES[func]) if func in OTHER_TITLES else func
 
 
+def schedule_title(schedule: Schedule) -> str:
+    return _(schedule.name) if schedule.name in SCHEDULES else str(schedule.name or schedule.func)
+
+
+def task_title(task: Task) -> str:
+    return job_title(task.func)
+
+
+# Headings, breadcrumbs and the history show rows by these; django-q2's own are a path and four random words.
+Schedule.__str__ = schedule_title  # type: ignore[method-assign, assignment]
+Task.__str__ = task_title  # type: ignore[method-assign, assignment]
+
+
 def last_line(result: object) -> str:
     """The line of a traceback that says what happened."""
     lines = redact(str(result or "")).strip().splitlines() or [EMPTY]
     return lines[-1][:MAX_CAUSE_LENGTH]
+
+
+RESULTS = [  # words of results, after a number or alone; what is not here is shown as it is
+    *(gettext_noop("done"), gettext_noop("without an image"), gettext_noop("failed"), gettext_noop("postponed")),
+    *(gettext_noop("imported"), gettext_noop("queued"), gettext_noop("written"), gettext_noop("ended")),
+    *(gettext_noop("recovered"), gettext_noop("old ones deleted"), gettext_noop("logins"), gettext_noop("in progress")),
+    *(gettext_noop("failed jobs deleted"), gettext_noop("asked"), gettext_noop("found"), gettext_noop("sent")),
+    *(gettext_noop("left"), gettext_noop("nothing due"), gettext_noop("already running elsewhere")),
+    *(gettext_noop("gone from TMDb"), gettext_noop("release dates read"), gettext_noop("told"), gettext_noop("steps")),
+    *(gettext_noop("edited"), gettext_noop("more to do"), gettext_noop("polling"), gettext_noop("due")),
+    gettext_noop("read"),
+]
+
+
+def activity(doing: str) -> str:
+    """What a component does or came to, in the viewer's language as far as its words are known."""
+    if doing.startswith("failed: "):
+        return f"{_('failed')}: {doing.removeprefix('failed: ')}"
+    if "." in doing and " " not in doing:
+        return job_title(doing)
+    counts = [re.fullmatch(r"(\d+) (.+)", part) for part in doing.split(", ")]
+    if all(counts):
+        return ", ".join(f"{_(one[2])}: {one[1]}" for one in counts if one)
+    return ", ".join(_(part) if part in RESULTS else part for part in doing.split(", "))
 
 
 class JobsMixin(SuperuserChangesMixin):
@@ -99,7 +137,7 @@ class JobAdmin(JobsMixin, django_q_admin.TaskAdmin):
 
     @admin.display(description=gettext_lazy("outcome"))
     def outcome(self, task: Any) -> str:
-        return last_line(task.result)
+        return activity(last_line(task.result))
 
 
 class CauseFilter(admin.SimpleListFilter):
@@ -156,7 +194,7 @@ class ScheduleAdmin(django_q_admin.ScheduleAdmin):
 
     @admin.display(description=gettext_lazy("job"), ordering="name")
     def title(self, schedule: Schedule) -> str:
-        return _(schedule.name) if schedule.name in SCHEDULES else str(schedule.name or schedule.func)
+        return str(schedule)
 
     @admin.display(description=gettext_lazy("every"), ordering="minutes")
     def every(self, schedule: Schedule) -> str:

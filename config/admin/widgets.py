@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,13 +19,13 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, gettext_noop
+from django.utils.translation import gettext_lazy
 from django_q.models import Failure as FailedJob
 from django_q.models import Schedule
 
 from config.admin.charts import columns
 from config.admin.formatting import DAY_SECONDS, EMPTY, time_since, to_datetime
-from config.admin.jobs import job_title, last_line
+from config.admin.jobs import activity, job_title, last_line
 from config.admin.site import Failure, Widget, dashboard_widget, failure_sources, failures, page, render_page
 from config.jobs.enqueue import cluster_names
 from config.jobs.schedules import SCHEDULES, is_paused
@@ -209,28 +208,6 @@ def heartbeat_row(kind: str, name: str, beat: Heartbeat | None, late: bool, url:
     return HeartbeatRow(
         kind, name, seen, to_datetime(beat.seen_at if beat else None), activity(beat.doing) if beat else "", late, url
     )
-
-
-RESULTS = [  # words of results, after a number or alone; what is not here is shown as it is
-    *(gettext_noop("done"), gettext_noop("without an image"), gettext_noop("failed"), gettext_noop("postponed")),
-    *(gettext_noop("imported"), gettext_noop("queued"), gettext_noop("written"), gettext_noop("ended")),
-    *(gettext_noop("recovered"), gettext_noop("old ones deleted"), gettext_noop("logins"), gettext_noop("in progress")),
-    *(gettext_noop("failed jobs deleted"), gettext_noop("asked"), gettext_noop("found"), gettext_noop("sent")),
-    *(gettext_noop("left"), gettext_noop("nothing due"), gettext_noop("already running elsewhere")),
-    *(gettext_noop("more to do"), gettext_noop("polling"), gettext_noop("due"), gettext_noop("read")),
-]
-
-
-def activity(doing: str) -> str:
-    """What a component does or came to, in the viewer's language as far as its words are known."""
-    if doing.startswith("failed: "):
-        return f"{_('failed')}: {doing.removeprefix('failed: ')}"
-    if "." in doing and " " not in doing:
-        return job_title(doing)
-    counts = [re.fullmatch(r"(\d+) (.+)", part) for part in doing.split(", ")]
-    if all(counts):
-        return ", ".join(f"{_(one[2])}: {one[1]}" for one in counts if one)
-    return ", ".join(_(part) if part in RESULTS else part for part in doing.split(", "))
 
 
 # --- Queue and storage

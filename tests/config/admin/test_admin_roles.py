@@ -6,6 +6,7 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.urls import reverse
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from config.jobs.schedules import PAUSED, SCHEDULES, sync_schedules
 from config.jobs.tasks import delete_old_records
-from config.models import UpdateFailure
+from config.models import Heartbeat, UpdateFailure
 from movies.models import Movie, PosterStatus
 from ratings.models import Import, Rating, TrainingRun
 from tests.conftest import queued
@@ -262,6 +263,41 @@ def test_schedules_are_listed_in_the_viewers_language_with_their_latest_result(m
     assert "отправка постеров в Telegram" in page
     assert reverse("admin:django_q_success_change", args=["a" * 32]) in page
     assert "upload posters" not in page
+
+
+def test_what_a_job_came_to_is_told_in_the_viewers_language(member):
+    sync_schedules()
+    results = [
+        ("movies.tasks.read_details", "3 done, 1 gone from TMDb, 0 failed, 2 postponed"),
+        ("ratings.tasks.remind_of_watchlists", "4 asked, 5 release dates read, 6 told"),
+        ("ratings.tasks.run_evenings", "7 steps"),
+        ("movies.tasks.edit_cards", "8 edited"),
+    ]
+    for number, (func, result) in enumerate(results):
+        now = timezone.now()
+        Task.objects.create(
+            id=str(number) * 32, name="black-cat", func=func, started=now, stopped=now, success=True, result=result
+        )
+    Heartbeat.objects.create(kind="schedule", name="go on with evenings", seen_at=time.time(), doing="7 steps")
+    client = member("operators")
+    client.cookies["django_language"] = "ru"
+    jobs = client.get(reverse("admin:django_q_success_changelist")).text
+    for words in ("пропало с TMDb: 1", "дат выхода прочитано: 5, сообщено: 6", "шагов: 7", "исправлено: 8"):
+        assert words in jobs
+    assert "black-cat" not in jobs
+    assert "шагов: 7" in client.get(reverse("admin:index")).text
+
+
+def test_a_schedules_page_and_its_history_are_headed_by_what_it_does(member):
+    sync_schedules()
+    job = Schedule.objects.get(name="upload posters")
+    client = member("operators")
+    client.cookies["django_language"] = "ru"
+    act(client, "django_q_schedule", "pause", job.pk)
+    for page in ("change", "history"):
+        text = client.get(reverse(f"admin:django_q_schedule_{page}", args=[job.pk])).text
+        assert text.count("отправка постеров в Telegram") >= 2, page  # its heading, and where one is
+    assert "отправка постеров в Telegram" in LogEntry.objects.get().object_repr
 
 
 def test_failed_jobs_go_after_a_month():
