@@ -56,6 +56,7 @@ def operators():
     import_module("config.migrations.0004_groups").make(apps, None)
     import_module("ratings.migrations.0006_builds_in_the_office").let_operators_build(apps, None)
     import_module("ratings.migrations.0009_standard_names").rename_permissions(apps, None)
+    import_module("users.migrations.0010_groups").make(apps, None)
     return Group.objects.get(name="operators")
 
 
@@ -155,6 +156,7 @@ PAGES = [
     reverse("admin:users_user_changelist"),
     reverse("admin:users_user_change", args=[501]),
     reverse("admin:ratings_of_user", args=[501]),
+    reverse("admin:write_to_user", args=[501]),
     reverse("admin:ratings_import_changelist"),
     reverse("admin:ratings_trainingrun_changelist"),
     reverse("admin:movies_movie_changelist"),
@@ -163,6 +165,28 @@ PAGES = [
     reverse("admin:counters"),
     reverse("admin:django_q_schedule_changelist"),
 ]
+
+
+BROKEN_WORDS = """[...document.querySelectorAll('#content td, #content th')].flatMap(cell => {
+    const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), range = document.createRange(), found = []
+    for (let text; (text = texts.nextNode());)
+        for (const word of text.data.matchAll(/\\p{L}{4,}/gu)) {
+            range.setStart(text, word.index)
+            range.setEnd(text, word.index + word[0].length)
+            if (new Set([...range.getClientRects()].map(box => Math.round(box.top))).size > 1) found.push(word[0])
+        }
+    return found
+})"""
+
+
+def test_no_word_of_a_table_is_broken_on_a_phone(chromium, admin_url):
+    context = chromium.new_context(viewport={"width": 390, "height": 850}, locale="ru-RU")
+    page = context.new_page()
+    log_in(page, admin_url)
+    for address in PAGES:
+        page.goto(admin_url + address)
+        assert not page.evaluate(BROKEN_WORDS), address
+    context.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
