@@ -73,11 +73,15 @@ def take_off(user: User, movie_ids: Iterable[int]) -> set[int]:
     under_way = {write.movie_id for write in pending if write.wanted and write.attempts}
     WatchlistEntry.objects.filter(user=user, movie_id__in=[entry.movie_id for entry in entries]).delete()
     WatchlistWrite.objects.filter(user=user, movie_id__in=[entry.movie_id for entry in entries]).delete()
+    known = {entry.movie_id: entry.tmdb_account_id for entry in entries if entry.tmdb_account_id}
+    # TMDb may have heard of an addition whose answer did not come; the attempt keeps add() from relying on it
+    unsure = {entry.movie_id: user.tmdb_account_id for entry in entries if entry.movie_id in under_way - known.keys()}
     removals = [
-        WatchlistWrite(user=user, movie_id=entry.movie_id, wanted=False, tmdb_account_id=account_id)
-        for entry in entries
-        # TMDb may have heard of an addition whose answer did not come
-        if (account_id := entry.tmdb_account_id or (user.tmdb_account_id if entry.movie_id in under_way else None))
+        WatchlistWrite(
+            user=user, movie_id=movie_id, wanted=False, tmdb_account_id=account_id, attempts=int(movie_id in unsure)
+        )
+        for movie_id, account_id in (known | unsure).items()
+        if account_id
     ]
     queue(user, removals)
     return {entry.movie_id for entry in entries}

@@ -288,6 +288,24 @@ def test_while_tmdb_is_away_changes_wait(sandbox, anna, films):
     assert films[50] in there(anna)
 
 
+@pytest.mark.parametrize("drop", ["before", "after"])
+def test_a_film_that_was_not_sent_and_is_taken_off_and_added_again_goes_to_tmdb(
+    sandbox, anna, films, monkeypatch, drop
+):
+    monkeypatch.setattr(limits, "CONFIRM_REMOVAL_SECONDS", 0)
+    work(anna)
+    want_here(anna, films[50])
+    sandbox.tmdb.fail(r"/watchlist$", method="POST", drop=drop, times=1)
+    write_watchlist()
+    want_here(anna, films[50], wanted=False)
+    want_here(anna, films[50])
+    write_watchlist()
+    for _reading in range(2):
+        sync(anna)
+    assert films[50] in there(anna)
+    assert films[50] in wanted_by(anna.pk)
+
+
 def test_a_session_that_tmdb_ended_is_reported_once_and_the_list_stays(sandbox, anna, films):
     work(anna)
     want_here(anna, films[50])
