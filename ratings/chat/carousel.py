@@ -164,7 +164,17 @@ def search(carousel: Carousel, source: Source) -> None:
     """Fill the list anew."""
     carousel.films = []
     extend(carousel, source)
-    carousel.shown = carousel.movie_ids[0] if carousel.films else 0
+    come_to(carousel, 0)
+
+
+def come_to(carousel: Carousel, place: int) -> None:
+    """Have a film shown that the user has not come to yet: one whose poster is in Telegram, if any of the next is."""
+    if carousel.films:
+        place = min(place, len(carousel.films) - 1)
+        bring_ready(carousel, place)
+        carousel.shown = carousel.movie_ids[place]
+    else:
+        carousel.shown = 0
 
 
 def extend(carousel: Carousel, source: Source) -> None:
@@ -229,10 +239,10 @@ def save(carousel: Carousel) -> None:
 
 
 def shown_movie(carousel: Carousel) -> Movie | None:
-    """The film to show, one whose poster is in Telegram if any of the next is; None where the list is empty."""
+    """The film to show; None where the list is empty."""
+    place = max(carousel.place, 0)
     while carousel.films:
-        place = max(carousel.place, 0)
-        bring_ready(carousel, place)
+        place = min(place, len(carousel.films) - 1)
         carousel.shown = carousel.movie_ids[place]
         if movie := get_local_movie(carousel.shown, carousel.user_id):
             if movie.pk != carousel.shown:  # TMDb has merged the two
@@ -401,7 +411,7 @@ def move_after(carousel: Carousel, movie_id: int) -> bool:
             extend(carousel, SOURCES[carousel.source])
         if following == len(carousel.films):
             return False
-        carousel.shown = carousel.movie_ids[following]
+        come_to(carousel, following)
     return True
 
 
@@ -431,7 +441,7 @@ def go_on(carousel: Carousel, movie_id: int, undo: str = "") -> None:
             extend(carousel, source)
         else:
             carousel.films += following
-        carousel.shown = carousel.movie_ids[min(place, len(carousel.films) - 1)] if carousel.films else 0
+        come_to(carousel, place)
     show(carousel, undo=undo_button(carousel, movie_id, because, undo) if undo else None)
 
 

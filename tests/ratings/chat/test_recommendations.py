@@ -259,6 +259,23 @@ def test_a_film_whose_poster_is_not_in_telegram_comes_after_one_whose_is_and_is_
     assert (shown_film(message), photo_of(message)) == (101, posters[101])
 
 
+def test_a_film_that_was_shown_without_its_poster_stays_when_its_buttons_are_pressed(anna, ask, handle, posters):
+    rate(anna, LIKED)
+    waiting = {"telegram_file_id": "", "poster_status": PosterStatus.WAITING, "poster_path": ""}
+    Movie.objects.filter(pk__in=CANDIDATES).update(**waiting)
+    message = ask("/recommend")
+    assert shown_film(message) == 101
+    Movie.objects.filter(pk=104).update(telegram_file_id=posters[104], poster_status=PosterStatus.TELEGRAM)
+    tap(anna, message, handle, text="Filters")
+    assert message.text.startswith("Film 101")
+    tap(anna, message, handle, text="Done")
+    assert shown_film(message) == 101
+    tap(anna, message, handle, text="👀 Seen it")
+    assert set(ids(message, "rate")) == {101}
+    message = press(anna, message, handle, text="8")
+    assert (shown_film(message), photo_of(message)) == (104, posters[104])
+
+
 def test_a_film_whose_poster_cannot_be_had_is_not_waited_for(anna, ask, handle, posters):
     rate(anna, LIKED)
     lost = {"telegram_file_id": "", "poster_status": PosterStatus.WAITING, "poster_path": "", "poster_error": "broken"}

@@ -2,7 +2,8 @@
 
 import pytest
 
-from movies.models import Movie
+from movies.models import Movie, PosterStatus
+from ratings.chat import carousel_message
 from ratings.models import Rating, WatchlistEntry
 from tests.helpers.lists import film_labels
 from tests.helpers.watchlist import wanted_by
@@ -85,6 +86,16 @@ def test_a_film_is_chosen_and_never_the_same_twice_in_a_row(anna, ask, handle, f
         chosen.append(shown(message))
     assert len(set(chosen)) == 3
     assert WatchlistEntry.objects.filter(picked_at__isnull=False).exists()
+
+
+def test_the_chosen_film_is_shown_though_others_have_posters_already(anna, ask, handle, films, monkeypatch):
+    monkeypatch.setattr(carousel_message, "POSTER_WAIT_SECONDS", 0)
+    Movie.objects.filter(pk__in=FILMS).update(poster_status=PosterStatus.WAITING)
+    message = ask("/watchlist")
+    Movie.objects.filter(pk=103).update(poster_status=PosterStatus.NONE)
+    press(anna, message, handle, data="carousel:watchlist:choose")
+    assert shown(message) == f"Film {WatchlistEntry.objects.get(picked_at__isnull=False).movie_id}" != "Film 103"
+    assert "My choice for you" in message.words
 
 
 def test_the_only_film_is_chosen_again(anna, ask, handle):
