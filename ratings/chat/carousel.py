@@ -107,9 +107,13 @@ class Source:
         """Further rows below the filters."""
         return []
 
-    def rated(self, carousel: Carousel, movie_id: int) -> None:
-        """The user has rated a film by a button of this message."""
-        go_on(carousel, movie_id, "rate")
+    def lists_wanted(self, carousel: Carousel) -> bool:
+        """Whether its films are those of the user's watchlist."""
+        return filters_of(carousel).listed
+
+    def rated(self, carousel: Carousel, movie_id: int, undo: str = "rate") -> None:
+        """The user has rated a film by this message; `undo` empty: anew, which cannot be taken back in one press."""
+        go_on(carousel, movie_id, undo)
 
     def press(self, query: CallbackQuery, carousel: Carousel, action: str, argument: str) -> bool:
         """Handle a button of this source's own; False: there is no such button."""
@@ -445,8 +449,11 @@ def go_on(carousel: Carousel, movie_id: int, undo: str = "") -> None:
     show(carousel, undo=undo_button(carousel, movie_id, because, undo) if undo else None)
 
 
-def rated_elsewhere(message: LastCard | Message | None, user_id: int, movie_id: int) -> bool:
-    """Go on where a film was rated by a number and not by a button of its carousel; False: the message is none."""
+def rated_elsewhere(message: LastCard | Message | None, user_id: int, movie_id: int, undo: str) -> bool:
+    """Go on where a film was rated by a number and not by a button of its carousel; False: the message is none.
+
+    `undo`: as for Source.rated().
+    """
     carousel = (
         message
         and Carousel.objects.filter(
@@ -455,7 +462,7 @@ def rated_elsewhere(message: LastCard | Message | None, user_id: int, movie_id: 
     )
     if not carousel:
         return False
-    SOURCES[carousel.source].rated(carousel, movie_id)
+    SOURCES[carousel.source].rated(carousel, movie_id, undo)
     return True
 
 
@@ -468,12 +475,14 @@ def undo_button(carousel: Carousel, movie_id: int, because: int, what: str) -> K
 
 
 def undo(query: CallbackQuery, carousel: Carousel, argument: str) -> None:
-    """Take a decision back: the film stands where it stood."""
+    """Take a decision back: the film stands where it stood, on the user's watchlist too if it was shown from there."""
     found = re.fullmatch(r"(\w+):(\d{1,10}):(\d{1,10})", argument)
     if not found or found[1] not in UNDO or int(found[2]) > MAX_MOVIE_ID:
         raise UserError(_("This button is out of date."))
-    movie_id = int(found[2])
-    UNDO[found[1]](User.objects.get_or_create_from_telegram(query.from_user), movie_id)
+    movie_id, user = existing(int(found[2])).pk, User.objects.get_or_create_from_telegram(query.from_user)
+    UNDO[found[1]](user, movie_id)
+    if found[1] != "watch" and SOURCES[carousel.source].lists_wanted(carousel):
+        set_wanted(user, movie_id, True)
     if movie_id not in carousel.movie_ids:
         carousel.films.insert(max(carousel.place, 0), [movie_id, int(found[3])])
     carousel.shown = movie_id

@@ -63,7 +63,7 @@ class FirstRatings(Source):
             text += "\n\n" + _("I am asking TMDb which films everybody knows: they will appear here.")
         return escape(text), [again]
 
-    def rated(self, carousel: Carousel, movie_id: int) -> None:
+    def rated(self, carousel: Carousel, movie_id: int, undo: str = "") -> None:
         if rated_by(carousel.user_id) >= FIRST_RATINGS_COUNT:
             finish(carousel)
         else:

@@ -55,25 +55,33 @@ def rate_by_button(query: CallbackQuery) -> None:
     carousel = carousel_of(query)
     movie, value = movie_of(query, movie_id), Decimal(rating)
     if carousel:
+        # a press that comes twice finds the film rated, and gone from the list
+        undo = undo_of(movie) if movie.pk in carousel.movie_ids else "rate"
         taken_off = rate(User.objects.get_or_create_from_telegram(query.from_user), movie.pk, value)
         movie.user_rating = value
         metrics.increment(f"carousel.{carousel.source}.rated")
-        SOURCES[carousel.source].rated(carousel, movie.pk)
+        SOURCES[carousel.source].rated(carousel, movie.pk, undo)
         answer(query, rated_text(taken_off) % texts_of(movie))
         return
     if movie.user_rating == value:
         ask_to_take_back(query, movie)
         return
+    undo = undo_of(movie)
     taken_off = rate(User.objects.get_or_create_from_telegram(query.from_user), movie.pk, value)
     movie.user_rating, movie.on_watchlist = value, False
     answer(query, rated_text(taken_off) % texts_of(movie))
     if isinstance(query.message, Message) and movie_on_card(query.message) is None:  # a question, not a card
         edit(query.message, escaped(rated_text(taken_off), movie))
         user_id = query.from_user.id
-        if query.message.chat.type == "private" and not rated_elsewhere(last_card(user_id), user_id, movie.pk):
+        if query.message.chat.type == "private" and not rated_elsewhere(last_card(user_id), user_id, movie.pk, undo):
             show_rating_on_last_card(user_id, movie)
     else:
         show_rating(query.message, movie)
+
+
+def undo_of(movie: Movie) -> str:
+    """How a carousel may take the coming rating back: not where the movie has one, which would be lost as well."""
+    return "rate" if movie.user_rating is None else ""
 
 
 def rated_text(taken_off: bool) -> str:
@@ -209,6 +217,7 @@ def rate_by_text(message: Message, movie_id: int, rating_text: str, card: Messag
     except TMDbError as error:
         reply(message, error_text(error))
         return
+    undo = undo_of(movie)
     taken_off = rate(User.objects.get_or_create_from_telegram(message.from_user), movie.pk, value)
     movie.user_rating, movie.on_watchlist = value, False
     if message.chat.type == "private" and not card:
@@ -216,7 +225,7 @@ def rate_by_text(message: Message, movie_id: int, rating_text: str, card: Messag
         if taken_off:
             reply(message, _("I took it off your watchlist."))
         return
-    if not rated_elsewhere(card, message.chat.id, movie.pk):
+    if not rated_elsewhere(card, message.chat.id, movie.pk, undo):
         show_rating(card, movie)
     reply(message, escaped(rated_text(taken_off), movie))
 

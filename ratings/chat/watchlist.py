@@ -14,7 +14,7 @@ from config.monitoring import metrics
 from movies.cards import error_text, shared_buttons, watch_button
 from movies.catalogue import get_movie
 from movies.tmdb import TMDbError
-from ratings.chat.carousel import carousel_of, go_on
+from ratings.chat.carousel import SOURCES, carousel_of, go_on, show
 from ratings.watchlist.entries import set_wanted
 from users.models import User
 
@@ -42,7 +42,10 @@ def watch(query: CallbackQuery) -> None:
     if carousel:
         if changed and movie.on_watchlist:
             metrics.increment(f"carousel.{carousel.source}.wanted")
-        go_on(carousel, movie.pk, "watch" if movie.on_watchlist else "unwatch")
+        if movie.on_watchlist and SOURCES[carousel.source].lists_wanted(carousel):
+            show(carousel)  # it belongs there
+        else:
+            go_on(carousel, movie.pk, "watch" if movie.on_watchlist else "unwatch")
     else:
         show_mark(query, movie)
     answer(query, toggled_text(movie, changed))

@@ -87,6 +87,9 @@ def order_rows(chosen: str, data: Callable[[str], str]) -> list[list[KeyboardBut
 class Watchlist(Source):
     key = "watchlist"
 
+    def lists_wanted(self, carousel: Carousel) -> bool:
+        return True
+
     def movies(self, carousel: Carousel) -> MovieQuerySet:
         return filters_of(carousel).movies().filter(watchlist__user_id=carousel.user_id)
 

@@ -177,13 +177,16 @@ def test_a_number_rates_the_film_shown_and_the_next_one_comes(anna, ask, handle,
     assert "1 of 10" in texts(message)
 
 
-def test_a_film_of_the_watchlist_that_has_been_seen_leaves_it(anna, ask, handle, posters):
+def test_a_film_of_the_watchlist_that_has_been_seen_leaves_it_until_that_is_undone(anna, ask, handle, posters):
     rate(anna, LIKED)
     message = ask("/recommend")
     tap(anna, message, handle, text="🔖 Want")
     tap(anna, message, handle, data="carousel:rec:listed:1")
     tap(anna, message, handle, text="👀 Seen it")
     assert not WatchlistEntry.objects.exists()
+    message = press(anna, message, handle, text="No rating")
+    press(anna, message, handle, text="↩ Undo: “Film 101”")
+    assert WatchlistEntry.objects.get().movie_id == 101
 
 
 def test_filters_are_shown_remembered_and_cleared_in_one_tap(anna, ask, handle, posters):

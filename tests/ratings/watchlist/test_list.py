@@ -126,6 +126,36 @@ def test_a_film_that_was_seen_is_rated_in_place(anna, ask, handle, films):
     assert shown(message) == "Film 102"
 
 
+@pytest.mark.parametrize("then", ["8", "No rating"])
+def test_a_film_marked_as_seen_by_mistake_comes_back_to_the_list(anna, ask, handle, films, then):
+    message = ask("/watchlist")
+    press(anna, message, handle, text="👀 Seen it")
+    press(anna, message, handle, text=then)
+    press(anna, message, handle, text="↩ Undo: “Film 103”")
+    assert wanted_by(anna.id) == [101, 102, 103]
+    assert not Rating.objects.exists()
+    assert message.button(data="watch:103:0")
+
+
+def test_rating_a_film_again_cannot_be_undone_into_no_rating(anna, ask, handle, films):
+    Rating.objects.create(user_id=anna.id, movie_id=103, normalized_rating=7, rated_at=5)
+    message = ask("/watchlist")
+    press(anna, message, handle, text="👀 Seen it")
+    press(anna, message, handle, text="8")
+    assert Rating.objects.get().value == 8
+    assert shown(message) == "Film 102"
+    assert not [button for row in message.buttons for button in row if "undo" in (button.data or "")]
+
+
+def test_a_film_put_on_the_list_again_stays_where_it_is_shown(anna, ask, handle, films):
+    message = ask("/watchlist")
+    WatchlistEntry.objects.filter(movie_id=103).delete()
+    press(anna, message, handle, data="carousel:watchlist:show:103")
+    press(anna, message, handle, text="🔖 Want")
+    assert shown(message) == "Film 103"
+    assert message.button(data="watch:103:0")
+
+
 def test_the_whole_list_has_pages_orders_and_opens_cards(anna, ask, handle):
     fill(anna, {id: (90 + id % 7, f"{1950 + id % 50}-01-01") for id in range(101, 121)})
     message = ask("/watchlist")
