@@ -477,7 +477,7 @@ def undo_button(carousel: Carousel, movie_id: int, because: int, what: str) -> K
 def undo(query: CallbackQuery, carousel: Carousel, argument: str) -> None:
     """Take a decision back: the film stands where it stood, on the user's watchlist too if it was shown from there."""
     found = re.fullmatch(r"(\w+):(\d{1,10}):(\d{1,10})", argument)
-    if not found or found[1] not in UNDO or int(found[2]) > MAX_MOVIE_ID:
+    if not found or found[1] not in UNDO:
         raise UserError(_("This button is out of date."))
     movie_id, user = existing(int(found[2])).pk, User.objects.get_or_create_from_telegram(query.from_user)
     UNDO[found[1]](user, movie_id)
@@ -521,7 +521,7 @@ def leave_unrated(query: CallbackQuery, carousel: Carousel, movie_id: int) -> No
 
 def existing(movie_id: int) -> Movie:
     """The film of a button. Raises UserError."""
-    movie = get_local_movie(movie_id) if movie_id else None
+    movie = get_local_movie(movie_id) if 0 < movie_id <= MAX_MOVIE_ID else None
     if movie is None:
         raise UserError(_("This button is out of date."))
     return movie

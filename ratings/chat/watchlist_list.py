@@ -24,6 +24,7 @@ from ratings.chat.carousel import (
     SEEN,
     Pick,
     Source,
+    existing,
     filter_row,
     filters_of,
     prefix,
@@ -181,6 +182,7 @@ def choose_for(carousel: Carousel, source: Watchlist) -> None:
 
 def watched(query: CallbackQuery, carousel: Carousel, movie_id: int) -> None:
     """Take the film off, and ask how it was."""
+    existing(movie_id)
     user = User.objects.get_or_create_from_telegram(query.from_user)
     if set_wanted(user, movie_id, False):
         mark_seen(user, movie_id)

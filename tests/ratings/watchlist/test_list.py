@@ -156,6 +156,17 @@ def test_a_film_put_on_the_list_again_stays_where_it_is_shown(anna, ask, handle,
     assert message.button(data="watch:103:0")
 
 
+@pytest.mark.parametrize(
+    "action", ["watched:99999999999999999999999999", "watched:4000000", "undo:unwatch:4000000:0", "undo:no:0:0"]
+)
+def test_a_button_that_names_no_film_is_refused(anna, ask, handle, films, action):
+    message = ask("/watchlist")
+    button = message.buttons[0][0]
+    button.raw["callback_data"] = f"carousel:watchlist:{action}"
+    assert press(anna, message, handle, data=button.raw["callback_data"]).text == "This button is out of date."
+    assert wanted_by(anna.id) == [101, 102, 103]
+
+
 def test_the_whole_list_has_pages_orders_and_opens_cards(anna, ask, handle):
     fill(anna, {id: (90 + id % 7, f"{1950 + id % 50}-01-01") for id in range(101, 121)})
     message = ask("/watchlist")
