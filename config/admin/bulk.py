@@ -6,6 +6,7 @@ done. A process that is killed leaves its batch to be done once more, which ever
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable
 from itertools import islice
@@ -25,6 +26,9 @@ from config.admin.site import page, render_page
 from config.jobs.enqueue import StopEvent, async_task
 from config.jobs.locks import ALREADY_RUNNING, lock
 from config.models import BulkAction, BulkBatch
+from config.monitoring.logs import format_error
+
+log = logging.getLogger(__name__)
 
 BATCH_ROWS = 1000
 INLINE_SECONDS = 1.5  # while the operator waits
@@ -71,8 +75,15 @@ def run_due(seconds: float, stop: StopEvent) -> str:
     with lock(LEASE) as free:
         if not free:
             return ALREADY_RUNNING
+        problems = []
         for pk in list(BulkAction.objects.filter(finished_at=None, is_ready=True).values_list("pk", flat=True)):
-            run(pk, deadline, stop)
+            try:
+                run(pk, deadline, stop)
+            except Exception as error:  # the others do not wait for it; the next job tries it once more
+                log.warning("the large action %s has failed: %s", pk, format_error(error))
+                problems.append(error)
+        if problems:
+            raise problems[0]
     left = BulkAction.objects.filter(finished_at=None, is_ready=True).count()
     if left and not stop.is_set():
         async_task(TASK, save=False)

@@ -15,7 +15,7 @@ from config.admin import bulk
 from config.admin.actions import MAX_UNASKED
 from config.jobs.schedules import sync_schedules
 from config.jobs.tasks import run_bulk_actions
-from config.models import BulkAction
+from config.models import BulkAction, BulkBatch
 from movies.models import Movie, PosterStatus
 from tests.conftest import queued
 from users.models import SessionToRevoke, SyncStatus, User
@@ -256,3 +256,18 @@ def test_what_is_requeued_by_hand_goes_first_and_its_page_says_its_place(operato
     assert "1 · in about 3 s" in operator.get(FILMS + "45/change/").text
     Movie.objects.filter(pk=44).update(poster_next_try_at=6)
     assert "45 · in about 2 min" in operator.get(FILMS + "44/change/").text
+
+
+def test_an_action_that_fails_keeps_no_other_waiting(operator):
+    """The first is of a version that had another action."""
+    User.objects.bulk_create([User(pk=1), User(pk=2)])
+    for pk, action in ((1, "an_action_of_old"), (2, "ban")):
+        stored = BulkAction.objects.create(
+            model="users.User", action=action, title="Ban", username="olga", created_at=5, total=1, is_ready=True
+        )
+        BulkBatch.objects.create(bulk=stored, number=0, keys=[pk])
+    with pytest.raises(AttributeError):
+        run_bulk_actions()
+    assert list(User.objects.banned().values_list("pk", flat=True)) == [2]
+    assert BulkAction.objects.get(action="ban").finished_at
+    assert not BulkAction.objects.get(action="an_action_of_old").finished_at  # its page has the stop
