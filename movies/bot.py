@@ -46,12 +46,13 @@ MAX_CALLBACK_DATA_BYTES = 64  # Bot API: InlineKeyboardButton
 # Not titles, unless after /movie
 GREETING = re.compile(
     r"(?:привет(?:ик|ствую)?|здравствуй(?:те)?|добр(?:ый|ое|ой) (?:день|вечер|утро)|хай|салют"
-    r"|hi|hello|hey|good (?:morning|evening|afternoon))(?: (?:всем|бот|bot|there))?[\s!.)👋🙂]*",
+    r"|hi|hello|hey|good (?:morning|evening|afternoon))(?:,? (?:всем|бот|bot|there))?"
+    r"(?:[,!.]? (?:как (?:дела|ты|жизнь)|how are you(?: doing)?))?[^\w]*",
     re.IGNORECASE,
 )
 THANKS = re.compile(
     r"(?:большое )?(?:спасибо|спс|благодарю|thanks|thank you|thx)(?: (?:большое|тебе|вам|a lot|so much|бот|bot))*"
-    r"[\s!.)❤️🙏🙂]*",
+    r"[^\w]*",
     re.IGNORECASE,
 )
 

@@ -76,13 +76,13 @@ def exact_title(words: str) -> Q:
 
 
 def exact_title_sql(words: str) -> Sql:
-    """exact_title as a condition that an index answers, for words without wildcards of LIKE."""
+    """exact_title as a condition that an index answers."""
     if connection.vendor == "postgresql":
         return Sql(EXACT_TITLE_SQL, [words])
+    if not _are_words(words.split()):  # of no letter or digit: no index holds it, and LIKE may read it as a wildcard
+        return Sql("instr('|' || search_text || '|', %s) > 0", [f"|{words}|"])
     condition = "(search_text = %s OR search_text LIKE %s OR search_text LIKE %s)"
     values: list[str | int] = [words, f"{words}|%", f"%|{words}"]
-    if not _are_words(words.split()):  # of no letter or digit: no index holds it
-        return Sql(condition, values)
     return Sql(f"({FTS_SQL} AND {condition})", [_match([[word] for word in words.split()]), *values])
 
 

@@ -147,8 +147,10 @@ def rate_by_command(message: Message) -> None:
     movie_id = movie_on_card(message.reply_to_message)
     if movie_text:
         try:
-            movie_id = Query.parse(movie_text).movie_id
-            movies = find_movies(movie_text, sender_id).movies if movie_id is None and points_in(rating_text) else []
+            query = Query.parse(movie_text)
+            movie_id = query.movie_id
+            is_search = bool(query.title or movie_id is None)  # 1917 may be an id and a title
+            movies = find_movies(movie_text, sender_id).movies if is_search and points_in(rating_text) else []
         except TMDbError as error:
             reply(message, error_text(error))
             return

@@ -219,3 +219,27 @@ def test_a_person_better_known_than_the_films_about_them_comes_first(anna, ask, 
     anna.press(page, text="Films with this title")
     handle()
     assert "Andrey Tarkovsky" in film_titles(page)
+
+
+@pytest.mark.parametrize("typed", ["Матрица 1999 года", "матрица 1999 г.", "Матрица (1999 год)"])
+def test_a_year_may_be_called_one(known, typed):
+    keep(606, "Матрица", release_date="2022-01-01")
+    assert pks(typed) == [603]
+
+
+@pytest.mark.parametrize("typed", ["%", "_", "%%"])
+def test_a_sign_of_sql_is_no_wildcard(known, typed):
+    assert pks(typed) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [
+        ("Здравствуйте, бот", "Hello"),
+        ("Привет, как дела?", "Hello"),
+        ("Hi 👋🏽", "Hello"),
+        ("спасибо!!! 😊", "You are welcome"),
+    ],
+)
+def test_a_greeting_is_one_with_whatever_follows_it(ask, sandbox, typed, answer):
+    assert ask(typed).text.startswith(answer)

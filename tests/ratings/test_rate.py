@@ -268,6 +268,13 @@ def test_a_command_rates_a_film_by_its_title_and_asks_where_several_are_called_s
     assert "your rating is 7.5" in question.text
 
 
+def test_a_command_rates_a_film_whose_title_is_a_number(anna, handle):
+    Movie.objects.create(pk=530915, title="1917", original_title="1917", search_text="1917", details_at=1)
+    anna.send("/rate 1917 9")
+    handle()
+    assert Rating.objects.get(movie_id=530915).value == 9
+
+
 @pytest.mark.parametrize("typed", ["8", "7.5", "7,5"])
 def test_a_number_after_a_card_is_asked_about(anna, handle, card, typed):
     anna.send(typed)
