@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from telebot import types
 from telebot.apihelper import ApiTelegramException
 
-from config.bot.replies import answer, edit_buttons, is_unreachable, keyboard, reply_to, topic_of
+from config.bot.replies import answer, edit_buttons, keyboard, reply_to, topic_of
 from config.bot.router import UserError, bot, button, command, parse_callback_data
 from ratings.chat import filters as filter_menus
 from ratings.evenings import messages, run, steps
@@ -22,6 +23,8 @@ from users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+log = logging.getLogger(__name__)
 
 PAGES = ("film", "filters", "genres", "years", "minutes")  # of the invitation's buttons; "film" is the first
 GONE = ("left", "kicked")  # statuses of who is no member any more
@@ -34,14 +37,17 @@ def gather(message: types.Message) -> None:
         return
     asker = User.objects.get_or_create_from_telegram(message.from_user)
     evening, is_new = steps.begin(message.chat.id, topic_of(message), asker)
-    if is_new:
+    is_unsent = evening.state == Evening.State.GATHERING and evening.message_id is None
+    if is_new or is_unsent:
         messages.send_invitation(evening, reply_to(message))
         return
     standing = evening.poll_message_id or evening.message_id
     reply = types.ReplyParameters(standing, allow_sending_without_reply=True) if standing else None
     text = _("A film evening is being planned here already. Whoever started it can cancel it.")
     cancel = keyboard([(_("Cancel it"), f"{messages.prefix(evening)}:cancel")])
-    bot.send_message(message.chat.id, text, reply_parameters=reply, reply_markup=cancel)
+    sent = bot.send_message(message.chat.id, text, reply_parameters=reply, reply_markup=cancel)
+    if sent.reply_to_message is None and evening.state == Evening.State.GATHERING:  # the invitation was deleted
+        messages.send_invitation(evening, reply_to(message))
 
 
 def explain(message: types.Message) -> None:
@@ -153,8 +159,7 @@ def start(query: types.CallbackQuery, evening: Evening) -> None:
         if error.error_code in (403, 429) or error.error_code >= 500:
             raise  # the job tries again
         steps.gather_again(evening)
-        if not is_unreachable(error):
-            raise
+        log.warning("evening %s: the poll is refused: %s", evening.pk, error.description)
         raise UserError(_("I may not send polls here. Ask an administrator of the group to allow it.")) from error
     answer(query)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Sequence
 from html import escape
@@ -13,9 +14,9 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from telebot import apihelper, types
-from telebot.apihelper import ApiTelegramException
+from telebot.apihelper import ApiException, ApiTelegramException
 
-from config.bot.client import in_topic, max_retry_wait
+from config.bot.client import TelegramUnavailable, in_topic, max_retry_wait
 from config.bot.replies import Keyboard, KeyboardButton, is_unreachable, keyboard, try_edit
 from config.bot.router import bot
 from config.jobs import rate_limiter
@@ -27,6 +28,8 @@ from ratings.evenings import steps
 from ratings.evenings.models import Evening, EveningGuest
 from ratings.recommendations.recommender import Filters
 from users.models import User
+
+log = logging.getLogger(__name__)
 
 EDITS_PER_SECOND = 1 / 6  # of the message with who is in: a group takes 20 messages a minute, edits included
 EDIT_BURST_SECONDS = 18.0  # so the first few presses are shown at once
@@ -112,7 +115,7 @@ def _edit_invitation(evening: Evening, page: str) -> bool:
 
 
 def send_poll(evening: Evening) -> None:
-    """Send the poll of a claimed evening, a poster in each option where Telegram takes them, else as an album above.
+    """Send the poll of a claimed evening, a poster in each option where Telegram takes them, else as an album below.
 
     Raises ApiException, TelegramUnavailable.
     """
@@ -148,10 +151,10 @@ def _send_poll(evening: Evening, movies: Sequence[Movie]) -> dict[str, Any]:
     except ApiTelegramException as error:
         if error.error_code != 400 or not posters or is_unreachable(error):
             raise
-        _send_album(evening, posters)  # Telegram takes no pictures in options, or no longer knows one of them
-        return _call_send_poll(evening, [{"text": text} for text in texts])
+        # Telegram takes no pictures in options, or no longer knows one of them
+        sent = _call_send_poll(evening, [{"text": text} for text in texts])
     if posters and not any(option.get("media") for option in sent["poll"].get("options", ())):
-        _send_album(evening, posters)  # a server older than that has left them out
+        _send_album(evening, posters)
     return sent
 
 
@@ -176,7 +179,7 @@ def _call_send_poll(evening: Evening, options: Sequence[dict[str, Any]]) -> dict
 
 
 def _send_album(evening: Evening, movies: Sequence[Movie]) -> None:
-    """The posters; the poll stands without them where that fails."""
+    """The posters, below the poll, which stands without them where that fails."""
     media: list[Any] = [
         types.InputMediaPhoto(movie.telegram_file_id, caption=escape(option_text(movie))) for movie in movies
     ]
@@ -184,9 +187,8 @@ def _send_album(evening: Evening, movies: Sequence[Movie]) -> None:
         return
     try:
         bot.send_media_group(evening.chat_id, media[:MAX_ALBUM])
-    except ApiTelegramException as error:
-        if error.error_code != 400 or is_unreachable(error):
-            raise
+    except (ApiException, TelegramUnavailable) as error:
+        log.warning("evening %s: no album of posters: %s", evening.pk, error)
 
 
 def stop_poll(evening: Evening) -> None:

@@ -297,7 +297,8 @@ def test_a_worker_that_died_before_the_poll_was_sent_leaves_it_to_the_job(sandbo
 
 def test_where_options_take_no_pictures_the_posters_are_an_album(sandbox, anna, boris, group, handle):
     sandbox.telegram.fail("sendPoll", status=400, description="Bad Request: unknown field media")
-    message = polled(anna, boris, group, handle)
+    polled(anna, boris, group, handle)
+    (message,) = [one for one in group.messages.values() if one.poll]
     assert not any(option.photos for option in message.poll.options)
     album = [one for one in group.messages.values() if one.media_group_id]
     assert [one.caption for one in album] == titles(message.poll)
@@ -431,3 +432,38 @@ def test_the_options_name_their_posters_by_file_id(sandbox, anna, boris, group, 
     first = json.loads(call.params["options"])[0]
     assert first["media"] == {"type": "photo", "media": Movie.objects.get(pk=1).telegram_file_id}
     assert not call.files
+
+
+def test_an_invitation_that_could_not_be_sent_or_was_deleted_is_sent_by_the_next_command(
+    sandbox, anna, boris, group, handle
+):
+    why = "Bad Request: not enough rights to send text messages to the chat"
+    sandbox.telegram.fail("sendMessage", status=400, description=why)
+    anna.send("/evening", chat=group)
+    handle()
+    for _time in range(2):
+        boris.send("/evening", chat=group)
+        handle()
+        tap(boris, last(group), handle, "🙋 I’m in")
+        assert "In: Boris" in last(group).text
+        assert last(group).text.startswith("🍿 Anna")
+        sandbox.telegram.delete_message(last(group))
+    assert Evening.objects.count() == 1
+
+
+def test_a_poll_that_telegram_refuses_leaves_nothing_in_the_group(sandbox, anna, boris, group, handle):
+    rate(anna, LOVED, 9)
+    message = gathered(anna, group, handle, anna, boris)
+    sandbox.telegram.fail("sendPoll", status=400, description="Bad Request: poll can't be sent", times=2)
+    assert "ask" in tap(anna, message, handle, "Start the poll").text.lower()
+    assert last(group) is message
+    assert message.buttons
+
+
+def test_an_album_that_fails_makes_no_second_poll(sandbox, anna, boris, group, handle):
+    sandbox.telegram.fail("sendPoll", status=400, description="Bad Request: unknown field media")
+    sandbox.telegram.fail("sendMediaGroup", status=502, times=None)
+    polled(anna, boris, group, handle)
+    later(61)
+    run_evenings()
+    assert len([one for one in group.messages.values() if one.poll]) == 1
