@@ -10,10 +10,10 @@ from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from telebot.apihelper import ApiException
+from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot.client import TelegramUnavailable
-from config.bot.replies import answer, deep_link, edit, keyboard, require_private_chat
+from config.bot.replies import answer, deep_link, edit, is_unreachable, keyboard, require_private_chat
 from config.bot.router import UserError, bot, button, command, deep_link_handler, parse_callback_data
 from movies.cards import display_title
 from movies.models import Movie
@@ -141,7 +141,7 @@ def show_text(query: types.CallbackQuery, text: str) -> None:
 
 
 def send_result(user_id: int, other_id: int, match: TasteMatch) -> None:
-    """The picture, or the same in words while others' are being drawn."""
+    """The picture, or the same in words while others' are being drawn, or where Telegram does not take it."""
     text = describe(match, other_id)
     rows: list[list[KeyboardButton]] = []
     if match.together:
@@ -151,6 +151,10 @@ def send_result(user_id: int, other_id: int, match: TasteMatch) -> None:
         send(user_id, match_picture(user_id, other_id, match, text), markup)
     except Busy:
         bot.send_message(user_id, text, reply_markup=markup)
+    except ApiTelegramException as error:
+        if error.error_code != 400 or is_unreachable(error):
+            raise
+        bot.send_message(user_id, text, reply_markup=markup)  # Telegram does not take the picture
 
 
 def match_picture(user_id: int, other_id: int, match: TasteMatch, text: str) -> Picture:

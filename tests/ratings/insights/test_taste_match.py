@@ -425,3 +425,11 @@ def test_the_same_ratings_of_films_in_common_agree_whatever_else_the_two_have_ra
 def test_there_is_no_match_with_a_user_without_ratings():
     rate(1, [5] * 9)
     assert compute_match(1, 2).percent is None
+
+
+def test_a_picture_that_telegram_does_not_take_is_told_in_words_to_both(sandbox, anna, boris, handle):
+    rate(anna.id, [9, 8, 3, 2, 10])
+    rate(boris.id, [10, 7, 2, 2, 9])
+    sandbox.telegram.fail("sendPhoto", status=400, description="Bad Request: IMAGE_PROCESS_FAILED", times=None)
+    assert "You both love" in compare(boris, handle, link_for(anna, handle))
+    assert "You both love" in anna.chat[-1].text
