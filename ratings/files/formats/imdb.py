@@ -35,4 +35,4 @@ ORDERS = {len(order): order for order in (ORDER, tuple(name for name in ORDER if
 
 def names_of(cells: Sequence[str]) -> Sequence[str]:
     """What the columns of a list of ratings are called in English; empty for another header."""
-    return ORDERS.get(len(cells), ()) if cells[0].strip().casefold() == "const" else ()
+    return ORDERS.get(len(cells), ()) if cells and cells[0].strip().casefold() == "const" else ()

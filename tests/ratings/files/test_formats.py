@@ -499,3 +499,12 @@ def test_four_bytes_a_letter_are_an_encoding_too():
 )
 def test_a_date_is_read_as_spreadsheets_and_people_write_it(text):
     assert dates.parse_date(text, NOW).at == at("2020-04-03")
+
+
+def test_a_sheet_may_have_a_heading_and_an_empty_line_above_its_table():
+    openpyxl = pytest.importorskip("openpyxl")
+    book, content = openpyxl.Workbook(), io.BytesIO()
+    for line in (["My films"], [], ["Название", "Год", "Моя оценка"], ["Первый", 1999, 8.5]):
+        book.active.append(line)
+    book.save(content)
+    assert rated(content.getvalue())[0] == {"Первый (1999)": (Decimal("8.5"), None)}
