@@ -14,6 +14,7 @@ from config.models import RateLimit
 from movies.models import Movie, PosterStatus
 from ratings.models import Rating
 from tests.conftest import queued
+from users.disconnect import delete_everything
 from users.mailing import sender
 from users.mailing.models import Broadcast, BroadcastState, Delivery, DirectMessage, MessageTemplate, Recipient
 from users.models import User
@@ -156,6 +157,19 @@ def test_who_opts_out_while_it_is_sent_is_left_out(operator, people):
     User.objects.filter(pk=people[0].id).update(takes_broadcasts=False)
     assert send_broadcasts() == "2 sent"
     assert states(broadcast)[people[0].id] == Delivery.SKIPPED
+
+
+def test_who_is_banned_or_forgotten_while_it_waits_gets_nothing(operator, people):
+    broadcast = write(operator)
+    sender.start(broadcast)
+    sender.fill(broadcast)
+    banned, forgotten, other = people
+    User.objects.filter(pk=banned.id).update(banned_at=5)
+    delete_everything(forgotten.id)
+    assert send_broadcasts() == "1 sent"
+    assert states(broadcast) == {banned.id: Delivery.SKIPPED, other.id: Delivery.SENT}
+    assert "Hello" not in texts(forgotten)
+    assert Broadcast.objects.get().state == BroadcastState.DONE
 
 
 def test_who_blocks_the_bot_is_marked_and_the_rest_get_it(operator, people):
