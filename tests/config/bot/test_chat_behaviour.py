@@ -281,7 +281,7 @@ def test_a_fault_of_ours_reaches_the_person_as_one_sentence_and_the_log_with_its
     assert text.endswith(f"Code: {kept.code}")
     assert f"update {kept.code[1:]} failed" in caplog.text
     assert "ZeroDivisionError: a fault of ours" in caplog.text
-    assert (kept.handler, kept.error) == ("movies.bot.on_text", "a fault of ours")
+    assert (kept.handler, kept.error) == ("movies.bot.plain_text", "a fault of ours")
     assert "raise ZeroDivisionError" in kept.traceback
     assert "матрица" not in kept.traceback
 

@@ -48,7 +48,7 @@ def written(sandbox):
 
 def test_slow_answers_are_waited_for_side_by_side_within_the_connections_there_are(sandbox, films, anna):
     rated = rate_all(anna, films)
-    sandbox.tmdb.latency = 0.1
+    sandbox.tmdb.latency = 0.5  # longer than a slow machine takes to write down an answer
     sandbox.tmdb.forget_requests()
     assert write_ratings() == "60 written"
     assert at_tmdb(anna.account) == rated
