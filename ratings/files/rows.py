@@ -145,7 +145,7 @@ def is_no_film(kind: str) -> bool:
 
 def parse_points(text: str, scale: Scale) -> tuple[Decimal | None, Scale]:
     """A rating (exact) and what it is out of, which its own text may say: 8, "7,5", 8/10, 80 %, ★★★½."""
-    stars = re.fullmatch(r"(★{0,5})(½?)☆*", text)
+    stars = re.fullmatch(r"(★{0,5})(½?)☆*", text.replace("⭐", "★"))
     if stars and (stars[1] or stars[2]):
         return len(stars[1]) + Decimal(len(stars[2])) / 2, Scale.FIVE
     found = re.fullmatch(r"(\d{1,3}(?:[.,]\d{1,4})?)(?:\s*(?:(?:/|из|out of|of)\s*(5|10|100)|(%)))?", text, re.ASCII)

@@ -100,6 +100,7 @@ BESIDE_TITLES = {
         *(name for names in COLUMNS.values() for name in names),
         "", "#", "№", "n", "position", "rank", "id", "url", "uri", "link", "ссылка", "genre", "genres", "жанр",
         "жанры", "director", "directors", "режиссер", "режиссеры", "actors", "актеры", "country", "countries", "страна",
-        "страны", "runtime", "длительность", "description", "описание", "notes", "заметки", "tags", "letterboxd uri",
+        "страны", "runtime", "длительность", "description", "описание", "notes", "заметки", "tags",
+        "letterboxd uri", "comment", "комментарий",
     ]
 }  # fmt: skip

@@ -508,3 +508,15 @@ def test_a_sheet_may_have_a_heading_and_an_empty_line_above_its_table():
         book.active.append(line)
     book.save(content)
     assert rated(content.getvalue())[0] == {"Первый (1999)": (Decimal("8.5"), None)}
+
+
+def test_movarys_history_is_a_list_of_films_that_were_seen():
+    text = "title,year,tmdbId,imdbId,watchedAt,comment\nOne,1999,11,tt0000001,2024-02-01,\n"
+    (row,) = read(text.encode(), NOW, name="history.csv").rows
+    assert (row.purpose, row.tmdb_id, row.at) == (Purpose.SEEN, 11, at("2024-02-01"))
+
+
+def test_stars_are_counted_however_they_are_drawn():
+    assert [parse_points(text, Scale.TEN) for text in ("★★★½", "⭐⭐⭐")] == [
+        (Decimal("3.5"), Scale.FIVE), (3, Scale.FIVE),
+    ]  # fmt: skip
