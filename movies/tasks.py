@@ -20,8 +20,8 @@ def read_details(limit: int | None = None) -> str:
         if not free:
             return ALREADY_RUNNING
         run = details.DetailsWorker(details.new_run(limit, MAX_SECONDS, worker_stop_event())).work()
-    if run.started or run.errors:
-        log.info("film details: %s", run.summary("read"))
+    if summary := run.summary("read"):
+        log.info("film details: %s", summary)
     if limit is None and not run.errors and Movie.objects.awaiting_details().exists():
         async_task(details.TASK, save=False)
     cards.edit_pending()

@@ -58,8 +58,8 @@ def _is_unfinished(run: Run, verb: str) -> bool:
 
     Logs what became of it.
     """
-    if run.started or run.errors:
-        log.info("posters: %s", run.summary(verb))
+    if summary := run.summary(verb):
+        log.info("posters: %s", summary)
     return run.limit is None and not run.errors and run.seconds_left <= 0
 
 

@@ -78,10 +78,10 @@ class Run:
         return seconds < self.seconds_left and not self.stop.wait(seconds)
 
     def summary(self, verb: str) -> str:
-        """What happened, for a line of the log: "66 uploaded, 1 failed"."""
+        """What happened, for a line of the log: "66 uploaded, 1 failed"; empty where nothing did."""
         counts = {verb: self.done, self.not_found_label: self.not_found, "failed": self.failed}
         counts["postponed"] = self.postponed
-        return "; ".join([", ".join(f"{n} {what}" for what, n in counts.items() if n) or "nothing done", *self.errors])
+        return "; ".join(filter(None, [", ".join(f"{n} {what}" for what, n in counts.items() if n), *self.errors]))
 
     def __str__(self) -> str:
         counts = f"{self.done} done, {self.not_found} {self.not_found_label}, {self.failed} failed"
