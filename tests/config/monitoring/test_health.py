@@ -248,7 +248,6 @@ def test_metrics_tell_of_all_processes_together(client, settings, sandbox, handl
     assert found["kinoteka_telegram_request_duration_seconds_count",] >= 3
     assert found["kinoteka_tmdb_request_duration_seconds_count",] >= 1
     assert found["kinoteka_disk_free_bytes",] > 0
-    assert found["kinoteka_http_errors_total", "tmdb"] == 0
     assert ("kinoteka_oldest_waiting_poster_seconds",) in found
     assert found["kinoteka_queue_depth", "kinoteka"] >= 0
     assert found["kinoteka_updates_pending",] == 1
@@ -256,6 +255,11 @@ def test_metrics_tell_of_all_processes_together(client, settings, sandbox, handl
         scrape()["kinoteka_http_requests_total", "other", "telegram"]
         == found["kinoteka_http_requests_total", "other", "telegram"]
     )
+    sandbox.tmdb.fail(r"^/3/", 500, times=None)
+    anna.send("/movie 5001")
+    handle()
+    metrics.flush()
+    assert scrape()["kinoteka_http_errors_total", "tmdb"] > found["kinoteka_http_errors_total", "tmdb"]
 
 
 def test_no_series_is_named_by_a_process(client, settings):
