@@ -72,6 +72,14 @@ def no_pause(monkeypatch):
     monkeypatch.setattr(client, "RETRY_DELAYS_SECONDS", (0.0,) * 5)
 
 
+@pytest.fixture(autouse=True)
+def done_at_once(monkeypatch):
+    """An action over many rows is done within its request however slow the machine is."""
+    from config.admin import bulk
+
+    monkeypatch.setattr(bulk, "INLINE_SECONDS", 60.0)
+
+
 @pytest.fixture
 def clock(monkeypatch):
     """clock.jump(-3600): it is an hour earlier from now on, here and at the database's server."""
