@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from django.db import connection
 
+from movies.cards import format_rating
 from movies.merging import successors
 from movies.models import Movie, PosterPriority, PosterStatus
 from movies.saving import save_movies
@@ -160,8 +161,3 @@ def report_override(run: Import, movie: Movie, value: Decimal, manual: Decimal |
     """TMDb's value replaces what the user did here: rated, or (None) deleted the rating."""
     old = None if manual is None else format_rating(manual)
     run.note("overridden", movie.id, title=movie.title, old=old, new=format_rating(value))
-
-
-def format_rating(rating: Decimal) -> str:
-    """7, 7.5, 10"""
-    return f"{rating.normalize():f}"
