@@ -9,22 +9,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 
-from movies.models import casefolded_text
+from ratings.files.kinds import is_no_film
 
 MAX_ROWS = 100_000
 MAX_TITLE_LENGTH = 300  # characters; the rest is cut off
 FORMULA = re.compile(r"[=+\-@\t\r＝＋－＠]")  # what a spreadsheet begins to calculate at
 YEAR = r"1[89]\d\d|20\d\d"
-
-# What is rated like a film and is none, as services name it in the languages of their accounts; folded letters only
-NO_FILM = re.compile(
-    r"seri|сериал|serial|show|шоу|episod|epizod|эпизод|odcinek|aflevering|avsnitt|afsnit|folge|серия|серии"
-    r"|season|сезон|staffel|saison|temporada|stagione|sezon|sasong|dizi|telenovela"
-    r"|^tv$|^anime$|^аниме$|manga|манга|dorama|дорама"
-    r"|game|игра$|videojuego|videogioco|videospiel|jeu video|^jogo|^gra\b|podcast|подкаст|musi|музык|клип"
-    r"|^book|книга|livre|libro|^buch|person|персона|シリーズ|エヒソート|电视剧|電視劇|드라마"
-)
-FILM = re.compile(r"movie|film|фильм|kino|pelicula|filme|short|video$|映画|电影|電影|영화")
 
 
 class ParseError(Exception):
@@ -134,13 +124,6 @@ def clean_title(text: str) -> str:
     if text.startswith("'") and FORMULA.match(text[1:]):
         text = text[1:].lstrip()
     return text[:MAX_TITLE_LENGTH].rstrip()
-
-
-def is_no_film(kind: str) -> bool:
-    """Whether a service's word for a kind means a series, an episode, a game or anything else that is no film."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind[:60])  # tvMovie
-    folded = casefolded_text(spaced)
-    return bool(NO_FILM.search(folded)) and not (FILM.search(folded) and not NO_FILM.search(FILM.sub("", folded)))
 
 
 def parse_points(text: str, scale: Scale) -> tuple[Decimal | None, Scale]:

@@ -10,8 +10,9 @@ import pytest
 
 from ratings.files import dates, tables
 from ratings.files.encoding import encoding_of
+from ratings.files.kinds import is_no_film
 from ratings.files.parser import read
-from ratings.files.rows import ParseError, Purpose, Scale, ScaleUnknown, is_no_film, parse_points
+from ratings.files.rows import ParseError, Purpose, Scale, ScaleUnknown, parse_points
 from tests.helpers.files import zipped
 
 NOW = 1_790_000_000
@@ -285,7 +286,9 @@ def test_a_rating_may_say_what_it_is_out_of():
     "kind",
     ["Сериал", "Мультсериал", "Эпизод", "Мини-сериал", "ТВ-шоу", "Serie TV", "Fernsehserie", "Série de TV", "Anime",
      "Аниме", "tvSeries", "TV Mini Series", "tvEpisode", "Episodio TV", "videoGame", "Music Video", "Podcast Series",
-     "Tv", "show", "season"],
+     "Tv", "show", "season", "テレビシリーズ", "TV 시리즈", "टीवी सीरीज़", "مسلسل تلفزيوني", "Мультсеріал", "TV Bölümü",
+     "Jeu vidéo", "Tévésorozat", "Τηλεοπτική σειρά", "סדרת טלוויזיה", "Video musical", "Видеоигра", "Programa de TV", "ТВ",
+     "OVA"],
 )  # fmt: skip
 def test_what_is_no_film_is_known_in_any_language(kind):
     assert is_no_film(kind)
@@ -293,7 +296,7 @@ def test_what_is_no_film_is_known_in_any_language(kind):
 
 @pytest.mark.parametrize(
     "kind", ["", "Movie", "TV Movie", "tvMovie", "Фильм", "Мультфильм", "Короткометражка", "Fernsehfilm", "Film TV",
-             "Telefilm", "Video", "Short", "Documentary"]
+             "Telefilm", "Video", "Short", "Documentary", "Anime Film", "Musical", "テレビ映画", "Фільм", "TV Special"]
 )  # fmt: skip
 def test_a_film_is_one_in_any_language(kind):
     assert not is_no_film(kind)
