@@ -347,9 +347,10 @@ def _fetch(movie: Movie, interactive: TMDb | None, tmdb: TMDb) -> Movie:
 
 
 def _write(fetched: list[tuple[Movie, Movie]]) -> None:
+    for movie, film in fetched:
+        film.poster_priority = movie.details_priority
     with async_commit_transaction():
-        for priority in PosterPriority:
-            save_movies((film for movie, film in fetched if movie.details_priority == priority), priority)
+        save_movies((film for _movie, film in fetched), priority=None)
     for movie, film in fetched:
         if movie.pk != film.pk:
             merge_into(movie.pk, film.pk)

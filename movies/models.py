@@ -189,6 +189,10 @@ class MovieQuerySet(models.QuerySet["Movie"]):
             user_rating=effective_rating("ratings"), rated_at=F("ratings__rated_at")
         )
 
+    def locked(self, ids: Iterable[int]) -> MovieQuerySet:
+        """Movies with these ids, locked until the transaction ends, in the order of their ids as by everybody."""
+        return self.filter(id__in=list(ids)).order_by("id").select_for_update(no_key=True)
+
     def fill_search_text(self, limit: int = 20_000) -> int:
         """Fill in `search_text` where another program has written the movie; returns for how many."""
         movies = self.filter(search_text="").values_list("id", "title", "original_title", "title_en")[:limit]

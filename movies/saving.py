@@ -40,44 +40,39 @@ DETAIL_FIELDS = [
 
 
 @transaction.atomic
-def save_movies(movies: Iterable[Movie], priority: PosterPriority = PosterPriority.SOMEDAY) -> None:
+def save_movies(movies: Iterable[Movie], priority: PosterPriority | None = PosterPriority.SOMEDAY) -> None:
     """Insert or update movies from TMDb in one transaction; new and changed posters are queued with this priority.
 
-    Movies from list rows (`details_at` None) are only added: they never overwrite more than an id. Movies with
-    details overwrite everything they carry. Each of the two kinds locks its rows in the order of their ids, so that
-    concurrent calls do not deadlock.
+    With None, each with its movie's own. Movies from list rows (`details_at` None) are only added: they never overwrite
+    more than an id. Movies with details overwrite everything they carry. Those that are new come in first, then all
+    rows are locked in the order of their ids, so that concurrent calls do not deadlock.
     """
     unique = {movie.id: movie for movie in movies}
     in_order = [unique[id] for id in sorted(unique)]
-    for movie in in_order:
-        movie.poster_priority = priority
-    listed = [movie for movie in in_order if movie.details_at is None]
-    detailed = [movie for movie in in_order if movie.details_at is not None]
-    if listed:
-        Movie.objects.bulk_create(listed, ignore_conflicts=True, batch_size=500)
-        _name(listed)
-    if detailed:
-        _save_details(detailed, priority)
-
-
-def _name(movies: list[Movie]) -> None:
-    """Give movies of which the table knew only the id what their list rows tell."""
-    unnamed = set(Movie.objects.filter(id__in=[movie.id for movie in movies], title="").values_list("id", flat=True))
-    if named := [movie for movie in movies if movie.id in unnamed and movie.title]:
+    if priority is not None:
+        for movie in in_order:
+            movie.poster_priority = priority
+    known = set(Movie.objects.filter(id__in=list(unique)).values_list("id", flat=True))
+    if new := [movie for movie in in_order if movie.id not in known]:
+        Movie.objects.bulk_create(new, ignore_conflicts=True, batch_size=500)
+    rows = {row.id: row for row in Movie.objects.locked(unique).only("title", "poster_path")}
+    known_by_id = [movie for movie in in_order if movie.id in rows and not rows[movie.id].title]
+    if unnamed := [movie for movie in known_by_id if movie.details_at is None and movie.title]:
         posters = ["poster_path", "poster_status", "poster_next_try_at", "poster_priority"]
-        Movie.objects.bulk_update(named, [*LIST_FIELDS, *posters])
+        Movie.objects.bulk_update(unnamed, [*LIST_FIELDS, *posters])
+    if detailed := [movie for movie in in_order if movie.details_at is not None]:
+        _save_details(detailed, rows)
 
 
-def _save_details(movies: list[Movie], priority: PosterPriority) -> None:
-    new_paths = [movie.poster_path for movie in movies]  # bulk_create reads what it did not write back into the movies
-    old_paths = dict(Movie.objects.filter(id__in=[movie.id for movie in movies]).values_list("id", "poster_path"))
+def _save_details(movies: list[Movie], rows: dict[int, Movie]) -> None:
+    posters = [(movie.poster_path, movie.poster_priority) for movie in movies]  # bulk_create reads the old ones back
     Movie.objects.bulk_create(
         movies, update_conflicts=True, unique_fields=["id"], update_fields=DETAIL_FIELDS, batch_size=500
     )
-    for movie, poster_path in zip(movies, new_paths, strict=True):
-        if old_paths.get(movie.id, poster_path) != poster_path:
+    for movie, (poster_path, priority) in zip(movies, posters, strict=True):
+        if movie.id in rows and rows[movie.id].poster_path != poster_path:
             movie.poster_path = poster_path
-            change_poster(movie, priority)
+            change_poster(movie, PosterPriority(priority))
 
 
 def change_poster(movie: Movie, priority: PosterPriority = PosterPriority.SOMEDAY) -> None:

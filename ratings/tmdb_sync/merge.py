@@ -75,21 +75,17 @@ def merge_page(run: Import, page: Page, now: int) -> PageResult:
 
 
 def save_listed(movies: list[Movie]) -> tuple[dict[int, int | None], bool]:
-    """Have the movies of a list in the table: ({id: details_at}, whether there are new posters).
-
-    They are locked in the order of their ids, as everywhere.
-    """
+    """Have the movies of a list in the table: ({id: details_at}, whether there are new posters)."""
     ids = [movie.id for movie in movies]
-    rows = Movie.objects.filter(id__in=ids).order_by("id").select_for_update(no_key=True)
-    known = {movie.id: movie.details_at for movie in rows.only("details_at", "title") if movie.title}
-    new = [movie for movie in movies if movie.id not in known]
-    if new:
-        save_movies(new, PosterPriority.IMPORT)
+    shown = Movie.objects.filter(id__in=ids).exclude(title="")
+    known = dict(shown.values_list("id", "details_at"))
+    save_movies(movies, PosterPriority.IMPORT)  # which locks all their rows
     if known:
         without_poster = [PosterStatus.WAITING, PosterStatus.LOCAL]
         waiting = Movie.objects.filter(id__in=list(known), poster_status__in=without_poster)
         waiting.filter(poster_priority__lt=PosterPriority.IMPORT).update(poster_priority=PosterPriority.IMPORT)
-    return {movie_id: known.get(movie_id) for movie_id in ids}, any(movie.poster_path for movie in new)
+    has_new_posters = any(movie.poster_path for movie in movies if movie.id not in known)
+    return {movie_id: known.get(movie_id) for movie_id in ids}, has_new_posters
 
 
 def merge_ratings(run: Import, rows: list[Row], now: int) -> None:
