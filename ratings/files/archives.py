@@ -13,7 +13,8 @@ from ratings.files.rows import ParseError
 
 MAX_MEMBERS = 2000
 MAX_UNPACKED_BYTES = 100 * 2**20  # of all members together
-IGNORED = re.compile(r"(^|/)(deleted|orphaned|likes|lists|__MACOSX)/|/$|(^|/)\.")  # of Letterboxd, and of a Mac
+# Folders of Letterboxd and of a Mac; Trakt has its watchlist among other lists
+IGNORED = re.compile(r"(^|/)(deleted|orphaned|likes|__MACOSX|lists(?!/(lists-)?watchlist\.json$))/|/$|(^|/)\.")
 COUNTS_LAST = "ratings.csv"  # of Letterboxd: where it and the diary have one day, it is the present rating
 
 

@@ -15,6 +15,8 @@ MAX_ROWS = 100_000
 MAX_TITLE_LENGTH = 300  # characters; the rest is cut off
 FORMULA = re.compile(r"[=+\-@\t\r＝＋－＠]")  # what a spreadsheet begins to calculate at
 YEAR = r"1[89]\d\d|20\d\d"
+SERIES_REMARK = re.compile(r"сериал|series\b|\btv show|\d{4}\s*[–—-]\s*(\d{4}|\W*)$", re.IGNORECASE)
+FILM_REMARK = re.compile(r"\s*(tv|тв|v|video|видео)\s*", re.IGNORECASE)
 
 
 class ParseError(Exception):
@@ -104,8 +106,9 @@ def make_row(field: Callable[[str], str], scale: Scale = Scale.TEN, purpose: Pur
         row.tmdb_id = int(found[1]) or None
     if found := re.search(r"tt\d{5,12}|^\d{5,10}(?=(\.0)?$)", field("imdb_id"), re.ASCII):
         row.imdb_id = found[0] if found[0].startswith("tt") else f"tt{int(found[0]):07}"
+    row.title, is_series = without_kind(row.title)
     given = field("rating")
-    if is_no_film(field("kind")) or field("season"):
+    if is_series or is_no_film(field("kind")) or field("season"):
         row.skip_reason = "no_film"
     elif given in ("", "0", "0.0", "0,0", "-", "—"):
         if purpose not in (Purpose.WANTED, Purpose.LISTED):
@@ -124,6 +127,14 @@ def clean_title(text: str) -> str:
     if text.startswith("'") and FORMULA.match(text[1:]):
         text = text[1:].lstrip()
     return text[:MAX_TITLE_LENGTH].rstrip()
+
+
+def without_kind(title: str) -> tuple[str, bool]:
+    """A title without the kind behind it, and whether that is a series: Друзья (сериал), but not Hamlet (TV)."""
+    found = re.fullmatch(r"(.*\S)\s*[(\[]([^()\[\]]*)[)\]]", title)
+    if found and (SERIES_REMARK.search(found[2]) or FILM_REMARK.fullmatch(found[2])):
+        return found[1], not FILM_REMARK.fullmatch(found[2])
+    return title, False
 
 
 def parse_points(text: str, scale: Scale) -> tuple[Decimal | None, Scale]:

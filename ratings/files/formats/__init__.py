@@ -28,5 +28,5 @@ TABLES = [
     table.FIVE,
     table.ANY,
 ]
-LISTS = [letterboxd.LIST, table.LIST]  # without ratings
+LISTS = [letterboxd.LIST, movary.HISTORY, movary.WATCHLIST, movielens.LIST, table.LIST]  # without ratings
 JSON = [simkl, ryot, trakt]

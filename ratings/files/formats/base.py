@@ -13,14 +13,6 @@ Field = Callable[[str], str]  # the text of a row under a meaning: title, year, 
 Columns = Mapping[str, Sequence[str]]  # {meaning: names of columns, the first that a row fills counts}
 
 
-def rating(row_field: Field) -> Purpose:
-    return Purpose.RATING
-
-
-def listed(row_field: Field) -> Purpose:
-    return Purpose.LISTED
-
-
 def column_key(name: str) -> str:
     """A column's name as names are compared: "Your Rating" and "your_rating" are one."""
     return casefolded_text(name).replace(" ", "")
@@ -34,7 +26,7 @@ class TableFormat:
     marks: Sequence[str]
     columns: Columns
     scale: Scale = Scale.TEN
-    purpose: Callable[[Field], Purpose] = rating
+    purpose: Purpose | Callable[[Field], Purpose] = Purpose.RATING
     needs: Sequence[str] = ("rating",)  # meanings that must have a column, besides one of the film's name
     adapt: Callable[[Field], Field] | None = None  # where a cell means something only together with another
     places: Mapping[str, Sequence[str]] = field(init=False)
@@ -63,7 +55,8 @@ class TableFormat:
                 filled = (cells[index].strip() for index in indexes.get(meaning, ()) if index < len(cells))
                 return next(filter(None, filled), "")
 
-            return make_row(self.adapt(cell) if self.adapt else cell, self.scale, self.purpose(cell))
+            purpose = self.purpose if isinstance(self.purpose, Purpose) else self.purpose(cell)
+            return make_row(self.adapt(cell) if self.adapt else cell, self.scale, purpose)
 
         return read
 

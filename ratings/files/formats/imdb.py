@@ -27,12 +27,16 @@ FORMAT = TableFormat(
     needs=(),
 )
 
-# The columns of the list of ratings, whatever the account's language calls them: since 2023, and before
+# The columns of the ratings, whatever the account's language calls them: since 2023, and before; those of other lists
 ORDER = ("Const", "Your Rating", "Date Rated", "Title", "Original Title", "URL", "Title Type", "IMDb Rating",
          "Runtime (mins)", "Year", "Genres", "Num Votes", "Release Date", "Directors")  # fmt: skip
-ORDERS = {len(order): order for order in (ORDER, tuple(name for name in ORDER if name != "Original Title"))}
+LIST_ORDER = ("Position", "Const", "Created", "Modified", "Description", *ORDER[3:], *ORDER[1:3])
+ORDERS = [tuple(name for name in order if name not in left_out)
+          for order in (ORDER, LIST_ORDER) for left_out in ((), ("Original Title",))]  # fmt: skip
 
 
 def names_of(cells: Sequence[str]) -> Sequence[str]:
-    """What the columns of a list of ratings are called in English; empty for another header."""
-    return ORDERS.get(len(cells), ()) if cells and cells[0].strip().casefold() == "const" else ()
+    """What the columns of a list are called in English; empty for another header."""
+    keys = [cell.strip().casefold() for cell in cells]
+    place = keys.index("const") if "const" in keys else -1
+    return next((order for order in ORDERS if len(order) == len(keys) and order.index("Const") == place), ())

@@ -11,7 +11,7 @@ from ratings.files.rows import MAX_ROWS, ParseError, Row
 
 TITLE = "Kinopoisk"
 MARK = b"profileFilmsList"
-RATING = re.compile(r"ur_data\.push\(\{\s*film:\s*'?(\d{1,10})'?\s*,\s*rating:\s*'?(\d{1,2})'?")
+RATING = re.compile(r"""ur_data\.push\(\{\s*film:\s*['"]?(\d{1,10})['"]?\s*,\s*rating:\s*['"]?(\d{1,2})""")
 PARTS = {"nameRus": "title", "nameEng": "original_title", "date": "date"}
 VOID = {"img", "br", "input", "meta", "link", "hr"}
 MAX_SCRIPT = 2**20  # characters
@@ -80,12 +80,10 @@ def rows(pieces: Iterable[str]) -> Iterator[Row]:
     for item in page.items:
         if "film" not in item:
             continue
-        title = " ".join(item.get("title", "").split())
-        series = item["page"] == "series" or re.search(r"\((?:[^()]*сериал|\d{4}\s*[–-])", title)
         yield row_of(
-            title=re.sub(r"\s*\([^()]*сериал[^()]*\)", "", title),
+            title=item.get("title"),
             original_title=item.get("original_title"),
-            kind="series" if series else "",
+            kind=item["page"],
             rating=page.ratings.get(item["film"]),
             date=" ".join(item.get("date", "").split()),
         )

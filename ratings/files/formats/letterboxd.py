@@ -4,12 +4,12 @@ The films of the watched list and of the watchlist stand in one layout without r
 is which.
 """
 
-from ratings.files.formats.base import TableFormat, listed
+from ratings.files.formats.base import TableFormat
 from ratings.files.formats.table import columns
-from ratings.files.rows import Scale
+from ratings.files.rows import Purpose, Scale
 
 MARKS = ("Name", "Letterboxd URI")
 COLUMNS = columns("rating", date=["date"], viewed=["watched date"], kind=[])
 
 FORMAT = TableFormat("Letterboxd", (*MARKS, "Rating"), COLUMNS, Scale.FIVE)
-LIST = TableFormat("Letterboxd", (*MARKS, "Date", "Year"), COLUMNS, Scale.FIVE, listed, needs=())
+LIST = TableFormat("Letterboxd", (*MARKS, "Date", "Year"), COLUMNS, Scale.FIVE, Purpose.LISTED, needs=())

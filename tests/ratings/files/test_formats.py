@@ -63,15 +63,18 @@ KINOPOISK_HEAD += "<td>моя оценка</td><td>дата и время</td></
 def test_kinopoisks_table_is_read_as_it_was_and_as_excel_saved_it():
     table = (
         f"<html><head><title>оценки</title></head><body><table>{KINOPOISK_HEAD}"
+        "<tr><td>Друзья (сериал)</td><td>Friends</td><td>1994</td><td>9</td><td>10:52:43 11.04.2016</td></tr>"
         "<tr><td><b>Брат</b></td><td></td><td>1997</td><td>10</td><td>10:52:41 11.04.2016</td></tr>"
         "<tr><td>Кот &amp; Ко</td><td>Cat</td><td>2001</td><td>7</td><td>10:52:42 11.04.2016</td></tr></table>"
     )
     text = (
         "русскоязычное название;оригинальное название;год;моя оценка;дата и время\r\n"
-        "Брат;;1997;10;10:52:41 11.04.2016\r\nКот & Ко;Cat;2001;7;10:52:42 11.04.2016\r\n"
+        "Друзья (сериал, 1994 – 2004);Friends;1994;9;10:52:43 11.04.2016\r\n"
+        "Брат (ТВ);;1997;10;10:52:41 11.04.2016\r\nКот & Ко;Cat;2001;7;10:52:42 11.04.2016\r\n"
     )
     expected = {"Брат (1997)": (10, at("2016-04-11T10:52:41")), "Кот & Ко (2001)": (7, at("2016-04-11T10:52:42"))}
-    assert rated(table.encode("cp1251")) == rated(text.encode("cp1251")) == (expected, {})
+    for content in (table, text):
+        assert rated(content.encode("cp1251")) == (expected, {"Друзья (1994)": "no_film"})
 
 
 def test_a_saved_page_of_kinopoisk_gives_films_and_leaves_series_out():
@@ -110,8 +113,9 @@ def test_trakt_is_out_of_ten_however_low_its_ratings_are():
     )
     assert rated(ratings) == ({"One (1999)": (4, at("2021-03-04T20:21:22"))}, {})
     content = zipped(
-        ratings__movies_json=ratings, ratings__shows_json=shows, watchlist_json=listed, lists__list_json=listed
-    )
+        ratings__movies_json=ratings, ratings__shows_json=shows, lists__list_json=listed,
+        **{"lists__lists-watchlist_json": listed},
+    )  # fmt: skip
     parsed = read(content, NOW)
     assert sorted((row.title, row.skip_reason) for row in parsed.rows) == [
         ("Later", ""), ("One", ""), ("One", "no_film"),
@@ -287,8 +291,8 @@ def test_a_rating_may_say_what_it_is_out_of():
     ["Сериал", "Мультсериал", "Эпизод", "Мини-сериал", "ТВ-шоу", "Serie TV", "Fernsehserie", "Série de TV", "Anime",
      "Аниме", "tvSeries", "TV Mini Series", "tvEpisode", "Episodio TV", "videoGame", "Music Video", "Podcast Series",
      "Tv", "show", "season", "テレビシリーズ", "TV 시리즈", "टीवी सीरीज़", "مسلسل تلفزيوني", "Мультсеріал", "TV Bölümü",
-     "Jeu vidéo", "Tévésorozat", "Τηλεοπτική σειρά", "סדרת טלוויזיה", "Video musical", "Видеоигра", "Programa de TV", "ТВ",
-     "OVA"],
+     "Jeu vidéo", "Tévésorozat", "Τηλεοπτική σειρά", "סדרת טלוויזיה", "Video musical", "Видеоигра",
+     "Programa de TV", "ТВ", "OVA"],
 )  # fmt: skip
 def test_what_is_no_film_is_known_in_any_language(kind):
     assert is_no_film(kind)
@@ -513,10 +517,26 @@ def test_a_sheet_may_have_a_heading_and_an_empty_line_above_its_table():
     assert rated(content.getvalue())[0] == {"Первый (1999)": (Decimal("8.5"), None)}
 
 
-def test_movarys_history_is_a_list_of_films_that_were_seen():
-    text = "title,year,tmdbId,imdbId,watchedAt,comment\nOne,1999,11,tt0000001,2024-02-01,\n"
-    (row,) = read(text.encode(), NOW, name="history.csv").rows
-    assert (row.purpose, row.tmdb_id, row.at) == (Purpose.SEEN, 11, at("2024-02-01"))
+TRAKT_COLUMNS = "type,title,year,trakt_rating,trakt_id,imdb_id,tmdb_id\n{},movie,One,1999,8.4,1,tt0000001,11\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "purpose"),
+    [
+        ("title,year,tmdbId,imdbId,watchedAt,comment\nOne,1999,11,tt0000001,2024-02-01,\n", "", Purpose.SEEN),
+        ("title,year,tmdbId,imdbId,addedAt\nOne,1999,11,tt0000001,2024-02-01\n", "", Purpose.WANTED),
+        ("watched_at," + TRAKT_COLUMNS.format("2024-02-01"), "", Purpose.SEEN),
+        ("listed_at," + TRAKT_COLUMNS.format("2024-02-01"), "watchlist.csv", Purpose.WANTED),
+        ("TMDb ID,IMDb ID,Type,Name,Release Date,Season Number,Episode Number,Rating,Your Rating,Date Rated\n"
+         "11,tt0000001,movie,One,1999-03-31T00:00:00Z,,,8.4,,2024-02-01T00:00:00Z\n", "watchlist.csv", Purpose.WANTED),
+        ("位置,Const,作成,変更,説明,タイトル,URL,種類,IMDbレーティング,時間,年,ジャンル,票,リリース日,監督,評価,評価日\n"
+         "1,tt0000001,2024-02-01,2024-02-01,,One,u,映画,8,9,1999,x,1,,L,,\n", "watchlist.csv", Purpose.WANTED),
+    ],
+    ids=["movary's history", "movary", "trakt's history", "trakt", "tmdb", "imdb in japanese"],
+)  # fmt: skip
+def test_a_list_without_ratings_is_of_films_seen_or_to_see(text, name, purpose):
+    (row,) = read(text.encode(), NOW, name=name).rows
+    assert (row.name, row.purpose, row.imdb_id, row.at) == ("One (1999)", purpose, "tt0000001", at("2024-02-01"))
 
 
 def test_stars_are_counted_however_they_are_drawn():
