@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shutil
 import sqlite3
 import uuid
 
@@ -10,7 +11,7 @@ import pytest
 from django.db import connection
 
 from tests.conftest import wait_until
-from tests.helpers.servers import Postgres
+from tests.helpers.servers import Postgres, migrate
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -67,8 +68,8 @@ for model in apps.get_models(include_auto_created=True):
 """
 
 
-@pytest.fixture
-def empty_postgres():
+@contextlib.contextmanager
+def new_database():
     """The address of a new database on the server of the tests."""
     name = f"test_move_{uuid.uuid4().hex[:8]}"
     server = connection.settings_dict
@@ -77,6 +78,28 @@ def empty_postgres():
         admin.execute(f"CREATE DATABASE {name}")
         yield f"{address}/{name}"
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty_postgres():
+    """The address of a new database of this test alone."""
+    with new_database() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def unused_postgres(django_db_setup):
+    """The address of a database that the first refused move gives our tables, and that stays without rows."""
+    with new_database() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory):
+    """A SQLite file with our tables, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "new.sqlite3"
+    migrate(f"sqlite:///{path}")
+    return path
 
 
 def run(start, *command, **variables):
@@ -91,9 +114,8 @@ def sums(start, url):
     return {line.split()[1]: line.split()[2:] for line in process.lines if line.startswith("SUM ")}
 
 
-def test_everything_is_carried_over_counted_and_works_on(start, tmp_path, empty_postgres):
-    sqlite = f"sqlite:///{tmp_path / 'grown.sqlite3'}"
-    run(start, "migrate", "--verbosity", "0", DATABASE_URL=sqlite)
+def test_everything_is_carried_over_counted_and_works_on(start, tmp_path, migrated, empty_postgres):
+    sqlite = f"sqlite:///{shutil.copy(migrated, tmp_path / 'grown.sqlite3')}"
     run(start, "shell", "--verbosity", "0", "-c", GROW, DATABASE_URL=sqlite)
     before = sums(start, sqlite)
     assert before["user_movie_ratings"][0] == str(sum(len(range(n, 600, 3)) for n in range(1, 31)))
@@ -133,10 +155,9 @@ def test_a_move_that_cannot_be_made_is_said_in_one_sentence(start, source, targe
 
 
 @pytest.fixture
-def small(start, tmp_path):
+def small(migrated, tmp_path):
     """A SQLite installation with three films, whose tables take what PostgreSQL's would not."""
-    path = tmp_path / "small.sqlite3"
-    run(start, "migrate", "--verbosity", "0", DATABASE_URL=f"sqlite:///{path}")
+    path = shutil.copy(migrated, tmp_path / "small.sqlite3")
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("PRAGMA ignore_check_constraints = ON")
         database.executemany("INSERT INTO movies (id, title) VALUES (?, 'x')", [(7,), (8,), (9,)])
@@ -171,13 +192,13 @@ def refused(start, source, target, **variables):
         ("UPDATE imports SET telegram_user_id = 6", "violates foreign key constraint"),
     ],
 )  # fmt: skip
-def test_a_row_that_postgresql_cannot_take_is_named_and_nothing_is_moved(start, small, empty_postgres, change, words):
+def test_a_row_that_postgresql_cannot_take_is_named_and_nothing_is_moved(start, small, unused_postgres, change, words):
     database, source = small
     database.execute(change)
-    said = refused(start, source, empty_postgres)
+    said = refused(start, source, unused_postgres)
     assert said.startswith("CommandError: Nothing was moved")
     assert re.search(words, said), said
-    with psycopg.connect(empty_postgres) as target:
+    with psycopg.connect(unused_postgres) as target:
         assert target.execute("SELECT count(*) FROM movies").fetchone() == (0,)
 
 
@@ -214,10 +235,10 @@ def test_the_password_given_for_the_move_is_not_that_of_the_settings(start, smal
         run(start, "migrate_to_postgres", "--from", source, "--to", target, **settings, PGPASSWORD="right")
 
 
-def test_a_source_of_another_version_is_refused(start, tmp_path, empty_postgres):
-    sqlite = f"sqlite:///{tmp_path / 'old.sqlite3'}"
-    run(start, "migrate", "--verbosity", "0", DATABASE_URL=sqlite)
-    with contextlib.closing(sqlite3.connect(tmp_path / "old.sqlite3", isolation_level=None)) as old:
+def test_a_source_of_another_version_is_refused(start, tmp_path, migrated, empty_postgres):
+    path = shutil.copy(migrated, tmp_path / "old.sqlite3")
+    sqlite = f"sqlite:///{path}"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as old:
         old.execute("DELETE FROM django_migrations WHERE app = 'config' AND name > '0003'")
     move = start("migrate_to_postgres", "--from", sqlite, "--to", empty_postgres)
     assert move.wait() != 0

@@ -17,6 +17,15 @@ import redis
 from tests.helpers.waiting import ROOT, free_port, wait_until
 
 
+def migrate(url: str) -> None:
+    """Make our tables in the database at the address. Raises CalledProcessError."""
+    variables = {"ENV_FILE": os.devnull, "DEBUG": "1", "SECRET_KEY": "x", "DATABASE_URL": url, "REDIS_URL": ""}
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--no-input", "--verbosity=0"],
+        cwd=ROOT, env={"PATH": os.environ["PATH"], **variables}, check=True,
+    )  # fmt: skip
+
+
 class Server:
     """A server process in a folder and on a port of its own. Raises where its program is not there."""
 
@@ -103,11 +112,7 @@ class Postgres(Server):
 
     def migrate(self):
         """Make our tables in its database `postgres`."""
-        variables = {"ENV_FILE": os.devnull, "DEBUG": "1", "SECRET_KEY": "x", "DATABASE_URL": self.url, "REDIS_URL": ""}
-        subprocess.run(
-            [sys.executable, "manage.py", "migrate", "--no-input", "--verbosity=0"],
-            cwd=ROOT, env={"PATH": os.environ["PATH"], **variables}, check=True,
-        )  # fmt: skip
+        migrate(self.url)
 
     def ask(self):
         psycopg.connect(self.url, connect_timeout=5).close()
