@@ -5,7 +5,8 @@ PY := $(VENV)/bin/python
 HOW ?= -n 3 --dist worksteal  # or: make test HOW="-x tests/ratings/test_rate.py"
 CATALOGUE := config/locale/ru/LC_MESSAGES/django.po
 
-.PHONY: help install server peers run test test-services test-browser lint types lock messages pictures soak bench fuzz clean
+.PHONY: help install server peers run test test-quick test-processes test-services test-services-quick \
+	test-services-processes test-browser lint types lock messages pictures soak bench fuzz clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -28,20 +29,26 @@ run: $(VENV)/$(if $(wildcard $(VENV)/.installed),.installed,.server)  ## everyth
 	@$(PY) manage.py runall $(if $(PORT),--port $(PORT)) $(if $(VERBOSE),--verbose)
 
 # Tests that start real processes meet in time: they run one after another, in a step of their own.
-test: export DATABASE_URL=
-test: export REDIS_URL=
-test: install  ## the whole suite on SQLite; what needs a browser says so and skips where there is none
+test: test-quick test-processes  ## the whole suite on SQLite; what needs a browser says so and skips where there is none
+
+test-quick test-processes: export DATABASE_URL=
+test-quick test-processes: export REDIS_URL=
+test-quick: install
 	$(PY) -m pytest $(HOW) -m "not processes" $(MORE) $(COVERAGE)
+test-processes: install
 	$(PY) -m pytest -m processes $(MORE)
 
 # ask nothing of PostgreSQL or Redis
 SERVERLESS := tests/browser tests/sandbox tests/config/monitoring/test_secrets.py tests/ratings/files/test_formats.py \
 	$(addprefix tests/config/test_,env_file.py hostile_servers.py http_client.py proxies.py start.py)
 
-test-services: export DATABASE_URL := $(or $(DATABASE_URL),postgres://postgres@127.0.0.1:5432/postgres)
-test-services: export REDIS_URL := $(or $(REDIS_URL),redis://127.0.0.1:6379/15)
-test-services: install  ## the same on PostgreSQL and Redis; fails where they are not there
+test-services: test-services-quick test-services-processes  ## the same on PostgreSQL and Redis; fails where they are not there
+
+test-services-quick test-services-processes: export DATABASE_URL := $(or $(DATABASE_URL),postgres://postgres@127.0.0.1:5432/postgres)
+test-services-quick test-services-processes: export REDIS_URL := $(or $(REDIS_URL),redis://127.0.0.1:6379/15)
+test-services-quick: install
 	$(PY) -m pytest $(HOW) -m "not processes" $(addprefix --ignore=,$(SERVERLESS))
+test-services-processes: install
 	$(PY) -m pytest -m processes $(addprefix --ignore=,$(SERVERLESS))
 
 test-browser: install  ## the chat page and the admin in the system's Chromium; skips where there is none
