@@ -18,12 +18,13 @@ from django.db.models import Case, IntegerField, Q, Value, When
 from django.utils.module_loading import import_string
 
 from movies.merging import successors
-from movies.models import Movie, PosterPriority
+from movies.models import Movie, PosterPriority, normalize_title
 from movies.parsing import MAX_MOVIE_ID, MalformedAnswer, parse_details, parse_movies
 from movies.people import SEARCH_TTL_SECONDS, Person, find_person, is_series, text_digest
-from movies.query import IsSeries, Query, nominative
+from movies.query import IsSeries, Query
+from movies.respelling import respellings
 from movies.saving import save_movies
-from movies.search import SHORT_WORD, candidates, containing_any, exact_title, exact_title_sql
+from movies.search import SHORT_WORD, candidates, containing_any, exact_title, exact_title_sql, titled_any
 from movies.tmdb import NotFound, TMDb, TMDbError
 from movies.vocabulary import vocabulary
 
@@ -34,6 +35,7 @@ MIN_RESULTS = 5  # with fewer movies than this, none of them of exactly this tit
 MAX_RESULTS = 50  # movies of the table for one query
 MAX_EXPANDED_WORDS = 6  # of a query, whose misspellings and parts are looked for
 MAX_ALTERNATIVES = 20  # words that one word typed may stand for
+MIN_KNOWN_VOTES = 1000  # with which a movie is meant rather than a person whose name is like its title
 MIN_SEQUEL_VOTES = 0.02  # of the votes of the best known movie of a series
 MAX_TITLE_DIGITS = 4  # hardly any title is a longer number
 
@@ -157,7 +159,7 @@ def find_movies(text: str, user_id: int | None = None, policy: TmdbPolicy = Tmdb
     query = Query.parse(text)
     if query.imdb_id:
         return Found([_get_by_imdb_id(query.imdb_id, user_id)])
-    if query.person and (found := _find_by_person([nominative(query.person), query.person], user_id, policy)):
+    if query.people and (found := _find_by_person(query.people, user_id, policy)):
         return found
     if query.movie_id is None:
         return _find_by_title(query, user_id, policy) if query.title else Found([])
@@ -218,9 +220,13 @@ def _find_by_title(query: Query, user_id: int | None, policy: TmdbPolicy) -> Fou
     known = _local_by_title(query, user_id)
     if not known and (other := query.in_other_layout):
         known = _local_by_title(other, user_id)
-        if known or query.is_russian_in_latin_keys:
+        if known or query.is_russian_in_latin_keys or (other.series and _local_by_title(other.series, user_id)):
             query = other
     is_exact = any(query.matches_title(movie) for movie in known)
+    if not is_exact and (other := _as_titles_spell_it(query)):
+        spelled = _local_by_title(other, user_id)
+        known = spelled + [movie for movie in known if movie not in spelled]
+        query, is_exact = other, True
     series = None if is_exact else query.series
     asked = series or query  # "Такси" brings "Такси 2" as well
     ids = _cached_search(asked)
@@ -236,15 +242,20 @@ def _find_by_title(query: Query, user_id: int | None, policy: TmdbPolicy) -> Fou
         may_ask = ids is not None and policy is TmdbPolicy.IF_FEW  # nothing more where the table knew enough
         person = _better_known_person(query, movies, user_id) if may_ask else None
         return person or Found(movies, more_available=ids is None and len(movies) > 1)
-    if query.may_be_name and (found := _find_by_name(query, user_id, policy)):
+    near = _near_misses(query, user_id)
+    is_known = near.movies and not near.more_available and near.movies[0].vote_count >= MIN_KNOWN_VOTES
+    if not is_known and query.may_be_name and (found := _find_by_name(query, user_id, policy)):
         return found
-    return _near_misses(query, user_id)
+    return near
 
 
 def _better_known_person(query: Query, movies: list[Movie], user_id: int | None) -> Found | None:
     """The person of this name where these movies, which only mention it, are less known than the person's: Нолан."""
-    is_title = query.begins_title if " " not in query.words else query.matches_title
-    if not query.may_be_name or any(map(is_title, movies)):
+    if not query.may_be_name or any(map(query.matches_title, movies)):
+        return None
+    begun = [movie for movie in movies if query.begins_title(movie)]
+    # "Андрей Тарковский. Кино как молитва" begins with a whole name, too
+    if any(" " not in query.words or movie.vote_count >= MIN_KNOWN_VOTES for movie in begun):
         return None
     try:
         found = _find_by_person([query.title], user_id, TmdbPolicy.IF_FEW)
@@ -266,12 +277,7 @@ def _find_by_name(query: Query, user_id: int | None, policy: TmdbPolicy) -> Foun
 
 def _sequels(series: Query, number: int, user_id: int | None) -> list[Movie]:
     """The well-known movies whose title begins so, by date, from the one with this number on; then those before it."""
-    words = series.words
-    begun = [
-        movie
-        for movie in _search_table(series, user_id)
-        if any(title == words or title.startswith(f"{words} ") for title in movie.search_text.split("|"))
-    ]
+    begun = [movie for movie in _search_table(series, user_id) if series.begins_title(movie)]
     least = max((movie.vote_count for movie in begun), default=0) * MIN_SEQUEL_VOTES
     dated = sorted((movie for movie in begun if movie.vote_count >= least), key=lambda m: m.release_date or date.max)
     return dated[number - 1 :] + dated[: number - 1]
@@ -311,6 +317,13 @@ def _containing_parts(query: Query, user_id: int | None, without: set[int]) -> l
     return [movie for movie in _ranked(query, user_id, containing_any(groups, query.year)) if movie.pk not in without]
 
 
+def _as_titles_spell_it(query: Query) -> Query | None:
+    """The query in other words that are a whole title of the table: "спайдермен 2" as it is written there."""
+    others = respellings(query.words, vocabulary())
+    spelled = {title for movie in Movie.objects.filter(titled_any(others)) for title in movie.search_text.split("|")}
+    return next((Query(title=other, year=query.year) for other in others if other in spelled), None)
+
+
 def _near_misses(query: Query, user_id: int | None) -> Found:
     """The table's movies whose titles have these words but for a mistake or two.
 
@@ -338,9 +351,15 @@ def _near_misses(query: Query, user_id: int | None) -> Found:
     found = sorted(movies, key=lambda movie: (mistakes(movie), is_longer(movie), -movie.vote_count))[:MAX_RESULTS]
     if not found:
         return Found([])
-    titled = set(re.split(r"[ |]", found[0].search_text))
+    best = found[0]
+    written = {
+        normalize_title(word): word.lower()
+        for title in (best.title_en, best.original_title, best.title)
+        for word in re.findall(r"\w+", title)
+    }
+    titled = written | {word: word for word in re.split(r"[ |]", best.search_text) if word not in written}
     meant = [
-        word if word in titled else next((other for other in others if other in titled), word)
+        titled.get(word) or next((titled[other] for other in others if other in titled), word)
         for word, others in zip(words, near, strict=True)
     ]
     return Found(found, more_available=is_longer(found[0]), is_guess=True, corrected=" ".join(meant))

@@ -111,14 +111,15 @@ class YearOf(Func):
 def normalize_title(*titles: str | None) -> str:
     """Titles as the search compares them, separated by "|", which no query contains.
 
-    Letters and digits only, casefolded, without diacritics ("ё" as "е", "é" as "e"); a title without any letter or
-    digit stays as it is.
+    Letters and digits only, casefolded, without diacritics ("ё" as "е", "é" as "e"), "½" as "1 2"; a title without any
+    letter or digit stays as it is.
     """
     return "|".join(dict.fromkeys(folded for title in titles if (folded := casefolded_text(title or ""))))
 
 
 def casefolded_text(text: str) -> str:
-    letters = unicodedata.normalize("NFKD", text).casefold()
+    apart = re.sub("[№¼-¾⅐-⅞]", r" \g<0> ", text).replace("№", "")  # NFKD makes "81⁄2" of "8½", "no17" of "№17"
+    letters = unicodedata.normalize("NFKD", apart).casefold()
     letters = "".join(letter for letter in letters if not unicodedata.combining(letter))
     words = re.sub(r"[^\w]+|_", " ", letters)
     return " ".join(words.split()) or " ".join(text.replace("|", " ").split())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
 from config.bot.validation import cleaned
 from movies.models import normalize_title
+from movies.respelling import NUMBERS, PART_WORDS, ROMAN, RUSSIAN_NUMBERS
 from movies.tmdb import NotFound
 
 if TYPE_CHECKING:
@@ -20,12 +22,18 @@ SERIES_ADDRESS = re.compile(rf"(?:themoviedb|tmdb)\.org/{LOCALE}tv/\d", re.IGNOR
 IMDB = re.compile(rf"(?:^|imdb\.com/{LOCALE}title/)(tt\d{{5,12}})(?:/?$|[/?\s])", re.IGNORECASE | re.ASCII)
 LETTERBOXD = re.compile(r"letterboxd\.com/(?:[\w-]+/)?film/([\w-]+)", re.IGNORECASE)
 OTHER_ADDRESS = re.compile(r"https?://\S+|(?:www\.)?(?:kinopoisk\.ru|hd\.kinopoisk\.ru|boxd\.it)/\S*", re.IGNORECASE)
-TITLE_AND_YEAR = re.compile(r"(?P<title>.*\S)[\s,]+\(?(?P<year>(?:18|19|20)\d\d)(?:\s*(?:г\.?|год|года))?\)?")
-ROMAN = ["II", "III", "IV", "V", "VI", "VII", "VIII", "IX"]  # from 2 on
-SEQUEL = re.compile(rf"(?P<title>.*\S)\s+(?P<number>[2-9]|{'|'.join(ROMAN)})", re.IGNORECASE)
+TITLE_AND_YEAR = re.compile(r"(?P<title>.*[^\s,.])[\s,.]+\(?(?P<year>(?:18|19|20)\d\d)(?:\s*(?:г\.?|год|года))?\)?")
+SMALL_NUMBERS = [word for word, value in NUMBERS.items() if 2 <= value <= 9]
+# a number in words is a sequel's where hardly any title ends with it ("The Magnificent Seven")
+SEQUEL = re.compile(
+    rf"(?P<title>.*?\S)(?:[\s:,.]+(?:{'|'.join(PART_WORDS)})\s+(?P<part>[2-9]|{'|'.join(SMALL_NUMBERS)})"
+    rf"|\s+(?P<number>[2-9]|{'|'.join((*ROMAN, *RUSSIAN_NUMBERS[2:6]))}))",
+    re.IGNORECASE,
+)
 FILMS_OF = re.compile(
-    r"(?:(?:все\s+)?(?:фильмы|кино|фильмография)(?:\s+(?:с|режисс[её]ра|акт[её]ра|актрисы))?"
-    r"|(?:films|movies)(?:\s+(?:of|by|with))?)\s+(?P<person>\D{3,60})",
+    r"(?:(?:все\s+)?(?:фильмы|кино|фильмография)"
+    r"(?:\s+(?:(?P<together>со?(?:\s+участием)?)|режисс[её]ра|акт[её]ра|актрисы))?"
+    r"|(?:all\s+)?(?:films|movies)(?:\s+(?:of|by|with|directed\s+by|starring))?)\s+(?P<person>\D{3,60})",
     re.IGNORECASE,
 )
 MAX_QUERY_LENGTH = 200  # characters; TMDb's longest title has fewer
@@ -46,8 +54,25 @@ GENITIVE = [
     ("ии", "ия"),
     ("ая", "ай"),
     ("ея", "ей"),
-    ("ды", "да"),
-    ("вы", "ва"),
+    ("ия", "ий"),
+    ("ря", "рь"),
+]
+# and in the instrumental: "фильмы с Томом Хэнксом"
+INSTRUMENTAL = [
+    ("ским", "ский"),
+    ("цким", "цкий"),
+    ("овым", "ов"),
+    ("евым", "ев"),
+    ("иным", "ин"),
+    ("ыным", "ын"),
+    ("ием", "ий"),
+    ("еем", "ей"),
+    ("рем", "рь"),
+    ("ем", ""),
+    ("ом", ""),
+    ("ской", "ская"),
+    ("ией", "ия"),
+    ("ой", "а"),
 ]
 
 
@@ -61,13 +86,16 @@ class OtherAddress(NotFound):
 
 @dataclass(frozen=True)
 class Query:
-    """What a user typed to find a movie. A number has both an id and a title."""
+    """What a user typed to find a movie. A number has both an id and a title.
+
+    `people`: what the person may be called whose movies are asked for.
+    """
 
     movie_id: int | None = None
     title: str = ""
     year: int | None = None
     imdb_id: str = ""
-    person: str = ""
+    people: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Query:
@@ -90,7 +118,9 @@ class Query:
         if re.fullmatch(r"[0-9]{1,10}", text):
             return cls(int(text), text)
         if found := FILMS_OF.fullmatch(text):
-            return cls(title=text, person=found["person"].strip())
+            person = found["person"].strip()
+            base = nominative(person, INSTRUMENTAL if found["together"] else GENITIVE)
+            return cls(title=text, people=tuple(dict.fromkeys((base, person))))
         return cls.parse_title(text)
 
     @classmethod
@@ -109,7 +139,8 @@ class Query:
         return self.words in titles or self.as_title().words in titles
 
     def begins_title(self, movie: Movie) -> bool:
-        return any(f"{title} ".startswith(f"{self.words} ") for title in movie.search_text.split("|"))
+        begun = (f"{self.words} ", f"the {self.words} ")
+        return any(f"{title} ".startswith(begun) for title in movie.search_text.split("|"))
 
     def as_title(self) -> Query:
         """The same with the year as a part of the title: Wonder Woman 1984."""
@@ -124,8 +155,8 @@ class Query:
     @property
     def sequel_number(self) -> int:
         found = SEQUEL.fullmatch(self.title)
-        number = found["number"].upper() if found else "2"
-        return ROMAN.index(number) + 2 if number in ROMAN else int(number)
+        number = (found["part"] or found["number"]).casefold() if found else "2"
+        return NUMBERS.get(number) or int(number)
 
     @property
     def may_be_name(self) -> bool:
@@ -157,13 +188,15 @@ def _share(text: str, vowels: str, letters: str) -> float:
     return len(re.findall(f"[{vowels}]", text)) / max(1, len(re.findall(f"[{letters}]", text)))
 
 
-def nominative(name: str) -> str:
+def nominative(name: str, endings: Sequence[tuple[str, str]] = GENITIVE) -> str:
     """A Russian name as it is looked up: "Тарковский" of "Тарковского"; any other as it is."""
 
     def of(word: str) -> str:
-        for ending, base in GENITIVE:
-            if word.casefold().endswith(ending):
+        for ending, base in endings:
+            if word.casefold().endswith(ending) and len(word) > len(ending) + 1:
                 return word[: -len(ending)] + base
+        if re.search("[бвгджзклмнпрстфхцчшщ]ы$", word.casefold()):
+            return word[:-1] + "а"
         return word[:-1] if re.search("[бвгджзклмнпрстфхцчшщ]а$", word.casefold()) else word
 
     return " ".join(map(of, name.split()))

@@ -91,7 +91,8 @@ def candidates(words: str, year: int | None = None) -> Q:
     parts, of_year = words.split(), [Sql("year = %s", [year])] if year else []
     known = _select("id, search_text FROM movies", *of_year)
     best_known = f"({known.text} ORDER BY vote_count DESC LIMIT {MAX_BEST_KNOWN}) AS best_known"
-    anywhere = _select(f"id FROM {best_known}", *map(_contains, parts))
+    typed = [*(_contains(part, is_complete=True) for part in parts[:-1]), *map(_contains, parts[-1:])]
+    anywhere = _select(f"id FROM {best_known}", *typed)
     sources = [
         _top_matches(exact_title_sql(words), *of_year),
         Sql(anywhere.text, known.values + anywhere.values),
@@ -116,6 +117,13 @@ def containing_any(groups: Groups, year: int | None = None) -> Q:
     return _any_of(_top_matches(_with_words(groups), *of_year))
 
 
+def titled_any(titles: Sequence[str]) -> Q:
+    """Movies with one of these titles, which are words."""
+    found = [_top_matches(exact_title_sql(title)) for title in titles]
+    union = " UNION ALL ".join(f"SELECT id FROM ({one.text}) AS titled" for one in found)
+    return _any_of(Sql(union, [value for one in found for value in one.values])) if found else Q(pk__in=())
+
+
 def _any_of(ids: Sql) -> Q:
     # no text but our own is put into the SQL
     return Q(pk__in=RawSQL(ids.text, ids.values))  # nosec
@@ -125,11 +133,13 @@ def _are_words(parts: Sequence[str]) -> bool:
     return all(re.fullmatch(r"\w+", part) for part in parts)
 
 
-def _contains(part: str) -> Sql:
+def _contains(part: str, is_complete: bool = False) -> Sql:
+    """`is_complete`: another word was typed after it, so that a short one is no beginning of a longer."""
     position = "strpos" if connection.vendor == "postgresql" else "instr"
     if len(part) > SHORT_WORD:
         return Sql(f"{position}(search_text, %s) > 0", [part])
-    return Sql(f"{position}(' ' || replace(search_text, '|', ' '), %s) > 0", [f" {part}"])
+    wanted = f" {part} " if is_complete else f" {part}"
+    return Sql(f"{position}(' ' || replace(search_text, '|', ' ') || ' ', %s) > 0", [wanted])
 
 
 def _with_words(groups: Groups) -> Sql:

@@ -36,6 +36,15 @@ class Vocabulary:
                 break
         self.texts = {length: "\n".join(of_length[length]) for length in sorted(of_length)}
 
+    def __contains__(self, word: object) -> bool:
+        if not isinstance(word, str):
+            return False
+        text, step = self.texts.get(len(word), ""), len(word) + 1
+        place = text.find(word)
+        while place > 0 and place % step:
+            place = text.find(word, place + 1)
+        return place >= 0
+
     def containing(self, part: str, limit: int) -> list[str]:
         """Words that hold this part, the shortest first."""
         pattern = re.compile(rf"^.*{re.escape(part)}.*$", re.MULTILINE)

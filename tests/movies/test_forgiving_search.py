@@ -49,10 +49,67 @@ def pks(typed):
         ("vfnhbwf", 603),
         ("Bynthcntkkfh", 157336),
         ("ащккуые пгьз", 13),
+        ("ьфекшч 2", 604),
     ],
 )
 def test_a_mistyped_title_finds_its_film_first(known, typed, expected):
     assert pks(typed)[0] == expected
+
+
+@pytest.fixture
+def otherwise_spelled(db):
+    """Films whose titles people write in other ways."""
+    for id, title, original in (
+        (10681, "ВАЛЛ·И", "WALL·E"),
+        (422, "8½", "8½"),
+        (557, "Человек-паук", "Spider-Man"),
+        (24, "Кин-дза-дза!", "Кин-дза-дза!"),
+        (33, "S.W.A.T.: Спецназ города ангелов", "S.W.A.T."),
+        (1367, "Рокки 2", "Rocky II"),
+        (389, "12 разгневанных мужчин", "12 Angry Men"),
+        (170, "28 дней спустя", "28 Days Later"),
+        (161, "Одиннадцать друзей Оушена", "Ocean's Eleven"),
+        (693134, "Дюна: Часть вторая", "Dune: Part Two"),
+        (17, "Легенда №17", "Легенда №17"),
+        (280, "Терминатор 2: Судный день", "Terminator 2: Judgment Day"),
+        (218, "Терминатор", "The Terminator"),
+    ):
+        keep(id, title, original, vote_count=2_000, release_date="1984-01-01" if id == 218 else "1991-01-01")
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        *((typed, 10681) for typed in ("валли", "walle", "WALL-E", "валл и")),
+        *((typed, 422) for typed in ("8 1/2", "8½", "8 с половиной", "восемь с половиной")),
+        *((typed, 557) for typed in ("spiderman", "человекпаук", "Человек—паук", "фильм человек паук")),
+        *((typed, 24) for typed in ("киндзадза", "Кин дза дза")),
+        *((typed, 33) for typed in ("swat", "s.w.a.t")),
+        *((typed, 1367) for typed in ("рокки II", "rocky 2", "рокки два", "ROCKY TWO")),
+        *((typed, 389) for typed in ("двенадцать разгневанных мужчин", "twelve angry men")),
+        *((typed, 161) for typed in ("11 друзей оушена", "oceans eleven")),
+        *((typed, 693134) for typed in ("дюна 2", "дюна часть 2", "Dune part 2")),
+        ("двадцать восемь дней спустя", 170),
+        ("легенда 17", 17),
+        ("терминатор два", 280),
+        ("Rocky.II.1991", 1367),
+    ],
+)
+def test_a_title_is_found_however_its_words_and_numbers_are_written(otherwise_spelled, typed, expected):
+    assert pks(typed)[0] == expected
+
+
+def test_a_short_word_is_no_beginning_where_another_follows(known):
+    keep(77338, "1+1", "Intouchables", vote_count=17_000)
+    keep(530915, "1917", vote_count=12_000)
+    keep(389, "12 разгневанных мужчин", vote_count=8_000)
+    assert pks("1+1") == [77338]
+
+
+@pytest.mark.parametrize("typed", ["матрца", "интерстелар"])
+def test_a_well_known_title_mistyped_costs_tmdb_one_request(known, ask, sandbox, typed):
+    ask(typed)
+    assert len(sandbox.tmdb.requests) == 1
 
 
 def test_a_guess_is_asked_not_claimed(known, ask, sandbox):
@@ -183,12 +240,33 @@ def test_the_vocabulary_finds_words_near_and_around():
         ("Кристофера Нолана", "Кристофер Нолан"),
         ("Гайдая", "Гайдай"),
         ("Куросавы", "Куросава"),
-        ("Киры Муратовой", "Киры Муратова"),
+        ("Киры Муратовой", "Кира Муратова"),
+        ("Георгия Данелии", "Георгий Данелия"),
+        ("Игоря Масленникова", "Игорь Масленников"),
         ("Скорсезе", "Скорсезе"),
     ],
 )
 def test_a_name_is_looked_up_in_the_nominative(name, base):
     assert nominative(name) == base
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("фильмы с Томом Хэнксом", "Том Хэнкс"),
+        ("Фильмы с Андреем Мироновым", "Андрей Миронов"),
+        ("фильмы со Скарлетт Йоханссон", "Скарлетт Йоханссон"),
+        ("фильмы с Джулией Робертс", "Джулия Робертс"),
+        ("кино с Олегом Янковским", "Олег Янковский"),
+        ("фильмы с Кирой Найтли", "Кира Найтли"),
+        ("films by Kubrick", "Kubrick"),
+        ("movies with Tom Hanks", "Tom Hanks"),
+        ("movies starring Tom Hanks", "Tom Hanks"),
+        ("фильмы режиссёра Тарковского", "Тарковский"),
+    ],
+)
+def test_a_persons_films_are_asked_for_in_words(typed, name):
+    assert Query.parse(typed).people[0] == name
 
 
 @pytest.mark.parametrize("title", ["Lynch", "Rhythm", "Psycho", "Casablanca", "WALL-E"])
@@ -204,6 +282,11 @@ def test_a_guess_offers_the_search_for_what_was_meant(anna, ask, handle, sandbox
     anna.press(page, text="Search for “матрица”")
     handle()
     assert page.button(data="card:603")
+
+
+def test_a_guess_is_written_as_the_title_is(anna, ask, handle, sandbox):
+    keep(671, "Бойцовский клуб: Начало")
+    assert ask("боицовский клубб").button(text="Search for “бойцовский клуб”")
 
 
 def test_a_guess_that_is_the_title_itself_offers_no_further_search(known, ask):
