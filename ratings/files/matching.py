@@ -1,7 +1,7 @@
 """Finding the movie of each row of a file. Nothing is guessed: what is not certain is left to the user.
 
-In this order: IMDb's id, TMDb's id, title and year. An id counts where the title or the year of its movie is the row's:
-programs that convert files write the ids of series for those of movies.
+In this order: IMDb's id, TMDb's id, title and year. An id counts where the title of its movie is the row's, or its year
+while no other movie or series has the row's title: programs that convert files write ids of series for those of movies.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from movies.models import Movie, PosterPriority
 from movies.parsing import MAX_MOVIE_ID, MalformedAnswer, parse_details, parse_movie
 from movies.saving import save_movies
 from movies.tmdb import BadRequest, NotFound, TMDb, Unavailable
-from ratings.files.titles import all_titles, folded_titles, known_titles, reordered, titles_of
+from ratings.files.titles import all_titles, fold, folded_titles, known_titles, reordered, titles_of
 
 if TYPE_CHECKING:
     from ratings.files.rows import Row
@@ -78,6 +78,7 @@ class Matcher:
         rows = [row for row in rows if not row.skip_reason]
         known = Movie.objects.in_bulk({*by_imdb.values(), *by_tmdb.values()})
         found: dict[int, Match] = {}
+        dated: dict[int, tuple[Row, Movie]] = {}  # {id(row): and a movie of its id and year, with another title}
         disputed: dict[int, list[int]] = defaultdict(list)  # {id(row): movies of an id that the row's title is not}
         for ids, other_ids, apart in ((by_imdb, by_tmdb, 1), (by_tmdb, by_imdb, 0)):
             named = [(row, known[ids[id(row)]]) for row in rows if id(row) in ids and id(row) not in found]
@@ -85,10 +86,18 @@ class Matcher:
             for row, movie in named:
                 titled = has_title(row, known_titles(movie) | retitled.get(movie.pk, set()))
                 alone = other_ids.get(id(row), movie.pk) == movie.pk  # no other id of the row says otherwise
-                if titled or (alone and is_of_year(movie, row.year, apart)):
+                if titled:
                     found[id(row)] = Match(movie.pk)
+                elif alone and is_of_year(movie, row.year, apart):
+                    dated.setdefault(id(row), (row, movie))
                 else:
                     disputed[id(row)].append(movie.pk)
+        taken = self.titles_taken([row for row, _movie in dated.values() if id(row) not in found])
+        for row, movie in dated.values():
+            if key_of(row) in taken:
+                disputed[id(row)].append(movie.pk)
+            else:
+                found.setdefault(id(row), Match(movie.pk))
         self.by_title([row for row in rows if id(row) not in found], found, disputed)
         self.add_details({movie_id for match in found.values() for movie_id in match.candidates})
         for row in rows:
@@ -179,6 +188,18 @@ class Matcher:
         fitting = fitting or [movie for movie in listed.values() if row.year is None and wanted & known_titles(movie)]
         return Found(fitting, others(listed, fitting))
 
+    def titles_taken(self, rows: list[Row]) -> set[TitleKey]:
+        """The titles of these rows that another movie or a series of the row's year has."""
+        wanted = {key_of(row): row for row in rows if titles_of(row)}
+        answers = self.ask(wanted, lambda key: self.is_taken(wanted[key]))
+        return {key for key in wanted if answers.get(key)}
+
+    def is_taken(self, row: Row) -> bool:
+        if any(is_of_year(movie, row.year, 0) for movie in self.search(row).fitting):
+            return True
+        found = [self.tmdb.search_series(title).get("results") for title in (row.title, row.original_title) if title]
+        return any(is_series(one, row) for results in found if isinstance(results, list) for one in results)
+
     def retitled(self, movie_ids: Collection[int]) -> dict[int, set[str]]:
         """{movie id: its folded titles in every country}"""
         return {pk: all_titles(answer) for pk, answer in self.ask(set(movie_ids), self.tmdb.titles).items()}
@@ -232,6 +253,14 @@ def has_title(row: Row, titles: set[str]) -> bool:
 def is_of_year(movie: Movie, year: int | None, apart: int) -> bool:
     """Whether a movie came out within so many years of a year; where a row has none, no movie did."""
     return bool(year and movie.release_date and abs(movie.release_date.year - year) <= apart)
+
+
+def is_series(result: object, row: Row) -> bool:
+    """Whether a series from a list of TMDb's, which is not verified, has the title and the year of a row."""
+    if not isinstance(result, dict):
+        return False
+    names = {fold(str(result.get(key) or "")) for key in ("name", "original_name")}
+    return bool(names & titles_of(row)) and str(result.get("first_air_date"))[:4] == str(row.year)
 
 
 def queries(row: Row) -> list[tuple[str, str]]:

@@ -82,6 +82,15 @@ def test_the_id_of_a_series_rates_no_film(sandbox, match):
     assert match(tmdb_id=1396)[0] == 1396
 
 
+def test_an_id_whose_film_has_only_the_rows_year_is_asked_about_where_the_title_is_anothers(sandbox, match):
+    for number, title in enumerate(("Zyx", "Yxz")):
+        sandbox.tmdb.add_film(7_000_001 + number, title_en=title, release_date="2019-06-01")
+    sandbox.tmdb.add_series(7_000_001, "Chernobyl", "2019-05-06", "tt7366338")
+    assert match(tmdb_id=7_000_001, title="Chernobyl", year=2019) == (None, (7_000_001,), "")
+    assert match(tmdb_id=7_000_001, title="Yxz", year=2019) == (None, (7_000_002, 7_000_001), "")
+    assert match(tmdb_id=7_000_001, title="Zyx: A Film", year=2019)[0] == 7_000_001, "nobody else has that title"
+
+
 def test_two_ids_that_disagree_are_decided_by_the_title(sandbox, match):
     assert match(imdb_id="tt0133093", tmdb_id=680, title="Pulp Fiction", year=1994)[0] == 680
     assert match(imdb_id="tt0133093", tmdb_id=680, title="The Matrix", year=1999)[0] == 603
