@@ -165,6 +165,8 @@ class Merge(Writer):
             self.set_row(movie_id, row, value)
             return Outcome.ADDED
         own = self.own.get(movie_id) == rating.value
+        if own and is_earlier(row.at or UNKNOWN_TIME, rating.rated_at, row.whole_day):
+            return Outcome.REPEATED  # a viewing that the user has decided about after a later one
         if rating.value == value:
             known = row.at is not None and (not rating.rated_at or is_earlier(row.at, rating.rated_at, row.whole_day))
             if not known or own:

@@ -1,6 +1,7 @@
 """What a person does about a file in the chat: answers, chooses films, takes a file back."""
 
 import time
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -167,11 +168,19 @@ def test_the_later_viewing_also_counts_when_the_files_ratings_are_taken(sandbox,
     assert values(user) == {603: 10}
 
 
-def test_rows_that_name_one_film_differently_are_one_film(sandbox, user, send):
-    send(
-        "tmdbID,Title,Year,Rating10,Date\n603,The Matrix,1999,9,2023-01-01\n,Матрица,1999,4,2022-01-01\n"
-        ",The Matrix,1999,6,2024-01-01\n"
+@pytest.mark.parametrize("here", [None, "2021-01-01", "2023-06-01", "2025-01-01"])
+def test_rows_that_name_one_film_differently_are_one_film(sandbox, user, send, press, here):
+    """The last viewing counts, whichever of the rows are later than what is here."""
+    if here:
+        film(603, "The Matrix", 1999)
+        rated(user, 603, here=1, when=int(datetime.fromisoformat(f"{here}T00:00Z").timestamp()))
+    told = send(
+        "tmdbID,Title,Year,Rating10,Date\n603,The Matrix,1999,9,2023-01-01\n,Матрица,1999,6,2024-01-01\n"
+        ",The Matrix,1999,4,2022-01-01\n"
     )
+    assert values(user) == {603: 1 if here == "2025-01-01" else 6}
+    if told.buttons and any("Take" in button.text for row in told.buttons for button in row):
+        press(told, "Take the file's ratings")
     assert values(user) == {603: 6}
 
 
