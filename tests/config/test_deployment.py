@@ -10,6 +10,7 @@ import pytest
 
 from config.monitoring.prometheus import Collector
 from tests.conftest import ROOT
+from users.admin.broadcasts import MAX_PICTURE_BYTES
 
 UNITS = sorted((ROOT / "deploy" / "systemd").iterdir())
 
@@ -60,6 +61,27 @@ def test_systemd_understands_the_units(tmp_path):
     units = [str(tmp_path / unit.name) for unit in UNITS]
     verdict = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, timeout=60)
     assert (verdict.returncode, verdict.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["nginx.conf", "Caddyfile"])
+def test_a_picture_of_a_broadcast_passes_the_proxy(name):
+    text = (ROOT / "deploy" / "proxy" / name).read_text()
+    megabytes = re.search(r"(?:client_max_body_size|max_size) (\d+)MB?\b", text, re.IGNORECASE)
+    assert megabytes
+    assert int(megabytes[1]) * 1_000_000 > MAX_PICTURE_BYTES * 1.1
+
+
+@pytest.mark.skipif(not shutil.which("nginx") or os.geteuid() != 0, reason="nginx tries the ports 80 and 443")
+def test_nginx_understands_its_file(tmp_path):
+    text = (ROOT / "deploy" / "proxy" / "nginx.conf").read_text()
+    key, certificate = tmp_path / "privkey.pem", tmp_path / "fullchain.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=kinoteka.example"]
+    subprocess.run([*make, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    text = text.replace("/etc/letsencrypt/live/kinoteka.example", str(tmp_path))
+    (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid; events {{}} http {{ {text} }}")
+    command = ["nginx", "-t", "-p", tmp_path, "-c", tmp_path / "nginx.conf", "-e", "stderr"]
+    verdict = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert verdict.returncode == 0, verdict.stderr
 
 
 def test_migrations_wait_for_a_database_that_starts_later(start):
