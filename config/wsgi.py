@@ -20,9 +20,16 @@ def measured(environ: WSGIEnvironment) -> WSGIEnvironment:
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Django's, except that it can read a delivery to the webhook that comes in chunks."""
+    """Django's, which here reads a delivery to the webhook that comes in chunks, and answers HEAD without a body.
+
+    Django leaves the latter to the server, and gunicorn logs a warning for each: uptime monitors ask so.
+    """
     chunked = "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated")
     ours = chunked and environ["PATH_INFO"] == views.WEBHOOK
     if ours and views.is_telegram(environ.get("HTTP_X_TELEGRAM_BOT_API_SECRET_TOKEN", "")):
         environ = measured(environ)
-    return django(environ, start_response)
+    response = django(environ, start_response)
+    if environ["REQUEST_METHOD"] == "HEAD":
+        response.close()
+        return []
+    return response

@@ -107,6 +107,7 @@ def test_without_its_database_a_process_lives_and_is_not_ready(environment):
     try:
         web.wait_for_line("Booting worker")
         assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=10).text == f"ok {__version__}\n"
+        assert requests.head(f"http://127.0.0.1:{port}/healthz", timeout=10).status_code == 200
         answer = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=30)
         assert answer.status_code == 503
         assert answer.json()["database"] == "away (OperationalError)"
@@ -114,6 +115,7 @@ def test_without_its_database_a_process_lives_and_is_not_ready(environment):
         assert outside.status_code == 400, "other pages mind the host they are asked for"
     finally:
         web.kill()
+    assert "HEAD" not in web.output, "gunicorn warns of an answer with a body"
 
 
 @pytest.fixture
