@@ -75,7 +75,7 @@ function photoNode(message) {
 
 function metaNode(message) {
   const time = new Date(message.date * 1000);
-  const shown = time.toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+  const shown = time.toLocaleTimeString(document.documentElement.lang, { hour: "numeric", minute: "2-digit" });
   const ticks = message.mine
     ? element("span", { class: `ticks${message.taken ? " taken" : ""}`, role: "img", "aria-label": message.taken ? words.taken : words.sent },
       icon(message.taken ? "ticks" : "tick"))
