@@ -1,10 +1,12 @@
 """`manage.py runall`, as a newcomer meets it."""
 
+import contextlib
 import json
 import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ import pytest
 import requests
 from django.core.management import CommandError, call_command
 
+from config.management.commands import runall
 from tests.helpers.waiting import ROOT, free_port, wait_until
 
 SERVICES = (
@@ -58,7 +61,12 @@ def processes_of(mark):
     return found
 
 
-def test_one_command_starts_everything_and_ctrl_c_leaves_nothing_behind(start, newcomer):
+def known_films(tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "new.sqlite3")) as database:
+        return {number for (number,) in database.execute("SELECT id FROM movies")}
+
+
+def test_one_command_starts_everything_and_ctrl_c_leaves_nothing_behind(start, newcomer, tmp_path):
     port, mark = free_port(), f"KINOTEKA_TEST_MARK=start-{os.getpid()}-{time.monotonic_ns()}"
     name, value = mark.split("=")
     everything = start("runall", "--port", str(port), **newcomer, **{name: value})
@@ -77,6 +85,7 @@ def test_one_command_starts_everything_and_ctrl_c_leaves_nothing_behind(start, n
         page = session.post(page.url, data=form, timeout=10)
         assert "/logout/" in page.text
     assert len(processes_of(mark)) >= 4
+    wait_until(lambda: 603 in known_films(tmp_path), 60, lambda: everything.output)  # so "матрца" finds it at once
     everything.process.send_signal(signal.SIGINT)
     assert everything.wait(60) == 0
     wait_until(lambda: not processes_of(mark), 20, lambda: str(processes_of(mark)))
@@ -89,6 +98,27 @@ def test_a_start_that_is_killed_leaves_nothing_behind(start, newcomer):
     everything.wait_for_line("Kinoteka is running", 60)
     everything.terminate(signal.SIGKILL)
     wait_until(lambda: not processes_of(f"{name}={value}"), 60, lambda: str(processes_of(f"{name}={value}")))
+
+
+def test_what_does_not_end_in_time_is_killed_before_the_sandbox_that_it_calls(tmp_path, monkeypatch):
+    """Else it would complain of a sandbox that is gone, after Ctrl-C."""
+    monkeypatch.setattr(runall, "STOP_TIMEOUT_SECONDS", 0.1)
+    calls, alone, ready = (tmp_path / name for name in ("calls", "alone", "ready"))
+    os.mkfifo(calls)
+    answers = f"import time; calls = open({str(calls)!r}, 'w'); time.sleep(600)"
+    waits = (
+        "import pathlib, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"calls = open({str(calls)!r}); pathlib.Path({str(ready)!r}).touch()\n"
+        f"calls.read(); pathlib.Path({str(alone)!r}).touch()"
+    )
+    children = [
+        runall.Child(name, [sys.executable, "-c", text]) for name, text in (("sandbox", answers), ("web", waits))
+    ]
+    try:
+        wait_until(ready.exists)
+    finally:
+        runall.Command().stop_all(children)
+    assert not alone.exists()
 
 
 def test_a_taken_port_is_said_in_one_sentence(start, newcomer):

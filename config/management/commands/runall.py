@@ -18,6 +18,7 @@ from telebot.apihelper import ApiException
 
 from config.arguments import require_within
 from config.bot.client import TelegramUnavailable
+from config.jobs.enqueue import async_task
 from config.jobs.parent_death import end_with_parent
 from config.progress import stop_on_signals
 
@@ -97,6 +98,8 @@ class Command(BaseCommand):
             if not settings.TELEGRAM_WEBHOOK_URL:
                 children.append(Child("bot", [*manage, "runbot"], verbose))
             self.wait_for_port(port, web, stop)
+            if settings.SANDBOX:  # so that a mistyped title finds its film on the first day, too
+                async_task("ratings.tasks.fetch_most_voted_movies")
             self.welcome(port)
             self.supervise(children, stop)
         finally:
@@ -172,5 +175,5 @@ class Command(BaseCommand):
         deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
         while any(child.running for child in ours) and time.monotonic() < deadline:
             time.sleep(0.05)
-        for child in children:
+        for child in reversed(children):
             child.kill()
