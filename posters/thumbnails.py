@@ -18,7 +18,7 @@ from config.bot.client import TelegramUnavailable, download, max_retry_wait
 from config.http_client import TooMuch
 from movies.models import Movie
 from posters import storage
-from posters.images import MAX_FILE_BYTES
+from posters.images import MAX_FILE_BYTES, MAX_PIXELS
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,8 @@ def resize(content: bytes) -> bytes | None:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             opened = Image.open(BytesIO(content), formats=("JPEG", "PNG", "WEBP"))
+            if opened.width * opened.height > MAX_PIXELS:
+                return None
             opened.draft("RGB", MAX_SIZE_PIXELS)
             image = opened.convert("RGB")
         image.thumbnail(MAX_SIZE_PIXELS)

@@ -242,12 +242,11 @@ def rounded(size: tuple[int, int], radius: int) -> Image.Image:
 
 
 def cropped(poster: Image.Image, width: int, height: int) -> Image.Image:
-    """The middle of a poster, filling the rectangle."""
+    """The middle of a poster, filling the rectangle; cut before it is enlarged, since it may be a line."""
     scale = max(width / poster.width, height / poster.height)
-    size = (max(width, round(poster.width * scale)), max(height, round(poster.height * scale)))
-    resized = poster.resize(size, Image.Resampling.LANCZOS)
-    left, top = (size[0] - width) // 2, (size[1] - height) // 2
-    return resized.crop((left, top, left + width, top + height))
+    left, top = (max(0.0, (poster.width - width / scale) / 2), max(0.0, (poster.height - height / scale) / 2))
+    box = (left, top, poster.width - left, poster.height - top)
+    return poster.resize((width, height), Image.Resampling.LANCZOS, box)
 
 
 def gradient(width: int, height: int, colour: tuple[int, int, int]) -> Image.Image:

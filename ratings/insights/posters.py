@@ -29,4 +29,7 @@ def poster_images(movies: Sequence[Movie]) -> dict[int, Image.Image]:
 
 def _image(movie: Movie) -> Image.Image | None:
     content = thumbnail(movie)
-    return Image.open(BytesIO(content)).convert("RGB") if content else None
+    try:
+        return Image.open(BytesIO(content)).convert("RGB") if content else None
+    except (OSError, ValueError):  # the file was cut when the machine lost its power
+        return None

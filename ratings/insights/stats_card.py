@@ -15,7 +15,6 @@ from movies.names import country_names, genre_names
 from ratings.insights.drawing import (
     ACCENT,
     BRIGHT,
-    HEIGHT,
     MUTED,
     TEXT,
     WIDTH,
@@ -27,7 +26,7 @@ from ratings.insights.drawing import (
 from ratings.insights.stats_image import format_integer, format_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from PIL import Image
 
@@ -94,22 +93,24 @@ def draw_heading(picture: Picture, stats: Stats, owner: Owner, year: int | None)
     room = WIDTH - 2 * MARGIN - HISTOGRAM_WIDTH - 40
     number = format_integer(stats.count)
     width = picture.text((MARGIN, 236), number, 136, bold=True, max_width=room)
-    label = ngettext("film", "films", stats.count)
+    label, below = ngettext("film", "films", stats.count), time_watched(stats)
     if text_width(label, 44) < room - width - 20:
         picture.text((MARGIN + width + 20, 236), label, 44, MUTED)
     else:
-        picture.text((MARGIN, 276), label, 34, MUTED)
-        return
-    if length := time_watched(stats):
-        picture.text((MARGIN, 286), length, 32, MUTED, max_width=room, min_size=24)
+        below = " · ".join(filter(None, [label, hours_watched(stats)]))
+    picture.text((MARGIN, 286), below, 32, MUTED, max_width=room, min_size=24)
+
+
+def hours_watched(stats: Stats) -> str:
+    """The hours of the films; empty where no length is known."""
+    hours = round(stats.minutes / 60)
+    text = ngettext("%(number)s hour of film", "%(number)s hours of film", hours) % {"number": format_integer(hours)}
+    return text if hours else ""
 
 
 def time_watched(stats: Stats) -> str:
     """The hours of the films, and what that is in days; empty where no length is known."""
-    hours, days = round(stats.minutes / 60), stats.minutes // DAY_MINUTES
-    if not hours:
-        return ""
-    text = ngettext("%(number)s hour of film", "%(number)s hours of film", hours) % {"number": format_integer(hours)}
+    text, days = hours_watched(stats), stats.minutes // DAY_MINUTES
     if days >= MIN_DAYS:
         more = ngettext("more than %(number)s day", "more than %(number)s days", days)
         text += " — " + more % {"number": format_integer(days)}
@@ -154,13 +155,12 @@ def draw_facts(picture: Picture, stats: Stats, owner: Owner) -> None:
     y, room = FACTS_TOP + 62, WIDTH - 2 * MARGIN
     picture.text((MARGIN, y), sentence(stats), 38, bold=True, max_width=room, min_size=28)
     handle = f"@{owner.bot}"
-    bottom = HEIGHT - MARGIN - 6
+    bottom = y + 3 * 48  # the line of the countries
     handle_width = picture.text((WIDTH - MARGIN, bottom), handle, 32, ACCENT, bold=True, anchor="r", max_width=room / 2)
-    lines = favourite_lines(stats)
-    for place, line in enumerate(lines):
+    for place, line in enumerate(favourite_lines(stats, drawable)):
         y += 48
         width = room - handle_width - 30 if y > bottom - 40 else room
-        picture.text((MARGIN, y), drawable(line), 28, TEXT if not place else MUTED, max_width=width, min_size=22)
+        picture.text((MARGIN, y), line, 28, TEXT if not place else MUTED, max_width=width, min_size=22)
 
 
 def sentence(stats: Stats) -> str:
@@ -181,11 +181,11 @@ def sentence(stats: Stats) -> str:
     return " ".join(parts)
 
 
-def favourite_lines(stats: Stats) -> list[str]:
-    """Genres, directors and countries, each a line of a few names."""
+def favourite_lines(stats: Stats, written: Callable[[str], str] = str) -> list[str]:
+    """Genres, directors and countries, each a line of a few names; `written`: how a name can be, '' for not at all."""
     genres = genre_names([int(one.key) for one in stats.genres])[:MAX_NAMED]
     countries = country_names([str(one.key) for one in stats.countries])[:MAX_NAMED]
-    directors = [str(one.key) for one in stats.directors][: MAX_NAMED - 1]
+    directors = list(filter(None, (written(str(one.key)) for one in stats.directors)))[: MAX_NAMED - 1]
     named = ((_("Genres"), genres), (_("Directors"), directors), (_("Countries"), countries))
     return [f"{label}: {', '.join(names)}" for label, names in named if names]
 

@@ -31,6 +31,7 @@ FAVOURITE_ROWS = 5
 FAVOURITES_HEIGHT = 112 + FAVOURITE_ROWS * 58  # of the panels of genres and directors, where there are any
 SUPERSAMPLING = 2  # shapes are drawn so many times larger and scaled down: Pillow itself does not smooth edges
 MARGIN, GAP, PADDING, RADIUS = 48, 24, 36, 28  # around panels, between them, within them, and of their corners
+COLUMN_PADDING = 26  # where three panels share the width: "Андрей Тарковский" stays whole
 ARROW_HALF_WIDTH, ARROW_HEIGHT = 13, 20
 MAX_BAR_WIDTH, MIN_BAR_HEIGHT = 96, 8
 MAX_DECADE_WIDTH = 150
@@ -253,9 +254,9 @@ def favourite_columns(stats: Stats) -> list[FavouriteColumn]:
     """Genres, directors and countries, each the best liked first, named as they can be drawn."""
 
     def rows(names: Sequence[str], favourites: Sequence[Favourite]) -> list[tuple[str, str]]:
-        return [
-            (drawable(name) or "—", f"{format_mean(one.mean)} · {format_integer(one.movies)}")
-            for name, one in list(zip(names, favourites, strict=False))[:FAVOURITE_ROWS]
+        written = [(drawable(name), one) for name, one in zip(names, favourites, strict=False)]
+        return [(name, f"{format_mean(one.mean)} · {format_integer(one.movies)}") for name, one in written if name][
+            :FAVOURITE_ROWS
         ]
 
     genres = [one for one in stats.genres if genre_names([int(one.key)])]
@@ -274,15 +275,15 @@ def draw_favourites(canvas: Canvas, columns: Sequence[FavouriteColumn], top: int
     width = (SIZE - 2 * MARGIN - (len(columns) - 1) * GAP) / len(columns)
     for number, (title, rows) in enumerate(columns):
         left = MARGIN + number * (width + GAP)
-        right = left + width - PADDING
+        right = left + width - COLUMN_PADDING
         canvas.box(left, top, left + width, top + FAVOURITES_HEIGHT, PANEL, RADIUS)
-        canvas.text((left + PADDING, top + 60), title, TITLE_SIZE, bold=True, anchor="l")
+        canvas.text((left + COLUMN_PADDING, top + 60), title, TITLE_SIZE, bold=True, anchor="l")
         for place, (name, figures) in enumerate(rows):
             y = top + 122 + place * 58
             taken = canvas.text((right, y), figures, LABEL_SIZE - 4, USER_COLOUR, anchor="r")
-            room = width - 2 * PADDING - taken - 16
-            short, size = fitted(name, LABEL_SIZE - 4, False, room, min_size=24)
-            canvas.text((left + PADDING, y), short, size, MUTED, anchor="l")
+            room = width - 2 * COLUMN_PADDING - taken - 14
+            short, size = fitted(name, LABEL_SIZE - 4, False, room, min_size=20)
+            canvas.text((left + COLUMN_PADDING, y), short, size, MUTED, anchor="l")
 
 
 def draw_bars(canvas: Canvas, bars: Sequence[Bar], slot: float, base: int, ceiling: int, colour: str) -> None:

@@ -213,6 +213,11 @@ def test_the_best_films_are_rated_highest_and_of_equals_have_a_poster(anna):
     assert [movie.pk for movie in best_movies(anna.id)] == [3, 2, 1, 4]
 
 
+@pytest.mark.parametrize("size", [(1, 600), (400, 1), (1, 1), (400, 600), (306, 376)])
+def test_a_poster_of_any_shape_fills_its_place(size):
+    assert drawing.cropped(Image.new("RGB", size, "red"), 306, 376).size == (306, 376)
+
+
 def test_what_no_font_has_is_left_out():
     assert drawable("Анна 🎬👩‍🚀 Ł️") == "Анна Ł"
     assert drawable("🎬") == ""
