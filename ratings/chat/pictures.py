@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,14 +16,18 @@ from django.utils.translation import gettext as _
 from telebot import types
 from telebot.apihelper import ApiTelegramException
 
-from config.bot.replies import try_edit
+from config.bot.replies import is_unreachable, try_edit
 from config.bot.router import bot
 from movies.cards import is_invalid_file_id
 
 if TYPE_CHECKING:
     from config.bot.replies import Keyboard
 
+log = logging.getLogger(__name__)
+
 PICTURE_TTL_SECONDS = 86_400  # for which a picture that shows the same is sent again by its file_id
+
+REFUSED_CODES = (400, 413)  # with which Telegram does not take a file
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,12 @@ def key_of(kind: str, *shown: object) -> str:
 
 
 def send(chat_id: int, picture: Picture, markup: Keyboard | None = None) -> None:
-    """Send a picture; one that was drawn already, by its file_id. Raises Busy."""
+    """Send a picture; one that was drawn already, by its file_id; one that Telegram refuses, in words. Raises Busy."""
 
     def by(photo: str | bytes) -> types.Message:
         return bot.send_photo(chat_id, picture.file(photo), picture.caption, reply_markup=markup)
 
-    put(chat_id, picture, by)
+    put(chat_id, picture, by, markup)
 
 
 def show(message: types.Message | types.InaccessibleMessage, picture: Picture, markup: Keyboard) -> None:
@@ -72,11 +77,24 @@ def show(message: types.Message | types.InaccessibleMessage, picture: Picture, m
             return shown[-1] if shown else None
         return bot.send_photo(chat_id, picture.file(photo), picture.caption, reply_markup=markup)
 
-    put(chat_id, picture, by)
+    put(chat_id, picture, by, markup)
 
 
-def put(chat_id: int, picture: Picture, by: Callable[[str | bytes], types.Message | None]) -> None:
-    """Have `by` send or show the picture, by its file_id where there is one that Telegram knows."""
+def put(
+    chat_id: int, picture: Picture, by: Callable[[str | bytes], types.Message | None], markup: Keyboard | None
+) -> None:
+    """Have `by` send or show the picture; in its place, where Telegram refuses it, send what it says as a text."""
+    try:
+        put_picture(chat_id, picture, by)
+    except ApiTelegramException as error:
+        if error.error_code not in REFUSED_CODES or is_unreachable(error):
+            raise
+        log.warning("%s is refused: %s", picture.file_name, error.description)
+        bot.send_message(chat_id, picture.caption, reply_markup=markup)
+
+
+def put_picture(chat_id: int, picture: Picture, by: Callable[[str | bytes], types.Message | None]) -> None:
+    """By its file_id where there is one that Telegram knows."""
     if file_id := cache.get(picture.key):
         try:
             by(file_id)

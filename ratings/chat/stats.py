@@ -28,7 +28,7 @@ from ratings.chat.pictures import PICTURE_TTL_SECONDS, Picture, busy, key_of, se
 from ratings.insights.drawing import Busy, drawing_slot
 from ratings.insights.posters import poster_images
 from ratings.insights.stats import Stats, best_movies, rated_movies, stats_of
-from ratings.insights.stats_card import Owner, card_text, draw_stats_card
+from ratings.insights.stats_card import Owner, card_text, draw_stats_card, owner_name
 from ratings.insights.stats_image import draw_stats, stats_caption
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def share_button() -> KeyboardButton:
 def card(person: types.User, stats: Stats, year: int | None) -> Picture:
     """The portrait that people post."""
     movies = best_movies(person.id, year)
-    owner = Owner(person.first_name, bot.user.username or "")
+    owner = Owner(owner_name(person.first_name, person.username), bot.user.username or "")
     shown = [(movie.pk, movie.user_rating, movie.telegram_file_id, movie.local_path) for movie in movies]
 
     def draw() -> tuple[bytes, bool]:

@@ -10,10 +10,10 @@ from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from telebot.apihelper import ApiException, ApiTelegramException
+from telebot.apihelper import ApiException
 
 from config.bot.client import TelegramUnavailable
-from config.bot.replies import answer, deep_link, edit, is_unreachable, keyboard, require_private_chat
+from config.bot.replies import answer, deep_link, edit, keyboard, require_private_chat
 from config.bot.router import UserError, bot, button, command, deep_link_handler, parse_callback_data
 from movies.cards import display_title
 from movies.models import Movie
@@ -21,6 +21,7 @@ from ratings.chat.pictures import Picture, key_of, send
 from ratings.insights.drawing import Busy, drawing_slot
 from ratings.insights.match_card import draw_match_card
 from ratings.insights.posters import poster_images
+from ratings.insights.stats_card import owner_name
 from ratings.insights.taste_match import (
     LINK_TTL_SECONDS,
     ComparedToday,
@@ -141,7 +142,7 @@ def show_text(query: types.CallbackQuery, text: str) -> None:
 
 
 def send_result(user_id: int, other_id: int, match: TasteMatch) -> None:
-    """The picture, or the same in words while others' are being drawn, or where Telegram does not take it."""
+    """The picture, or the same in words while others' are being drawn."""
     text = describe(match, other_id)
     rows: list[list[KeyboardButton]] = []
     if match.together:
@@ -151,15 +152,11 @@ def send_result(user_id: int, other_id: int, match: TasteMatch) -> None:
         send(user_id, match_picture(user_id, other_id, match, text), markup)
     except Busy:
         bot.send_message(user_id, text, reply_markup=markup)
-    except ApiTelegramException as error:
-        if error.error_code != 400 or is_unreachable(error):
-            raise
-        bot.send_message(user_id, text, reply_markup=markup)  # Telegram does not take the picture
 
 
 def match_picture(user_id: int, other_id: int, match: TasteMatch, text: str) -> Picture:
     """Both names, the per cent and the films, the reader's name first."""
-    names = (name_of(user_id), name_of(other_id))
+    names = (drawable_name_of(user_id), drawable_name_of(other_id))
     found = Movie.objects.in_bulk(filter(None, (match.both_love, match.both_love_too, match.differ)))
     both_love = [found[id] for id in (match.both_love, match.both_love_too) if id in found]
     differ = found.get(match.differ) if match.differ else None
@@ -192,6 +189,12 @@ def notify_owner(owner_id: int, visitor_id: int, match: TasteMatch) -> None:
 def name_of(user_id: int) -> str:
     """A person's first name, as Telegram last said."""
     return User.objects.filter(pk=user_id).values_list("first_name", flat=True).first() or _("Your friend")
+
+
+def drawable_name_of(user_id: int) -> str:
+    """A name in letters that a picture can show; empty where there is none."""
+    user = User.objects.filter(pk=user_id).first()
+    return owner_name(user.first_name, user.username) if user else ""
 
 
 def headline(match: TasteMatch, other_id: int) -> str:

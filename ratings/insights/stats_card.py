@@ -75,6 +75,11 @@ def draw_stats_card(
     return picture.jpeg()
 
 
+def owner_name(first_name: str, username: str | None) -> str:
+    """A name in letters that can be drawn: the first name, else the username, else none."""
+    return drawable(first_name, bold=True) or (drawable(f"@{username}", bold=True) if username else "")
+
+
 def poster_title(movie: Movie) -> str:
     """A title in letters that can be drawn: of a film that has only a Japanese one, that in Latin letters."""
     titles = [display_title(movie, MAX_TITLE_LENGTH), movie.title, movie.title_en, movie.original_title]

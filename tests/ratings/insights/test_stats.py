@@ -114,6 +114,19 @@ def test_a_picture_that_telegram_no_longer_knows_is_drawn_again(sandbox, anna, h
     assert uploads(sandbox) == 2
 
 
+def test_a_picture_that_telegram_refuses_is_told_in_words_with_its_buttons(sandbox, anna, handle):
+    rate_five(anna, rated_at=int(time.time()))
+    for method in ("sendPhoto", "editMessageMedia"):
+        sandbox.telegram.fail(method, status=400, description="Bad Request: IMAGE_PROCESS_FAILED", times=None)
+    anna.send("/stats")
+    handle()
+    assert anna.chat[-1].text.startswith("5 films")
+    tap(anna, handle, "This year")
+    assert anna.chat[-1].text.startswith(f"{time.localtime().tm_year} · 5 films")
+    tap(anna, handle, "More figures")
+    assert anna.chat[-1].text.startswith("5 films rated")
+
+
 def test_posters_come_from_telegram_once_and_never_from_tmdb(sandbox, anna, handle, settings, tmp_path):
     settings.THUMBNAIL_DIR = tmp_path
     content = BytesIO()

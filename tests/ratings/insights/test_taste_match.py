@@ -9,6 +9,7 @@ import pytest
 from django.db.models import F
 
 from movies.models import Movie
+from ratings.chat.taste_match import drawable_name_of
 from ratings.insights.taste_match import (
     CHECK_SECONDS,
     LINK_TTL_SECONDS,
@@ -433,3 +434,9 @@ def test_a_picture_that_telegram_does_not_take_is_told_in_words_to_both(sandbox,
     sandbox.telegram.fail("sendPhoto", status=400, description="Bad Request: IMAGE_PROCESS_FAILED", times=None)
     assert "You both love" in compare(boris, handle, link_for(anna, handle))
     assert "You both love" in anna.chat[-1].text
+
+
+def test_a_name_that_no_font_has_is_a_username_in_the_picture():
+    User.objects.create(pk=1, first_name="😀", username="anna_k")
+    User.objects.create(pk=2, first_name="Борис 😀", username="boris")
+    assert [drawable_name_of(pk) for pk in (1, 2, 3)] == ["@anna_k", "Борис", ""]
