@@ -31,6 +31,7 @@ CHECK_SECONDS = 86_400  # a result stands
 CHANGES = 5  # movies in common, new or with another rating, from which on it may be another
 RESULT_TTL_SECONDS = 7 * 86_400
 MAX_SIMILAR_POINTS = 2  # mean difference of two users' ratings from which on they are not similar
+LOVED_RATING = 7  # from which on who rates all films alike loves them
 NOISE_VARIANCE = 0.25  # square points: by what a rating varies without meaning anything
 
 
@@ -172,7 +173,12 @@ def compute_match(one_id: int, other_id: int) -> TasteMatch:
     correlation = (covariance + noise * similarity) / (size + noise)
     certainty = len(common) / (len(common) + PRIOR_MOVIES * (1 - correlation**2))
     loved = sorted(common, key=lambda movie_id: (min(one[movie_id], other[movie_id]), -movie_id), reverse=True)
-    love, love_too = (movie_id if min(one[movie_id], other[movie_id]) > 0 else None for movie_id in loved[:2])
+
+    def both_love(movie_id: int) -> bool:
+        least = min(one[movie_id], other[movie_id])
+        return least > 0 or (least == 0 and min(mine[movie_id], theirs[movie_id]) >= LOVED_RATING)
+
+    love, love_too = (movie_id if both_love(movie_id) else None for movie_id in loved[:2])
     differ = max(common, key=lambda id: (-one[id] * other[id], abs(one[id] - other[id]), -id))
     return TasteMatch(
         common=len(common),

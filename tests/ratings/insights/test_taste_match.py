@@ -425,6 +425,14 @@ def test_the_same_ratings_of_films_in_common_agree_whatever_else_the_two_have_ra
 
 def test_there_is_no_match_with_a_user_without_ratings():
     rate(1, [5] * 9)
+@pytest.mark.parametrize(("value", "loved"), [(10, (1, 2)), (2, (None, None))])
+def test_two_who_rate_all_films_alike_love_them_where_they_rate_them_high(value, loved):
+    rate(1, [value] * 6)
+    rate(2, [value] * 6)
+    match = compute_match(1, 2)
+    assert (match.both_love, match.both_love_too) == loved
+
+
     assert compute_match(1, 2).percent is None
 
 
