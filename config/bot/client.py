@@ -41,7 +41,8 @@ GENERAL_TOPIC = 1  # Telegram refuses it as a message_thread_id
 LOST_PLACE = re.compile("message thread not found|topic_closed|topic_deleted|topic.id.invalid|replied not found", re.I)
 
 # Seconds of 429 and of retries that a call waits by itself: in a busy group Telegram asks for 40.
-_max_retry_wait: ContextVar[float] = ContextVar("max_retry_wait", default=60.0)
+MAX_RETRY_WAIT_SECONDS = 60.0
+_max_retry_wait: ContextVar[float] = ContextVar("max_retry_wait", default=MAX_RETRY_WAIT_SECONDS)
 
 
 class Topic(NamedTuple):
@@ -323,8 +324,16 @@ def _read_file(value: Any) -> tuple[str, Any]:
 def retry_after(body: bytes) -> int:
     """The seconds that a 429 asks for; 5 where it does not say."""
     try:
-        return max(1, int(json.loads(body)["parameters"]["retry_after"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return seconds_asked(json.loads(body))
+    except (ValueError, RecursionError):
+        return 5
+
+
+def seconds_asked(error: Any) -> int:
+    """The same of an error that is read already."""
+    try:
+        return max(1, int(error["parameters"]["retry_after"]))
+    except (ValueError, KeyError, TypeError, OverflowError):
         return 5
 
 

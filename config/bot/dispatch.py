@@ -21,7 +21,7 @@ from telebot.apihelper import ApiException
 
 from config.bot import client
 from config.bot.client import TelegramUnavailable
-from config.bot.replies import answer, is_unreachable, reply_to, topic_of
+from config.bot.replies import again_text, answer, is_unreachable, reply_to, topic_of, wait_asked
 from config.bot.router import UserError, bot, command_of, commands, language_of
 from config.bot.validation import NoUpdate, is_anonymous, read_update, sender_of
 from config.monitoring import failures, metrics
@@ -127,7 +127,8 @@ def decline_anonymous(message: types.Message) -> None:
 def notify_failure(update: types.Update, error: Exception) -> None:
     """Log why an update failed, and tell the user what to do, in the least demanding way."""
     unreachable = is_unreachable(error)
-    if unreachable:
+    seconds = wait_asked(error) if update.callback_query else 0
+    if unreachable or seconds:
         log.info("update %s: the user cannot be reached: %s", update.update_id, error)
     else:
         metrics.increment("updates.failed")
@@ -137,7 +138,9 @@ def notify_failure(update: types.Update, error: Exception) -> None:
     sentence += "\n" + _("Code: %s") % current_correlation_id()
     message, query, inline = update.message, update.callback_query, update.inline_query
     try:
-        if query:
+        if query and seconds:
+            answer(query, again_text(seconds))
+        elif query:
             answer(query, "" if unreachable else sentence, alert=not unreachable)
         elif unreachable:
             return

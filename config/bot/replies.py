@@ -46,6 +46,25 @@ def is_not_modified(error: BaseException) -> bool:
     return isinstance(error, ApiTelegramException) and "message is not modified" in error.description
 
 
+def wait_asked(error: BaseException) -> int:
+    """The seconds that Telegram asks to wait; 0 where that is not what the call failed for."""
+    if not isinstance(error, ApiTelegramException) or error.error_code != 429:
+        return 0
+    return client.seconds_asked(error.result_json)
+
+
+def wait_text(seconds: int) -> str:
+    """What the user of a button reads who has to wait for Telegram; up to a minute the bot waits for them."""
+    if seconds <= client.MAX_RETRY_WAIT_SECONDS:
+        return _("Telegram asks me to wait: this message changes in %(seconds)d s.") % {"seconds": seconds}
+    return again_text(seconds)
+
+
+def again_text(seconds: int) -> str:
+    text = _("Telegram asks me to wait. Please press again in %(minutes)d min.")
+    return text % {"minutes": -(-seconds // 60)}
+
+
 class Keyboard(types.InlineKeyboardMarkup):
     """An inline keyboard that error reports do not show: a button may hold a request token."""
 

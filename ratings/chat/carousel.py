@@ -32,9 +32,10 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeVar
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
+from telebot.apihelper import ApiTelegramException
 from telebot.types import Message
 
-from config.bot.replies import answer
+from config.bot.replies import answer, wait_asked
 from config.bot.router import UserError, button, parse_callback_data
 from config.monitoring import metrics
 from movies.cards import LastCard, caption, display_title, remember_card
@@ -226,7 +227,11 @@ def show(carousel: Carousel, page: str = FILM, undo: KeyboardButton | None = Non
             metrics.increment(f"carousel.{source.key}.shown")
     if undo:
         contents.rows.append([undo])
-    place(carousel, contents)
+    try:
+        place(carousel, contents)
+    except ApiTelegramException as error:
+        if not (carousel.query and wait_asked(error)):
+            raise  # else they know, and any button shows what is saved
     save(carousel)
     if movie and carousel.chat_id == carousel.user_id:
         remember_card(carousel.chat_id, LastCard(movie.pk, carousel.message_id, bool(movie.telegram_file_id)))
@@ -376,11 +381,13 @@ def driven(query: CallbackQuery, source: Source, argument: str) -> Carousel:
     if carousel and carousel.user_id != query.from_user.id:
         raise UserError(_("This list is somebody else's: please ask for your own."))
     if carousel:
+        carousel.query = query
         return carousel
     if message.chat.type != "private":
         raise UserError(_("This button is out of date."))
     user = User.objects.get_or_create_from_telegram(query.from_user)
     begun = begin(source, user, message.chat.id, message.message_id)
+    begun.query = query
     if argument.isdigit() and int(argument) in begun.movie_ids:
         begun.shown = int(argument)
     return begun

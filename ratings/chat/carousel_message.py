@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 from telebot import types
 from telebot.apihelper import ApiTelegramException
 
-from config.bot.replies import delete_message, is_not_modified, is_unreachable, keyboard
+from config.bot.client import MAX_RETRY_WAIT_SECONDS, TelegramUnavailable, max_retry_wait
+from config.bot.replies import (
+    answer,
+    delete_message,
+    is_not_modified,
+    is_unreachable,
+    keyboard,
+    wait_asked,
+    wait_text,
+)
 from config.bot.router import bot
 from config.jobs import rate_limiter
 from config.jobs.enqueue import async_task
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
 LOOK_AHEAD = 10  # films of which one with a poster in Telegram is shown first
 POSTER_WAIT_SECONDS = 1.5  # for one of them, where none has it
 POLL_SECONDS = 0.2
+BUTTON_WAIT_SECONDS = 3.0  # for Telegram to take an edit, before the user is told that it comes later
 WAKE_UP_SECONDS = 10.0  # between two wake-ups of a poster worker, as in posters.tasks
 POSTER_TASKS = ("download_posters", "upload_posters")  # of the app beside, by dotted path
 
@@ -76,11 +86,28 @@ def bring_ready(carousel: Carousel, place: int) -> None:
 def place(carousel: Carousel, contents: Contents) -> None:
     """Have the message show the contents; a new one takes the place of one that cannot."""
     old = carousel.message_id
-    if old and edit(carousel, contents):
+    if old and edit_in_time(carousel, contents):
         return
     carousel.message_id = send(carousel.chat_id, contents).message_id
     if old:
         delete_message(carousel.chat_id, old)
+
+
+def edit_in_time(carousel: Carousel, contents: Contents) -> bool:
+    """Edit the message, and say so at once where Telegram asks to wait longer than a user does for a button."""
+    try:
+        with max_retry_wait(BUTTON_WAIT_SECONDS):
+            return edit(carousel, contents)
+    except TelegramUnavailable:
+        pass
+    except ApiTelegramException as error:
+        seconds = wait_asked(error)
+        if seconds and carousel.query:
+            answer(carousel.query, wait_text(seconds))
+        if seconds > MAX_RETRY_WAIT_SECONDS or (not seconds and error.error_code < 500):
+            raise
+        time.sleep(seconds)
+    return edit(carousel, contents)
 
 
 def edit(carousel: Carousel, contents: Contents) -> bool:

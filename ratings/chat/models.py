@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.db import models
 
 from users.models import User
+
+if TYPE_CHECKING:
+    from telebot.types import CallbackQuery
 
 
 class Carousel(models.Model):
@@ -23,6 +28,8 @@ class Carousel(models.Model):
     )
     shown = models.IntegerField(default=0, db_default=0, db_comment="movie id; 0: none was left")
     used_at = models.BigIntegerField(db_comment="UNIX seconds")
+
+    query: CallbackQuery | None = None  # of the button that is being handled; in no column
 
     class Meta:
         db_table = "carousels"

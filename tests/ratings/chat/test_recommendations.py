@@ -322,6 +322,22 @@ def test_where_the_message_is_gone_a_new_one_takes_its_place(anna, ask, handle, 
     assert shown_film(new) == 103
 
 
+@pytest.mark.parametrize(("seconds", "words"), [(1, "changes in 1 s"), (3600, "press again in 60 min")])
+def test_where_telegram_asks_to_wait_the_button_says_so_and_the_decision_is_kept(
+    anna, ask, handle, sandbox, posters, monkeypatch, seconds, words
+):
+    monkeypatch.setattr(carousel_message, "BUTTON_WAIT_SECONDS", 0)
+    rate(anna, LIKED)
+    message = ask("/recommend")
+    sandbox.telegram.fail("editMessageMedia", 429, retry_after=seconds)
+    answer = tap(anna, message, handle, text="👎")
+    assert words in answer.text
+    assert not answer.show_alert
+    assert DismissedMovie.objects.get().movie_id == 101
+    tap(anna, message, handle, data="carousel:rec:no:101")
+    assert shown_film(message) == 102
+
+
 def test_a_photo_that_telegram_has_forgotten_is_fetched_again(anna, ask, handle, posters):
     rate(anna, LIKED)
     Movie.objects.filter(pk=102).update(telegram_file_id="of-another-bot")
