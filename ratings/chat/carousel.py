@@ -40,6 +40,7 @@ from config.bot.router import UserError, button, parse_callback_data
 from config.monitoring import metrics
 from movies.cards import LastCard, caption, display_title, remember_card
 from movies.catalogue import get_local_movie
+from movies.merging import successors
 from movies.models import Movie
 from movies.parsing import MAX_MOVIE_ID
 from ratings.chat import filters as filter_menus
@@ -136,11 +137,15 @@ def register(source: AnySource) -> AnySource:
 
 def send(source: Source, user: User, chat_id: int, argument: str = "", filters: Filters | None = None) -> Carousel:
     """Send a new message with the source's first film; `filters` None: those of the user's session."""
-    keep = user.carousels.order_by("-used_at", "-pk").values_list("pk", flat=True)[:MAX_CAROUSELS]
-    user.carousels.exclude(pk__in=list(keep)).delete()
+    forget_old(user)
     carousel = begin(source, user, chat_id, 0, argument, filters)
     show(carousel)
     return carousel
+
+
+def forget_old(user: User) -> None:
+    keep = user.carousels.order_by("-used_at", "-pk").values_list("pk", flat=True)[:MAX_CAROUSELS]
+    user.carousels.exclude(pk__in=list(keep)).delete()
 
 
 def begin(
@@ -364,9 +369,25 @@ def press(query: CallbackQuery) -> None:
     elif action == "undo":
         undo(query, carousel, argument)
     elif action in STEPS and argument.isdigit() and int(argument) <= MAX_MOVIE_ID:
-        STEPS[action](query, carousel, int(argument))
+        take_step(query, carousel, action, int(argument))
     elif not source.press(query, carousel, action, argument):
-        raise UserError(_("This button is out of date."))
+        if source.key == key:
+            raise UserError(_("This button is out of date."))
+        show(carousel)  # the press before has had another source follow
+        answer(query)
+
+
+def take_step(query: CallbackQuery, carousel: Carousel, action: str, movie_id: int) -> None:
+    """What the button says of its film, or of the one that TMDb has instead; without one that is gone, the next."""
+    if movie_id not in carousel.movie_ids:
+        movie_id = successors([movie_id]).get(movie_id, movie_id)
+    try:
+        STEPS[action](query, carousel, movie_id)
+    except UserError:
+        if movie_id not in carousel.movie_ids:
+            raise
+        show(carousel)
+        answer(query)
 
 
 def driven(query: CallbackQuery, source: Source, argument: str) -> Carousel:
@@ -382,6 +403,7 @@ def driven(query: CallbackQuery, source: Source, argument: str) -> Carousel:
         raise UserError(_("This list is somebody else's: please ask for your own."))
     if carousel:
         carousel.query = query
+        follow_merged(carousel)
         return carousel
     if message.chat.type != "private":
         raise UserError(_("This button is out of date."))
@@ -391,6 +413,15 @@ def driven(query: CallbackQuery, source: Source, argument: str) -> Carousel:
     if argument.isdigit() and int(argument) in begun.movie_ids:
         begun.shown = int(argument)
     return begun
+
+
+def follow_merged(carousel: Carousel) -> None:
+    """Where TMDb has merged the shown film with another since, that one stands in its place."""
+    successor_id = successors([carousel.shown]).get(carousel.shown)
+    if successor_id and carousel.place >= 0:
+        others = [film for film in carousel.films if film[0] != successor_id]
+        carousel.films = [[successor_id, film[1]] if film[0] == carousel.shown else film for film in others]
+        carousel.shown = successor_id
 
 
 def set_filters(carousel: Carousel, source: Source, change: str) -> None:

@@ -10,7 +10,19 @@ from django.utils.translation import gettext as _
 
 from config.bot.replies import answer
 from movies.parsing import MAX_MOVIE_ID
-from ratings.chat.carousel import SOURCES, Pick, Source, begin, move_after, prefix, rating_rows, register, search, show
+from ratings.chat.carousel import (
+    SOURCES,
+    Pick,
+    Source,
+    begin,
+    forget_old,
+    move_after,
+    prefix,
+    rating_rows,
+    register,
+    search,
+    show,
+)
 from ratings.models import Carousel, Rating
 from ratings.recommendations.cold_start import has_few_movies
 from ratings.recommendations.recommender import movies_to_rate_first
@@ -34,10 +46,13 @@ class FirstRatings(Source):
 
     def send(self, user: User) -> Carousel:
         """Begin, or take up a game that was left, in a new message."""
+        forget_old(user)
         left = user.carousels.filter(source=self.key).order_by("-used_at", "-pk").first()
         carousel = begin(self, user, user.pk, 0)
         if left and left.films:
             carousel.films, carousel.shown = left.films, left.shown
+            if Rating.objects.filter(user=user, movie_id=left.shown).exists():  # since, on its card
+                move_after(carousel, left.shown)
         show(carousel)
         return carousel
 

@@ -182,7 +182,7 @@ def choose_for(carousel: Carousel, source: Watchlist) -> None:
 
 def watched(query: CallbackQuery, carousel: Carousel, movie_id: int) -> None:
     """Take the film off, and ask how it was."""
-    existing(movie_id)
+    movie_id = existing(movie_id).pk
     user = User.objects.get_or_create_from_telegram(query.from_user)
     if set_wanted(user, movie_id, False):
         mark_seen(user, movie_id)

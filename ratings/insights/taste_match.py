@@ -137,6 +137,8 @@ def still_stands(result: MatchResult, match: TasteMatch, now: int) -> bool:
 
 def result_of(user_id: int, pair: str) -> MatchResult | None:
     """A result of this user's that still stands, by the beginning of its pair's name."""
+    if not pair:  # of a carousel whose row is gone: any pair's name begins so
+        return None
     results = MatchResult.objects.filter(pair__startswith=pair, one__isnull=False, other__isnull=False)
     mine = results.filter(Q(one_id=user_id) | Q(other_id=user_id)).exclude(percent=None)
     return mine.select_related("one", "other").first()

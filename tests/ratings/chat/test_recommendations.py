@@ -3,6 +3,7 @@
 import pytest
 
 from config.bot.dispatch import handle_update
+from movies.merging import merge_into
 from movies.models import NEVER, Movie, PosterStatus
 from ratings.chat import carousel_message
 from ratings.models import Carousel, DismissedMovie, Rating, WatchlistEntry
@@ -320,6 +321,28 @@ def test_where_the_message_is_gone_a_new_one_takes_its_place(anna, ask, handle, 
     sandbox.telegram.faults.clear()
     tap(anna, new, handle, text="›")
     assert shown_film(new) == 103
+
+
+def test_a_film_that_tmdb_merges_with_another_while_it_is_shown_is_decided_on_as_that(anna, ask, handle, posters):
+    rate(anna, LIKED)
+    message = ask("/recommend")
+    Movie.objects.create(pk=900, title="The same")
+    merge_into(101, 900)
+    for _twice in range(2):
+        assert "The same" in tap(anna, message, handle, data="carousel:rec:no:101").text
+    assert DismissedMovie.objects.get().movie_id == 900
+    assert shown_film(message) == 102
+    merge_into(102, 103)
+    tap(anna, message, handle, data="carousel:rec:after:102")
+    assert shown_film(message) == 104
+
+
+def test_a_film_that_is_deleted_while_it_is_shown_makes_room_for_the_next(anna, ask, handle, posters):
+    rate(anna, LIKED)
+    message = ask("/recommend")
+    Movie.objects.filter(pk=101).delete()
+    assert not tap(anna, message, handle, text="👎").text
+    assert shown_film(message) == 102
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(1, "changes in 1 s"), (3600, "press again in 60 min")])

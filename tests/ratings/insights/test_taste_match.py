@@ -17,6 +17,7 @@ from ratings.insights.taste_match import (
     compute_match,
     delete_old_results,
     match_tastes,
+    result_of,
 )
 from ratings.models import MatchLink, MatchResult, Rating
 from users.disconnect import forget
@@ -274,6 +275,7 @@ def test_a_strangers_button_shows_no_films_of_the_two(anna, boris, handle, sandb
     query = carl.press(boris.chat[-1], "What to watch together")
     handle()
     assert "out of date" in query.answer.text
+    assert result_of(boris.id, "") is None
 
 
 def test_without_the_others_consent_nothing_is_compared(anna, boris, handle):
@@ -423,8 +425,6 @@ def test_the_same_ratings_of_films_in_common_agree_whatever_else_the_two_have_ra
     assert compute_match(1, 2).percent > 90
 
 
-def test_there_is_no_match_with_a_user_without_ratings():
-    rate(1, [5] * 9)
 @pytest.mark.parametrize(("value", "loved"), [(10, (1, 2)), (2, (None, None))])
 def test_two_who_rate_all_films_alike_love_them_where_they_rate_them_high(value, loved):
     rate(1, [value] * 6)
@@ -433,6 +433,8 @@ def test_two_who_rate_all_films_alike_love_them_where_they_rate_them_high(value,
     assert (match.both_love, match.both_love_too) == loved
 
 
+def test_there_is_no_match_with_a_user_without_ratings():
+    rate(1, [5] * 9)
     assert compute_match(1, 2).percent is None
 
 
