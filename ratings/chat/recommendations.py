@@ -48,7 +48,8 @@ class Recommendations(Source):
 
     def find(self, carousel: Carousel, kept: Sequence[int]) -> list[Pick]:
         count = PAGE - len(kept) % PAGE
-        found = recommend(carousel.user_id, count, filters_of(carousel), kept)
+        told = [because for _movie_id, because in carousel.films[len(kept) // PAGE * PAGE :]]
+        found = recommend(carousel.user_id, count, filters_of(carousel), kept, told)
         return [Pick(one.movie_id, one.because or 0) for one in found]
 
     def decisions(self, carousel: Carousel, movie: Movie) -> list[list[KeyboardButton]]:

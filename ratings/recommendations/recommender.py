@@ -186,11 +186,14 @@ def current_run() -> CurrentRun:
 
 
 def recommend(
-    user_id: int, count: int = PAGE, filters: Filters = NO_FILTERS, kept: Sequence[int] = ()
+    user_id: int, count: int = PAGE, filters: Filters = NO_FILTERS, kept: Sequence[int] = (), told: Iterable[int] = ()
 ) -> list[Recommendation]:
-    """The `count` best movies for a user after `kept`, those already in their list, best first; fewer at the end."""
+    """The `count` best movies for a user after `kept`, those already in their list, best first; fewer at the end.
+
+    `told`: the reasons given already beside those that follow.
+    """
     profile = UserProfile.load(user_id)
-    return with_reasons(profile, top_movies(profile, count, filters, kept))
+    return with_reasons(profile, top_movies(profile, count, filters, kept), told)
 
 
 def top_movies(
@@ -234,11 +237,13 @@ def names_in(people: object) -> list[str]:
 # --- Reasons
 
 
-def with_reasons(profile: UserProfile, movies: Mapping[int, Sequence[int]]) -> list[Recommendation]:
+def with_reasons(
+    profile: UserProfile, movies: Mapping[int, Sequence[int]], told: Iterable[int] = ()
+) -> list[Recommendation]:
     """Give each movie a reason of its own as far as there are enough; likeness where no neighbour speaks for it."""
     lacking = [movie_id for movie_id, reasons in movies.items() if not reasons]
     alike = alike_movies(profile, lacking) if lacking and profile.liked else {}
-    used: set[int] = set()
+    used = set(told)
     recommended = []
     for movie_id, reasons in movies.items():
         reasons = reasons or alike.get(movie_id, ())

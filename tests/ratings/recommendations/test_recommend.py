@@ -38,6 +38,7 @@ def test_reasons_name_different_films_where_several_speak_for_a_film(anna, films
     rate(anna, OTHER)
     first = recommender.recommend(anna.id)
     assert {first[0].because, first[1].because} == {LIKED, OTHER}
+    assert recommender.recommend(anna.id, 1, kept=[101], told=[LIKED])[0].because == OTHER
 
 
 def test_a_film_that_nothing_learned_speaks_for_is_explained_by_its_director_or_genres(anna, films):
