@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from telebot import types
 from telebot.apihelper import ApiTelegramException
 
+from config.bot.client import TelegramUnavailable, max_retry_wait
 from config.bot.replies import answer, edit_buttons, keyboard, reply_to, topic_of
 from config.bot.router import UserError, bot, button, command, parse_callback_data
 from ratings.chat import filters as filter_menus
@@ -79,16 +80,21 @@ def press(query: types.CallbackQuery) -> None:
     elif action.startswith("menu:") and action[5:] in PAGES:
         require_gathering(evening)
         require_host(query, evening)
-        show(evening, "" if action == "menu:film" else action[5:])
-        answer(query)
+        show(query, evening, "" if action == "menu:film" else action[5:])
     else:
         raise UserError(_("This button is out of date."))
 
 
-def show(evening: Evening, page: str = "", may_wait: bool = False) -> None:
-    """In the asker's language: it is one message for all."""
+def show(query: types.CallbackQuery, evening: Evening, page: str) -> None:
+    """A page of the invitation, in the asker's language: it is one message for all."""
     with translation.override(evening.language):
-        messages.show_invitation(evening, page, may_wait)
+        shown = messages.show_invitation(evening, page, messages.MENU_EDITS)
+    answer(query, None if shown else _("Telegram asks me to wait: the message changes within a minute."))
+
+
+def show_guests(evening: Evening) -> None:
+    with translation.override(evening.language):
+        messages.show_invitation(evening, limit=messages.GUEST_EDITS)
 
 
 def require_gathering(evening: Evening) -> None:
@@ -120,14 +126,14 @@ def has_left(chat_id: int, user_id: int) -> bool:
 def join(query: types.CallbackQuery, evening: Evening) -> None:
     require_gathering(evening)
     if steps.join(evening, User.objects.get_or_create_from_telegram(query.from_user)):
-        show(evening, may_wait=True)
+        show_guests(evening)
     answer(query, _("You are in."))
 
 
 def leave(query: types.CallbackQuery, evening: Evening) -> None:
     require_gathering(evening)
     if steps.leave(evening, query.from_user.id):
-        show(evening, may_wait=True)
+        show_guests(evening)
     answer(query, _("You are not in."))
 
 
@@ -136,8 +142,7 @@ def change_filters(query: types.CallbackQuery, evening: Evening, change: str) ->
     require_host(query, evening)
     evening.filters = filter_menus.changed(Filters.from_json(evening.filters), change).as_json()
     Evening.objects.filter(pk=evening.pk, state=Evening.State.GATHERING).update(filters=evening.filters)
-    show(evening, "genres" if re.match(r"genre:\d", change) else "filters")
-    answer(query)
+    show(query, evening, "genres" if re.match(r"genre:\d", change) else "filters")
 
 
 def start(query: types.CallbackQuery, evening: Evening) -> None:
@@ -154,21 +159,36 @@ def start(query: types.CallbackQuery, evening: Evening) -> None:
         raise UserError(_("This evening has begun or is over. Start another with /evening."))
     evening.refresh_from_db(fields=["state", "films", "closes_at", "attempts"])
     try:
-        run.send_poll(evening)
+        now_or_soon(query, lambda: run.send_poll(evening))
     except ApiTelegramException as error:
-        if error.error_code in (403, 429) or error.error_code >= 500:
-            raise  # the job tries again
+        if error.error_code == 403:
+            raise
         steps.gather_again(evening)
         log.warning("evening %s: the poll is refused: %s", evening.pk, error.description)
         raise UserError(_("I may not send polls here. Ask an administrator of the group to allow it.")) from error
-    answer(query)
+
+
+def now_or_soon(query: types.CallbackQuery, step: Callable[[], None]) -> None:
+    """Take the step, and answer; what Telegram does not take just now is done by the job."""
+    try:
+        with max_retry_wait(run.MAX_RETRY_WAIT_SECONDS):  # shorter than the claim holds
+            step()
+    except (ApiTelegramException, TelegramUnavailable) as error:
+        if not run.is_transient(error):
+            raise
+        log.warning("evening: left to the job: %s", error)
+        answer(query, _("Telegram is busy just now: it comes within a minute or two."))
+    else:
+        answer(query)
 
 
 def close(query: types.CallbackQuery, evening: Evening) -> None:
     require_host(query, evening)
-    if evening.state == Evening.State.VOTING:
-        run.close(evening)
-    answer(query)
+    if evening.state != Evening.State.VOTING:
+        answer(query)
+        return
+    steps.close_soon(evening)
+    now_or_soon(query, lambda: run.close(evening))
 
 
 def cancel(query: types.CallbackQuery, evening: Evening) -> None:

@@ -20,19 +20,23 @@ from config.bot.client import TelegramUnavailable, in_topic, max_retry_wait
 from config.bot.replies import Keyboard, KeyboardButton, is_unreachable, keyboard, try_edit
 from config.bot.router import bot
 from config.jobs import rate_limiter
-from movies.cards import Photo, display_title, rating_buttons, send_card, with_photo
+from movies.cards import Photo, display_title, rating_buttons, send_card, truncate, with_photo
+from movies.cards import names as names_of_people
 from movies.models import Movie
 from ratings.chat import filters as filter_menus
 from ratings.chat.carousel_message import want_posters
 from ratings.evenings import steps
 from ratings.evenings.models import Evening, EveningGuest
 from ratings.recommendations.recommender import Filters
+from users import countries
 from users.models import User
 
 log = logging.getLogger(__name__)
 
-EDITS_PER_SECOND = 1 / 6  # of the message with who is in: a group takes 20 messages a minute, edits included
-EDIT_BURST_SECONDS = 18.0  # so the first few presses are shown at once
+# Edits of the message with who is in, (per second, seconds of burst): a group takes 20 messages a minute, edits
+# included, and so the first few presses of each kind are shown at once
+GUEST_EDITS = (1 / 10, 30.0)
+MENU_EDITS = (1 / 10, 40.0)
 POSTER_WAIT_SECONDS = 3.0
 MAX_NAMES = 30
 MAX_OPTION_LENGTH, MAX_TITLE_LENGTH = 100, 80
@@ -88,24 +92,31 @@ def send_invitation(evening: Evening, reply_to: types.ReplyParameters) -> None:
     Evening.objects.filter(pk=evening.pk).update(message_id=sent.message_id)
 
 
-def show_invitation(evening: Evening, page: str = "", may_wait: bool = False) -> None:
-    """Have its message show the row; `may_wait`: a job may do so later, where there are many presses."""
+def show_invitation(evening: Evening, page: str = "", limit: tuple[float, float] | None = None) -> bool:
+    """Have its message show the row; False: a job does so later.
+
+    `limit`: GUEST_EDITS or MENU_EDITS, of presses that may be many; None: it is shown anyway.
+    """
     if evening.message_id is None:
-        return
-    slot = rate_limiter.try_acquire(f"evening:{evening.chat_id}", EDITS_PER_SECOND, EDIT_BURST_SECONDS)
-    shown = (not slot or not may_wait) and _edit_invitation(evening, page)
+        return True
+    name = f"evening:{evening.chat_id}:{'guests' if limit == GUEST_EDITS else 'menu'}"
+    may_edit = limit is None or not rate_limiter.try_acquire(name, *limit)
+    shown = may_edit and _edit_invitation(evening, page)
     Evening.objects.filter(pk=evening.pk).exclude(is_stale=not shown).update(is_stale=not shown)
+    return shown
 
 
 def _edit_invitation(evening: Evening, page: str) -> bool:
-    """False where Telegram asks to wait."""
+    """False where Telegram takes it later."""
     markup = keyboard(*rows(evening, page))
     text, chat_id, message_id = invitation(evening), evening.chat_id, evening.message_id
     try:
         with max_retry_wait(0):
             try_edit(lambda: bot.edit_message_text(text, chat_id=chat_id, message_id=message_id, reply_markup=markup))
+    except TelegramUnavailable:
+        return False
     except ApiTelegramException as error:
-        if error.error_code != 429:
+        if error.error_code != 429 and error.error_code < 500:
             raise
         return False
     return True
@@ -135,12 +146,15 @@ def films_of(evening: Evening) -> list[Movie]:
             break
         time.sleep(0.2)
     movies = Movie.objects.in_bulk(evening.films)
-    return [movies[movie_id] for movie_id in evening.films if movie_id in movies]
+    if len(movies) < len(evening.films):  # one has been deleted since: votes are counted by the options' places
+        evening.films = [movie_id for movie_id in evening.films if movie_id in movies]
+        Evening.objects.filter(pk=evening.pk).update(films=evening.films)
+    return [movies[movie_id] for movie_id in evening.films]
 
 
 def _send_poll(evening: Evening, movies: Sequence[Movie]) -> dict[str, Any]:
     """Telegram's Message. Plain calls: pyTelegramBotAPI reads no poll of a server older than its options' ids."""
-    texts = [option_text(movie) for movie in movies]
+    texts = option_texts(movies)
     with_media: list[dict[str, Any]] = [{"text": text} for text in texts]
     for option, movie in zip(with_media, movies, strict=True):
         if movie.telegram_file_id:
@@ -156,6 +170,18 @@ def _send_poll(evening: Evening, movies: Sequence[Movie]) -> dict[str, Any]:
     if posters and not any(option.get("media") for option in sent["poll"].get("options", ())):
         _send_album(evening, posters)
     return sent
+
+
+def option_texts(movies: Sequence[Movie]) -> list[str]:
+    """Telegram takes no two that read alike: the second has its director, or its id."""
+    texts = [option_text(movie) for movie in movies]
+    for place, movie in enumerate(movies):
+        if texts[place] in texts[:place]:
+            telling = names_of_people(movie.directors, 1)
+            known = [*texts[:place], *texts[place + 1 :]]
+            ways = [f"{truncate(texts[place], 50)} · {more}" for more in (telling, str(movie.pk)) if more]
+            texts[place] = next(way for way in ways if way not in known)
+    return texts
 
 
 def option_text(movie: Movie) -> str:
@@ -220,12 +246,14 @@ def announce(evening: Evening) -> None:
         else:
             text = _("Nobody voted, so I suggest “%(title)s”.")
         reply = types.ReplyParameters(evening.poll_message_id or 0, allow_sending_without_reply=True)
-        bot.send_message(evening.chat_id, text % title, reply_parameters=reply)
+        if evening.winner_message_id is None:  # else only the card was refused
+            sent = bot.send_message(evening.chat_id, text % title, reply_parameters=reply)
+            Evening.objects.filter(pk=evening.pk).update(winner_message_id=sent.message_id)
         send_card(evening.chat_id, movie)
 
 
 def ask(evening: Evening, guest: EveningGuest) -> bool:
-    """Ask one who was in, privately, how it was; False where the bot may not write to them."""
+    """Ask one who was in, privately, how it was; False where the bot may not write to them. Silently at night."""
     user = guest.user
     movie = steps.winner_of(evening, user.pk)
     if movie is None or movie.user_rating or user.banned_at:
@@ -238,9 +266,9 @@ def ask(evening: Evening, guest: EveningGuest) -> bool:
         skip: list[KeyboardButton] = [(_("Have not watched it"), f"{prefix(evening)}:skip")]
         markup = keyboard(*rating_buttons(movie), skip)
         try:
-            _send_with_photo(user.pk, movie, text, markup)
+            _send_with_photo(user.pk, movie, text, markup, silent=not countries.is_daytime(user.home, time.time()))
         except ApiTelegramException as error:
-            if not is_unreachable(error):
+            if not is_unreachable(error) and error.error_code != 400:
                 raise
             return False
     return True
@@ -260,10 +288,10 @@ def ask_in_group(evening: Evening, users: Sequence[User]) -> None:
         _send_with_photo(evening.chat_id, movie, text, keyboard(*rating_buttons(movie)))
 
 
-def _send_with_photo(chat_id: int, movie: Movie, text: str, markup: Keyboard) -> None:
+def _send_with_photo(chat_id: int, movie: Movie, text: str, markup: Keyboard, silent: bool = False) -> None:
     def call(photo: Photo | None) -> types.Message:
         if photo is None:
-            return bot.send_message(chat_id, text, reply_markup=markup)
-        return bot.send_photo(chat_id, photo, text, reply_markup=markup)
+            return bot.send_message(chat_id, text, reply_markup=markup, disable_notification=silent)
+        return bot.send_photo(chat_id, photo, text, reply_markup=markup, disable_notification=silent)
 
     with_photo(movie, call)

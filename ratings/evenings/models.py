@@ -46,6 +46,7 @@ class Evening(models.Model):
         default=list, db_default=[], blank=True, db_comment="votes for each film, as the poll was last seen"
     )
     winner_id = models.IntegerField(null=True, db_comment="TMDb id of the film with most votes")
+    winner_message_id = models.BigIntegerField(null=True, db_comment="of the sentence about it; NULL: not sent yet")
     votes = models.IntegerField(default=0, db_default=0, db_comment="for the winner")
     created_at = models.BigIntegerField(db_comment="UNIX seconds")
     closes_at = models.BigIntegerField(default=0, db_default=0, db_comment="UNIX seconds: when the poll is stopped")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from django.db.models import QuerySet
 from django.utils import translation
-from telebot.apihelper import ApiException
+from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot.client import TelegramUnavailable, max_retry_wait
 from config.bot.replies import is_unreachable
@@ -62,6 +62,7 @@ def ask(evening: Evening) -> None:
             continue
         try:
             if not messages.ask(evening, guest):
+                guests.update(asked_at=None)  # until the group has been asked
                 unreached.append(guest)
         except (ApiException, TelegramUnavailable) as error:
             if not (isinstance(error, TelegramUnavailable) and error.sent):
@@ -70,6 +71,7 @@ def ask(evening: Evening) -> None:
             raise
     if unreached:
         messages.ask_in_group(evening, [guest.user for guest in unreached])
+        EveningGuest.objects.filter(pk__in=[guest.pk for guest in unreached]).update(asked_at=int(time.time()))
     steps.advance(evening, State.DONE)
 
 
@@ -114,6 +116,13 @@ def run(stop: StopEvent, seconds: float) -> int:
     return done
 
 
+def is_transient(error: BaseException) -> bool:
+    """Whether Telegram will take the same call later, and certainly has not taken it now."""
+    if isinstance(error, TelegramUnavailable):
+        return not error.sent
+    return isinstance(error, ApiTelegramException) and (error.error_code == 429 or error.error_code >= 500)
+
+
 def _step(evening: Evening, action: Callable[[Evening], None]) -> int:
     """One bad row stops no other; what cannot succeed any more is cancelled."""
     try:
@@ -121,7 +130,9 @@ def _step(evening: Evening, action: Callable[[Evening], None]) -> int:
             action(evening)
     except (ApiException, TelegramUnavailable) as error:
         log.warning("evening %s: %s", evening.pk, error)
-        if is_unreachable(error) or evening.attempts + 1 >= steps.MAX_ATTEMPTS:
+        if is_transient(error):
+            Evening.objects.filter(pk=evening.pk).update(attempts=evening.attempts)  # as before the claim
+        elif is_unreachable(error) or evening.attempts + 1 >= steps.MAX_ATTEMPTS:
             Evening.objects.filter(pk=evening.pk).update(state=State.CANCELLED, is_stale=False)
         return 0
     return 1

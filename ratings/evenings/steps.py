@@ -20,13 +20,14 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
-from django.utils import timezone
 
 from config.moments import ahead
+from movies.catalogue import get_local_movie
 from movies.models import Movie
 from ratings.evenings.models import Evening, EveningGuest
 from ratings.recommendations.group import recommend_together
 from ratings.recommendations.recommender import Filters
+from users import countries
 from users.models import User
 
 OPTIONS = 6  # films of the poll
@@ -50,6 +51,12 @@ class TooFewGuests(Exception):
 
 class TooFewFilms(Exception):
     """No choice is left of what nobody has seen and the filters allow."""
+
+
+def close_soon(evening: Evening) -> None:
+    """The asker ends the poll: where Telegram does not answer, the job does."""
+    standing = Evening.objects.filter(pk=evening.pk, state=State.VOTING, poll_message_id__isnull=False)
+    standing.update(closes_at=int(time.time()))
 
 
 def begin(chat_id: int, thread_id: int | None, asker: User) -> tuple[Evening, bool]:
@@ -110,8 +117,8 @@ def gather_again(evening: Evening) -> None:
 
 
 def poll_sent(evening: Evening, poll_id: str, message_id: int) -> None:
-    sent = {"poll_id": poll_id[:64], "poll_message_id": message_id, "attempts": 0, "next_try_at": 0}
-    Evening.objects.filter(pk=evening.pk, state=State.VOTING).update(**sent)
+    sent = {"poll_id": poll_id[:64], "poll_message_id": message_id, "closes_at": int(time.time()) + VOTING_SECONDS}
+    Evening.objects.filter(pk=evening.pk, state=State.VOTING).update(**sent, attempts=0, next_try_at=0)
 
 
 def cancel(evening: Evening) -> bool:
@@ -133,10 +140,16 @@ def close(evening: Evening) -> bool:
     """
     most = max(evening.counts, default=0)
     winner = evening.films[evening.counts.index(most) if evening.counts else 0]
-    noon = datetime.combine(timezone.localdate() + timedelta(days=1), ASK_TIME, timezone.get_current_timezone())
-    values = {"winner_id": winner, "votes": most, "ask_at": int(noon.timestamp())}
+    values = {"winner_id": winner, "votes": most, "ask_at": next_noon(evening)}
     voting = Evening.objects.filter(pk=evening.pk, state=State.VOTING)
     return bool(voting.update(**values, state=State.CLOSED, attempts=0, next_try_at=0))
+
+
+def next_noon(evening: Evening) -> int:
+    """UNIX seconds of the next day's noon where the asker probably lives."""
+    home = evening.asker.home if evening.asker else countries.BY_LANGUAGE.get(evening.language, countries.DEFAULT)
+    here = countries.local_time(home, time.time())
+    return int(datetime.combine(here.date() + timedelta(days=1), ASK_TIME, here.tzinfo).timestamp())
 
 
 def due(state: State) -> QuerySet[Evening]:
@@ -159,8 +172,7 @@ def advance(evening: Evening, state: State) -> None:
 
 
 def winner_of(evening: Evening, user_id: int | None = None) -> Movie | None:
-    movies: QuerySet[Movie] = Movie.objects.with_user_rating(user_id)
-    return movies.filter(pk=evening.winner_id or 0).first()
+    return get_local_movie(evening.winner_id, user_id) if evening.winner_id else None
 
 
 def expired() -> QuerySet[Evening]:

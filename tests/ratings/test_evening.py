@@ -270,6 +270,29 @@ def test_the_next_day_those_who_were_in_are_asked_privately_or_else_in_the_group
     assert Rating.objects.get(user_id=anna.id, movie_id=1).manual_rating == 9
 
 
+def test_what_telegram_takes_later_is_said_once(sandbox, anna, boris, group, handle):
+    message = polled(anna, boris, group, handle)
+    sandbox.telegram.fail("sendPhoto", status=429, retry_after=40)
+    assert "within a minute or two" in tap(anna, message, handle, "Close the poll").text
+    later(61)
+    run_evenings()
+    assert [one.text for one in group.messages.values() if "🏆" in one.words or "Nobody voted" in one.words] == [
+        "Nobody voted, so I suggest “Film 1”."
+    ]
+    assert last(group).photo
+    User.objects.filter(pk__in=[anna.id, boris.id]).update(blocked_at=1)
+    later(2 * 86_400)
+    for _hour in range(6):  # it is no reason to give the evening up, either
+        sandbox.telegram.fail("sendPhoto", status=429, retry_after=40)
+        run_evenings()
+        later(61)
+    run_evenings()
+    run_evenings()
+    assert [one.caption for one in group.messages.values() if "How was" in one.words] == [
+        "Anna, Boris\nHow was “Film 1”? Each of you can rate it here."
+    ]
+
+
 def test_who_has_rated_the_film_or_has_not_watched_it_is_left_in_peace(anna, boris, group, handle):
     anna.send("/help")
     boris.send("/help")
@@ -286,7 +309,7 @@ def test_a_worker_that_died_before_the_poll_was_sent_leaves_it_to_the_job(sandbo
     rate(anna, LOVED, 9)
     message = gathered(anna, group, handle, anna, boris)
     sandbox.telegram.fail("sendPoll", status=502, times=None)
-    tap(anna, message, handle, "Start the poll")
+    assert "within a minute or two" in tap(anna, message, handle, "Start the poll").text
     sandbox.faults.clear()
     run_evenings()
     assert last(group).poll is None, "somebody may still be at it"
@@ -381,6 +404,18 @@ def test_many_presses_keep_to_the_limits_of_a_group_and_the_job_shows_the_rest(s
     assert "P19" in message.text
 
 
+def test_many_filters_keep_to_the_limits_of_a_group_too(sandbox, anna, group, handle):
+    message = gathered(anna, group, handle)
+    tap(anna, message, handle, "Filters")
+    tap(anna, message, handle, "Genres")
+    queries = [anna.press(message, "comedy") for _press in range(20)]
+    handle()
+    assert len(sandbox.telegram.calls_of("editMessageText")) < 12
+    assert "within a minute" in queries[-1].answer.text
+    run_evenings()
+    assert "🔎 comedy" in message.text
+
+
 def test_a_button_of_another_group_does_nothing_here(sandbox, anna, boris, group, handle):
     message = gathered(anna, group, handle, boris)
     other = sandbox.telegram.group("Others", [anna])
@@ -424,6 +459,17 @@ def test_a_bot_that_was_thrown_out_gives_the_evening_up(sandbox, anna, boris, gr
     later(3 * 3600)
     run_evenings()
     assert Evening.objects.get().state == Evening.State.CANCELLED
+
+
+def test_no_two_options_read_alike(anna, boris, group, handle):
+    Movie.objects.filter(pk__in=(1, 2, 3)).update(title="Pinocchio", title_en="Pinocchio")
+    Movie.objects.filter(pk=2).update(directors=[{"name": "Дель Торо", "original_name": "Guillermo del Toro"}])
+    poll = polled(anna, boris, group, handle).poll
+    assert titles(poll)[:3] == [
+        "Pinocchio (1999)",
+        "Pinocchio (1999) · Guillermo del Toro",
+        "Pinocchio (1999) · 3",
+    ]
 
 
 def test_the_options_name_their_posters_by_file_id(sandbox, anna, boris, group, handle):
