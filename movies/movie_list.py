@@ -31,22 +31,36 @@ def movie_list_message(
     asker: int | None = None,
     rows: Sequence[list[KeyboardButton]] = (),
     card_data: Callable[[int], str] | None = None,
+    marks: bool = False,
 ) -> MessageContents:
     """One page of a list of `total` movies.
 
     `movies` are the page's, `page` counts from 0, `page_data(page)` is the data of a button to another page, `asker`
     the user whose list it is where others see it as well, `rows` are further buttons, `card_data(movie id)` is the data
-    of a movie's button where it is not its card alone that opens.
+    of a movie's button where it is not its card alone that opens. `marks`: a 🔖 for each, by number: the movies are on
+    the reader's list of films to see.
     """
     owner = f":{asker}" if asker else ""
     card_data = card_data or (lambda movie_id: f"card:{movie_id}{owner}")
-    cards: list[list[KeyboardButton]] = [[(button_label(movie), card_data(movie.pk))] for movie in movies]
+    cards: list[list[KeyboardButton]] = [
+        [(f"{number}. " * marks + button_label(movie), card_data(movie.pk))] for number, movie in enumerate(movies, 1)
+    ]
+    if marks:
+        row: list[KeyboardButton] = [
+            (numbered_mark(number, True), f"watch:{movie.pk}:0") for number, movie in enumerate(movies, 1)
+        ]
+        cards += [row[: PAGE_SIZE // 2], row[PAGE_SIZE // 2 :]]
     arrows: list[KeyboardButton] = [("‹", page_data(page - 1))] if page else []
     if (page + 1) * PAGE_SIZE < total:
         arrows.append(("›", page_data(page + 1)))
     pages = -(-total // PAGE_SIZE)
     text = escape(heading) + (f" ({page + 1}/{pages})" if pages > 1 else "")
     return {"text": text, "reply_markup": keyboard(*(row for row in (*cards, arrows, *rows) if row))}
+
+
+def numbered_mark(number: int | str, wanted: bool) -> str:
+    """The 🔖 of a movie in a list: it takes the movie off the reader's list, or puts it on again."""
+    return f"🔖 {number} ✕" if wanted else f"🔖 {number}"
 
 
 def button_label(movie: Movie) -> str:

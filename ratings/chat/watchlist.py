@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
@@ -13,6 +14,7 @@ from config.bot.router import UserError, bot, button, parse_callback_data
 from config.monitoring import metrics
 from movies.cards import error_text, shared_buttons, watch_button
 from movies.catalogue import get_movie
+from movies.movie_list import numbered_mark
 from movies.tmdb import TMDbError
 from ratings.chat.carousel import SOURCES, carousel_of, go_on, show
 from ratings.watchlist.entries import set_wanted
@@ -74,13 +76,19 @@ def with_mark(message: Message, movie: Movie) -> Keyboard:
         if not any(is_mark(one, movie.pk) for one in row):
             rows.append(row)
         elif message.chat.type == "private":
-            changed = InlineKeyboardButton(mark[0], callback_data=mark[1])
-            rows.append([changed if is_mark(one, movie.pk) else one for one in row])
+            changed = [InlineKeyboardButton(label_like(one.text, mark[0], movie), callback_data=mark[1]) for one in row]
+            rows.append([new if is_mark(one, movie.pk) else one for one, new in zip(row, changed, strict=True)])
         else:
             shared = shared_buttons(movie, undo=True)[-1]
             both = [InlineKeyboardButton(text, callback_data=data) for text, data in shared]  # type: ignore[misc]
             rows.append([*both, *(one for one in row if not is_mark(one, movie.pk))])
     return keyboard(*rows)  # type: ignore[arg-type]  # a list of buttons is a list of what may be one
+
+
+def label_like(text: str, label: str, movie: Movie) -> str:
+    """In a list the button keeps the movie's number."""
+    numbered = re.fullmatch(r"🔖 (\d+)( ✕)?", text)
+    return numbered_mark(numbered[1], movie.on_watchlist) if numbered else label
 
 
 def is_mark(one: InlineKeyboardButton, movie_id: int) -> bool:

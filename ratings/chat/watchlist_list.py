@@ -211,8 +211,8 @@ def list_data(user_id: int, order: str, page: int) -> str:
     return f"watchlist:{order}:{page}:{user_id}"
 
 
-def list_page(user_id: int, order: str, page: int) -> Page:
-    """One page of the whole list; the last one where it is shorter by now."""
+def list_page(user_id: int, order: str, page: int, marks: bool) -> Page:
+    """One page of the whole list, with 🔖 for each film or without; the last one where it is shorter by now."""
     movies = Movie.objects.filter(watchlist__user_id=user_id)
     ids = in_order(movies, user_id, order)
     total = len(ids)
@@ -232,6 +232,7 @@ def list_page(user_id: int, order: str, page: int) -> Page:
         page_data=lambda page: list_data(user_id, order, page),
         rows=order_rows(order, lambda key: list_data(user_id, key, 0)),
         card_data=lambda movie_id: f"wanted:{movie_id}:{user_id}",
+        marks=marks,
     )
     return {**contents}
 
@@ -241,7 +242,8 @@ def show_list(query: CallbackQuery) -> None:
     """A page of the list: from the carousel as a new message, else in place."""
     order, page, owner = parse_callback_data(query, rf"watchlist:({'|'.join(ORDERS)}):(\d{{1,5}}):(\d{{1,20}})")
     message = require_original_user(query, owner)
-    contents = list_page(query.from_user.id, order, int(page))
+    marks = message.chat.type == "private"  # in a group others press, too, and mean their own lists
+    contents = list_page(query.from_user.id, order, int(page), marks)
     if source_of(message) or not edit(message, **contents):
         bot.send_message(message.chat.id, **contents)
     answer(query)

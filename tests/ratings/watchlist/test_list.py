@@ -174,8 +174,14 @@ def test_the_whole_list_has_pages_orders_and_opens_cards(anna, ask, handle):
     text = anna.wait(after=asked)
     assert "20 films on your watchlist" in text.words
     labels = [button.text for row in text.buttons for button in row if (button.data or "").startswith("wanted:")]
-    assert labels[0].startswith("Film 120")
+    assert labels[0].startswith("1. Film 120")
     assert len(labels) == 8
+    press(anna, text, handle, text="🔖 2 ✕")
+    assert 119 not in wanted_by(anna.id)
+    assert text.button(text="1. Film 120 1970").data == f"wanted:120:{anna.id}"
+    press(anna, text, handle, text="🔖 2")
+    assert 119 in wanted_by(anna.id)
+    assert text.button(text="🔖 2 ✕").data == "watch:119:0"
     press(anna, text, handle, text="›")
     assert "2/3" in text.words
     opened = next(button for row in text.buttons for button in row if (button.data or "").startswith("wanted:"))
@@ -195,7 +201,7 @@ def test_a_film_that_is_not_out_yet_shows_its_day(anna, ask, handle):
     message = ask("/watchlist")
     assert "in cinemas from December 31" in message.words
     text = anna.wait(after=press_list(anna, message, handle))
-    assert text.button(text="Film 101 · December 31 2099")
+    assert text.button(text="1. Film 101 · December 31 2099")
 
 
 def test_in_a_group_the_list_is_of_whoever_asked(anna, sandbox, handle, films):
