@@ -169,7 +169,13 @@ def start(query: types.CallbackQuery, evening: Evening) -> None:
 
 
 def now_or_soon(query: types.CallbackQuery, step: Callable[[], None]) -> None:
-    """Take the step, and answer; what Telegram does not take just now is done by the job."""
+    """Take the step, and answer."""
+    taken = is_taken_now(step)
+    answer(query, None if taken else _("Telegram is busy just now: it comes within a minute or two."))
+
+
+def is_taken_now(step: Callable[[], None]) -> bool:
+    """Take the step; False where Telegram does not take it just now: the job does, later."""
     try:
         with max_retry_wait(run.MAX_RETRY_WAIT_SECONDS):  # shorter than the claim holds
             step()
@@ -177,9 +183,8 @@ def now_or_soon(query: types.CallbackQuery, step: Callable[[], None]) -> None:
         if not run.is_transient(error):
             raise
         log.warning("evening: left to the job: %s", error)
-        answer(query, _("Telegram is busy just now: it comes within a minute or two."))
-    else:
-        answer(query)
+        return False
+    return True
 
 
 def close(query: types.CallbackQuery, evening: Evening) -> None:
@@ -193,9 +198,9 @@ def close(query: types.CallbackQuery, evening: Evening) -> None:
 
 def cancel(query: types.CallbackQuery, evening: Evening) -> None:
     require_host(query, evening)
-    if evening.state == Evening.State.VOTING:
-        messages.stop_poll(evening)
     run.cancel(evening)
+    if evening.state == Evening.State.VOTING and evening.poll_message_id:
+        is_taken_now(lambda: messages.stop_poll(evening))
     answer(query, _("The evening is cancelled."))
 
 
@@ -225,4 +230,4 @@ def poll_changed(poll: types.Poll) -> None:
         return
     steps.count_votes(evening, [{"voter_count": option.voter_count} for option in poll.options])
     if poll.is_closed:
-        run.closed(evening)
+        is_taken_now(lambda: run.closed(evening))

@@ -223,7 +223,10 @@ def test_a_poll_that_somebody_else_stopped_ends_the_evening_too(sandbox, anna, b
     message = polled(anna, boris, group, handle)
     boris.vote(message, 0)
     sandbox.telegram.close_poll(message.poll)
+    sandbox.telegram.fail("sendMessage", status=429, retry_after=40)
     handle()
+    later(61)
+    run_evenings()
     assert "Film 1" in last(group).caption
     assert "poll" in KINDS
 
