@@ -81,7 +81,10 @@ def development_key() -> Secret:
         pass
     except OSError as error:
         raise ImproperlyConfigured(f"SECRET_KEY is missing, and {path} cannot be made: {error.strerror}.") from None
-    return Secret(path.read_text())
+    try:
+        return Secret(path.read_text())
+    except OSError as error:
+        raise ImproperlyConfigured(f"SECRET_KEY is missing, and {path} cannot be read: {error.strerror}.") from None
 
 
 def database(url: str) -> dict[str, Any]:

@@ -27,6 +27,8 @@ def main() -> None:
     try:
         sandbox = Sandbox(port, demo=True, folder=folder)
     except (OSError, OverflowError) as error:
+        if isinstance(error, OSError) and (name := error.filename):
+            parser.exit(1, f"{name} cannot be written: {error.strerror}.\n")
         parser.exit(1, f"Port {port} cannot be used: {getattr(error, 'strerror', error)}. Try another: --port 0\n")
     with sandbox:
         print(f"Telegram and TMDb, the sandbox: {sandbox.url}/", flush=True)

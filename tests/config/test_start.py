@@ -15,9 +15,11 @@ from pathlib import Path
 import psycopg
 import pytest
 import requests
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 
 from config.management.commands import runall
+from config.settings import development_key
 from tests.helpers.waiting import ROOT, free_port, wait_until
 
 SERVICES = (
@@ -286,6 +288,20 @@ def test_the_sandbox_cannot_be_switched_on_beside_a_real_token(start):
     assert check.wait() != 0
     assert "SANDBOX is on" in check.output
     assert "Traceback" not in check.output
+
+
+def test_the_sandbox_names_a_folder_that_it_cannot_write(environment):
+    command = [sys.executable, "-m", "sandbox", "--port", "0", "--data", "/proc/nowhere"]
+    sandbox = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert sandbox.returncode == 1
+    assert sandbox.stderr == "/proc/nowhere cannot be written: No such file or directory.\n"
+
+
+def test_a_key_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("config.settings.DATA_DIR", tmp_path)
+    (tmp_path / "secret_key").mkdir()  # in place of a file of another user, which root would read
+    with pytest.raises(ImproperlyConfigured, match="secret_key cannot be read: Is a directory"):
+        development_key()
 
 
 @pytest.mark.parametrize("url", ["foo", "postgres://a:b@127.0.0.1:1/x"])

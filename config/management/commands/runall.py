@@ -86,6 +86,8 @@ class Command(BaseCommand):
                 sandbox += ["--data", str(settings.SANDBOX_DIR)]
                 children.append(Child("sandbox", sandbox, verbose))
                 self.wait_for_port(settings.SANDBOX_PORT, children[0], stop)
+                if not children[0].running:
+                    raise CommandError("The sandbox has not started: its reason is above.")
             call_command("check_services", quiet=True, lenient=True)
             manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
             gunicorn = [sys.executable, "-m", "gunicorn", "--log-level", "debug" if verbose else "warning"]
@@ -145,10 +147,13 @@ class Command(BaseCommand):
         users, path = get_user_model().objects, settings.DATA_DIR / "admin_password"
         if not users.filter(is_superuser=True).exists():
             password = secrets.token_urlsafe(9)
+            try:
+                path.parent.mkdir(exist_ok=True)
+                path.touch(mode=0o600)
+                path.write_text(password)
+            except OSError as error:
+                raise CommandError(f"{path} cannot be written: {error.strerror}.") from None
             users.create_superuser("admin", password=password)
-            path.parent.mkdir(exist_ok=True)
-            path.touch(mode=0o600)
-            path.write_text(password)
         admin = users.filter(username="admin").first()
         if admin and path.exists() and admin.check_password(password := path.read_text()):
             # with DEBUG off what is printed here may end in a log that others read
