@@ -153,7 +153,12 @@ class ImportQuerySet(models.QuerySet["Import"]):
 
     def unreported(self) -> ImportQuerySet:
         """Finished imports whose outcome the user has not been sent; after a day it is of no use to them."""
-        return self.filter(reported_at=None, finished_at__gt=int(time.time()) - 86_400, user__blocked_at=None)
+        return self.filter(
+            reported_at=None,
+            finished_at__gt=int(time.time()) - 86_400,
+            user__blocked_at=None,
+            user__banned_at=None,
+        )
 
 
 class Import(models.Model):

@@ -91,7 +91,8 @@ def queue_daily_imports() -> str:
     since_their_hour = Mod(Value(now) - second_of_day, DAY_SECONDS, output_field=BigIntegerField())
     due = (
         User.objects.connected()
-        .filter(sync_status=SyncStatus.IMPORTED, blocked_at=None)
+        .reachable()
+        .filter(sync_status=SyncStatus.IMPORTED)
         .annotate(their_hour=Value(now) - since_their_hour)
         .filter(Q(last_sync_at=None) | Q(last_sync_at__lt=F("their_hour")) & Q(last_sync_at__lt=now - RECENT_SECONDS))
     )

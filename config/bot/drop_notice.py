@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connections
 from django.utils import translation
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from telebot import apihelper
 
@@ -25,6 +26,7 @@ from config.bot.validation import sender_of
 
 log = logging.getLogger(__name__)
 
+VISITS = "users.visits.visits"  # of the app above, by dotted path
 QUIET_SECONDS = 60  # after which a chat is told again
 MAX_CHATS = 10_000  # remembered at a time
 MAX_PENDING = 1000  # notices; what is beyond is not told
@@ -56,8 +58,11 @@ def give(update: RawUpdate) -> None:
 
 def call_for(update: RawUpdate) -> dict[str, Any] | None:
     """The call ({"method": …, parameters}) that tells the sender; None where the chat has been told."""
+    sender = sender_of(update)
+    if import_string(VISITS).is_banned(sender):
+        return None
     query, inline, message = update.get("callback_query"), update.get("inline_query"), update.get("message")
-    with translation.override(language_of((sender_of(update) or {}).get("language_code"))):
+    with translation.override(language_of((sender or {}).get("language_code"))):
         text = _("You are sending faster than I can answer. Please wait a moment, then send again what I left out.")
     if isinstance(query, dict):
         return {"method": "answerCallbackQuery", "callback_query_id": query.get("id"), "text": text}

@@ -174,9 +174,10 @@ def match_picture(user_id: int, other_id: int, match: TasteMatch, text: str) -> 
 
 def notify_owner(owner_id: int, visitor_id: int, match: TasteMatch) -> None:
     """Send a result to the link's owner, once, however often the visitor asks for it."""
-    if not claim_notification(visitor_id, owner_id):
+    owner = User.objects.reachable().filter(pk=owner_id).first()
+    if owner is None or not claim_notification(visitor_id, owner_id):
         return
-    with translation.override(User.objects.get(pk=owner_id).language):
+    with translation.override(owner.language):
         try:
             if match.percent is None:
                 bot.send_message(owner_id, describe(match, visitor_id))

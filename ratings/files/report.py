@@ -191,12 +191,13 @@ class OutboxReporter:
 def unreported() -> QuerySet[FileImport]:
     """Finished imports whose outcome the user has not been sent."""
     since = int(time.time()) - REPORT_WITHIN_SECONDS
-    return FileImport.objects.filter(reported_at=None, finished_at__gt=since, user__blocked_at=None)
+    finished = FileImport.objects.filter(reported_at=None, finished_at__gt=since)
+    return finished.filter(user__blocked_at=None, user__banned_at=None)
 
 
 def notify(file: FileImport) -> None:
     """Bring the file's message up to date; an outcome that could not be sent stays unreported in the table."""
-    user = User.objects.filter(pk=file.user_id, blocked_at=None).first()
+    user = User.objects.reachable().filter(pk=file.user_id).first()
     if user is None:
         return
     with translation.override(user.language):

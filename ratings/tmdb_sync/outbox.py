@@ -259,8 +259,8 @@ def disconnect_user(user_id: int, error: SessionRefused | SessionUnreadable, mes
 
 
 def notify(user: User, message: str, **values: str) -> None:
-    """Send `message`, a msgid, in the user's language, unless they have blocked the bot; a new block is saved."""
-    if user.blocked_at:
+    """Send `message`, a msgid, in the user's language, unless they have blocked the bot or are banned."""
+    if user.blocked_at or user.banned_at:
         return
     with translation.override(user.language):
         text = _(message) % values

@@ -8,7 +8,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from config.bot import drop_notice
 from config.bot.dispatch import handle_update
+from ratings import tasks
+from ratings.chat import taste_match
+from ratings.files import report
+from ratings.insights.taste_match import TasteMatch
+from ratings.models import FileImport
+from ratings.tmdb_sync import outbox
+from tests.helpers.imports import linked, sync
 from tests.helpers.updates import message
 from users.models import User
 from users.visits import LAST_SEEN_STEP_SECONDS, visits
@@ -119,6 +127,23 @@ def test_who_is_banned_gets_no_answer_until_the_ban_is_lifted(sandbox, anna, han
     anna.send("/help")
     handle()
     assert len(anna.chat) > before + 2
+
+
+def test_who_is_banned_is_told_of_no_import_file_or_rating_and_not_that_they_are_too_fast(sandbox, anna):
+    user = linked(sandbox, anna, "anna")
+    User.objects.filter(pk=user.pk).update(banned_at=1)
+    before = len(anna.chat)
+    sync(user)
+    assert user.imports.get().finished_at
+    file = FileImport.objects.create(user=user, telegram_file_id="x", sent_at=1, finished_at=int(time.time()))
+    report.notify(file)
+    outbox.notify(User.objects.get(pk=user.pk), "TMDb refused your rating")
+    taste_match.notify_owner(user.pk, 502, TasteMatch(common=0))
+    visits.forget_bans()
+    assert drop_notice.call_for(message(1, "x", anna.id)) is None
+    assert len(anna.chat) == before
+    User.objects.filter(pk=user.pk).update(last_sync_at=1)
+    assert tasks.queue_daily_imports() == "0 queued"
 
 
 def test_another_process_hears_of_a_ban_within_a_second(sandbox, anna, handle):
