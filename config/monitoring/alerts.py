@@ -18,7 +18,7 @@ from django.db import DatabaseError, close_old_connections, connections
 from django.db.models import Q, Sum
 from django.utils import translation
 from django.utils.translation import gettext as _
-from telebot.apihelper import ApiException, ApiTelegramException
+from telebot.apihelper import ApiException
 
 from config.bot.client import TelegramUnavailable, max_retry_wait
 from config.jobs import rate_limiter
@@ -137,19 +137,17 @@ def tell(causes: Causes) -> None:
 
 
 def send(text: str) -> bool:
-    """Whether it was sent, or may have been."""
+    """Whether it was sent, or may have been; that it was not is logged once an hour, as a look comes each minute."""
     from config.bot.router import bot
 
     try:
         with max_retry_wait(0):
             bot.send_message(settings.OPERATOR_CHAT_ID, text[:MAX_TEXT_LENGTH], parse_mode="")
         return True
-    except (ApiTelegramException, ApiException) as error:
-        log.warning("the operator could not be told: %s", error)
-        return False
-    except TelegramUnavailable as error:
-        log.warning("the operator could not be told: %s", error)
-        return error.sent
+    except (ApiException, TelegramUnavailable) as error:
+        if not rate_limiter.try_acquire("alerts.unsent", 1 / REPEAT_SECONDS):
+            log.warning("the operator could not be told: %s", error)
+        return isinstance(error, TelegramUnavailable) and error.sent
 
 
 # --- In processes that handle updates

@@ -129,6 +129,13 @@ def test_an_alert_that_could_not_be_sent_is_sent_a_minute_later(olga, sandbox):
     assert len(told(olga)) == 1
 
 
+def test_a_chat_that_takes_no_alerts_is_a_line_of_the_log_an_hour(olga, settings, caplog):
+    settings.OPERATOR_CHAT_ID = "404404"
+    Heartbeat.objects.filter(kind="bot").update(seen_at=time.time() - 300)
+    look(), look(), look()
+    assert len([line for line in caplog.messages if "could not be told" in line]) == 1
+
+
 def test_an_end_that_could_not_be_told_is_told_a_minute_later(olga, sandbox):
     Heartbeat.objects.filter(kind="bot").update(seen_at=time.time() - 300)
     look()
