@@ -16,7 +16,7 @@ class KinotekaAdminConfig(admin_apps.AdminConfig):
     default_site = "config.admin.site.KinotekaAdminSite"
 
     def ready(self) -> None:
-        from config.admin import figures, jobs, lockouts, update_failures, widgets  # noqa: F401  they register pages and dashboard widgets
+        from config.admin import accounts, figures, jobs, lockouts, update_failures, widgets  # noqa: F401  they register pages and dashboard widgets
 
         super().ready()
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, gettext_noop, ngettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext_lazy, pgettext
 from django_q import admin as django_q_admin  # imported first, so that its registrations are there to be replaced
 from django_q.models import Failure, OrmQ, Schedule, Success, Task
 
@@ -99,6 +99,11 @@ RESULTS = [  # words of results, after a number or alone; what is not here is sh
 ]
 
 
+def counted_word(word: str) -> str:
+    """A word of a result as it stands before its number, which not every language says as it says the word alone."""
+    return pgettext("so many", "done") if word == "done" else _(word)
+
+
 def activity(doing: str) -> str:
     """What a component does or came to, in the viewer's language as far as its words are known."""
     if doing.startswith("failed: "):
@@ -107,7 +112,7 @@ def activity(doing: str) -> str:
         return job_title(doing)
     counts = [re.fullmatch(r"(\d+) (.+)", part) for part in doing.split(", ")]
     if all(counts):
-        return ", ".join(f"{_(one[2])}: {one[1]}" for one in counts if one)
+        return ", ".join(f"{counted_word(one[2])}: {one[1]}" for one in counts if one)
     return ", ".join(_(part) if part in RESULTS else part for part in doing.split(", "))
 
 

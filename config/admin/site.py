@@ -129,8 +129,10 @@ class KinotekaAdminSite(admin.AdminSite):
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         apps = {app["app_label"]: app for app in super().get_app_list(request, app_label)}
-        if "auth" in apps and "config" in apps:  # its one page is of logins
-            apps["auth"]["models"] += apps.pop("config")["models"]
+        for model in apps.pop("config")["models"] if "config" in apps else []:  # next to what they belong to
+            home = "auth" if model["object_name"] == "LoginAttempts" else "django_q"
+            if home in apps:
+                apps[home]["models"].append(model)
         return sorted(apps.values(), key=lambda app: (*APP_ORDER, app["app_label"]).index(app["app_label"]))
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:

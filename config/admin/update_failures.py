@@ -22,7 +22,7 @@ from config.models import UpdateFailure
 
 
 class FailedFilter(ConditionFilter):
-    title, parameter_name = gettext_lazy("failed"), "since"
+    title, parameter_name = gettext_lazy("when"), "since"
 
     def conditions(self) -> dict[str, tuple[str, Q]]:
         now = int(time.time())
@@ -50,7 +50,7 @@ class UpdateFailureAdmin(ReadOnlyAdmin[UpdateFailure]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[UpdateFailure]:
         return super().get_queryset(request).defer("traceback")
 
-    @admin.display(description=gettext_lazy("failed"))
+    @admin.display(description=gettext_lazy("when"))
     def when(self, failure: UpdateFailure) -> SafeString | str:
         return format_datetime(failure.failed_at)
 

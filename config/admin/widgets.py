@@ -82,7 +82,8 @@ def failed_jobs() -> Iterator[Failure]:
     for func, number in recent.order_by().values_list("func").annotate(Count("pk")):
         latest = recent.filter(func=func).order_by("-stopped").values_list("result", flat=True).first()
         query = urlencode({"func__exact": func, "stopped__gte": since.isoformat()})
-        yield Failure(_("job"), f"{job_title(func)}: {last_line(latest)}", number, f"{url}?{query}")
+        cause = last_line(latest) if number == 1 else _("the latest with %s") % last_line(latest)
+        yield Failure(_("job"), f"{job_title(func)}: {cause}", number, f"{url}?{query}")
 
 
 # --- Requests of the last hour
@@ -234,7 +235,7 @@ def queue_url() -> str:
         return ""
 
 
-@dashboard_widget(70, "django_q.view_schedule")
+@dashboard_widget(47, "django_q.view_schedule")
 def storage_widget(request: HttpRequest) -> StorageWidget:
     url = reverse("admin:storage")
     depths = queue_depths_if_known()

@@ -219,6 +219,8 @@ def training_widget(request: HttpRequest) -> TrainingWidget:
 @failures("ratings.view_trainingrun")
 def failed_training() -> list[Failure]:
     since = int(time.time()) - DAY_SECONDS
-    url = f"{reverse('admin:ratings_trainingrun_changelist')}?state=failed"
     recent = TrainingRun.objects.filter(failed_runs(training_process.active_run()), started_at__gt=since)
-    return [Failure(_("training"), training_note(run), 1, url) for run in recent.order_by("-pk")[:MAX_FAILURES_SHOWN]]
+    return [
+        Failure(_("training"), training_note(run), 1, reverse("admin:ratings_trainingrun_change", args=[run.pk]))
+        for run in recent.order_by("-pk")[:MAX_FAILURES_SHOWN]
+    ]

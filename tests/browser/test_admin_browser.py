@@ -189,6 +189,34 @@ def test_no_word_of_a_table_is_broken_on_a_phone(chromium, admin_url):
     context.close()
 
 
+def test_a_menu_leads_from_page_to_page_on_a_phone(chromium, admin_url):
+    context = chromium.new_context(viewport={"width": 390, "height": 850}, locale="ru-RU")
+    page = context.new_page()
+    log_in(page, admin_url)
+    for address, name in ((reverse("admin:counters"), "Люди"), (reverse("admin:users_user_changelist"), "Фильмы")):
+        page.goto(admin_url + address)
+        page.get_by_text("Меню", exact=True).click()
+        page.locator(".phone-menu").get_by_role("link", name=name, exact=True).click()
+        expect(page.locator("#content h1")).to_have_text(name)
+    context.close()
+
+
+def test_every_column_of_a_list_is_in_view_at_1400_pixels(chromium, admin_url):
+    User.objects.filter(pk=501).update(
+        first_name="Константин", username="a_username_of_thirty_letters_1", first_seen_at=1, last_seen_at=1_795_900_000
+    )
+    context = chromium.new_context(viewport={"width": 1400, "height": 850}, locale="ru-RU")
+    page = context.new_page()
+    log_in(page, admin_url)
+    for address in PAGES:
+        page.goto(admin_url + address)
+        hidden = page.evaluate(
+            "[...document.querySelectorAll('.results, .scroll')].some(box => box.scrollWidth > box.clientWidth)"
+        )
+        assert not hidden, address
+    context.close()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390], ids=["desktop", "phone"])
 def test_no_page_has_a_serious_finding_of_axe_or_scrolls_sideways(chromium, admin_url, theme, width):

@@ -46,7 +46,7 @@ class BroadcastForm(forms.ModelForm):
     picture_file = forms.ImageField(label=gettext_lazy("Picture"), required=False)
     remove_picture = forms.BooleanField(label=gettext_lazy("Without this picture"), required=False)
     is_linked = forms.NullBooleanField(
-        label=gettext_lazy("TMDb account"),
+        label=gettext_lazy("Account at TMDb"),
         required=False,
         widget=forms.Select(
             choices=[

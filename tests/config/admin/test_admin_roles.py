@@ -282,7 +282,7 @@ def test_what_a_job_came_to_is_told_in_the_viewers_language(member):
     client = member("operators")
     client.cookies["django_language"] = "ru"
     jobs = client.get(reverse("admin:django_q_success_changelist")).text
-    for words in ("пропало с TMDb: 1", "дат выхода прочитано: 5, сообщено: 6", "шагов: 7", "исправлено: 8"):
+    for words in ("готово: 3, пропало с TMDb: 1", "дат выхода прочитано: 5, сообщено: 6", "шагов: 7", "исправлено: 8"):
         assert words in jobs
     assert "black-cat" not in jobs
     assert "шагов: 7" in client.get(reverse("admin:index")).text
@@ -403,3 +403,12 @@ def test_failed_updates_are_counted_in_full_and_each_cause_leads_to_just_those(m
     found = client.get(reverse("admin:config_updatefailure_changelist"), {"q": "u999"}).context["cl"].result_list
     (failure,) = found
     assert "Traceback …" in client.get(reverse("admin:config_updatefailure_change", args=[failure.pk])).text
+
+
+def test_permissions_are_named_in_the_viewers_language(admin_client):
+    address = reverse("admin:auth_group_change", args=[Group.objects.get(name="broadcasters").pk])
+    english = admin_client.get(address, headers={"accept-language": "en"}).text
+    assert "People | broadcast | may send broadcasts" in english
+    page = admin_client.get(address).text
+    assert "Люди | рассылка | отправка рассылок" in page
+    assert "Can " not in page

@@ -1,0 +1,23 @@
+"""Django's own pages of staff accounts, in the viewer's language."""
+
+from django.contrib.auth.models import Permission
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+ACTIONS = {  # the beginning of a permission's name, which Django stores in English
+    "add": gettext_noop("may add"),
+    "change": gettext_noop("may change"),
+    "delete": gettext_noop("may delete"),
+    "view": gettext_noop("may view"),
+}
+OTHERS = {"send_broadcast": gettext_noop("may send broadcasts")}
+
+
+def permission_title(permission: Permission) -> str:
+    """What a permission is for, as the lists of groups and accounts show it."""
+    action = permission.codename.partition("_")[0]
+    name = OTHERS.get(permission.codename) or ACTIONS.get(action)
+    return f"{permission.content_type} | {_(name) if name else permission.name}"
+
+
+Permission.__str__ = permission_title  # type: ignore[method-assign, assignment]
