@@ -53,7 +53,10 @@ class FirstRatings(Source):
             carousel.films, carousel.shown = left.films, left.shown
             if Rating.objects.filter(user=user, movie_id=left.shown).exists():  # since, on its card
                 move_after(carousel, left.shown)
-        show(carousel)
+        if carousel.films or not rated_by(user.pk):
+            show(carousel)
+        else:
+            finish(carousel)
         return carousel
 
     def find(self, carousel: Carousel, kept: Sequence[int]) -> list[Pick]:

@@ -4,10 +4,10 @@ import pytest
 
 from movies.models import Movie
 from ratings.chat import carousel_message
-from ratings.models import Rating, TMDbRecommendationFetch
+from ratings.models import Carousel, Rating, TMDbRecommendationFetch
 from ratings.tasks import fetch_most_voted_movies
 from tests.conftest import queued
-from tests.helpers.recommendations import CANDIDATES, learn, rate, shown_film, tap, texts, with_posters
+from tests.helpers.recommendations import CANDIDATES, LIKED, learn, rate, shown_film, tap, texts, with_posters
 
 pytestmark = pytest.mark.django_db
 
@@ -100,6 +100,14 @@ def test_where_there_are_no_more_films_to_rate_what_there_is_is_recommended(anna
     tap(anna, message, handle, text="9")
     tap(anna, message, handle, text="Not seen")
     assert "1 of 1" in texts(message)
+
+
+def test_a_game_that_is_taken_up_where_no_film_is_left_to_rate_is_over(anna, ask, films):
+    ask("/recommend")
+    Carousel.objects.update(films=[], shown=0)
+    rate(anna, LIKED)
+    Movie.objects.update(vote_count=0)
+    assert "too few films" not in ask("/recommend").text
 
 
 # --- A bot that knows nothing
