@@ -16,6 +16,7 @@ from config.monitoring.secret import Secret
 UNREACHABLE_ERRORS = (
     "chat not found",
     "query is too old",
+    "query_id_invalid",
     "message to edit not found",
     "message can't be edited",
     "message_id_invalid",
