@@ -50,7 +50,7 @@ def row_action(
         @admin.action(description=description, permissions=[permission])
         @wraps(act)
         def run(model_admin: admin.ModelAdmin, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
-            rows = rows.order_by()
+            rows = rows.order_by("pk")
             chosen = rows.count()
             if chosen > MAX_UNASKED and "confirmed" not in request.POST:
                 return ask(request, model_admin, str(description), chosen, cost(chosen))
