@@ -53,7 +53,7 @@ def refilled_by_rows() -> None:
 
     Django has every app make them anew otherwise, which is a quarter of the time of all tests.
     """
-    make_anew = flush.emit_post_migrate_signal
+    make_anew = flush.emit_post_migrate_signal  # type: ignore[attr-defined]  # missing in the stubs
     rows: dict[str, list[tuple[Any, ...]]] = {}  # by table, as they are after the first time
 
     def refill(*arguments: Any) -> None:
@@ -69,7 +69,7 @@ def refilled_by_rows() -> None:
                 values = ", ".join(["%s"] * len(made[0]))
                 cursor.executemany(f"INSERT INTO {connection.ops.quote_name(table)} VALUES ({values})", made)
 
-    flush.emit_post_migrate_signal = refill  # type: ignore[assignment]
+    flush.emit_post_migrate_signal = refill  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)
