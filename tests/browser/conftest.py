@@ -1,4 +1,4 @@
-"""The system's Chromium for the tests that look at pages. `make test` leaves them out; in CI they never skip."""
+"""The system's Chromium for the tests that look at pages: without it they skip, but never in CI."""
 
 import os
 import shutil
