@@ -75,6 +75,7 @@ def development_key() -> Secret:
     """The secret key of an installation without one: made up once and saved in data/, readable by its owner only."""
     path = DATA_DIR / "secret_key"
     try:
+        path.parent.mkdir(exist_ok=True)  # it may have been put aside, whole
         with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(secrets.token_urlsafe(50))
     except FileExistsError:

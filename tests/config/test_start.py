@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import sqlite3
@@ -295,6 +296,18 @@ def test_the_sandbox_names_a_folder_that_it_cannot_write(environment):
     sandbox = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
     assert sandbox.returncode == 1
     assert sandbox.stderr == "/proc/nowhere cannot be written: No such file or directory.\n"
+
+
+def test_what_is_read_no_longer_is_no_error(environment):
+    say = "from config.management.commands.runall import Command; [Command().say('Stopped.') for _ in range(3)]"
+    command = f"{sys.executable} manage.py shell --verbosity 0 -c {shlex.quote(say)} | :"
+    piped = subprocess.run(command, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert piped.stderr == ""
+
+
+def test_who_has_put_data_aside_gets_a_new_key(tmp_path, monkeypatch):
+    monkeypatch.setattr("config.settings.DATA_DIR", tmp_path / "data")
+    assert development_key() == (tmp_path / "data" / "secret_key").read_text()
 
 
 def test_a_key_that_cannot_be_read_is_named(tmp_path, monkeypatch):

@@ -106,7 +106,15 @@ class Command(BaseCommand):
             self.supervise(children, stop)
         finally:
             self.stop_all(children)
-        self.stdout.write("Stopped.")
+        self.say("Stopped.")
+
+    def say(self, text: str) -> None:
+        """Print at once; what is read no longer, as after `| head`, is no error."""
+        try:
+            self.stdout.write(text)
+            self.stdout.flush()  # into a file, too, it is to be there now
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes there
 
     def refuse_taken_port(self, port: int, remedy: str) -> None:
         with socket.socket() as probe:
@@ -130,8 +138,7 @@ class Command(BaseCommand):
             lines.append(f"  Chat    {self.chat()}")
         lines.append(f"  Admin   http://127.0.0.1:{port}/admin/   {self.login()}")
         lines.append("  Ctrl-C stops everything.")
-        self.stdout.write("\n".join([*lines, RULE, ""]))
-        self.stdout.flush()  # into a file, too, it is to be there now
+        self.say("\n".join([*lines, RULE, ""]))
 
     def chat(self) -> str:
         """The address of the bot's chat."""
