@@ -8,8 +8,12 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
+    from django.core.management.base import CommandParser
     from django.db import OperationalError, ProgrammingError
 
+    from config.arguments import refuse
+
+    CommandParser.error = refuse  # type: ignore[method-assign, assignment]
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:

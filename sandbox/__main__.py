@@ -18,6 +18,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA, help=f"where chats and ratings are kept (default: {DATA})")
     parser.add_argument("--forget", action="store_true", help="keep nothing")
     options = parser.parse_args()
+    if not 0 <= options.port <= 65_535:
+        parser.exit(1, f"--port must be a number from 0 to 65535, not {options.port}.\n")
     port, folder = options.port, None if options.forget else options.data
     if os.environ.get("TELEGRAM_BOT_TOKEN", TOKEN) not in ("", TOKEN):
         parser.exit(1, "TELEGRAM_BOT_TOKEN is set to a real bot's token: the fakes do not run beside it.\n")
@@ -26,10 +28,10 @@ def main() -> None:
         signal.signal(number, lambda *_: done.set())
     try:
         sandbox = Sandbox(port, demo=True, folder=folder)
-    except (OSError, OverflowError) as error:
-        if isinstance(error, OSError) and (name := error.filename):
+    except OSError as error:
+        if name := error.filename:
             parser.exit(1, f"{name} cannot be written: {error.strerror}.\n")
-        parser.exit(1, f"Port {port} cannot be used: {getattr(error, 'strerror', error)}. Try another: --port 0\n")
+        parser.exit(1, f"Port {port} cannot be used: {error.strerror}. Try another: --port 0\n")
     with sandbox:
         print(f"Telegram and TMDb, the sandbox: {sandbox.url}/", flush=True)
         done.wait()

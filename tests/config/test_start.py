@@ -143,15 +143,24 @@ def test_a_taken_port_is_said_in_one_sentence(start, newcomer):
         ("upload_posters --limit 0", "--limit must be a number of 1 or more, not 0."),
         ("refresh_movies --limit -1", "--limit must be a number of 1 or more, not -1."),
         ("requeue_posters --movie 99999999999999999999", "--movie must be a number from 1 to 2147483647"),
+        ("runserver 99999", "The port must be a number from 0 to 65535, not 99999."),
         ("set_webhook --max-connections 1000", "--max-connections must be a number from 1 to 100, not 1000."),
     ],
 )
 def test_a_number_that_makes_no_sense_is_refused_in_one_line(db, command, words):
-    name, option, value = command.split()
     with pytest.raises(CommandError) as refused:
-        call_command(name, option, value)
+        call_command(*command.split())
     assert str(refused.value).startswith(words)
     assert "\n" not in str(refused.value)
+
+
+def test_what_is_no_number_is_refused_in_one_line(environment):
+    command = [sys.executable, "manage.py", "upload_posters", "--limit", "abc"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--limit" in done.stderr
+    assert "'abc'" in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
 
 
 def test_the_sandbox_refuses_a_port_that_is_none_in_one_line(environment):
