@@ -24,7 +24,6 @@ from users.mailing.models import Recipient as Recipient
 MAX_NAME_LENGTH = 64  # of a first name and of a username at Telegram
 MAX_ID_DIGITS = 16  # of a person's id at Telegram: 52 bits
 MIN_ID_DIGITS = 5  # of a number that is looked for as an id alone, and not in names
-MAX_FOUND = 500  # people with a name that a search finds
 CHOICES_TTL_SECONDS = 60  # for which a process remembers the languages that users have chosen
 
 
@@ -136,8 +135,8 @@ class UserQuerySet(models.QuerySet["User"]):
         condition = Q()
         if not is_id or len(name) < MIN_ID_DIGITS:
             # a query of its own, which the index of names answers alone
-            named = User.objects.filter(search_name__contains=name).order_by().values_list("pk", flat=True)
-            condition = Q(pk__in=list(named[:MAX_FOUND]))
+            named = User.objects.filter(search_name__contains=name).order_by()
+            condition = Q(pk__in=named.values("pk"))
         if is_id:
             number = int(name)
             condition |= Q(tmdb_account_id=number)

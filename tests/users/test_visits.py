@@ -18,7 +18,7 @@ from ratings.models import FileImport
 from ratings.tmdb_sync import outbox
 from tests.helpers.imports import linked, sync
 from tests.helpers.updates import message
-from users.models import User
+from users.models import User, names_of
 from users.visits import LAST_SEEN_STEP_SECONDS, visits
 
 pytestmark = pytest.mark.django_db
@@ -161,12 +161,16 @@ def test_another_process_hears_of_a_ban_within_a_second(sandbox, anna, handle):
     "query", ["анн", "АННА", "алён", "Ален", "@anna_k", "anna_", "70000", "7000000005", "9001", "анна @anna"]
 )
 def test_people_are_found_by_name_username_and_the_beginning_of_an_id(operator, query):
-    from users.models import names_of
-
     User.objects.create(pk=7_000_000_005, tmdb_account_id=9001, **names_of("Anna_K", "Анна Алёна"))
     User.objects.create(pk=8_000_000_005, **names_of("boris", "Борис"))
     handle = found(operator, query)
     assert handle == [7_000_000_005] or (query == "анна @anna" and handle == [])
+
+
+def test_a_search_finds_all_of_a_name_however_many(operator):
+    names = names_of("", "Анна")
+    User.objects.bulk_create([User(pk=100_000 + number, **names) for number in range(510)])
+    assert operator.get(PEOPLE, {"q": "анна"}).context["cl"].queryset.count() == 510
 
 
 def test_nobody_is_found_by_what_is_only_a_pattern(operator):
