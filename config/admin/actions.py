@@ -55,7 +55,7 @@ def row_action(
             if chosen > MAX_UNASKED and "confirmed" not in request.POST:
                 return ask(request, model_admin, str(description), chosen, cost(chosen))
             if chosen > MAX_UNASKED:
-                return run_in_bulk(model_admin, request, rows, act.__name__, (description, done, nothing))
+                return run_in_bulk(model_admin, request, rows, chosen, act.__name__, (description, done, nothing))
             named = [(str(row.pk), str(row)) for row in rows]  # some are deleted
             count = act(model_admin, request, rows)
             if count:
@@ -74,6 +74,7 @@ def run_in_bulk(
     model_admin: admin.ModelAdmin,
     request: HttpRequest,
     rows: QuerySet[Any],
+    chosen: int,
     action: str,
     texts: tuple[_StrPromise, _StrPromise, _StrPromise],
 ) -> HttpResponse | None:
@@ -81,12 +82,12 @@ def run_in_bulk(
     description, done, nothing = texts
     with translation.override("en"):
         title = str(description)
+    # recorded first: a process that is killed at it leaves the rest to a job
+    record(request, model_admin.model, action, str(description), chosen)
     bulk = begin(model_admin, request, action, title, rows)
     if bulk.is_running:
-        record(request, model_admin.model, action, str(description), bulk.total)
         return redirect("admin:bulk_action", bulk.pk)
     if bulk.changed:
-        record(request, model_admin.model, action, str(description), bulk.changed)
         model_admin.message_user(request, str(done % bulk.changed))
     else:
         model_admin.message_user(request, str(nothing), messages.WARNING)

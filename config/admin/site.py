@@ -28,6 +28,7 @@ from django.views.i18n import set_language
 from config import __version__
 from config.admin import login_throttle
 from config.admin.formatting import EMPTY, to_datetime
+from config.models import BulkAction
 
 MAX_RECENT = 8  # actions on the front page
 APP_ORDER = ("users", "movies", "ratings", "django_q", "auth")  # on the front page: the daily pages first
@@ -170,4 +171,9 @@ class KinotekaAdminSite(admin.AdminSite):
             for _order, permission, source in sorted(widget_sources, key=lambda entry: entry[0])
             if request.user.has_perm(permission)
         ]
-        return {"widgets": shown, "refreshed_at": to_datetime(time.time())}
+        running = [
+            (bulk, _(bulk.title))
+            for bulk in BulkAction.objects.filter(finished_at=None, is_ready=True).order_by("-pk")[:MAX_RECENT]
+            if request.user.has_perm("{}.change_{}".format(*bulk.model.lower().split(".")))
+        ]
+        return {"widgets": shown, "running": running, "refreshed_at": to_datetime(time.time())}

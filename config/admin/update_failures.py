@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from urllib.parse import urlencode
@@ -44,8 +45,8 @@ class UpdateFailureAdmin(ReadOnlyAdmin[UpdateFailure]):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[UpdateFailure], search_term: str
     ) -> tuple[QuerySet[UpdateFailure], bool]:
-        code = search_term.strip()
-        return queryset.filter(code=code) if code else queryset, False
+        code = re.sub(r"[^\w-]", "", search_term).lower()  # as it was copied, with a bracket or in capitals
+        return queryset.filter(code=code) if search_term.strip() else queryset, False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[UpdateFailure]:
         return super().get_queryset(request).defer("traceback")

@@ -95,7 +95,9 @@ def send(request: HttpRequest, person: User, text: str) -> None:
         return
     if state == Delivery.BLOCKED:
         mark_blocked(person.pk)
-    messages.error(request, _("The message was not sent: %s") % outcome.error)
+    why = _("The message was not sent: %s") % outcome.error
+    record(request, User, "write_to_user", why, 0, [(str(person.pk), str(person))])
+    messages.error(request, why)
 
 
 def shown(person: User) -> list[Shown]:

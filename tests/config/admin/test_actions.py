@@ -210,11 +210,27 @@ def test_what_takes_longer_goes_on_in_a_job_with_progress_until_it_is_done(opera
     assert LogEntry.objects.get().object_repr.endswith(": 120")
     assert queued() == ["config.jobs.tasks.run_bulk_actions"]
     began = BulkAction.objects.get()
+    address = reverse("admin:bulk_action", args=[began.pk])
+    assert address in operator.get(reverse("admin:index")).text
     bulk.run(began.pk, time.monotonic() + 60)
     assert Movie.objects.filter(poster_status=PosterStatus.WAITING).count() == 120
     began.refresh_from_db()
     assert (began.done, began.changed, began.is_running) == (120, 120, False)
-    assert "Changed: 120" in operator.get(reverse("admin:bulk_action", args=[began.pk])).text
+    assert "Changed: 120" in operator.get(address).text
+    assert address not in operator.get(reverse("admin:index")).text
+
+
+def test_a_process_that_is_killed_at_it_leaves_who_began_it(operator, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def kill(*arguments, **options):
+        raise Killed
+
+    monkeypatch.setattr(bulk, "run", kill)
+    with pytest.raises(Killed):
+        act(operator, FILMS, "requeue_posters", films(60), confirmed="1")
+    assert LogEntry.objects.get().object_repr.endswith(": 60")
 
 
 def test_it_is_stopped_by_a_button_and_what_was_done_stays(operator, monkeypatch):
