@@ -76,7 +76,7 @@ class Collector:
         yield InfoMetricFamily("kinoteka_build", "The version that runs", value={"version": __version__})
         yield self.http_requests()
         yield self.http_errors()
-        yield self.durations("update", "From the arrival of an update to the end of its handling", "updates")
+        yield self.durations("update", "How long the handling of an update took", "updates")
         for service, title in (("tmdb", "TMDb"), ("telegram", "Telegram")):
             yield self.durations(f"{service}_request", f"How long {title} took to answer a request", service)
         yield from self.rows_by_status()
