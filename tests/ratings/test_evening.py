@@ -3,6 +3,7 @@
 import json
 import time
 from array import array
+from datetime import timedelta
 from decimal import Decimal
 from io import BytesIO
 
@@ -15,6 +16,7 @@ from movies.models import Movie
 from ratings.models import Evening, Rating, SimilarMovies, TrainingRun
 from ratings.tasks import run_evenings
 from sandbox.telegram.chat import CallbackQuery
+from users import countries
 from users.disconnect import forget
 from users.models import User
 
@@ -296,14 +298,20 @@ def test_what_telegram_takes_later_is_said_once(sandbox, anna, boris, group, han
     ]
 
 
-def test_who_has_rated_the_film_or_has_not_watched_it_is_left_in_peace(anna, boris, group, handle):
+def test_who_has_rated_the_film_or_has_not_watched_it_is_left_in_peace(
+    sandbox, anna, boris, group, handle, monkeypatch
+):
     anna.send("/help")
     boris.send("/help")
     tap(anna, polled(anna, boris, group, handle), handle, "Close the poll")
+    asked_at, now = (countries.local_time("US", at) for at in (Evening.objects.get().ask_at, time.time()))
+    assert (asked_at.hour, asked_at.date() - now.date()) == (12, timedelta(days=1))
+    monkeypatch.setattr(countries, "LAST_HOUR", 0)  # it is night at Boris's
     rate(anna, 1, 7)
     later(2 * 86_400)
     run_evenings()
     assert "Yesterday" not in anna.chat[-1].words
+    assert sandbox.telegram.calls_of("sendPhoto")[-1].params["disable_notification"] in (True, "true")
     tap(boris, boris.chat[-1], handle, "Have not watched it")
     assert boris.chat[-1].buttons == []
 
