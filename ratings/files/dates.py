@@ -31,6 +31,8 @@ NAMED = re.compile(
     re.IGNORECASE,
 )
 UNIX = re.compile(r"(\d{9,10})(\d{3})?")
+SERIAL = re.compile(r"[2-5]\d{4}([.,]\d+)?")  # a spreadsheet's number of days
+SERIAL_EPOCH = datetime(1899, 12, 30, tzinfo=UTC)
 
 
 class Moment(NamedTuple):
@@ -80,16 +82,24 @@ def parse_date(text: str, now: int, order: DateOrder | None = None) -> Moment:
         return _moment(year, month, day, found.groups()[5:9], now)
     if found := UNIX.fullmatch(text):
         return _bounded(int(found[1]), False, now)
+    if found := SERIAL.fullmatch(text):
+        days = float(text.replace(",", "."))
+        return _bounded(int(SERIAL_EPOCH.timestamp() + round(days * DAY_SECONDS)), found[1] is None, now)
     return _standard(text, now)
 
 
 def _standard(text: str, now: int) -> Moment:
     """ISO 8601 in its usual variants, and IMDb's of old (Sat Mar  4 00:00:00 2017)."""
-    iso = re.sub(r"^(\d{4})[/.](\d\d)[/.](?=\d\d)", r"\1-\2-", text)
+    iso = re.sub(r"^(\d{4})[/.](\d\d)[/.](?=\d\d)", r"\1-\2-", text).partition(" (")[0]
     at = None
     with suppress(ValueError):
         at = datetime.fromisoformat(iso)
-    for style in ("%Y-%m-%d %H:%M:%S UTC", "%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S %z"):
+    for style in (
+        "%Y-%m-%d %H:%M:%S UTC",
+        "%a %b %d %H:%M:%S %Y",
+        "%a, %d %b %Y %H:%M:%S %z",
+        "%a %b %d %Y %H:%M:%S GMT%z",
+    ):
         if at is None:
             with suppress(ValueError):
                 at = datetime.strptime(iso, style)

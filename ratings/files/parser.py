@@ -6,6 +6,7 @@ Only of a list that says nothing but which films are on it does the name tell wh
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
@@ -16,7 +17,7 @@ from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
 from movies.models import casefolded_text
-from ratings.files import archives, dates, json_lists, tables
+from ratings.files import archives, dates, json_lists, tables, xml_document
 from ratings.files.encoding import encoding_of
 from ratings.files.formats import JSON, LISTS, TABLES, imdb, kinopoisk_list, kinopoisk_page
 from ratings.files.formats.base import TableFormat, column_key
@@ -29,6 +30,8 @@ MAX_JSON_VALUES = 3_000_000
 MAX_ROWS_ABOVE_HEADER = 1000  # of a page or sheet, which may begin with other tables
 MAX_EXAMPLES = 3  # rows shown with the question what their ratings are out of
 SEPARATORS = ",;\t|"
+HTML = re.compile(r"<(!doctype )?html|<table", re.IGNORECASE)
+ENTITY = re.compile(r"&(amp|lt|gt|apos|#\d{1,5});")  # some programs write them into tables
 WANTED_NAME = re.compile(
     r"watch[ _-]?list|wish[ _-]?list|want|plan|to[ _-]?(watch|see)|буду|хочу|к просмотру", re.IGNORECASE
 )
@@ -111,7 +114,9 @@ def _tables(content: bytes, name: str, parsed: Parsed, depth: int) -> Iterator[T
     text = io.TextIOWrapper(io.BytesIO(content), encoding_of(content), errors="replace", newline="")
     start = text.read(1000).lstrip("\ufeff \r\n\t")
     text.seek(0)
-    if start.startswith("<"):
+    if start.startswith("<?xml") and not HTML.search(start):
+        yield _data_rows(xml_document.document_of(content), name)
+    elif start.startswith("<"):
         pieces = tables.pieces_of(text)
         if kinopoisk_page.MARK in content:
             parsed.is_page = depth == 0
@@ -220,6 +225,8 @@ def _cells_of(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
 
     Where Excel does not know the separator, it keeps a line in one cell, and saves it with quotation marks around it.
     """
+    if separator == ";":
+        lines = (ENTITY.sub(lambda found: html.unescape(found[0]), line) for line in lines)
     for cells in csv.reader(lines, delimiter=separator):
         if len(cells) == 1 and separator in cells[0]:
             yield next(csv.reader(cells, delimiter=separator), [])
@@ -269,6 +276,11 @@ def _json_rows(text: io.TextIOWrapper, name: str) -> Table:
         data = json.loads(content)
     except (ValueError, RecursionError):
         data = _json_lines(content)
+    return _data_rows(data, name)
+
+
+def _data_rows(data: object, name: str) -> Table:
+    """The rows of a document of objects and lists. Raises ParseError."""
     for format in JSON:
         if format.fits(data, name):
             rows = list(islice(format.rows(data, name), MAX_ROWS + 1))

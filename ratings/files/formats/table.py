@@ -18,6 +18,7 @@ COLUMNS = {
         "название фильма", "фильмы", "кино", "заголовок",
         "название", "русское название", "русскоязычное название", "название на русском", "фильм", "наименование",
         "titel", "titre", "titulo", "titolo", "tytul", "tytuł", "назва", "name ru", "name rus", "title ru",
+        "片名", "标题", "电影名",
     ],
     "original_title": [
         "original title", "original name", "english title", "оригинальное название", "название оригинала",
@@ -28,7 +29,7 @@ COLUMNS = {
     "year": [
         "year", "release year", "production year", "movie year", "год релиза", "год создания", "дата релиза",
  "release date", "release date month day year", "released", "год", "год выпуска",
-        "год выхода", "дата выхода", "ar", "jahr", "annee", "ano", "anno", "rok", "рік",
+        "год выхода", "дата выхода", "ar", "jahr", "annee", "ano", "anno", "rok", "рік", "年份", "上映日期",
     ],
     "kind": [
         "title type", "type", "media type", "category", "kind", "item type", "content type", "тип", "категория", "вид",
@@ -44,7 +45,7 @@ COLUMNS = {
         "мой балл", "баллы", "мой рейтинг", "личный рейтинг", "оценка пользователя", "оценил", "оценила", "баллов",
         "la tua valutazione", "avaliacao", "valutazione", "valoracion",
         "moja ocena", "twoja ocena", "моя оцінка", "betyg", "bewertung", "note", "calificacion", "voto", "nota",
-        "ocena", "оцінка",
+        "ocena", "оцінка", "mitt betyg", "我的评分", "个人评分", "评分",
     ],
     "date": [
         "date rated", "rated at", "rating date", "rated date", "date added", "created", "created at", "date",
@@ -52,6 +53,7 @@ COLUMNS = {
         "datum der bewertung", "date de la notation", "data della valutazione", "data da avaliacao", "fecha", "data",
         "дата оценки", "дата и время", "дата", "datum", "bewertet am", "date de notation", "fecha de calificacion",
         "data oceny", "дата оцінки", "bewertungsdatum", "date de la note", "data valutazione",
+        "评分日期", "打分日期", "观看日期",
     ],
     "viewed": [
         "watched date", "watched on", "last viewed at", "last played date", "viewed at",

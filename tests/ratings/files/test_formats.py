@@ -157,12 +157,23 @@ def test_simkl_is_read_as_csv_and_as_a_backup():
          '"seen_history": [], "reviews": [{"rating": "85", "review": {"date": "2021-03-04"}}]}]}',
          (11, "", Decimal("8.5"))),
         ("Svensk titel;Originaltitel;År;Betyg;Datum\nOne;Ett;1999;4;2021-03-04\n", (None, "", 8)),
+        ("VoteDate;MovieTitle;IMDB;Score\n2004-01-16,One;0000001;4\n", (None, "tt0000001", 8)),
+        ("VoteDate;MovieTitle;IMDB;Score\n2004-01-16;One;-1;4\n", (None, "", 8)),
+        ("<?xml version='1.0' encoding='iso-8859-1'?>\n<recentrankings><pageno>1</pageno><film><filmid>1</filmid>"
+         "<filmname>One (1999)</filmname><imdbid>tt0000001</imdbid><score>85</score><quote></quote>"
+         "<reviewdate>Apr 23 2017, 08:18</reviewdate><tier>9</tier></film></recentrankings>",
+         (None, "tt0000001", Decimal("8.5"))),
+        ('<?xml version="1.0"?><MediaContainer size="1"><Video ratingKey="1" type="movie" title="One" rating="3.1" '
+         'userRating="9.0" year="1999"><Guid id="imdb://tt0000001"/></Video></MediaContainer>', (None, "tt0000001", 9)),
+        ('[{"overall": 4, "updated_at": 1598659678, "film": {"title": "One", "year": 1999}}]', (None, "", 8)),
+        ("标题,个人评分,打分日期,上映日期\nOne / Uno,4,2020-01-02,1999-03-31(美国)\n", (None, "", 8)),
         ("Название;Оригинальное название;Год;Тип;Моя оценка;Дата\nOne;;1999;Фильм;9;04.03.2021\n", (None, "", 9)),
         ("Original Title,Title,Year,Your Rating,Date Rated,Title Type,Const,tmdbID,Rating10,Exact Rating\n"
          "x,One,1999,8,2024-05-01,movie,tt0000001,11,8,7.5\n", (11, "tt0000001", Decimal("7.5"))),
         ("My films of 2020\n\nTitle,Year,Rating10\nOne,1999,9\n", (None, "", 9)),
     ],
-    ids=["movary", "movielens", "yamtrack", "ryot", "filmtipset", "russian", "own", "below a title"],
+    ids=["movary", "movielens", "yamtrack", "ryot", "filmtipset", "filmtipset's votes", "without ids", "criticker",
+         "plex", "mubi", "douban", "russian", "own", "below a title"],
 )  # fmt: skip
 def test_the_ids_and_the_rating_are_those_of_the_layout(text, expected):
     (row,) = read(text.encode(), NOW).rows
@@ -329,6 +340,8 @@ def test_day_and_month_are_decided_from_the_file_as_a_whole():
         ("25. Januar 2014", "2014-01-25"),
         ("2016/04/11", "2016-04-11"),
         ("1460332800", "2016-04-11"),
+        ("42471", "2016-04-11"),
+        ("Mon Apr 11 2016 00:00:00 GMT+0000 (Coordinated Universal Time)", "2016-04-11"),
         ("3/14/15 5:06 PM", "2015-03-14T17:06:00"),
     ],
 )
@@ -526,13 +539,15 @@ TRAKT_COLUMNS = "type,title,year,trakt_rating,trakt_id,imdb_id,tmdb_id\n{},movie
         ("title,year,tmdbId,imdbId,watchedAt,comment\nOne,1999,11,tt0000001,2024-02-01,\n", "", Purpose.SEEN),
         ("title,year,tmdbId,imdbId,addedAt\nOne,1999,11,tt0000001,2024-02-01\n", "", Purpose.WANTED),
         ("watched_at," + TRAKT_COLUMNS.format("2024-02-01"), "", Purpose.SEEN),
+        ("entity_type,movie_name,release_date,type,created_at,imdb_id\n"
+         "movie,One,1999-03-31 00:00:00,towatch,2024-02-01 00:00:00,tt0000001\n", "", Purpose.WANTED),
         ("listed_at," + TRAKT_COLUMNS.format("2024-02-01"), "watchlist.csv", Purpose.WANTED),
         ("TMDb ID,IMDb ID,Type,Name,Release Date,Season Number,Episode Number,Rating,Your Rating,Date Rated\n"
          "11,tt0000001,movie,One,1999-03-31T00:00:00Z,,,8.4,,2024-02-01T00:00:00Z\n", "watchlist.csv", Purpose.WANTED),
         ("位置,Const,作成,変更,説明,タイトル,URL,種類,IMDbレーティング,時間,年,ジャンル,票,リリース日,監督,評価,評価日\n"
          "1,tt0000001,2024-02-01,2024-02-01,,One,u,映画,8,9,1999,x,1,,L,,\n", "watchlist.csv", Purpose.WANTED),
     ],
-    ids=["movary's history", "movary", "trakt's history", "trakt", "tmdb", "imdb in japanese"],
+    ids=["movary's history", "movary", "trakt's history", "tv time", "trakt", "tmdb", "imdb in japanese"],
 )  # fmt: skip
 def test_a_list_without_ratings_is_of_films_seen_or_to_see(text, name, purpose):
     (row,) = read(text.encode(), NOW, name=name).rows
