@@ -158,10 +158,12 @@ def resume(file_id: int, seconds: float, stop: StopEvent, watch: Watch) -> bool:
 
 def _import_rows(file: FileImport, deadline: float, stop: StopEvent, watch: Watch) -> bool:
     """Import the rows that are left; False where time is over before the last, or the worker is to stop."""
+    started = time.monotonic()
     content = download(file.telegram_file_id, MAX_BYTES)
     listed = Purpose(file.found.get("list", Purpose.LISTED))
     parsed = read(content, file.sent_at, Scale(file.scale), file.found.get("name", ""), listed)
     rows = parsed.rows
+    deadline += time.monotonic() - started  # however long it takes to read a file, each run gets on with its rows
     if file.rows_total is None:
         file.rows_total = len(rows)
         file.found |= {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from movies.models import casefolded_text
 
@@ -33,8 +34,11 @@ def pattern_of(parts: str, names: str) -> re.Pattern[str]:
 NO_FILM, FILM = pattern_of(NO_FILM_PARTS, NO_FILM_NAMES), pattern_of(FILM_PARTS, FILM_NAMES)
 
 
+@lru_cache(maxsize=1000)
 def is_no_film(kind: str) -> bool:
     """Whether a service's word for a kind means a series, an episode, a game or anything else that is no film."""
+    if not kind:
+        return False
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind[:60])  # tvMovie
     folded = casefolded_text(spaced)
     return bool(NO_FILM.search(folded)) and not (FILM.search(folded) and not NO_FILM.search(FILM.sub("", folded)))

@@ -123,6 +123,8 @@ def make_row(field: Callable[[str], str], scale: Scale = Scale.TEN, purpose: Pur
 
 def clean_title(text: str) -> str:
     """A title without entities, line breaks, and the apostrophe that keeps a spreadsheet from calculating it."""
+    if not text:
+        return ""
     text = " ".join(html.unescape(text.replace("\0", " ")).split())
     if text.startswith("'") and FORMULA.match(text[1:]):
         text = text[1:].lstrip()

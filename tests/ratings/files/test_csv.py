@@ -289,6 +289,15 @@ def test_a_worker_that_is_stopped_goes_on_where_it_was(sandbox, anna, user, hand
     assert FileImport.objects.get().outcome == {"added": 200}
 
 
+def test_a_file_that_takes_longer_to_read_than_a_run_has_is_imported(sandbox, anna, user, handle, monkeypatch):
+    film(603, "Матрица")
+    anna.send_document("r.csv", b"tmdbID,Rating10\n" + b"603,8\n" * 5000, "text/csv")
+    handle()
+    monkeypatch.setattr("ratings.tasks.FILE_SECONDS", 0.05)
+    import_file(FileImport.objects.get().pk)
+    assert FileImport.objects.get().rows_done
+
+
 def test_a_run_over_many_files_ends_in_time_or_where_the_worker_is_told_to_stop(user, monkeypatch):
     for message_id in range(3):
         FileImport.objects.create(user=user, telegram_file_id="f", message_id=message_id, sent_at=1)
