@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from django.db.models.query import QuerySet
 
 MAX_BUTTON_LENGTH = 60  # UTF-16 code units
+MAX_BUTTON_TITLE = 30  # of these, so that the year and the director are seen
 NOT_FOUND_COLUMNS = ["Original Title", "Title", "Year", "Const", "tmdbID", "Your Rating", "Date"]
 
 
@@ -54,17 +55,18 @@ def page(file: FileImport) -> Page:
         "movies": [label(movie) for movie in candidates],
     }
     choices: list[list[KeyboardButton]] = [
-        [(truncate(label(movie), MAX_BUTTON_LENGTH), f"pick:{file_row.pk}:{movie.pk}")] for movie in candidates
+        [(truncate(label(movie, MAX_BUTTON_TITLE), MAX_BUTTON_LENGTH), f"pick:{file_row.pk}:{movie.pk}")]
+        for movie in candidates
     ]
     choices.append([(_("None of these"), f"pick:{file_row.pk}:0"), (_("Skip all"), f"skip:{file.pk}")])
     return Page(render_to_string("ratings/file_deck.html", context).strip(), keyboard(*choices))
 
 
-def label(movie: Movie) -> str:
+def label(movie: Movie, max_title: int = 100) -> str:
     """Title, year and director, by which films of one name differ."""
-    title, names = display_title(movie, 100), [person.get("name", "") for person in movie.directors]
+    title, names = display_title(movie, max_title), [person.get("name", "") for person in movie.directors]
     if get_language() == "en":
-        title = truncate(movie.title_en, 100) or title
+        title = truncate(movie.title_en, max_title) or title
         names = [person.get("original_name") or person.get("name", "") for person in movie.directors]
     year = f" ({movie.year})" if movie.year else ""
     director = f" · {', '.join(names[:2])}" if names else ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.template.loader import render_to_string
 from django.utils import translation
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from telebot.apihelper import ApiException, ApiTelegramException
@@ -62,6 +63,14 @@ class NamedRow(NamedTuple):
     name: str
     here: str  # the rating here, where there is one
     there: str  # the rating in the file
+
+
+class Written(NamedTuple):
+    """How many of a file's ratings TMDb has, as people write numbers: 1,204."""
+
+    done: str
+    total: str
+    complete: bool
 
 
 def report(file: FileImport) -> tuple[str, InlineKeyboardMarkup | None]:
@@ -145,13 +154,14 @@ def named(file_row: FileRow) -> NamedRow:
     )
 
 
-def written(file: FileImport) -> dict[str, int] | None:
+def written(file: FileImport) -> Written | None:
     """How many of a file's ratings TMDb has, of how many; None where none was to be written."""
     total = file.found.get("written", 0)
     if not total:
         return None
     waiting = PendingWrite.objects.filter(user_id=file.user_id, movie__in=file.changes.values("movie_id")).count()
-    return {"done": max(0, total - waiting), "total": total}
+    done, all_ = (number_format(number, force_grouping=True) for number in (max(0, total - waiting), total))
+    return Written(done, all_, not waiting)
 
 
 class ProgressReporter:

@@ -5,9 +5,14 @@ from datetime import datetime
 from decimal import Decimal
 
 import pytest
+from django.utils import translation
 
 from movies.models import Movie
 from movies.tasks import read_details
+from ratings.files import deck
+from ratings.files.merge import row_data
+from ratings.files.report import report
+from ratings.files.rows import Row
 from ratings.models import FileImport, FileRow, PendingWrite, Rating
 from ratings.tasks import import_files, write_ratings
 from tests.conftest import queued
@@ -74,6 +79,15 @@ def test_films_of_one_name_are_chosen_one_after_another_in_one_message(sandbox, 
     assert "1 new rating" in told.text
     assert "did not find 2 films" in told.text
     assert "not sure" not in told.text
+
+
+def test_a_button_shows_year_and_director_of_a_film_with_a_long_title(sandbox, user):
+    movie = film(603, f"A Film {'of Many Words ' * 6}", 1999, directors=[{"name": "Иван", "original_name": "Ivan"}])
+    file = FileImport.objects.create(user=user, sent_at=NOW)
+    file.file_rows.create(position=1, state="unsure", data=row_data(Row("A Film", year=1999)), candidates=[movie.pk])
+    text = deck.page(file).markup.keyboard[0][0].text
+    assert text.startswith("A Film of Many Words")
+    assert text.endswith("… (1999) · Иван")
 
 
 def test_a_row_is_decided_once_and_by_its_owner(sandbox, anna, user, send, press, twins, handle):
@@ -244,3 +258,14 @@ def test_half_points_reach_tmdb_and_the_message_tells_how_many(sandbox, user, se
     assert "at TMDb: 4 of 5" in told.text
     assert demo.ratings == dict.fromkeys(range(1, 5), 7.5)
     assert Decimal("7.5") == PendingWrite.objects.get().rating
+
+
+def test_how_many_ratings_tmdb_has_is_told_as_people_write_numbers(user):
+    movies = [film(movie_id, f"Film {movie_id}") for movie_id in (603, 680)]
+    file = FileImport.objects.create(user=user, sent_at=NOW, finished_at=NOW, rows_total=1204, found={"written": 1204})
+    for movie in movies:
+        file.changes.create(movie=movie, after=8)
+        PendingWrite.objects.create(user=user, movie=movie, rating=8)
+    for language, text in (("en", "at TMDb: 1,202 of 1,204"), ("ru", "В TMDb: 1\xa0202 из 1\xa0204")):
+        with translation.override(language):
+            assert text in report(file)[0]
