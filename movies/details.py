@@ -24,6 +24,7 @@ from config.jobs import rate_limiter
 from config.jobs.enqueue import StopEvent, async_task
 from config.jobs.locks import is_locked, lock
 from config.jobs.run import Run
+from config.lock_order import again_if_lost, update_rows
 from config.monitoring import metrics
 from config.monitoring.logs import with_correlation_id
 from movies import request_pool
@@ -165,7 +166,7 @@ class DetailsWorker:
         with transaction.atomic():
             for queue in due:
                 if left := limit - len(movies):
-                    claimable = queue.exclude(pk__in=busy).select_for_update(skip_locked=True)
+                    claimable = queue.exclude(pk__in=busy).select_for_update(skip_locked=True, no_key=True)
                     movies += claimable.only("details_at", "details_attempts", "details_priority", "imdb_id")[:left]
             now = int(time.time())
             Movie.objects.filter(pk__in=[movie.pk for movie in movies]).update(
@@ -269,7 +270,7 @@ class DetailsWorker:
     def _release(self, movies: list[Movie]) -> None:
         """It was not these films' fault: the attempt does not count, and they are due at once."""
         claimed = Movie.objects.filter(pk__in=[movie.pk for movie in movies])
-        claimed.update(details_attempts=F("details_attempts") - 1, details_next_try_at=0)
+        update_rows(claimed, details_attempts=F("details_attempts") - 1, details_next_try_at=0)
 
     def _save(self) -> None:
         """Write the films that came, in one short transaction; wake those who wait for them."""
@@ -277,7 +278,7 @@ class DetailsWorker:
         if not fetched:
             return
         try:
-            _write(fetched)
+            again_if_lost(partial(_write, fetched))
         except OperationalError:
             raise  # the database is away, or locked: nothing is wrong with any film
         except DatabaseError:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 
+from config.lock_order import lock_rows
 from movies.models import MergedMovie, Movie, PosterStatus
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ def _move_of(user_id: int, movie_id: int, successor_id: int) -> None:
 @transaction.atomic
 def _delete(movie_id: int, successor_id: int) -> bool:
     """Delete the row unless people have something of it; its poster serves the successor until that has its own."""
+    lock_rows(Movie.objects.filter(pk__in=[movie_id, successor_id]))
     old = Movie.objects.select_for_update().filter(pk=movie_id).first()
     if old is None:
         return True

@@ -22,6 +22,7 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from config.fields import PlainTextField
+from config.lock_order import lock_rows, update_rows
 from config.moments import ahead
 from config.monitoring import metrics
 
@@ -191,7 +192,7 @@ class MovieQuerySet(models.QuerySet["Movie"]):
         )
 
     def locked(self, ids: Iterable[int]) -> MovieQuerySet:
-        """Movies with these ids, locked until the transaction ends, in the order of their ids as by everybody."""
+        """Movies with these ids, locked in the order in which everybody locks them (see config.lock_order)."""
         return self.filter(id__in=list(ids)).order_by("id").select_for_update(no_key=True)
 
     def fill_search_text(self, limit: int = 20_000) -> int:
@@ -205,7 +206,8 @@ class MovieQuerySet(models.QuerySet["Movie"]):
                 f"UPDATE movies SET search_text = new.column2 FROM (VALUES {rows}) AS new"  # noqa: S608
                 " WHERE movies.id = new.column1 AND movies.search_text = ''"
             )
-            with connection.cursor() as cursor:
+            with transaction.atomic(), connection.cursor() as cursor:
+                lock_rows(self.filter(id__in=[id for id, _text in batch]))
                 cursor.execute(sql, [value for row in batch for value in row])
         return len(texts)
 
@@ -245,18 +247,19 @@ class MovieQuerySet(models.QuerySet["Movie"]):
     def requeue_posters(self, priority: PosterPriority | None = None) -> int:
         """Queue the posters again, whatever their state; the old file_id serves until the new one is there."""
         columns = RESET_POSTER if priority is None else {**RESET_POSTER, "poster_priority": priority}
-        return self.filter(poster_path__gt="").update(**columns)
+        return update_rows(self.filter(poster_path__gt=""), **columns)
 
     def keep_old_posters(self) -> int:
         """Take posters that are in Telegram out of the queue again; files that are on the disk are cleaned up later."""
         queued = self.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL], telegram_file_id__gt="")
-        return queued.update(**RESET_POSTER | {"poster_status": PosterStatus.TELEGRAM, "poster_priority": 0})
+        state = {"poster_status": PosterStatus.TELEGRAM, "poster_priority": PosterPriority.SOMEDAY}
+        return update_rows(queued, **RESET_POSTER | state)
 
     def suspend_posters(self, reason: str) -> int:
         """Stop trying unfinished posters until an operator queues them again; their files are cleaned up later."""
         unfinished = self.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL])
         state = {"poster_priority": PosterPriority.SOMEDAY, "poster_next_try_at": NEVER, "poster_error": reason}
-        return unfinished.update(**RESET_POSTER | state)
+        return update_rows(unfinished, **RESET_POSTER | state)
 
     def without_pending_poster(self) -> MovieQuerySet:
         """Movies whose poster is in Telegram, or that have none, or one that cannot be had."""
@@ -268,7 +271,7 @@ class MovieQuerySet(models.QuerySet["Movie"]):
         pending = self.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL], telegram_file_id="")
         ids = list(pending.order_by("pk").values_list("pk", flat=True))
         later = Movie.objects.filter(pk__in=ids, poster_priority__lt=PosterPriority.ASKED)
-        later.update(poster_priority=PosterPriority.ASKED)
+        update_rows(later, poster_priority=PosterPriority.ASKED)
         return len(ids)
 
     def awaiting_details(self) -> MovieQuerySet:
@@ -286,16 +289,15 @@ class MovieQuerySet(models.QuerySet["Movie"]):
         """Movies whose first details are still to come; not those that TMDb has failed to show."""
         return self.filter(details_at=None, details_error="")
 
-    @transaction.atomic
     def prioritize_details(self, priority: PosterPriority, place: int = 0) -> int:
         """Have first details read sooner: before those of a lower priority, or of a later place in an import."""
         later = Q(details_priority__lt=priority) | Q(details_priority=priority, details_place__gt=place)
-        rows = self.lacking_details().filter(later).order_by("pk").select_for_update(no_key=True)
-        ids = list(rows.values_list("pk", flat=True))  # locked in one order, as everywhere
-        return Movie.objects.filter(pk__in=ids).update(details_priority=priority, details_place=place)
+        return update_rows(self.lacking_details().filter(later), details_priority=priority, details_place=place)
 
+    @transaction.atomic
     def reread_details(self) -> int:
         """Have the details read from TMDb again, before all that are merely old; returns of how many movies."""
+        lock_rows(self)
         failed = self.filter(details_at=None).update(details_next_try_at=0, details_error="")
         return failed + self.exclude(details_at=None).update(details_at=0, details_next_try_at=0)
 

@@ -56,6 +56,8 @@ def save_movies(movies: Iterable[Movie], priority: PosterPriority | None = Poste
     if new := [movie for movie in in_order if movie.id not in known]:
         Movie.objects.bulk_create(new, ignore_conflicts=True, batch_size=500)
     rows = {row.id: row for row in Movie.objects.locked(unique).only("title", "poster_path")}
+    if merged := [movie for movie in in_order if movie.id not in rows]:  # into others, this very moment
+        Movie.objects.bulk_create(merged, ignore_conflicts=True, batch_size=500)
     known_by_id = [movie for movie in in_order if movie.id in rows and not rows[movie.id].title]
     if unnamed := [movie for movie in known_by_id if movie.details_at is None and movie.title]:
         posters = ["poster_path", "poster_status", "poster_next_try_at", "poster_priority"]
@@ -65,14 +67,14 @@ def save_movies(movies: Iterable[Movie], priority: PosterPriority | None = Poste
 
 
 def _save_details(movies: list[Movie], rows: dict[int, Movie]) -> None:
-    posters = [(movie.poster_path, movie.poster_priority) for movie in movies]  # bulk_create reads the old ones back
+    posters = [(movie.poster_path, movie.poster_priority) for movie in movies]
     Movie.objects.bulk_create(
         movies, update_conflicts=True, unique_fields=["id"], update_fields=DETAIL_FIELDS, batch_size=500
     )
-    for movie, (poster_path, priority) in zip(movies, posters, strict=True):
-        if movie.id in rows and rows[movie.id].poster_path != poster_path:
-            movie.poster_path = poster_path
-            change_poster(movie, PosterPriority(priority))
+    for movie, poster in zip(movies, posters, strict=True):
+        movie.poster_path, movie.poster_priority = poster  # what bulk_create did not write it has read back
+        if movie.id in rows and rows[movie.id].poster_path != movie.poster_path:
+            change_poster(movie, PosterPriority(movie.poster_priority))
 
 
 def change_poster(movie: Movie, priority: PosterPriority = PosterPriority.SOMEDAY) -> None:

@@ -4,6 +4,7 @@ import logging
 
 from django.db import transaction
 
+from config.lock_order import lock_rows
 from movies.models import RESET_POSTER, Movie, PosterPriority, PosterStatus
 from posters.models import PosterBot
 
@@ -28,6 +29,7 @@ def handle_bot_change(bot_id: int) -> int:
         if not PosterBot.objects.filter(pk=1, bot_id=known.bot_id).update(bot_id=bot_id):
             return 0  # another process has just done it
         useless = Movie.objects.filter(telegram_file_id__gt="")
+        lock_rows(useless)
         cleared = {"telegram_file_id": "", "width": None, "height": None}
         rated = useless.filter(pk__in=Movie.objects.filter(ratings__isnull=False).values("pk"))
         rated.filter(poster_priority__lt=PosterPriority.IMPORT).update(poster_priority=PosterPriority.IMPORT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from config.lock_order import update_rows
 from movies.models import RESET_POSTER, Movie, MovieQuerySet, PosterPriority, PosterStatus
 from movies.parsing import parse_movies
 from movies.tmdb import IMAGE_PATH, NotFound, Oversized, TMDb, TMDbError, Unavailable
@@ -68,11 +69,11 @@ def recheck() -> int:
     """Queue again what was given up a week ago, after all others; returns how many."""
     now = int(time.time())
     due = _given_up().exclude(poster_next_try_at__range=(now + 1, now + RECHECK_SECONDS))
-    return due.update(**RESET_POSTER | {"poster_priority": PosterPriority.SOMEDAY})
+    return update_rows(due, **RESET_POSTER | {"poster_priority": PosterPriority.SOMEDAY})
 
 
 def take_back_doubtful(cause: BaseException) -> str:
     """The server fails: queue again what was given up just before. Returns why downloads stop."""
     since = int(time.time()) - DOUBTFUL_SECONDS + RECHECK_SECONDS
-    _given_up().filter(poster_next_try_at__gte=since).update(**RESET_POSTER)
+    update_rows(_given_up().filter(poster_next_try_at__gte=since), **RESET_POSTER)
     return f"TMDb's images cannot be had now ({cause})"

@@ -26,6 +26,7 @@ from config.bot.client import TelegramUnavailable, max_retry_wait, retry_after
 from config.bot.router import bot
 from config.jobs import rate_limiter
 from config.jobs.run import Outcome, Result, Run, UploadStatus
+from config.lock_order import lock_rows
 from config.monitoring import metrics
 from config.monitoring.logs import with_correlation_id
 from movies.models import NEVER, POSTER_DELAYS, RESET_POSTER, Movie, MovieQuerySet, PosterPriority, PosterStatus
@@ -96,7 +97,7 @@ def _claim(
     `choose` may leave out some of them. Rows that another worker is claiming are skipped.
     """
     with transaction.atomic():
-        movies = due.only(*CLAIMED_FIELDS).select_for_update(skip_locked=True).by_priority(limit)
+        movies = due.only(*CLAIMED_FIELDS).select_for_update(skip_locked=True, no_key=True).by_priority(limit)
         if choose:
             movies = choose(movies)
         expires_at = int(time.time()) + CLAIM_TTL_SECONDS
@@ -151,7 +152,7 @@ def _release(movie: Movie, **columns: Any) -> None:
 
 @transaction.atomic
 def _release_all(movies: Iterable[Movie]) -> None:
-    for movie in movies:
+    for movie in sorted(movies, key=lambda movie: movie.pk):  # see config.lock_order
         _release(movie)
 
 
@@ -294,6 +295,7 @@ def _record_downloads(run: Run, downloads: list[Download], unattributed: Failure
 
 @transaction.atomic
 def _save_downloads(downloads: list[Download]) -> list[Result]:
+    lock_rows(Movie.objects.filter(pk__in=[movie.pk for movie, _future in downloads]))
     failures = {movie: error for movie, future in downloads if (error := future.exception())}
     paths = {movie: future.result() for movie, future in downloads if movie not in failures}
     if paths:

@@ -15,6 +15,7 @@ from config.bot.replies import delete_message
 from config.jobs.enqueue import async_task, worker_stop_event
 from config.jobs.locks import ALREADY_RUNNING, lock
 from config.jobs.time_limit import JOB_SECONDS, time_limit
+from config.lock_order import update_rows
 from movies import details
 from movies.models import Movie
 from ratings.evenings import run as evenings
@@ -86,7 +87,8 @@ def queue_daily_imports() -> str:
     delete_expired()
     now, deadline, stop = int(time.time()), time.monotonic() + MAX_SECONDS, worker_stop_event()
     # the clock was set back since
-    User.objects.filter(sync_status=SyncStatus.IMPORTED, last_sync_at__gt=now + 60).update(last_sync_at=now)
+    early = User.objects.filter(sync_status=SyncStatus.IMPORTED, last_sync_at__gt=now + 60)
+    update_rows(early, last_sync_at=now)
     second_of_day = Mod(F("pk"), DAY_SECONDS, output_field=BigIntegerField())
     since_their_hour = Mod(Value(now) - second_of_day, DAY_SECONDS, output_field=BigIntegerField())
     due = (

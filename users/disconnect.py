@@ -37,7 +37,7 @@ def disconnect(user_id: int) -> bool:
     Returns whether TMDb has ended the session, too; where it has not, `revoke_sessions` tries again.
     """
     with transaction.atomic():
-        user = User.objects.select_for_update().filter(pk=user_id).first()
+        user = User.objects.lock(user_id)
         old = queue_revocation(user) if user else None
         if user:
             user.pending_writes.all().delete()
@@ -48,7 +48,7 @@ def disconnect(user_id: int) -> bool:
 def disconnect_all(users: UserQuerySet) -> list[SessionToRevoke]:
     """End the link of all these users; returns the sessions that TMDb has still to end."""
     with transaction.atomic():
-        linked = list(users.connected().select_for_update().order_by("pk"))
+        linked = list(users.connected().select_for_update(no_key=True).order_by("pk"))
         sessions = [SessionToRevoke(session_id=user.tmdb_session_id) for user in linked]
         for user in linked:
             user.pending_writes.all().delete()

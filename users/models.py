@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from telebot import types
 
 from config.fields import PlainTextField
+from config.lock_order import update_rows
 from config.monitoring.secret import Secret
 from users import countries
 from users.mailing.models import Broadcast as Broadcast
@@ -149,9 +150,8 @@ class UserQuerySet(models.QuerySet["User"]):
 
     def queue_import(self) -> int:
         """Queue an import of the ratings; users in the queue keep their place. Returns how many were added."""
-        return (
-            self.connected().exclude(sync_status=SyncStatus.QUEUED).update(sync_status=SyncStatus.QUEUED, sync_error="")
-        )
+        others = self.connected().exclude(sync_status=SyncStatus.QUEUED)
+        return update_rows(others, sync_status=SyncStatus.QUEUED, sync_error="")
 
 
 class User(models.Model):

@@ -18,6 +18,7 @@ from telebot import types
 
 from config.bot.router import deep_links
 from config.bot.validation import is_anonymous
+from config.lock_order import update_rows
 from users.models import User, UserQuerySet, names_of
 
 log = logging.getLogger(__name__)
@@ -49,12 +50,12 @@ class Visits:
 
     def ban(self, users: UserQuerySet) -> int:
         """Ignore what these people send from now on; returns how many were not banned before."""
-        count = users.filter(banned_at=None).update(banned_at=int(time.time()))
+        count = update_rows(users.filter(banned_at=None), banned_at=int(time.time()))
         self.forget_bans()
         return count
 
     def lift_ban(self, users: UserQuerySet) -> int:
-        count = users.banned().update(banned_at=None)
+        count = update_rows(users.banned(), banned_at=None)
         self.forget_bans()
         return count
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
@@ -19,6 +20,7 @@ from config.bot.replies import delete_message
 from config.http_client import TooLong
 from config.jobs.enqueue import StopEvent, async_task
 from config.jobs.locks import lock
+from config.lock_order import again_if_lost
 from config.moments import ahead, doubled
 from movies import details
 from movies.models import Movie, PosterPriority
@@ -179,7 +181,7 @@ def _import_rows(file: FileImport, deadline: float, stop: StopEvent, watch: Watc
             return False
         batch = rows[file.rows_done : file.rows_done + BATCH_ROWS]
         matches = matcher.match(batch)
-        written = write_batch(file, batch, matches)
+        written = again_if_lost(partial(write_batch, file, batch, matches))
         if written is None:
             return True
         request_details(file.rows_done, len(rows), matches)

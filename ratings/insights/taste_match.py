@@ -110,7 +110,7 @@ def match_tastes(visitor_id: int, owner_id: int) -> TasteMatch:
 
 def lock_users(*ids: int) -> list[User]:
     """Lock the rows of these users, in the order of their ids. Raises User.DoesNotExist."""
-    users = list(User.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
+    users = list(User.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk"))
     if len(users) < len(ids):
         raise User.DoesNotExist
     return users

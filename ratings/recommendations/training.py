@@ -20,6 +20,7 @@ from django.db.models import FloatField, Max
 from django.db.models.functions import Cast
 
 from config.jobs.locks import lock
+from config.lock_order import lock_rows
 from movies.models import Movie
 from ratings.models import Rating, SimilarMovies, TrainingRun
 from ratings.recommendations import ease
@@ -223,10 +224,13 @@ def queue_missing_movies(links_to: Counter[int]) -> None:
     """
     unknown = Movie.objects.filter(title="", details_at=None, ratings=None)
     for batch in batched(unknown.values_list("pk", flat=True), BATCH_ROWS):
-        Movie.objects.filter(pk__in=[movie_id for movie_id in batch if movie_id not in links_to]).delete()
+        with transaction.atomic():
+            needless = Movie.objects.filter(pk__in=[movie_id for movie_id in batch if movie_id not in links_to])
+            still_bare = lock_rows(needless.filter(title="", details_at=None))
+            Movie.objects.filter(pk__in=still_bare, ratings=None).delete()
     by_need = (movie_id for movie_id, _links in links_to.most_common())
     for first, batch in enumerate(batched(by_need, BATCH_ROWS)):
-        rows = [Movie(pk=movie_id, search_text="|", details_place=first) for movie_id in batch]
+        rows = [Movie(pk=movie_id, search_text="|", details_place=first) for movie_id in sorted(batch)]
         Movie.objects.bulk_create(rows, ignore_conflicts=True)
 
 

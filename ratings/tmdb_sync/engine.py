@@ -16,12 +16,13 @@ import time
 from collections.abc import Callable, Iterable
 
 from django.core.cache import cache
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils.translation import gettext_noop as _
 
 from config.database import async_commit_transaction
 from config.jobs.enqueue import StopEvent, async_task
 from config.jobs.locks import lock
+from config.lock_order import is_lost
 from movies import details, request_pool
 from movies.parsing import MalformedAnswer
 from movies.request_pool import CircuitBreaker, Probe, RequestPool
@@ -193,18 +194,26 @@ class Importer:
         if isinstance(request, Probe):
             self.breaker.record_probe_answer()
         elif self.imports.holds(request):
-            owner = request.owner
-            owner.requested.discard((request.kind, request.key))
-            if request.kind == Kind.RECOMMENDATIONS:
-                self._take_recommendations(request, answer)
-            elif request.kind == Kind.WATCHLIST and not isinstance(answer, SessionRefused):
-                self._take_watchlist(request, owner, answer)
-            elif isinstance(answer, TMDbError):
-                self._account_or_page_failed(request, owner, answer)
-            elif isinstance(answer, Page):
-                self._take_page(request, owner, answer)
-            elif isinstance(answer, int):
-                self._take_account(request, owner, answer)
+            try:
+                self._take_of(request, request.owner, answer)
+            except OperationalError as error:
+                if not is_lost(error):
+                    raise
+                log.warning("the import for %s is resumed: %s", request.owner.run.user_id, error)
+                self.imports.drop(request.owner)  # what it holds in memory is not what was written
+
+    def _take_of(self, request: ImportRequest, owner: UserImport, answer: object) -> None:
+        owner.requested.discard((request.kind, request.key))
+        if request.kind == Kind.RECOMMENDATIONS:
+            self._take_recommendations(request, answer)
+        elif request.kind == Kind.WATCHLIST and not isinstance(answer, SessionRefused):
+            self._take_watchlist(request, owner, answer)
+        elif isinstance(answer, TMDbError):
+            self._account_or_page_failed(request, owner, answer)
+        elif isinstance(answer, Page):
+            self._take_page(request, owner, answer)
+        elif isinstance(answer, int):
+            self._take_account(request, owner, answer)
 
     def _key_refused(self, request: ImportRequest | Probe, error: KeyRefused) -> None:
         """A fault of the operator's: nothing is asked until the next run, and no import has failed."""

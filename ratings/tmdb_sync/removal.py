@@ -173,7 +173,9 @@ def put_back(user_id: int, removed_at: int) -> int:
 
     Returns how many; what was rated here meanwhile stays as it is.
     """
-    user = User.objects.select_for_update().get(pk=user_id)
+    user = User.objects.lock(user_id)
+    if user is None:
+        return 0
     kept = RemovedRating.objects.filter(user=user, removed_at=removed_at, source=Source.TMDB)
     rated = set(Rating.objects.filter(user=user).values_list("movie_id", flat=True))
     again = [one for one in kept if one.movie_id not in rated]
