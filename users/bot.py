@@ -250,7 +250,10 @@ def link_account(user: User, token: Secret) -> None:
         raise Unavailable("/account") from None
     old = disconnect.queue_revocation(user)
     user.connect(account_id, session_id)
-    user.pending_writes.update(attempts=0, next_try_at=0)  # ratings that the old session could not write
+    with transaction.atomic():  # what the old session could not write
+        User.objects.lock(user.pk)
+        user.pending_writes.update(attempts=0, next_try_at=0)
+        user.watchlist_writes.update(next_try_at=0)
     disconnect.revoke_now(old)
 
 

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 
 from config.jobs.enqueue import StopEvent
-from config.jobs.locks import lock
+from config.jobs.time_limit import seconds_left, time_limit
 from config.moments import ahead, doubled
-from movies.tmdb import BadRequest, NotFound, SessionRefused, TMDb, TMDbError, Unavailable
+from movies.tmdb import BadRequest, NotFound, TMDb, TMDbError
 from ratings.models import PendingWrite, Rating
-from ratings.tmdb_sync.outbox import MSG_SESSION_REFUSED, MSG_SESSION_UNREADABLE, disconnect_user
+from ratings.tmdb_sync.sending import FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS, UserOutbox, send_in_turns
 from ratings.watchlist.models import WatchlistEntry, WatchlistWrite
-from users.models import SessionUnreadable, SyncStatus, User
+from users.models import SyncStatus, User
 
 if TYPE_CHECKING:
     from django.db.models.query import QuerySet
@@ -28,8 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FIRST_DELAY_SECONDS = 30  # before the second attempt; then twice as long
-MAX_DELAY_SECONDS = 6 * 3600
+MAX_ATTEMPTS = 5  # at a removal that TMDb refuses: it may have stumbled, and would bring the film back
 
 
 def due() -> QuerySet[WatchlistWrite]:
@@ -51,38 +52,37 @@ def due() -> QuerySet[WatchlistWrite]:
 
 
 def write_pending(user_id: int | None, seconds: float, stop: StopEvent) -> int:
-    """Send pending changes, of one user or of all, for so many seconds at most; returns how many TMDb has taken.
-
-    A user's changes are sent by one worker at a time. Whatever is left waits for the next run.
-    """
-    deadline = time.monotonic() + seconds
+    """Send pending changes, of one user or of all, for so many seconds at most; returns how many TMDb has taken."""
     waiting = due() if user_id is None else due().filter(user_id=user_id)
-    written = 0
-    for owner_id in list(waiting.values_list("user_id", flat=True).order_by("user_id").distinct()):
-        if stop.is_set() or time.monotonic() > deadline:
-            break
-        with lock(f"watchlist.write.{owner_id}") as free:
-            if not free:
-                continue
-            try:
-                written += write_all_of(owner_id, deadline, stop)
-            except SessionRefused as error:
-                disconnect_user(owner_id, error, MSG_SESSION_REFUSED)
-            except SessionUnreadable as error:
-                disconnect_user(owner_id, error, MSG_SESSION_UNREADABLE)
-            except Unavailable as error:
-                log.warning("watchlists wait for TMDb: %s", error)
-                break  # the next tick; the row that failed waits longer
-    return written
+    return send_in_turns(WatchlistOutbox, waiting, "watchlist.write", seconds, stop)
 
 
-def write_all_of(user_id: int, deadline: float, stop: StopEvent) -> int:
-    mine = due().filter(user_id=user_id).select_related("user").order_by("next_try_at", "pk")
-    written = 0
-    while not stop.is_set() and time.monotonic() <= deadline and (write := mine.first()):
-        if claim(write):
-            written += attempt(write)
-    return written
+class WatchlistOutbox(UserOutbox):
+    """Sends the pending changes of one user's list."""
+
+    def due(self) -> QuerySet[WatchlistWrite]:
+        return due()
+
+    def begin(self, write: WatchlistWrite, session: Secret) -> Callable[[TMDb], object] | None:
+        if not claim(write):
+            return None
+        rated_here = Rating.objects.filter(user_id=write.user_id, movie_id=write.movie_id).exists()
+        # what they have rated here they want to see again
+        return partial(attempt, write, session, write.wanted and not rated_here, seconds_left())
+
+    def end(self, write: WatchlistWrite, answer: object) -> bool:
+        same = WatchlistWrite.objects.filter(pk=write.pk)
+        if isinstance(answer, (NotFound, BadRequest)):
+            give_up(write, answer)
+        elif isinstance(answer, TMDbError):
+            log.warning("a watchlist waits for TMDb: %s", answer)
+            same.update(error=str(answer)[:500])
+        elif answer:
+            mark_written(write, write.user.tmdb_account_id)
+            return True
+        else:
+            same.filter(wanted=True).delete()  # the next import brings the rating, and takes the movie off the list
+        return False
 
 
 def claim(write: WatchlistWrite) -> bool:
@@ -94,35 +94,24 @@ def claim(write: WatchlistWrite) -> bool:
     return bool(same.update(attempts=F("attempts") + 1, next_try_at=int(time.time()) + delay))
 
 
-def attempt(write: WatchlistWrite) -> bool:
-    """Send one change. Raises SessionRefused, SessionUnreadable, Unavailable."""
-    user = write.user
-    assert user.tmdb_account_id is not None  # due() has seen to it
-    try:
-        session = user.session_id
-        if write.wanted and is_rated_there_only(write, session):
-            WatchlistWrite.objects.filter(pk=write.pk, wanted=True).delete()
-            return False  # the next import brings the rating, and takes the movie off the list
-        TMDb().set_on_watchlist(user.tmdb_account_id, write.movie_id, write.wanted, session)
-    except (NotFound, BadRequest) as error:
-        give_up(write, error)
-        return False
-    except TMDbError as error:
-        WatchlistWrite.objects.filter(pk=write.pk).update(error=str(error)[:500])
-        raise
-    mark_written(write, user.tmdb_account_id)
+def attempt(write: WatchlistWrite, session: Secret, check: bool, seconds: float, _tmdb: TMDb) -> bool:
+    """Send one change; runs in a thread. Raises TMDbError.
+
+    Where it is to `check` first and the user has rated the movie at TMDb since the last import, nothing is sent, and
+    False returned: such a movie is not put back on the list.
+    """
+    account_id = write.user.tmdb_account_id
+    assert account_id is not None  # due() has seen to it
+    tmdb = TMDb()  # which tries again by itself
+    with time_limit(seconds):
+        if check and tmdb.own_rating(write.movie_id, session) is not None:
+            return False
+        tmdb.set_on_watchlist(account_id, write.movie_id, write.wanted, session)
     return True
 
 
-def is_rated_there_only(write: WatchlistWrite, session: Secret) -> bool:
-    """Whether the user has rated the movie at TMDb since the last import: such a movie is not put back on the list."""
-    if Rating.objects.filter(user_id=write.user_id, movie_id=write.movie_id).exists():
-        return False  # they want to see it again
-    return TMDb().own_rating(write.movie_id, session) is not None
-
-
 @transaction.atomic
-def mark_written(write: WatchlistWrite, account_id: int) -> None:
+def mark_written(write: WatchlistWrite, account_id: int | None) -> None:
     """Save that TMDb has the change: it is the base of the next merge.
 
     What was changed here meanwhile stays pending. Where an import has begun, it may have read the older list, so this
@@ -137,10 +126,11 @@ def mark_written(write: WatchlistWrite, account_id: int) -> None:
 
 
 def give_up(write: WatchlistWrite, error: TMDbError) -> None:
-    """TMDb will never take it: an addition stays on the list here alone; a removal has nothing left to remove."""
-    log.warning("watchlist, film %s: TMDb refuses it for good: %s", write.movie_id, error)
+    """TMDb will never take it: the change stands here alone.
+
+    A removal is tried some times more; its row stays, by which the next import knows that the movie is off the list.
+    """
     same = WatchlistWrite.objects.filter(pk=write.pk, wanted=write.wanted)
-    if write.wanted:
-        same.update(refused=True, error=str(error)[:500])
-    else:
-        same.delete()
+    is_final = write.wanted or write.attempts + 1 >= MAX_ATTEMPTS  # `write` is as before this attempt
+    if same.update(refused=is_final, error=str(error)[:500]) and is_final:
+        log.warning("watchlist, film %s: TMDb refuses it for good: %s", write.movie_id, error)

@@ -7,7 +7,7 @@ import pytest
 from ratings.models import PendingWrite, Rating
 from ratings.rate import rate
 from ratings.tasks import write_ratings
-from ratings.tmdb_sync import outbox
+from ratings.tmdb_sync import sending
 from tests.helpers.imports import at_tmdb, know, linked
 from tests.helpers.waiting import wait_until
 from users.models import SyncStatus, User
@@ -53,7 +53,7 @@ def test_slow_answers_are_waited_for_side_by_side_within_the_connections_there_a
     assert write_ratings() == "60 written"
     assert at_tmdb(anna.account) == rated
     assert sorted(written(sandbox)) == list(films), "each is sent once"
-    assert outbox.THREADS_BESIDE_IMPORT < sandbox.tmdb.peak_in_flight <= outbox.THREADS
+    assert sending.THREADS_BESIDE_IMPORT < sandbox.tmdb.peak_in_flight <= sending.THREADS
     assert not PendingWrite.objects.exists()
     assert not Rating.objects.exclude(tmdb_rating=8).exists()
 
@@ -79,7 +79,7 @@ def test_who_has_one_rating_does_not_wait_for_who_has_many(sandbox, films, anna,
     boris = viewer(sandbox, "Борис")
     rate_all(anna, films)
     rate(boris, films[0], 5)
-    monkeypatch.setattr(outbox, "TURN_SECONDS", 0.1)
+    monkeypatch.setattr(sending, "TURN_SECONDS", 0.1)
     sandbox.tmdb.latency = 0.05
     sandbox.tmdb.forget_requests()
     assert write_ratings() == "61 written"
