@@ -237,8 +237,9 @@ def named(run: Import) -> dict[str, Named]:
 
 def watchlist_named(run: Import, kind: str) -> dict[str, object]:
     """The movies of the watchlist to be named, of one kind, and how many more there are."""
-    named = list(run.watchlist.get(f"{kind}_films", {}).items())[:MAX_NAMED]
-    titles = [truncate(title or movie_id) for movie_id, title in named]
+    named = dict(list(run.watchlist.get(f"{kind}_films", {}).items())[:MAX_NAMED])
+    known = {str(movie.pk): display_title(movie, MAX_TITLE) for movie in Movie.objects.filter(pk__in=named)}
+    titles = [known.get(movie_id) or truncate(title or movie_id) for movie_id, title in named.items()]
     return {"titles": titles, "more": run.watchlist.get(kind, 0) - len(titles)}
 
 
