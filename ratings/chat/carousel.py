@@ -45,11 +45,11 @@ from movies.models import Movie
 from movies.parsing import MAX_MOVIE_ID
 from ratings.chat import filters as filter_menus
 from ratings.chat.carousel_message import Contents, bring_ready, place, want_posters
-from ratings.models import Carousel
+from ratings.models import Carousel, WatchlistEntry
 from ratings.rate import take_back
 from ratings.recommendations.dismissals import dismiss, mark_seen, undismiss
 from ratings.recommendations.recommender import NO_FILTERS, Filters
-from ratings.watchlist.entries import set_wanted
+from ratings.watchlist.entries import put_back, set_wanted
 from users.models import User
 
 if TYPE_CHECKING:
@@ -468,7 +468,8 @@ def step_before(query: CallbackQuery, carousel: Carousel, movie_id: int) -> None
 
 
 def go_on(carousel: Carousel, movie_id: int, undo: str = "") -> None:
-    """Take a film off the list and show the one in its place; `undo`: a key of UNDO, the decision to be taken back.
+    """Take a film off the list and show the one in its place; `undo`: a key of UNDO, the decision to be taken back,
+    with where the film stood on the watchlist, if it did: see standing().
 
     A second press finds the film gone and changes nothing.
     """
@@ -504,6 +505,12 @@ def rated_elsewhere(message: LastCard | Message | None, user_id: int, movie_id: 
     return True
 
 
+def standing(user_id: int, movie_id: int) -> str:
+    """When the film was put on the user's list and its place there, as callback data hold them."""
+    entry = WatchlistEntry.objects.filter(user_id=user_id, movie_id=movie_id).first()
+    return f"_{max(entry.added_at, 0):x}_{entry.place:x}" if entry else ""
+
+
 def undo_button(carousel: Carousel, movie_id: int, because: int, what: str) -> KeyboardButton | None:
     movie = get_local_movie(movie_id)
     if movie is None:
@@ -514,15 +521,18 @@ def undo_button(carousel: Carousel, movie_id: int, because: int, what: str) -> K
 
 def undo(query: CallbackQuery, carousel: Carousel, argument: str) -> None:
     """Take a decision back: the film stands where it stood, on the user's watchlist too if it was shown from there."""
-    found = re.fullmatch(r"(\w+):(\d{1,10}):(\d{1,10})", argument)
+    found = re.fullmatch(r"([a-z]+)((?:_[0-9a-f]{1,8}){2})?:(\d{1,10}):(\d{1,10})", argument)
     if not found or found[1] not in UNDO:
         raise UserError(_("This button is out of date."))
-    movie_id, user = existing(int(found[2])).pk, User.objects.get_or_create_from_telegram(query.from_user)
-    UNDO[found[1]](user, movie_id)
+    movie_id, user = existing(int(found[3])).pk, User.objects.get_or_create_from_telegram(query.from_user)
+    if found[1] == "unwatch" and found[2]:
+        put_back(user, movie_id, *(int(number, 16) for number in found[2].split("_")[1:]))
+    else:
+        UNDO[found[1]](user, movie_id)
     if found[1] != "watch" and SOURCES[carousel.source].lists_wanted(carousel):
         set_wanted(user, movie_id, True)
     if movie_id not in carousel.movie_ids:
-        carousel.films.insert(max(carousel.place, 0), [movie_id, int(found[3])])
+        carousel.films.insert(max(carousel.place, 0), [movie_id, int(found[4])])
     carousel.shown = movie_id
     show(carousel)
     answer(query)

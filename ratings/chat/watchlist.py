@@ -16,7 +16,7 @@ from movies.cards import error_text, shared_buttons, watch_button
 from movies.catalogue import get_movie
 from movies.movie_list import numbered_mark
 from movies.tmdb import TMDbError
-from ratings.chat.carousel import SOURCES, carousel_of, go_on, show
+from ratings.chat.carousel import SOURCES, carousel_of, go_on, show, standing
 from ratings.watchlist.entries import set_wanted
 from users.models import User
 
@@ -39,6 +39,7 @@ def watch(query: CallbackQuery) -> None:
     except TMDbError as error:
         raise UserError(error_text(error)) from error
     user = User.objects.get_or_create_from_telegram(query.from_user)
+    stood = standing(user.pk, movie.pk)
     changed = set_wanted(user, movie.pk, wanted == "1")
     movie.on_watchlist = wanted == "1"
     if carousel:
@@ -47,7 +48,7 @@ def watch(query: CallbackQuery) -> None:
         if movie.on_watchlist and SOURCES[carousel.source].lists_wanted(carousel):
             show(carousel)  # it belongs there
         else:
-            go_on(carousel, movie.pk, "watch" if movie.on_watchlist else "unwatch")
+            go_on(carousel, movie.pk, "watch" if movie.on_watchlist else f"unwatch{stood}")
     else:
         show_mark(query, movie)
     answer(query, toggled_text(movie, changed))

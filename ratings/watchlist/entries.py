@@ -36,6 +36,14 @@ def set_wanted(user: User, movie_id: int, wanted: bool) -> bool:
     return bool(take_off(user, [movie_id]))
 
 
+@transaction.atomic
+def put_back(user: User, movie_id: int, added_at: int, place: int) -> None:
+    """Have a movie that has just been taken off on the user's list again, where it stood."""
+    user = User.objects.lock(user.pk) or user
+    if add(user, {movie_id: added_at}):
+        WatchlistEntry.objects.filter(user=user, movie_id=movie_id).update(place=place)
+
+
 def add(user: User, added_at: Mapping[int, int]) -> int:
     """Put movies on the list, {movie id: UNIX seconds}; returns how many are new there. The caller holds the lock."""
     known = WatchlistEntry.objects.filter(user=user, movie_id__in=list(added_at))

@@ -107,6 +107,8 @@ def test_the_only_film_is_chosen_again(anna, ask, handle):
 
 
 def test_taking_a_film_off_goes_on_and_can_be_undone(anna, ask, handle, films):
+    WatchlistEntry.objects.filter(movie_id=103).update(place=7)
+    stood = WatchlistEntry.objects.get(movie_id=103)
     message = ask("/watchlist")
     press(anna, message, handle, data="watch:103:0")
     assert shown(message) == "Film 102"
@@ -115,6 +117,8 @@ def test_taking_a_film_off_goes_on_and_can_be_undone(anna, ask, handle, films):
     press(anna, message, handle, data=undo.data)
     assert wanted_by(anna.id) == [101, 102, 103]
     assert shown(message) == "Film 103"
+    back = WatchlistEntry.objects.get(movie_id=103)
+    assert (back.added_at, back.place) == (stood.added_at, stood.place)
 
 
 def test_a_film_that_was_seen_is_rated_in_place(anna, ask, handle, films):

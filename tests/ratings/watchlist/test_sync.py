@@ -11,6 +11,7 @@ from ratings.rate import rate as rate_here
 from ratings.tasks import write_watchlist
 from ratings.tmdb_sync import limits
 from ratings.watchlist.entries import set_wanted
+from ratings.watchlist.outbox import MAX_ATTEMPTS
 from tests.helpers.imports import know, linked, rate, sync, work
 from tests.helpers.watchlist import wanted_by
 from users.disconnect import disconnect, forget, stop_writing
@@ -19,6 +20,7 @@ from users.models import SyncStatus, User
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PAGES = r"/watchlist/movies$"
+WRITES = r"/watchlist$"
 
 
 @pytest.fixture
@@ -147,7 +149,7 @@ def test_a_rated_film_that_tmdb_still_lists_is_named_and_not_put_on_the_list(ann
     anna.account.want(films[0])
     work(anna)
     assert films[0] not in wanted_by(anna.pk)
-    assert "№ 1" in last_text(anna).partition("but you have rated these")[2]
+    assert "Film No. 1" in last_text(anna).partition("but you have rated these")[2]
 
 
 def test_two_pages_that_repeat_and_omit_rows_take_nothing_off(sandbox, anna, films):
@@ -175,6 +177,43 @@ def test_a_list_that_is_suddenly_much_shorter_waits_for_a_second_reading(sandbox
     monkeypatch.setattr(limits, "CONFIRM_REMOVAL_SECONDS", 0)
     sync(anna)
     assert wanted_by(anna.pk) == films[30:45]
+
+
+@pytest.mark.parametrize("status", [404, 422])
+def test_a_removal_that_tmdb_refuses_once_does_not_bring_the_film_back(sandbox, anna, films, status):
+    work(anna)
+    want_here(anna, films[3], wanted=False)
+    sandbox.tmdb.fail(WRITES, status)
+    write_watchlist()
+    sync(anna)
+    assert films[3] not in wanted_by(anna.pk)
+    WatchlistWrite.objects.update(next_try_at=0)
+    write_watchlist()
+    assert films[3] not in there(anna)
+    assert not WatchlistWrite.objects.exists()
+
+
+def test_a_removal_that_tmdb_refuses_for_good_stands_here(sandbox, anna, films):
+    work(anna)
+    want_here(anna, films[3], wanted=False)
+    sandbox.tmdb.fail(WRITES, 404, times=None)
+    for _attempt in range(MAX_ATTEMPTS + 1):
+        write_watchlist()
+        WatchlistWrite.objects.update(next_try_at=0)
+    assert len(sandbox.tmdb.requests_of("/account/*/watchlist")) == MAX_ATTEMPTS
+    sync(anna)
+    assert films[3] not in wanted_by(anna.pk)
+    assert WatchlistWrite.objects.get().refused  # an operator sees it
+
+
+def test_several_films_are_sent_at_once(sandbox, anna, films):
+    work(anna)
+    for film in films[45:]:
+        want_here(anna, film)
+    sandbox.tmdb.latency, sandbox.tmdb.peak_in_flight = 0.02, 0
+    write_watchlist()
+    assert there(anna) == films
+    assert sandbox.tmdb.peak_in_flight > 2
 
 
 @pytest.mark.parametrize("status", [404, 500, 403])
