@@ -332,7 +332,8 @@ def _near_misses(query: Query, user_id: int | None) -> Found:
     words = query.words.split()
     if not 0 < len(words) <= MAX_EXPANDED_WORDS:
         return Found([])
-    near = [vocabulary().near(word, MAX_ALTERNATIVES) for word in words]
+    known = vocabulary(newest=True)
+    near = [known.near(word, MAX_ALTERNATIVES) for word in words]
     if not any(near):
         return Found([])
     groups = [[f"{word}*", *others] for word, others in zip(words, near, strict=True)]

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from django.db import transaction
 from django.db.models import Q
 
+from movies import vocabulary
 from movies.models import RESET_POSTER, Movie, PosterPriority, PosterStatus
 
 # What a list row (rated, search) tells of a movie, and what only its details tell
@@ -64,6 +65,7 @@ def save_movies(movies: Iterable[Movie], priority: PosterPriority | None = Poste
         Movie.objects.bulk_update(unnamed, [*LIST_FIELDS, *posters])
     if detailed := [movie for movie in in_order if movie.details_at is not None]:
         _save_details(detailed, rows)
+    vocabulary.cached.add(movie.search_text for movie in in_order if movie.id not in known or movie.details_at)
 
 
 def _save_details(movies: list[Movie], rows: dict[int, Movie]) -> None:

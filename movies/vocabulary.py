@@ -18,6 +18,7 @@ ROWS_AT_A_TIME = 20_000
 MIN_MISTYPED_LENGTH = 4  # letters; a shorter word with another letter is another word
 LONG_WORD_LENGTH = 8  # letters, from which on two mistakes are forgiven
 RELOAD_COST = 1 / 600  # of the time, at most, is spent on reading the titles again
+QUICK_SECONDS = 0.02  # a small table is read again for every mistyped title, lest a new one be missed
 MAX_PAUSE_SECONDS = 0.2  # that a search may wait for the words to be read again
 
 
@@ -34,7 +35,15 @@ class Vocabulary:
                     of_length.setdefault(len(word), []).append(word)
             if len(words) >= MAX_WORDS:
                 break
-        self.texts = {length: "\n".join(of_length[length]) for length in sorted(of_length)}
+        lengths = range(MIN_LENGTH, MAX_LENGTH + 1)  # each has its text, since threads read while words are added
+        self.texts = {length: "\n".join(of_length.get(length, ())) for length in lengths}
+
+    def add(self, search_texts: Iterable[str]) -> None:
+        """Take in the words of movies that have come since, as lesser known ones."""
+        for word in {word for text in search_texts for word in text.replace("|", " ").split()}:
+            if MIN_LENGTH <= len(word) <= MAX_LENGTH and word not in self:
+                text = self.texts[len(word)]
+                self.texts[len(word)] = f"{text}\n{word}" if text else word
 
     def __contains__(self, word: object) -> bool:
         if not isinstance(word, str):
@@ -138,6 +147,11 @@ class _Cached:
             connection.close()
             self.lock.release()
 
+    def add(self, search_texts: Iterable[str]) -> None:
+        """Know the words of movies that this process has just saved; the other processes' come when all are read."""
+        if words := self.words:
+            words.add(search_texts)
+
     def clear(self) -> None:
         self.words = None
 
@@ -145,5 +159,8 @@ class _Cached:
 cached = _Cached()
 
 
-def vocabulary() -> Vocabulary:
+def vocabulary(newest: bool = False) -> Vocabulary:
+    """The words of the titles; `newest`: read again where that is quick, since they may be some seconds old."""
+    if newest and cached.seconds <= QUICK_SECONDS:
+        cached.valid_until = 0.0
     return cached.get()
