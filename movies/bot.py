@@ -22,6 +22,7 @@ from movies.cards import (
     is_rating_reply,
     movie_of_bare_number,
     movie_on_card,
+    nothing_found,
     send_card,
     shared_buttons,
 )
@@ -36,6 +37,7 @@ from movies.catalogue import (
 from movies.models import Movie, MovieQuerySet
 from movies.movie_list import MessageContents, movie_list_message, movies_on_page
 from movies.people import Person, known_person
+from movies.query import Query
 from movies.tmdb import IMAGE_PATH, NotFound, TMDbError
 
 INLINE_PAGE_SIZE = 20  # results at a time; Telegram takes 50
@@ -45,13 +47,14 @@ MAX_CALLBACK_DATA_BYTES = 64  # Bot API: InlineKeyboardButton
 
 # Not titles, unless after /movie
 GREETING = re.compile(
-    r"(?:привет(?:ик|ствую)?|здравствуй(?:те)?|добр(?:ый|ое|ой) (?:день|вечер|утро)|хай|салют"
-    r"|hi|hello|hey|good (?:morning|evening|afternoon))(?:,? (?:всем|бот|bot|there))?"
-    r"(?:[,!.]? (?:как (?:дела|ты|жизнь)|how are you(?: doing)?))?[^\w]*",
+    r"(?:(?:привет(?:ик|ствую)?|здравствуй(?:те)?|здрас(?:ь)?те|добр(?:ый|ое|ой|ого) (?:день|дня|вечер|утро|ночи)"
+    r"|доброго времени суток|хай|салют|хелло|хеллоу|hi|hello|hey|good (?:morning|evening|afternoon))"
+    r"(?:,? (?:всем|бот|bot|there))?[,!.]*\s*)?(?:как (?:дела|ты|жизнь)|how are you(?: doing)?)?[^\w]*",
     re.IGNORECASE,
 )
 THANKS = re.compile(
-    r"(?:большое )?(?:спасибо|спс|благодарю|thanks|thank you|thx)(?: (?:большое|тебе|вам|a lot|so much|бот|bot))*"
+    r"(?:большое )?(?:спасибо|пасибо?|спс|благодарю|thanks|thank you|thx|ty)"
+    r"(?:,? (?:большое|огромное|тебе|вам|a lot|so much|very much|бот|bot))*"
     r"[^\w]*",
     re.IGNORECASE,
 )
@@ -79,7 +82,7 @@ def movie_card(message: types.Message) -> None:
 )
 def plain_text(message: types.Message) -> None:
     text = message.text or ""
-    if GREETING.fullmatch(text.strip()):
+    if re.search(r"\w", text) and GREETING.fullmatch(text.strip()):
         send_reply(message, _("Hello! Send me a film's title, and I will show its poster and keep your rating."))
     elif THANKS.fullmatch(text.strip()):
         send_reply(message, _("You are welcome! Send me the next title whenever you like."))
@@ -127,16 +130,15 @@ def answer_search(message: types.Message, text: str) -> None:
     if not found.movies and movie_on_card(message.reply_to_message):
         send_reply(message, _("To rate this film, reply to its card with a number: 7.5. I keep no other notes."))
     elif not found.movies:
-        send_reply(
-            message,
-            _("No film found. Try the original title, add the year, or send a themoviedb.org or IMDb link."),
-        )
+        send_reply(message, nothing_found())
     elif found.person:
         rows = further(found, search, _("Films with this title"))
         contents = person_page(found.person, found.movies, search.asker, 0, rows)
         bot.send_message(message.chat.id, **contents, reply_parameters=reply_to(message))
     elif len(found.movies) == 1:
-        rows = further(found, search, _("More with this title")) if search.fits else []
+        by_id = found.movies[0].pk == Query.parse(text).movie_id  # perhaps no film is called so
+        label = _("Search for “%(text)s”") % {"text": search.text} if by_id else _("More with this title")
+        rows = further(found, search, label) if search.fits else []
         send_card(message.chat.id, found.movies[0], None if is_private(message) else reply_to(message), rows)
     else:
         # a reply, since a long search does not fit into the buttons' data: it is read from the replied-to message

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.cache import caches
 from django.utils import translation
 from django.utils.formats import date_format
-from django.utils.translation import get_language
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from telebot import types
 from telebot.apihelper import ApiTelegramException
@@ -51,7 +51,7 @@ RECENT = timedelta(days=365)  # a newer film's day of release is named
 LATIN = re.compile(r"[A-Za-z]")
 MIN_OVERVIEW_LENGTH = 40  # with less room there is none
 TAG = re.compile(r"<[^<>]*>")  # all other text is escaped
-NUMBER = re.compile(r"[-+]?[0-9]{1,2}(?:[.,][0-9]*)?(?:\s*/\s*10)?", re.ASCII)  # a rating, right or wrong
+NUMBER = re.compile(r"([-+]?[0-9]{1,2}(?:[.,][0-9]*)?)(?:\s*(?:/|из|out of)\s*10)?", re.ASCII)  # perhaps a rating
 # Telegram's words for a file_id it does not know, or that belongs to another bot
 INVALID_FILE_ID_ERRORS = (
     "wrong file identifier",
@@ -100,7 +100,8 @@ def caption(movie: Movie, notes: Sequence[str] = ()) -> str:
     if known := facts(movie):
         lines.append(escape(" · ".join(known)))
     if directors := names(movie.directors, MAX_DIRECTORS):
-        lines.append(escape(_("Director: %(names)s") % {"names": directors}))
+        several = ngettext("Director: %(names)s", "Directors: %(names)s", min(len(movie.directors), MAX_DIRECTORS))
+        lines.append(escape(several % {"names": directors}))
     if actors := names(movie.actors, MAX_ACTORS):
         lines.append(escape(_("Cast: %(names)s") % {"names": actors}))
     if movie.user_rating:
@@ -367,9 +368,10 @@ def is_rating_reply(message: types.Message) -> bool:
 
 def movie_of_bare_number(message: types.Message) -> int | None:
     """The TMDb id of the movie that a number may be a rating of: the one whose card was sent last in a private chat."""
-    if message.chat.type != "private" or not NUMBER.fullmatch(text := (message.text or "").strip()):
+    found = NUMBER.fullmatch((message.text or "").strip())
+    if message.chat.type != "private" or not found:
         return None
-    value = float(text.split("/")[0].replace(",", "."))
+    value = float(found[1].replace(",", "."))
     if not 0.5 <= value <= 10 or value * 2 % 1:
         return None
     card = last_card(message.chat.id)
@@ -410,6 +412,11 @@ def error_text(error: TMDbError) -> str:
     if isinstance(error, NotFound):
         return _("TMDb has no film with this id.")
     return _("TMDb does not answer just now. Please try again in a few minutes.")
+
+
+def nothing_found() -> str:
+    """What to tell the user where a search found no movie."""
+    return _("No film found. Try the original title, add the year, or send a themoviedb.org or IMDb link.")
 
 
 def poster_bytes(movie: Movie) -> bytes | None:

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 LOCALE = r"(?:[a-z]{2}(?:-[a-z]{2})?/)?"
 ADDRESS = re.compile(rf"(?:themoviedb\.org|tmdb\.org|/)/?{LOCALE}movie/(\d+)", re.IGNORECASE)
-SERIES_ADDRESS = re.compile(rf"(?:themoviedb|tmdb)\.org/{LOCALE}tv/\d", re.IGNORECASE)
+SERIES_ADDRESS = re.compile(rf"(?:(?:themoviedb|tmdb)\.org/{LOCALE}tv|kinopoisk\.ru/series)/\d", re.IGNORECASE)
 IMDB = re.compile(rf"(?:^|imdb\.com/{LOCALE}title/)(tt\d{{5,12}})(?:/?$|[/?\s])", re.IGNORECASE | re.ASCII)
 LETTERBOXD = re.compile(r"letterboxd\.com/(?:[\w-]+/)?film/([\w-]+)", re.IGNORECASE)
-OTHER_ADDRESS = re.compile(r"https?://\S+|(?:www\.)?(?:kinopoisk\.ru|hd\.kinopoisk\.ru|boxd\.it)/\S*", re.IGNORECASE)
+OTHER_ADDRESS = re.compile(
+    r"https?://\S+|(?<!\S)(?:www\.)?(?:(?:hd\.)?kinopoisk\.ru|boxd\.it)(?:/\S*|(?!\S))", re.IGNORECASE
+)
 TITLE_AND_YEAR = re.compile(r"(?P<title>.*[^\s,.])[\s,.]+\(?(?P<year>(?:18|19|20)\d\d)(?:\s*(?:г\.?|год|года))?\)?")
 SMALL_NUMBERS = [word for word, value in NUMBERS.items() if 2 <= value <= 9]
 # a number in words is a sequel's where hardly any title ends with it ("The Magnificent Seven")
@@ -112,8 +114,10 @@ class Query:
             return cls.parse_title(found[1].replace("-", " "))
         if SERIES_ADDRESS.search(text):
             raise IsSeries("an address of a series")
-        if OTHER_ADDRESS.fullmatch(text):
-            raise OtherAddress("an address that names no movie")
+        if OTHER_ADDRESS.search(text):  # a title may stand before it, as an app shares it
+            text = OTHER_ADDRESS.sub("", text).strip()
+            if not re.search(r"\w", text):
+                raise OtherAddress("an address that names no movie")
         text = text[:MAX_QUERY_LENGTH]
         if re.fullmatch(r"[0-9]{1,10}", text):
             return cls(int(text), text)

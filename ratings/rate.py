@@ -14,7 +14,7 @@ from ratings.recommendations.dismissals import undismiss
 from ratings.watchlist.entries import take_off
 from users.models import User
 
-POINTS = re.compile(r"([0-9]{1,2})(?:[.,]([05])?0*)?(?:\s*/\s*10)?", re.ASCII)
+POINTS = re.compile(r"([0-9]{1,2})(?:[.,]([05])?0*)?(?:\s*(?:/|из|out of)\s*10)?", re.ASCII)
 
 
 def points_in(text: str) -> Decimal | None:

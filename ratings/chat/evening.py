@@ -154,7 +154,9 @@ def start(query: types.CallbackQuery, evening: Evening) -> None:
     except steps.TooFewGuests:
         raise UserError(_("It takes at least two: ask the others to press “I’m in”.")) from None
     except steps.TooFewFilms:
-        raise UserError(_("I found too few films that none of you has seen. Try fewer filters.")) from None
+        if filter_menus.describe(Filters.from_json(evening.filters)):
+            raise UserError(_("I found too few films that none of you has seen. Try fewer filters.")) from None
+        raise UserError(_("I found too few films that none of you has seen.")) from None
     if not steps.start(evening, films):
         raise UserError(_("This evening has begun or is over. Start another with /evening."))
     evening.refresh_from_db(fields=["state", "films", "closes_at", "attempts"])

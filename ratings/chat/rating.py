@@ -22,12 +22,13 @@ from movies.cards import (
     last_card,
     movie_of_bare_number,
     movie_on_card,
+    nothing_found,
     replace_card_buttons,
     send_card,
     show_rating,
     show_rating_on_last_card,
 )
-from movies.catalogue import find_movies, get_movie
+from movies.catalogue import Found, find_movies, get_movie
 from movies.movie_list import PAGE_SIZE, button_label
 from movies.query import Query
 from movies.tmdb import TMDbError
@@ -150,12 +151,16 @@ def rate_by_command(message: Message) -> None:
             query = Query.parse(movie_text)
             movie_id = query.movie_id
             is_search = bool(query.title or movie_id is None)  # 1917 may be an id and a title
-            movies = find_movies(movie_text, sender_id).movies if is_search and points_in(rating_text) else []
+            found = find_movies(movie_text, sender_id) if is_search and points_in(rating_text) else Found([])
         except TMDbError as error:
             reply(message, error_text(error))
             return
-        if len(movies) > 1:
+        movies = found.movies
+        if len(movies) > 1 or (found.is_guess and movies):
             ask_which(message, movies, rating_text)
+            return
+        if not movies and movie_id is None and points_in(rating_text):
+            reply(message, nothing_found())
             return
         movie_id = movies[0].pk if movies else movie_id
     if movie_id is None:

@@ -171,18 +171,25 @@ def test_a_letterboxd_address_is_the_film_of_its_slug(known, ask, sandbox, typed
 SERIES = "This is a series. I only know films so far."
 
 
-@pytest.mark.parametrize("typed", ["https://www.themoviedb.org/tv/1396-breaking-bad", "tt0903747", "Breaking Bad"])
+@pytest.mark.parametrize(
+    "typed",
+    ["https://www.themoviedb.org/tv/1396-breaking-bad", "tt0903747", "Breaking Bad", "kinopoisk.ru/series/404900/"],
+)
 def test_a_series_is_said_to_be_one(ask, sandbox, typed):
     sandbox.tmdb.add_series(1396, "Breaking Bad", "2008-01-20", "tt0903747")
     assert ask(typed).text == SERIES
 
 
 @pytest.mark.parametrize(
-    "typed", ["https://www.kinopoisk.ru/film/301/", "kinopoisk.ru/film/301", "https://boxd.it/29MA"]
+    "typed", ["https://www.kinopoisk.ru/film/301/", "kinopoisk.ru/film/301", "https://boxd.it/29MA", "hd.kinopoisk.ru"]
 )
 def test_an_address_that_names_no_film_says_what_to_send(ask, sandbox, typed):
     assert "Send its title" in ask(typed).text
     assert sandbox.tmdb.requests == []
+
+
+def test_a_title_shared_with_such_an_address_is_searched_for(known, ask, sandbox):
+    assert "Интерстеллар" in ask("Интерстеллар (2014) https://www.kinopoisk.ru/film/258687/").words
 
 
 @pytest.mark.parametrize("typed", ["Тарковский", "Tarkovsky", "фильмы Тарковского", "Фильмы Андрея Тарковского"])
@@ -231,6 +238,10 @@ def test_the_vocabulary_finds_words_near_and_around():
     assert words.near("перизагруска", 5) == {"перезагрузка": 2}
     assert words.containing("загруз", 5) == ["перезагрузка"]
     assert words.near("кот", 5) == {}
+    words.add(["годзилла|godzilla", "матрица"])
+    assert words.near("годзила", 5) == {"годзилла": 1}
+    assert "godzilla" in words
+    assert "дзил" not in words
 
 
 @pytest.mark.parametrize(
@@ -321,7 +332,11 @@ def test_a_sign_of_sql_is_no_wildcard(known, typed):
         ("Здравствуйте, бот", "Hello"),
         ("Привет, как дела?", "Hello"),
         ("Hi 👋🏽", "Hello"),
+        ("Доброго дня!", "Hello"),
+        ("как дела?", "Hello"),
         ("спасибо!!! 😊", "You are welcome"),
+        ("Спасибо большое, бот", "You are welcome"),
+        ("???", "No film found"),
     ],
 )
 def test_a_greeting_is_one_with_whatever_follows_it(ask, sandbox, typed, answer):

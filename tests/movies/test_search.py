@@ -208,7 +208,7 @@ def test_the_card_of_a_number_leads_to_the_films_that_are_called_so(ask, anna, s
     card = ask("12")
     assert "В поисках Немо" in card.words
     assert searches(sandbox) == []
-    tap(anna, card, handle, text="More with this title")
+    tap(anna, card, handle, text="Search for “12”")
     assert film_titles(anna.chat[-1])[:2] == ["В поисках Немо", "12"]
 
 

@@ -206,6 +206,10 @@ def test_filters_that_leave_hardly_anything_say_so(anna, boris, group, handle):
     Evening.objects.update(filters={"genres": [99]})
     assert "fewer filters" in tap(anna, message, handle, "Start the poll").text
     assert message.buttons
+    Evening.objects.update(filters={})
+    Movie.objects.exclude(pk=LOVED).delete()
+    text = tap(anna, message, handle, "Start the poll").text
+    assert text == "I found too few films that none of you has seen."
 
 
 def test_when_the_time_is_over_the_job_closes_the_poll_once(anna, boris, group, handle):

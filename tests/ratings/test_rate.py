@@ -268,6 +268,18 @@ def test_a_command_rates_a_film_by_its_title_and_asks_where_several_are_called_s
     assert "your rating is 7.5" in question.text
 
 
+def test_a_title_that_is_none_rates_nothing(anna, handle, sandbox):
+    anna.send("/movie 13")
+    handle()
+    anna.send("/rate форест гамп 8")
+    handle()
+    assert anna.chat[-1].button(data="rate:13:8")
+    assert not Rating.objects.exists()
+    anna.send("/rate нет такого фильма 8")
+    handle()
+    assert anna.chat[-1].text.startswith("No film found")
+
+
 def test_a_command_rates_a_film_whose_title_is_a_number(anna, handle):
     Movie.objects.create(pk=530915, title="1917", original_title="1917", search_text="1917", details_at=1)
     anna.send("/rate 1917 9")
