@@ -29,7 +29,7 @@ MAX_BYTES = 2_000_000
 SLOW_MS, PAUSE_MS = 900, 2_200  # how long a frame of typing, and one to be read, is shown
 WORDS = {
     "ru": {"done": "Готово", "asked": "матрца", "found": "Матрица", "rated": "10", "person": "7000000001"},
-    "en": {"done": "Done", "asked": "matrx", "found": "The Matrix", "rated": "10", "person": "7000000003"},
+    "en": {"done": "Done", "asked": "matrx", "found": "The Matrix", "rated": "9", "person": "7000000003"},
 }
 
 
