@@ -13,9 +13,11 @@ MONTHS = {
     name: number
     for number, names in enumerate(
         [
-            "jan янв ene gen", "feb фев fév fev", "mar мар mär", "apr апр abr avr", "may мая май mai mag maj",
-            "jun июн juin giu", "jul июл juil lug", "aug авг ago aoû aou", "sep сен set", "oct окт okt ott out",
-            "nov ноя", "dec дек dez dic déc",
+            "jan янв ene gen sty січ oca", "feb фев fév fev lut лют şub", "mar мар mär бер",
+            "apr апр abr avr kwi кві nis", "may мая май mai mag maj тра", "jun июн juin giu cze чер haz",
+            "jul июл juil lug lipc лип tem",
+            "aug авг ago aoû aou sie сер ağu", "sep сен set wrz вер eyl", "oct окт okt ott out paź жов eki",
+            "nov ноя лис kas", "dec дек dez dic déc gru гру ara",
         ],
         start=1,
     )
@@ -31,6 +33,7 @@ NAMED = re.compile(
     re.IGNORECASE,
 )
 UNIX = re.compile(r"(\d{9,10})(\d{3})?")
+ISO_DAY = re.compile(r"^(\d{4})[/.年-](\d{1,2})[/.月-](\d{1,2})(?!\d)日?")
 SERIAL = re.compile(r"[2-5]\d{4}([.,]\d+)?")  # a spreadsheet's number of days
 SERIAL_EPOCH = datetime(1899, 12, 30, tzinfo=UTC)
 
@@ -76,7 +79,7 @@ def parse_date(text: str, now: int, order: DateOrder | None = None) -> Moment:
         order = order or order_of([text], now)
         either = _numeric(found, now, day_first=order.day_first)
         return either if order.day_first != order.month_first or found[5] == found[7] else UNKNOWN
-    if found := NAMED.fullmatch(text):
+    if found := NAMED.fullmatch(re.sub(r"^[^\W\d]{2,}, ", "", text)):  # a day of the week
         month = _month(found[2] or found[3])
         day, year = int(found[1] or found[4]), _full_year(found[5], now)
         return _moment(year, month, day, found.groups()[5:9], now)
@@ -90,7 +93,7 @@ def parse_date(text: str, now: int, order: DateOrder | None = None) -> Moment:
 
 def _standard(text: str, now: int) -> Moment:
     """ISO 8601 in its usual variants, and IMDb's of old (Sat Mar  4 00:00:00 2017)."""
-    iso = re.sub(r"^(\d{4})[/.](\d\d)[/.](?=\d\d)", r"\1-\2-", text).partition(" (")[0]
+    iso = ISO_DAY.sub(lambda day: f"{day[1]}-{int(day[2]):02}-{int(day[3]):02}", text).partition(" (")[0]
     at = None
     with suppress(ValueError):
         at = datetime.fromisoformat(iso)

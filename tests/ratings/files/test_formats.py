@@ -515,7 +515,20 @@ def test_four_bytes_a_letter_are_an_encoding_too():
 
 
 @pytest.mark.parametrize(
-    "text", ["2020.04.03", "03-Apr-2020", "3-апр-20", "3rd April 2020", "April 3rd, 2020", "03.04.2020 в 00:00"]
+    "text",
+    [
+        "2020-4-3",
+        "2020年4月3日",
+        "Friday, April 3, 2020",
+        "3 kwietnia 2020",
+        "3 квітня 2020",
+        "2020.04.03",
+        "03-Apr-2020",
+        "3-апр-20",
+        "3rd April 2020",
+        "April 3rd, 2020",
+        "03.04.2020 в 00:00",
+    ],
 )
 def test_a_date_is_read_as_spreadsheets_and_people_write_it(text):
     assert dates.parse_date(text, NOW).at == at("2020-04-03")
