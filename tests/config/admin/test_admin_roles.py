@@ -126,7 +126,7 @@ def test_operators_see_everything_and_act_but_manage_no_accounts(member, rows):
     client = member("operators")
     assert widgets(client) == {
         *("users", "movies", "posters", "figures", "imports"),
-        *("training", "failures", "requests", "heartbeats", "storage"),
+        *("training", "watchlists", "failures", "requests", "heartbeats", "storage"),
     }
     act(client, "users_user", "import_again", 501)
     assert User.objects.get(pk=501).sync_status == SyncStatus.QUEUED
