@@ -157,20 +157,28 @@ def find_movies(text: str, user_id: int | None = None, policy: TmdbPolicy = Tmdb
     needed and could not be asked.
     """
     query = Query.parse(text)
+    may_ask = policy is not TmdbPolicy.NEVER
     if query.imdb_id:
-        return Found([_get_by_imdb_id(query.imdb_id, user_id)])
+        by_imdb_id = _known_by_imdb_id(query.imdb_id, user_id)
+        return _only(by_imdb_id or (_get_by_imdb_id(query.imdb_id, user_id) if may_ask else None))
     if query.people and (found := _find_by_person(query.people, user_id, policy)):
         return found
     if query.movie_id is None:
         return _find_by_title(query, user_id, policy) if query.title else Found([])
     if query.title:
         return _find_by_number(query.movie_id, query, user_id, policy)
-    return Found([get_movie(query.movie_id, user_id)])
+    return _only((get_movie if may_ask else get_local_movie)(query.movie_id, user_id))
+
+
+def _only(movie: Movie | None) -> Found:
+    return Found([movie] if movie else [])
+
+
+def _known_by_imdb_id(imdb_id: str, user_id: int | None) -> Movie | None:
+    return Movie.objects.with_user_rating(user_id).filter(imdb_id=imdb_id).first()
 
 
 def _get_by_imdb_id(imdb_id: str, user_id: int | None) -> Movie:
-    if known := Movie.objects.with_user_rating(user_id).filter(imdb_id=imdb_id).first():
-        return known
     answer = TMDb(background=False).find(imdb_id)
     for movie in parse_movies({"results": answer.get("movie_results")}):
         return get_movie(movie.pk, user_id)

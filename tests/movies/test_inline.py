@@ -153,7 +153,9 @@ def test_tmdb_is_asked_only_where_the_table_knows_nothing(ask, sandbox):
 
 def test_while_tmdb_is_down_there_is_an_answer(ask, sandbox):
     sandbox.tmdb.fail(r"^/3/", 503, times=None)
-    assert ask("форрест").results == []
+    for typed in ("форрест", "themoviedb.org/movie/13", "tt0109830"):
+        query = ask(typed)
+        assert (query.results, query.button) == ([], None)
 
 
 @pytest.mark.parametrize("typed", ["603", "https://www.themoviedb.org/movie/603-the-matrix"])

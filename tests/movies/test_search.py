@@ -262,6 +262,8 @@ def test_while_tmdb_is_down_the_table_answers(ask, sandbox):
     assert len(film_labels(ask("матриц"))) == 2
     assert "TMDb does not answer" in ask("форрест гамп").text
     assert "TMDb does not answer" in ask("/movie 13").text
+    for address in ("themoviedb.org/movie/13", "tt0109830"):
+        assert "TMDb does not answer" in ask(address).text
 
 
 def test_a_film_keeps_its_title_where_that_is_in_our_language_though_nobody_told_its_story_in_it(ask, anna, sandbox):
