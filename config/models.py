@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Max, Q
 from django.utils.translation import gettext_lazy as _
 
 
@@ -231,17 +233,42 @@ class BulkAction(models.Model):
         return self.finished_at is None
 
 
+class BulkBatchQuerySet(models.QuerySet["BulkBatch"]):
+    def holding(self, model: str, key: Any) -> list[BulkBatch]:
+        """The batches of actions on `model` (app.Model) that hold the row with this primary key.
+
+        The keys of an action are in ascending order, so only the last batch that begins at or before it may hold it.
+        """
+        begun = self.filter(bulk__model=model, keys__0__lte=key).order_by()
+        last = begun.values("bulk").annotate(last=Max("number")).values_list("bulk", "last")
+        found = Q(pk__in=[])
+        for bulk, number in last:
+            found |= Q(bulk=bulk, number=number)
+        return [batch for batch in self.filter(found).select_related("bulk") if key in batch.keys]
+
+    def forget(self, model: str, key: Any) -> None:
+        """Leave out the row with this key, which is no more; within a transaction."""
+        for held in self.holding(model, key):
+            batch = self.select_for_update(no_key=True).get(pk=held.pk)
+            batch.keys = [other for other in batch.keys if other != key]
+            batch.save(update_fields=["keys"])
+            done = F("done") - int(batch.is_done)
+            BulkAction.objects.filter(pk=batch.bulk_id).update(total=F("total") - 1, done=done)
+
+
 class BulkBatch(models.Model):
-    """A part of a bulk action: the queue of what is still to be done."""
+    """A part of a bulk action: the queue of what is still to be done, and for the history of each row what was."""
 
     bulk = models.ForeignKey(BulkAction, models.CASCADE, related_name="batches")
     number = models.PositiveIntegerField()
     keys = models.JSONField(db_comment="primary keys")
     is_done = models.BooleanField(default=False, db_default=False)
 
+    objects = BulkBatchQuerySet.as_manager()
+
     class Meta:
         db_table = "bulk_batches"
-        db_table_comment = "What bulk actions have still to do"
+        db_table_comment = "Rows of bulk actions, those done included"
         constraints = [models.UniqueConstraint(fields=["bulk", "number"], name="one_batch_per_number")]
 
     def __str__(self) -> str:

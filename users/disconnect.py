@@ -16,7 +16,7 @@ from django_q.models import OrmQ, Task
 from config.bot import update_queue
 from config.jobs.enqueue import StopEvent, async_task
 from config.jobs.time_limit import seconds_left
-from config.models import Lease, UpdateFailure
+from config.models import BulkBatch, Lease, UpdateFailure
 from config.moments import ahead, doubled
 from config.monitoring.secret import Secret
 from movies.models import PendingCard
@@ -76,6 +76,7 @@ def delete_everything(user_id: int) -> list[SessionToRevoke]:
         # the admin's log names a user by id, and what belongs to the user by an id in front: "501 · …"
         logged = Q(content_type__app_label="users", object_id=str(user_id))
         LogEntry.objects.filter(logged | Q(object_repr__startswith=f"{user_id} · ")).delete()
+        BulkBatch.objects.forget("users.User", user_id)
         work = ("ratings.write", "ratings.files", "watchlist.write")
         Lease.objects.filter(name__in=[f"{name}.{user_id}" for name in work]).delete()
     UpdateFailure.objects.filter(traceback__contains=str(user_id)).delete()

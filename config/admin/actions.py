@@ -11,6 +11,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.db.models.signals import post_save
 from django.dispatch import receiver
@@ -18,7 +19,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import translation
 
-from config.admin.bulk import begin
+from config.admin.bulk import begin, store
 from config.admin.site import render_page
 
 if TYPE_CHECKING:
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_UNASKED = (
-    50  # rows, each with the action in its history; more are asked about on a page of its own and share an entry
-)
+MAX_UNASKED = 50  # rows, each with the action in its history; more are asked about on a page of its own
 
 Action = Callable[[Any, HttpRequest, Any], int]  # of the admin, the request and a queryset
 AdminAction = Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]
@@ -83,8 +82,10 @@ def run_in_bulk(
     with translation.override("en"):
         title = str(description)
     # recorded first: a process that is killed at it leaves the rest to a job
-    record(request, model_admin.model, action, str(description), chosen)
-    bulk = begin(model_admin, request, action, title, rows)
+    with transaction.atomic():
+        record(request, model_admin.model, action, str(description), chosen)
+        bulk = store(model_admin, request, action, title, rows)
+    begin(bulk, request)
     if bulk.is_running:
         return redirect("admin:bulk_action", bulk.pk)
     if bulk.changed:

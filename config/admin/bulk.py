@@ -1,7 +1,8 @@
 """Actions over many rows: done batch by batch, within the request as far as a moment goes, the rest by a job.
 
 The keys of all chosen rows are stored first, so that "all" is all; a batch is a row of a table and is marked when it is
-done. A process that is killed leaves its batch to be done once more, which every action bears.
+done. A process that is killed leaves its batch to be done once more, which every action bears. Batches that are done
+stay: the history of a row asks them.
 """
 
 from __future__ import annotations
@@ -43,10 +44,10 @@ class _Silence:
         pass
 
 
-def begin(
+def store(
     model_admin: admin.ModelAdmin, request: HttpRequest, action: str, title: str, rows: QuerySet[Any]
 ) -> BulkAction:
-    """Store what is to be done to which rows, and do as much of it as a moment allows."""
+    """Write down what is to be done to which rows; within a transaction, so that a part of it is never begun."""
     bulk = BulkAction.objects.create(
         model=model_admin.model._meta.label,
         action=action,
@@ -59,14 +60,19 @@ def begin(
     while batch := list(islice(keys, BATCH_ROWS)):
         BulkBatch.objects.create(bulk=bulk, number=number, keys=batch)
         total, number = total + len(batch), number + 1
-    BulkAction.objects.filter(pk=bulk.pk).update(total=total, is_ready=True)
+    bulk.total, bulk.is_ready = total, True
+    bulk.save(update_fields=["total", "is_ready"])
+    return bulk
+
+
+def begin(bulk: BulkAction, request: HttpRequest) -> None:
+    """Do as much of it as a moment allows."""
     with lock(LEASE) as free:
         if free:
             run(bulk.pk, time.monotonic() + INLINE_SECONDS, request=request)
     bulk.refresh_from_db()
     if bulk.is_running:
         async_task(TASK, save=False)
-    return bulk
 
 
 def run_due(seconds: float, stop: StopEvent) -> str:
@@ -99,7 +105,6 @@ def run(pk: int, deadline: float, stop: StopEvent | None = None, request: HttpRe
         batch = bulk.batches.filter(is_done=False).order_by("number").first()
         if batch is None:
             BulkAction.objects.filter(pk=pk, finished_at=None).update(finished_at=int(time.time()))
-            bulk.batches.all().delete()
             return
         changed = act(bulk, batch.keys, request)
         if BulkBatch.objects.filter(pk=batch.pk, is_done=False).update(is_done=True):

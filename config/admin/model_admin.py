@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any, Generic, TypeVar
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 
+from config.admin.history import history
 from config.admin.pagination import EstimatedCountPaginator, KeysetChangeList
 
 ModelT = TypeVar("ModelT", bound=Model)
@@ -26,6 +28,16 @@ class ReadOnlyAdmin(admin.ModelAdmin, Generic[ModelT]):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return KeysetChangeList
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Django's, with the actions over many rows that reached this one too."""
+        response = super().history_view(request, object_id, extra_context)
+        if isinstance(response, TemplateResponse) and response.context_data:
+            key = response.context_data["object"].pk
+            response.context_data |= history(self.model, key, request.GET.get(PAGE_VAR, 1))
+        return response
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django_q.models import OrmQ, Task
 
 from config.jobs.enqueue import async_task
-from config.models import Lease
+from config.models import BulkAction, BulkBatch, Lease
 from movies.models import Movie
 from ratings.models import Import, PendingWrite, Rating
 from ratings.tasks import import_ratings, show_in
@@ -177,6 +177,9 @@ def test_forget_leaves_no_trace_of_the_person_in_any_table(sandbox, anna, linked
     Task.objects.create(id="a" * 32, func="ratings.tasks.import_ratings", args=(anna.id, 5), started=now, stopped=now)
     Task.objects.create(id="b" * 32, func="ratings.tasks.import_ratings", args=(7, 5), started=now, stopped=now)
     Lease.objects.create(name=f"ratings.write.{anna.id}")
+    action = {"model": "users.User", "action": "ban", "title": "Ban", "username": "olga", "created_at": 5}
+    stored = BulkAction.objects.create(**action, total=3, done=3, is_ready=True)
+    BulkBatch.objects.create(bulk=stored, number=0, keys=[anna.id - 1, anna.id, anna.id + 1], is_done=True)
     for words in ("/start", "/connect again", "/settings", "The Matrix", "/forget"):
         anna.send(words)
     handle()
@@ -187,6 +190,8 @@ def test_forget_leaves_no_trace_of_the_person_in_any_table(sandbox, anna, linked
     assert query.answer is not None
     assert not Lease.objects.exists()
     assert places_of(str(anna.id)) == []
+    assert BulkBatch.objects.get().keys == [anna.id - 1, anna.id + 1]
+    assert BulkAction.objects.values_list("total", "done").get() == (2, 2)
     assert [job.args for job in Task.objects.all()] == [(7, 5)], (
         "arguments are pickled: the search above is blind to them"
     )

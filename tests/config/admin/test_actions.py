@@ -220,17 +220,51 @@ def test_what_takes_longer_goes_on_in_a_job_with_progress_until_it_is_done(opera
     assert address not in operator.get(reverse("admin:index")).text
 
 
+class Killed(BaseException):
+    """An end of the process in the middle."""
+
+
+def kill(*arguments, **options):
+    raise Killed
+
+
 def test_a_process_that_is_killed_at_it_leaves_who_began_it(operator, monkeypatch):
-    class Killed(BaseException):
-        pass
-
-    def kill(*arguments, **options):
-        raise Killed
-
     monkeypatch.setattr(bulk, "run", kill)
     with pytest.raises(Killed):
         act(operator, FILMS, "requeue_posters", films(60), confirmed="1")
     assert LogEntry.objects.get().object_repr.endswith(": 60")
+
+
+def test_a_process_that_is_killed_while_it_stores_the_rows_leaves_nothing_that_never_begins(operator, monkeypatch):
+    monkeypatch.setattr(bulk, "BATCH_ROWS", 40)
+    store = BulkBatch.objects.create
+    monkeypatch.setattr(BulkBatch.objects, "create", lambda **row: store(**row) if row["number"] == 0 else kill())
+    with pytest.raises(Killed):
+        act(operator, FILMS, "requeue_posters", films(60), confirmed="1")
+    assert [model.objects.count() for model in (BulkAction, BulkBatch, LogEntry)] == [0, 0, 0]
+
+
+def test_an_action_over_many_rows_is_in_the_history_of_each_row_that_was_reached(operator, monkeypatch):
+    monkeypatch.setattr(bulk, "BATCH_ROWS", 25)
+    rows = films(70)
+    act(operator, FILMS, "pause_posters", rows[1:-1], confirmed="1")
+    act(operator, FILMS, "read_again", [rows[30]])
+    tried = (1, 2, 26, 27, 69, 70)
+    assert [pk for pk in tried if "Pause the poster" in operator.get(f"{FILMS}{pk}/history/").text] == [2, 26, 27, 69]
+    history = operator.get(f"{FILMS}31/history/").text
+    assert history.index("Pause the poster") < history.index("Read the metadata again")
+    assert "2 entries" in " ".join(history.split())
+
+
+def test_the_history_knows_nothing_of_rows_before_which_it_was_stopped(operator, monkeypatch):
+    monkeypatch.setattr(bulk, "BATCH_ROWS", 40)
+    monkeypatch.setattr(bulk, "INLINE_SECONDS", 0)
+    act(operator, FILMS, "pause_posters", films(60), confirmed="1")
+    stored = BulkAction.objects.get()
+    done = stored.batches.order_by("number").first()
+    BulkBatch.objects.filter(pk=done.pk).update(is_done=True)
+    operator.post(reverse("admin:stop_bulk_action", args=[stored.pk]))
+    assert [pk for pk in (40, 41) if "Pause" in operator.get(f"{FILMS}{pk}/history/").text] == [40]
 
 
 def test_it_is_stopped_by_a_button_and_what_was_done_stays(operator, monkeypatch):
