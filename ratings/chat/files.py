@@ -12,6 +12,7 @@ from telebot import types
 
 from config.bot.replies import Keyboard, answer, edit, keyboard, require_private_chat, topic_of
 from config.bot.router import UserError, bot, button, command, parse_callback_data
+from ratings.chat.lists import first_steps
 from ratings.files import deck, report
 from ratings.files.exporter import export, export_watchlist
 from ratings.files.importer import MAX_BYTES, TooManyFiles, enqueue, receive, restart, set_list, set_scale
@@ -47,7 +48,8 @@ def send_layout(user_id: int, layout: str) -> None:
     files, count = export(user_id, layout)
     wanted = export_watchlist(user_id)
     if not count and not wanted.number:
-        bot.send_message(user_id, _("You have no ratings yet, so there is nothing to save."))
+        text = _("You have no ratings yet, so there is nothing to save.")
+        bot.send_message(user_id, text, reply_markup=keyboard(*first_steps()))
         return
     caption = ngettext("Your %(count)d rating.", "Your %(count)d ratings.", count) % {"count": count}
     caption += f" {EXPORT_HINTS[layout]}"

@@ -531,10 +531,12 @@ def test_an_export_is_sent_as_one_file_with_the_count(sandbox, anna, user, handl
     ]
 
 
-def test_an_empty_export_is_a_sentence(anna, handle):
+def test_an_empty_export_is_a_sentence_with_the_ways_to_ratings(anna, handle):
     anna.send("/export")
     handle()
-    assert "no ratings yet" in anna.chat[-1].text
+    said = anna.chat[-1]
+    assert "no ratings yet" in said.text
+    assert [button.data for row in said.buttons for button in row] == ["do:recommend", "do:connect", "file_help"]
 
 
 def test_an_export_is_offered_in_the_layouts_that_letterboxd_and_tmdb_import(
