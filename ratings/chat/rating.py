@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from html import escape
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from movies.models import Movie
 
 MAX_TITLE_LENGTH = 60
+OUT_OF_TEN = re.compile(r"(?:(?P<movie>.*\S)\s+)?(?P<rating>[0-9][0-9.,]{0,3}\s*(?:/|из|out of)\s*10)", re.DOTALL)
 
 # --- The buttons of a card
 
@@ -144,7 +146,7 @@ def texts_of(movie: Movie) -> dict[str, str]:
 def rate_by_command(message: Message) -> None:
     """/rate 603 7.5, /rate The Matrix 7.5, or /rate 7.5 in reply to a card."""
     sender_id = message.from_user.id if message.from_user else None
-    movie_text, _space, rating_text = (extract_arguments(message.text or "") or "").strip().rpartition(" ")
+    movie_text, rating_text = movie_and_rating((extract_arguments(message.text or "") or "").strip())
     movie_id = movie_on_card(message.reply_to_message)
     if movie_text:
         try:
@@ -167,6 +169,14 @@ def rate_by_command(message: Message) -> None:
         reply(message, _("Which film and what rating? For example: /rate The Matrix 7.5"))
         return
     rate_by_text(message, movie_id, rating_text)
+
+
+def movie_and_rating(text: str) -> tuple[str, str]:
+    """What /rate is given: the last word is the rating, or the last words, as in "8 из 10"."""
+    if found := OUT_OF_TEN.fullmatch(text):
+        return found["movie"] or "", found["rating"]
+    movie, _space, rating = text.rpartition(" ")
+    return movie, rating
 
 
 def ask_which(message: Message, movies: list[Movie], rating_text: str) -> None:

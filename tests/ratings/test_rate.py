@@ -218,7 +218,16 @@ def test_in_a_group_a_tap_rates_for_who_taps_and_the_card_shows_nobodys_rating(a
 
 
 @pytest.mark.parametrize(
-    "typed", ["/rate 603 7.5", "/rate 603 7,5", "/rate@kinoteka_sandbox_bot 603 7.5", "/RATE 603 7.5"]
+    "typed",
+    [
+        "/rate 603 7.5",
+        "/rate 603 7,5",
+        "/rate@kinoteka_sandbox_bot 603 7.5",
+        "/RATE 603 7.5",
+        "/rate 603 7.5/10",
+        "/rate 603 7,5 / 10",
+        "/rate 603 7.5 из 10",
+    ],
 )
 def test_a_command_rates_in_half_points(anna, handle, typed):
     anna.send(typed)
