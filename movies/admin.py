@@ -303,7 +303,11 @@ def movies_widget(request: HttpRequest) -> StatusCountsWidget:
     url = reverse("admin:movies_movie_changelist")
     widget = status_counts_widget("movies", _("Films by poster"), Movie, "poster_status", url, TONES)
     if oldest := longest_waiting_poster():
-        age = format_age(time.time() - oldest.poster_next_try_at) if oldest.poster_next_try_at else _("always")
+        age = (
+            format_age(time.time() - oldest.poster_next_try_at)
+            if oldest.poster_next_try_at
+            else _("since the beginning")
+        )
         text = _("Longest wait: %(film)s, %(age)s (%(reason)s)")
         text %= {"film": oldest, "age": age, "reason": waiting_reason(oldest)}
         widget.notes.append(Note(text, reverse("admin:movies_movie_change", args=[oldest.pk])))

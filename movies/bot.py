@@ -173,7 +173,7 @@ def search_page(found: Found, search: Search, kind: str, page: int) -> MessageCo
         total,
         page_data=lambda page: search.data(kind, page),
         asker=search.asker,
-        rows=further(found, search, _("Look further at TMDb")),
+        rows=further(found, search, _("Search further on TMDb")),
     )
 
 
@@ -210,7 +210,7 @@ def show_person_page(query: types.CallbackQuery) -> None:
     person = known_person(int(person_id))
     movies = movies_of_person(person, None if asker else query.from_user.id) if person else []
     if person is None or not movies_on_page(movies, int(page)):
-        raise UserError(_("This list is out of date: please search again."))
+        raise UserError(_("This list is out of date. Please search again."))
     edit(message, **person_page(person, movies, int(asker) if asker else None, int(page)))
     answer(query)
 
@@ -229,7 +229,7 @@ def show_page(query: types.CallbackQuery) -> None:
         raise UserError(error_text(error)) from error
     page = int(number or 0)
     if not movies_on_page(found.movies, page):
-        raise UserError(_("This list is out of date: please search again."))
+        raise UserError(_("This list is out of date. Please search again."))
     contents = search_page(found, search, kind or "found", page)
     if message.photo or is_card(message):
         bot.send_message(message.chat.id, **contents, reply_parameters=reply_to(message))
@@ -258,7 +258,7 @@ def require_original_user(query: types.CallbackQuery, asker: str | None) -> type
     if not isinstance(query.message, types.Message) or query.message.date == 0:
         raise UserError(_("This button is out of date."))
     if asker and int(asker) != query.from_user.id:
-        raise UserError(_("This list is somebody else's: please search yourself."))
+        raise UserError(_("This is somebody else's list. Please search yourself."))
     return query.message
 
 
@@ -290,7 +290,7 @@ def similar(query: types.CallbackQuery) -> None:
         raise UserError(_("No similar films found."))
     number = int(page or 0)
     if not movies_on_page(movies, number):
-        raise UserError(_("This list is out of date: please search again."))
+        raise UserError(_("This list is out of date. Please search again."))
     owner = f":{owner_id}" if owner_id else ""
     contents = movie_list_message(
         _("Similar to “%(title)s”") % {"title": display_title(movie, 100)},
@@ -328,7 +328,7 @@ def inline(query: types.InlineQuery) -> None:
     page = page[:INLINE_PAGE_SIZE]
     hint = None
     if not page and not query.query.strip():
-        hint = types.InlineQueryResultsButton(_("Rate films: they appear here"), start_parameter="help")
+        hint = types.InlineQueryResultsButton(_("Rate films to see them here"), start_parameter="help")
     try:
         answer_inline(query, [inline_result(movie, movie.telegram_file_id) for movie in page], more, hint)
     except ApiTelegramException as error:

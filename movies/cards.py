@@ -411,7 +411,7 @@ def error_text(error: TMDbError) -> str:
         )
     if isinstance(error, NotFound):
         return _("TMDb has no film with this id.")
-    return _("TMDb does not answer just now. Please try again in a few minutes.")
+    return _("TMDb is not answering right now. Please try again in a few minutes.")
 
 
 def nothing_found() -> str:

@@ -53,7 +53,7 @@ POSTER_WAKE_UP_SECONDS = 15.0  # between two wake-ups of the poster worker
 
 ERROR_KEY = "details:error"  # in the cache: why TMDb gives no details at all just now
 GONE = "gone: "  # begins the error of a film that TMDb does not have
-REASON_GONE, REASON_BROKEN = _("no longer at TMDb"), _("TMDb answers with an error")
+REASON_GONE, REASON_BROKEN = _("no longer on TMDb"), _("TMDb answers with an error")
 NO_ANSWER, KEY_REFUSED = _("TMDb does not answer"), _("TMDb refuses TMDB_API_KEY")
 
 

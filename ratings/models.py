@@ -199,7 +199,7 @@ class Import(models.Model):
         default=False, db_default=False, db_comment="only the newest page was read: nothing else can have changed much"
     )
     total_results = models.PositiveIntegerField(
-        verbose_name=_("total at TMDb"), default=0, db_default=0, db_comment="as TMDb counts"
+        verbose_name=_("total on TMDb"), default=0, db_default=0, db_comment="as TMDb counts"
     )
     beyond_api_limit = models.PositiveIntegerField(
         verbose_name=_("out of reach"), default=0, db_default=0, db_comment="ratings beyond the 20,000 that TMDb serves"

@@ -174,7 +174,7 @@ def connect(message: Message) -> None:
     try:
         token = TMDb(background=False).request_token()
     except TMDbError:
-        bot.send_message(message.chat.id, _("TMDb does not answer just now. Please try again in a few minutes."))
+        bot.send_message(message.chat.id, _("TMDb is not answering right now. Please try again in a few minutes."))
         return
     store_request_token(user, token)
     back = deep_link("tmdb")
@@ -201,7 +201,7 @@ def approved(query: CallbackQuery) -> None:
         if user.connected:
             answer(query, _("Your TMDb account is linked."))
         else:
-            answer(query, _("This link is no longer good. Please send /connect again."), alert=True)
+            answer(query, _("This link no longer works. Please send /connect again."), alert=True)
         return
     try:
         link_account(user, token)
@@ -213,7 +213,7 @@ def approved(query: CallbackQuery) -> None:
         answer(query, _("This link was denied or is too old. Please send /connect again."), alert=True)
         return
     except TMDbError:
-        answer(query, _("TMDb does not answer just now. Please try again in a few minutes."), alert=True)
+        answer(query, _("TMDb is not answering right now. Please try again in a few minutes."), alert=True)
         return
     answer(query, _("Linked!"))
     edit_buttons(query.message)
@@ -229,7 +229,7 @@ def finish_link(message: Message) -> None:
         except (NotApproved, TokenInvalid):
             continue
         except TMDbError:
-            bot.send_message(message.chat.id, _("TMDb does not answer just now. Please try again in a few minutes."))
+            bot.send_message(message.chat.id, _("TMDb is not answering right now. Please try again in a few minutes."))
             return
         queue_import(user)
         return
@@ -295,7 +295,7 @@ def sync(message: Message) -> None:
 def queue_import(user: User) -> None:
     """Queue an import, send the message that will show its progress, and wake a worker."""
     User.objects.filter(pk=user.pk).queue_import()
-    progress = bot.send_message(user.pk, _("The import is queued…"))
+    progress = bot.send_message(user.pk, _("I will read your ratings on TMDb in a moment…"))
     transaction.on_commit(lambda: enqueue_import(user.pk, progress.message_id, topic_of(progress)))
 
 
@@ -510,7 +510,7 @@ def ask_to_forget(message: Message) -> None:
         message.chat.id,
         question % {"count": count}
         + "\n\n"
-        + _("It cannot be undone. What you rated at TMDb stays there. /export gives you a copy first."),
+        + _("It cannot be undone. What you rated on TMDb stays there. /export gives you a copy first."),
         reply_markup=keyboard([(_("Delete everything"), "forget:yes"), (_("Keep it"), "forget:no")]),
     )
 
@@ -521,10 +521,10 @@ def forget(query: CallbackQuery) -> None:
     if decision == "no":
         text = _("Nothing has been deleted.")
     elif delete_account(query.from_user.id):
-        text = _("Done: I no longer know anything about you, and no session of yours is left at TMDb.")
+        text = _("Done: I no longer know anything about you, and no session of yours is left on TMDb.")
     else:
         text = _(
-            "Done: I no longer know anything about you. TMDb does not answer just now, so I will end the session "
+            "Done: I no longer know anything about you. TMDb is not answering right now, so I will end the session "
             "there as soon as it does. It no longer carries your name."
         )
     if not edit(query.message, text):

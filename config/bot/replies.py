@@ -57,7 +57,7 @@ def wait_asked(error: BaseException) -> int:
 def wait_text(seconds: int) -> str:
     """What the user of a button reads who has to wait for Telegram; up to a minute the bot waits for them."""
     if seconds <= client.MAX_RETRY_WAIT_SECONDS:
-        return _("Telegram asks me to wait: this message changes in %(seconds)d s.") % {"seconds": seconds}
+        return _("Telegram asks me to wait: this message will change in %(seconds)d s.") % {"seconds": seconds}
     return again_text(seconds)
 
 

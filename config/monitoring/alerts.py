@@ -131,7 +131,7 @@ def tell(causes: Causes) -> None:
     for row in Alert.objects.filter(is_active=True).exclude(cause__in=[cause[:150] for cause in causes]):
         alert = Alert.objects.filter(pk=row.pk)
         ended = alert.filter(is_active=True).update(is_active=False, is_told=False)
-        if ended and row.is_told and not send("✅ " + _("Over: %s") % row.text):
+        if ended and row.is_told and not send("✅ " + _("Solved: %s") % row.text):
             alert.filter(is_active=False).update(is_active=True, is_told=True)  # told by the next look
     Alert.objects.filter(is_active=False, told_at__lt=now - 24 * REPEAT_SECONDS).delete()
 

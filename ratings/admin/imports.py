@@ -156,7 +156,7 @@ def import_outcome(run: Import) -> str:
 
 def named_movies(run: Import) -> SafeString | str:
     """The movies that an import names, each a link."""
-    kinds = {"overridden": _("changed at TMDb"), "left_out": _("left out"), "failed": _("without details")}
+    kinds = {"overridden": _("changed on TMDb"), "left_out": _("left out"), "failed": _("without details")}
     named = [
         (reverse("admin:movies_movie_change", args=[movie_id]), facts.get("title") or movie_id, label)
         for kind, label in kinds.items()

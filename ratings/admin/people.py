@@ -34,7 +34,7 @@ def pending_writes(user: User) -> int:
     return user.pending_writes.count()
 
 
-@admin.display(description=gettext_lazy("films to see"))
+@admin.display(description=gettext_lazy("watchlist"))
 def watchlist_link(user: User) -> SafeString | str:
     entries, writes = user.watchlist.count(), user.watchlist_writes.count()
     if not entries and not writes:

@@ -45,7 +45,7 @@ def watchlist_of_user(request: HttpRequest, user_id: int) -> TemplateResponse:
     return render_page(
         request,
         "ratings/admin/watchlist.html",
-        _("Films that %s wants to see") % user_id,
+        _("Watchlist of %s") % user_id,
         rows=[
             (entry.movie, format_datetime(entry.added_at), at_tmdb(entry, user), writes.get(entry.movie_id))
             for entry in found[:PAGE_SIZE]
@@ -113,7 +113,7 @@ def watchlists_widget(request: HttpRequest) -> WatchlistsWidget:
     films = WatchlistEntry.objects.order_by()[: MAX_COUNTED + 1].count()
     return WatchlistsWidget(
         id="watchlists",
-        title=_("Films to see"),
+        title=_("Watchlists"),
         url=reverse("admin:ratings_watchlistwrite_changelist"),
         people=User.objects.filter(pk__in=WatchlistEntry.objects.order_by()[:MAX_COUNTED].values("user_id")).count(),
         films=str(films) if films <= MAX_COUNTED else f"{MAX_COUNTED}+",

@@ -400,7 +400,7 @@ def driven(query: CallbackQuery, source: Source, argument: str) -> Carousel:
         raise UserError(_("This button is out of date."))
     carousel = Carousel.objects.filter(chat_id=message.chat.id, message_id=message.message_id).first()
     if carousel and carousel.user_id != query.from_user.id:
-        raise UserError(_("This list is somebody else's: please ask for your own."))
+        raise UserError(_("This is somebody else's list. Please ask for your own."))
     if carousel:
         carousel.query = query
         follow_merged(carousel)

@@ -89,7 +89,7 @@ def show(query: types.CallbackQuery, evening: Evening, page: str) -> None:
     """A page of the invitation, in the asker's language: it is one message for all."""
     with translation.override(evening.language):
         shown = messages.show_invitation(evening, page, messages.MENU_EDITS)
-    answer(query, None if shown else _("Telegram asks me to wait: the message changes within a minute."))
+    answer(query, None if shown else _("Telegram asks me to wait: the message will change within a minute."))
 
 
 def show_guests(evening: Evening) -> None:
@@ -173,7 +173,7 @@ def start(query: types.CallbackQuery, evening: Evening) -> None:
 def now_or_soon(query: types.CallbackQuery, step: Callable[[], None]) -> None:
     """Take the step, and answer."""
     taken = is_taken_now(step)
-    answer(query, None if taken else _("Telegram is busy just now: it comes within a minute or two."))
+    answer(query, None if taken else _("Telegram is busy right now: it will come within a minute or two."))
 
 
 def is_taken_now(step: Callable[[], None]) -> bool:

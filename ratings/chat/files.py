@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 EXPORT_HINTS = {
     "own": gettext_lazy("Opens in Excel, imports into Letterboxd, and I can read it back."),
-    "letterboxd": gettext_lazy("Upload it at letterboxd.com/import. It takes whole points only."),
+    "letterboxd": gettext_lazy("Upload it at letterboxd.com/import. It accepts whole points only."),
     "tmdb": gettext_lazy("Upload it at themoviedb.org/settings/import-list."),
 }
 

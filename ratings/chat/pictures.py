@@ -45,7 +45,7 @@ class Picture:
 
 
 def busy() -> str:
-    return _("I am drawing pictures for others just now. Please try again in a minute.")
+    return _("I am drawing pictures for others right now. Please try again in a minute.")
 
 
 def key_of(kind: str, *shown: object) -> str:

@@ -168,7 +168,7 @@ def movies_by_id(movie_ids: Sequence[int]) -> list[Movie]:
 def show_group_page(query: CallbackQuery) -> None:
     page, asker = parse_callback_data(query, r"groupfilms:(\d):(\d{1,20})")
     if int(asker) != query.from_user.id:
-        raise UserError(_("This list is somebody else's: please ask for your own."))
+        raise UserError(_("This is somebody else's list. Please ask for your own."))
     edit(query.message, **group_list(query.from_user.id, query.from_user.first_name, int(page)))
     answer(query)
 

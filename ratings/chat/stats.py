@@ -67,7 +67,7 @@ def send_card(chat_id: int, person: types.User) -> None:
 def invitation(count: int) -> str:
     """Below five ratings there is nothing to draw."""
     if not count:
-        return _("You have no ratings yet. Rate five films, or bring your ratings along, and I will draw your picture.")
+        return _("You have no ratings yet. Rate five films, or import your ratings, and I will draw your picture.")
     left = MIN_RATINGS - count
     return ngettext(
         "Rate %(count)d more film, and I will draw your picture.",
@@ -86,7 +86,7 @@ def press(query: types.CallbackQuery) -> None:
     if what == "year" and year is None:
         raise UserError(
             _(
-                "This year you have fewer than five ratings with a date. TMDb does not tell when a film was rated, "
+                "This year you have fewer than five ratings with a date. TMDb does not say when a film was rated, "
                 "so only those made here count, or imported with their dates."
             )
         )

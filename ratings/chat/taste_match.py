@@ -56,13 +56,13 @@ def send_link(message: types.Message) -> None:
     link = deep_link(f"match_{token}")
     text = _(
         "Send this link to a friend:\n%(link)s\n\n"
-        "If they open it and agree, you both see your match in per cent, up to three films as examples and what to "
+        "If they open it and agree, you both see how well you match, up to three films as examples and what to "
         "watch together. Nobody sees any other ratings. The link works for %(days)d days."
     ) % {"link": link, "days": LINK_TTL_SECONDS // DAY_SECONDS}
     invitation = urlencode({"url": link, "text": _("How well do our film tastes match? Let us find out:")})
     rows: list[list[KeyboardButton]] = [
         [(_("Send to a friend"), f"{settings.TELEGRAM_WEB_URL}/share/url?{invitation}")],
-        [(_("Stop the link"), f"matchend:{token}")],
+        [(_("Turn off the link"), f"matchend:{token}")],
     ]
     bot.send_message(message.chat.id, text, reply_markup=keyboard(*rows))
 
@@ -71,7 +71,7 @@ def send_link(message: types.Message) -> None:
 def stop_link(query: types.CallbackQuery) -> None:
     (token,) = parse_callback_data(query, rf"matchend:{TOKEN_PATTERN}")
     if delete_link(query.from_user.id, token):
-        text = _("This link has ended already; the newer one works.")
+        text = _("This link no longer works. Use the newer one.")
     else:
         text = _("The link no longer works. /match makes a new one.")
     if edit(query.message, text):
@@ -91,7 +91,7 @@ def open_link(message: types.Message, token: str) -> None:
         text = _("This is your own link. Send it to somebody else.")
     else:
         text = _(
-            "%(name)s wants to compare film tastes with you. If you agree, you both see your match in per cent, up to "
+            "%(name)s wants to compare film tastes with you. If you agree, you both see how well you match, up to "
             "three films as examples and what to watch together. Nobody sees any other ratings."
         ) % {"name": escape(name_of(owner_id))}
         markup = keyboard([(_("Compare"), f"match:{token}"), (_("No"), "nomatch")])
@@ -206,7 +206,7 @@ def headline(match: TasteMatch, other_id: int) -> str:
 def describe(match: TasteMatch, other_id: int) -> str:
     """A result in words that change as seldom as its numbers: see ratings.insights.taste_match."""
     if match.percent is None:
-        text = _("You and %(name)s have too few films in common yet: it takes at least five. Rate more, try tomorrow.")
+        text = _("You and %(name)s have too few films in common. It takes at least five: rate more and try tomorrow.")
         return text % {"name": escape(name_of(other_id))}
     lines = [headline(match, other_id)]
     if match.more_than:

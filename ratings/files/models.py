@@ -73,8 +73,8 @@ class FileRow(models.Model):
         UNSURE = "unsure", _("to be chosen")
         NOT_FOUND = "not_found", _("not found")
         UNANSWERED = "unanswered", _("TMDb did not answer")
-        ODD_RATING = "odd_rating", _("no rating of 0.5–10")
-        KEPT = "kept", _("rated otherwise here")
+        ODD_RATING = "odd_rating", _("not a rating from 0.5 to 10")
+        KEPT = "kept", _("rated differently here")
         DONE = "done", _("done")
 
     file = models.ForeignKey(FileImport, models.CASCADE, related_name="file_rows")

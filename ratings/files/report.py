@@ -40,17 +40,20 @@ NAMED = (State.KEPT, State.UNSURE, State.NOT_FOUND, State.UNANSWERED, State.ODD_
 LOST = (State.NOT_FOUND, State.UNANSWERED, State.ODD_RATING)  # rows that nothing was made of
 
 ERROR_TEXTS = {
-    "empty": gettext_lazy("The file is empty."),
+    "empty": gettext_lazy("The file is empty. Please save it again and send it to me."),
     "archive": gettext_lazy("I cannot open this kind of archive. Send me a zip, or the files from it."),
     "broken_archive": gettext_lazy("This archive is damaged. Please send it again, or send the files from it."),
     "locked": gettext_lazy("This archive has a password. Unpack it and send me the files from it."),
-    "no_ratings_inside": gettext_lazy("There are no film ratings in this archive."),
-    "no_text": gettext_lazy("I cannot read this file: it is no table, page or archive."),
+    "no_ratings_inside": gettext_lazy("There are no film ratings in this archive. Send me the file that holds them."),
+    "no_text": gettext_lazy("I cannot read this file. Send me a table (CSV or Excel), a saved page or a zip archive."),
     "old_excel": gettext_lazy("This is an old Excel file. Save it as .xlsx or CSV and send it again."),
     "broken_sheet": gettext_lazy("I cannot read this spreadsheet. Save it as CSV and send it again."),
-    "broken": gettext_lazy("The file is damaged: a quotation mark is opened and never closed, or a line never ends."),
+    "broken": gettext_lazy(
+        "The file is damaged: a quotation mark is never closed, or a line never ends. "
+        "Save it again and send me the new one."
+    ),
     "no_ratings": gettext_lazy(
-        "I find no ratings in this file. Send me an export of TMDb, Letterboxd, IMDb, Kinopoisk, Kinorium, Trakt, "
+        "I found no ratings in this file. Send me an export of TMDb, Letterboxd, IMDb, Kinopoisk, Kinorium, Trakt, "
         "Simkl or another tracker. In a table of your own, name the columns in the first line: Title, Year, Rating10."
     ),
     "too_long": gettext_lazy("The file is too long: I read up to 100,000 rows and 20 MB. Send it in parts."),

@@ -57,7 +57,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='import',
             name='total_results',
-            field=models.PositiveIntegerField(db_comment='as TMDb counts', db_default=0, default=0, verbose_name='total at TMDb'),
+            field=models.PositiveIntegerField(db_comment='as TMDb counts', db_default=0, default=0, verbose_name='total on TMDb'),
         ),
         migrations.AlterField(
             model_name='trainingrun',

@@ -65,7 +65,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('position', models.PositiveIntegerField(db_comment="the row's place in the order of viewings")),
-                ('state', models.CharField(choices=[('unsure', 'to be chosen'), ('not_found', 'not found'), ('unanswered', 'TMDb did not answer'), ('odd_rating', 'no rating of 0.5–10'), ('kept', 'rated otherwise here'), ('done', 'done')], max_length=10)),
+                ('state', models.CharField(choices=[('unsure', 'to be chosen'), ('not_found', 'not found'), ('unanswered', 'TMDb did not answer'), ('odd_rating', 'not a rating from 0.5 to 10'), ('kept', 'rated differently here'), ('done', 'done')], max_length=10)),
                 ('data', models.JSONField(db_comment='title, original_title, year, ids, rating, date and the rest of a Row')),
                 ('candidates', models.JSONField(db_comment='ids of movies, the likeliest first', default=list)),
                 ('file', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='file_rows', to='ratings.fileimport')),

@@ -28,8 +28,8 @@ class Migration(migrations.Migration):
                 ('user', models.ForeignKey(db_column='telegram_user_id', db_comment='whose', on_delete=django.db.models.deletion.CASCADE, related_name='watchlist', to='users.user')),
             ],
             options={
-                'verbose_name': 'film to see',
-                'verbose_name_plural': 'films to see',
+                'verbose_name': 'film on a watchlist',
+                'verbose_name_plural': 'films on watchlists',
                 'db_table': 'watchlist',
                 'db_table_comment': 'Films that people want to see',
                 'indexes': [models.Index(condition=models.Q(('asked_at__isnull', True), ('picked_at__isnull', False)), fields=['picked_at'], name='watchlist_to_ask_about')],
@@ -49,8 +49,8 @@ class Migration(migrations.Migration):
                 ('user', models.ForeignKey(db_column='telegram_user_id', on_delete=django.db.models.deletion.CASCADE, related_name='watchlist_writes', to='users.user')),
             ],
             options={
-                'verbose_name': 'change of a list of films to see',
-                'verbose_name_plural': 'changes of lists of films to see',
+                'verbose_name': 'watchlist change',
+                'verbose_name_plural': 'watchlist changes',
                 'db_table': 'pending_watchlist_writes',
                 'db_table_comment': 'Changes of watchlists to be written to TMDb',
                 'indexes': [models.Index(fields=['next_try_at'], name='watchlist_writes_by_next_try')],

@@ -44,8 +44,8 @@ MSG_SESSION_REFUSED = gettext_noop(
     "TMDb no longer lets me write your ratings. They stay here; please link your account again: /connect"
 )
 MSG_SESSION_UNREADABLE = gettext_noop(
-    "I cannot use your TMDb account just now. That is a fault on our side, and we know about it. Your ratings are safe "
-    "and will reach TMDb once it is fixed. If you would rather not wait, link your account again: /connect"
+    "I cannot use your TMDb account right now. That is a fault on our side, and we know about it. Your ratings are "
+    "safe and will reach TMDb once it is fixed. If you would rather not wait, link your account again: /connect"
 )
 
 

@@ -47,8 +47,8 @@ class WatchlistEntry(models.Model):
     class Meta:
         db_table = "watchlist"
         db_table_comment = "Films that people want to see"
-        verbose_name = _("film to see")
-        verbose_name_plural = _("films to see")
+        verbose_name = _("film on a watchlist")
+        verbose_name_plural = _("films on watchlists")
         indexes = [
             models.Index(
                 fields=["picked_at"],
@@ -86,8 +86,8 @@ class WatchlistWrite(models.Model):
     class Meta:
         db_table = "pending_watchlist_writes"
         db_table_comment = "Changes of watchlists to be written to TMDb"
-        verbose_name = _("change of a list of films to see")
-        verbose_name_plural = _("changes of lists of films to see")
+        verbose_name = _("watchlist change")
+        verbose_name_plural = _("watchlist changes")
         constraints = [models.UniqueConstraint(fields=["user", "movie"], name="one_pending_write_per_watchlist_entry")]
         indexes = [models.Index(fields=["next_try_at"], name="watchlist_writes_by_next_try")]
 

@@ -39,7 +39,7 @@ WORDS = {
         "approved": "Approved",
         "denied": "Denied",
         "go back": "Go back to the chat: it goes on there.",
-        "stale": "This link is no longer good",
+        "stale": "This link no longer works",
         "again": "It lives an hour and works once. Ask for a new one in the chat.",
         "no account": "There is no such account",
         "no film": "There is no such film",

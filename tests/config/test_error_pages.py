@@ -29,7 +29,7 @@ def support(django_user_model):
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("en", ["No such page", "Not allowed", "open for too long", "Something broke", "makes no sense"]),
+        ("en", ["No such page", "Not allowed", "open for too long", "Something broke", "cannot be read"]),
         ("ru", ["Нет такой страницы", "Нет доступа", "слишком долго", "Что-то сломалось", "не получилось прочитать"]),
     ],
 )

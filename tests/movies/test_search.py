@@ -260,10 +260,10 @@ def test_while_tmdb_is_down_the_table_answers(ask, sandbox):
     keep(604, "Матрица: Перезагрузка", "The Matrix Reloaded", release_date="2003-05-15")
     sandbox.tmdb.fail(r"^/3/", 503, times=None)
     assert len(film_labels(ask("матриц"))) == 2
-    assert "TMDb does not answer" in ask("форрест гамп").text
-    assert "TMDb does not answer" in ask("/movie 13").text
+    assert "TMDb is not answering" in ask("форрест гамп").text
+    assert "TMDb is not answering" in ask("/movie 13").text
     for address in ("themoviedb.org/movie/13", "tt0109830"):
-        assert "TMDb does not answer" in ask(address).text
+        assert "TMDb is not answering" in ask(address).text
 
 
 def test_a_film_keeps_its_title_where_that_is_in_our_language_though_nobody_told_its_story_in_it(ask, anna, sandbox):
@@ -335,7 +335,7 @@ def test_look_further_asks_tmdb_for_what_the_table_did_not_know(ask, anna, handl
     keep(2, "Матрица наоборот")
     page = ask("матрица")
     assert len(film_labels(page)) == 2
-    tap(anna, page, handle, text="Look further at TMDb")
+    tap(anna, page, handle, text="Search further on TMDb")
     assert len(film_labels(page)) > 2
     assert searches(sandbox) == ["матрица"]
 
@@ -392,7 +392,7 @@ def test_in_a_group_only_the_askers_buttons_act_for_the_asker(anna, handle, club
     page = anna.wait(chat=group)
     for button in ("›", nth(page, 1)):
         answer = tap(boris, page, handle, text=button)
-        assert (answer.text, answer.show_alert) == ("This list is somebody else's: please search yourself.", True)
+        assert (answer.text, answer.show_alert) == ("This is somebody else's list. Please search yourself.", True)
     assert film_labels(page)[0].startswith("Сериал часть 01")
     tap(anna, page, handle, text="›")
     assert film_labels(page)[0].startswith("Сериал часть 09")
@@ -457,7 +457,7 @@ def test_similar_films_are_asked_once_and_kept(ask, anna, handle, sandbox):
 def test_while_tmdb_is_down_similar_films_are_politely_refused(ask, anna, handle, sandbox):
     card = ask("/movie 603")
     sandbox.tmdb.fail(r"/recommendations$", 503, times=None)
-    assert "TMDb does not answer" in tap(anna, card, handle, text="Similar films").text
+    assert "TMDb is not answering" in tap(anna, card, handle, text="Similar films").text
 
 
 def test_a_film_without_similar_ones_says_so(ask, anna, handle, sandbox):

@@ -205,7 +205,7 @@ def test_who_has_approved_while_a_firewall_answers_may_press_done_again(sandbox,
     sandbox.tmdb.firewall(status=status)
     query = anna.press(message, "Done")
     handle()
-    assert "does not answer" in query.answer.text
+    assert "is not answering" in query.answer.text
     sandbox.faults.clear()
     anna.press(message, "Done")
     handle()

@@ -16,7 +16,7 @@ WAITS = 45.0  # seconds that they wait for the answer to a press before they do 
 PATIENCE = 90.0  # seconds after which a user who links an account sends /connect again
 POINTS = range(1, 11)
 # What says that they are linked
-LINKED = re.compile(r"Linked!|Your TMDb account is |The import is queued|Done! |No new ratings")
+LINKED = re.compile(r"Linked!|Your TMDb account is |I will read your ratings|Done! |No new ratings")
 
 
 @dataclass(eq=False)

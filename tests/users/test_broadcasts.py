@@ -224,7 +224,7 @@ def test_it_is_paused_resumed_and_stopped_by_hand(operator, people):
     step(operator, broadcast, "stop")
     assert send_broadcasts() == "0 sent"
     assert Broadcast.objects.get().state == BroadcastState.STOPPED
-    assert "not in a state" in step(operator, broadcast, "resume").text
+    assert "in another state" in step(operator, broadcast, "resume").text
     assert set(states(broadcast).values()) == {Delivery.WAITING}
 
 

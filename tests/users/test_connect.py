@@ -52,7 +52,7 @@ def test_who_has_approved_is_linked_and_the_import_is_queued(ask, anna, sandbox,
     assert sandbox.tmdb.sessions[user.session_id] is sandbox.tmdb.account("demo")
     assert len(queued()) == 1
     assert question.buttons == []
-    assert "import is queued" in anna.chat[-1].text
+    assert "I will read your ratings" in anna.chat[-1].text
 
 
 def test_the_session_is_encrypted_at_rest(ask, anna, sandbox, handle):
@@ -132,7 +132,7 @@ def test_links_that_were_begun_are_encrypted_few_and_forgotten_after_an_hour(ask
     assert RequestToken.objects.count() == 5
     RequestToken.objects.update(expires_at=int(time.time()))
     sandbox.tmdb.approve(token_in(questions[-1]), "demo")
-    assert "no longer good" in tap(anna, questions[-1], handle).text
+    assert "no longer works" in tap(anna, questions[-1], handle).text
     revoke_sessions()
     assert not RequestToken.objects.exists()
 
@@ -154,7 +154,7 @@ def test_somebody_elses_token_links_nobody(ask, anna, sandbox, handle):
     question = ask("/connect")
     button = question.button(text="Done")
     button.raw["callback_data"] = f"approved:{token_in(boris.chat[-1])}"
-    assert "no longer good" in tap(anna, question, handle).text
+    assert "no longer works" in tap(anna, question, handle).text
     anna.send(f"/start {token_in(boris.chat[-1])}")
     anna.open("https://t.me/kinoteka_sandbox_bot?start=tmdb")
     handle()
@@ -195,14 +195,14 @@ def test_a_session_whose_account_cannot_be_read_is_ended(ask, anna, sandbox, han
     question = ask("/connect")
     sandbox.tmdb.approve(token_in(question), "demo")
     sandbox.tmdb.fail("^/3/account$", 503, times=None)
-    assert "TMDb does not answer" in tap(anna, question, handle).text
+    assert "TMDb is not answering" in tap(anna, question, handle).text
     assert not User.objects.get().connected
     assert sandbox.tmdb.sessions == {}
 
 
 def test_while_tmdb_is_down_connect_says_so(ask, sandbox):
     sandbox.tmdb.fail("^/3/authentication/", 503, times=None)
-    assert "TMDb does not answer" in ask("/connect").text
+    assert "TMDb is not answering" in ask("/connect").text
 
 
 def test_a_group_is_no_place_to_link(anna, sandbox, handle):

@@ -296,7 +296,7 @@ def test_a_link_begun_under_a_key_that_is_gone_is_simply_too_old(sandbox, anna, 
     settings.SESSION_ENCRYPTION_KEYS = [WRONG]
     query = anna.press(question, "Done")
     handle()
-    assert "no longer good" in query.answer.text
+    assert "no longer works" in query.answer.text
     anna.send("/connect")
     handle()
     token = anna.chat[-1].button(text="Done").data.partition(":")[2]

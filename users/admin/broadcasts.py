@@ -87,7 +87,8 @@ class BroadcastForm(forms.ModelForm):
             if not (button.target.startswith(("https://", "http://")) or is_command):
                 raise forms.ValidationError(_("“%s” is neither an address nor a command.") % button.target)
             if not button.ru + button.en or max(len(button.ru), len(button.en)) > MAX_BUTTON_TEXT_LENGTH:
-                raise forms.ValidationError(_("A button needs a text of at most %d letters.") % MAX_BUTTON_TEXT_LENGTH)
+                text = _("A button needs a text of at most %d characters.") % MAX_BUTTON_TEXT_LENGTH
+                raise forms.ValidationError(text)
         return found
 
     def clean_picture_file(self) -> UploadedFile | None:
@@ -104,7 +105,7 @@ class BroadcastForm(forms.ModelForm):
         keeps_picture = self.instance.picture and not data.get("remove_picture")
         has_picture = bool(data.get("picture_file") or keeps_picture)
         if has_picture and data.get("movie"):
-            self.add_error("movie", _("Take a film or a picture, not both."))
+            self.add_error("movie", _("Choose a film or a picture, not both."))
         limit = MAX_CAPTION_LENGTH - SPARE_LENGTH * bool(data.get("movie"))
         limit = limit if has_picture or data.get("movie") else MAX_TEXT_LENGTH
         for language in LANGUAGES:
@@ -114,7 +115,7 @@ class BroadcastForm(forms.ModelForm):
                     f"text_{language}", _("Some of these people read this language: write the text in it, too.")
                 )
             if len(text.encode("utf-16-le")) // 2 > limit:
-                self.add_error(f"text_{language}", _("Telegram takes at most %d letters here.") % limit)
+                self.add_error(f"text_{language}", _("Telegram takes at most %d characters here.") % limit)
         return data
 
     def save(self, commit: bool = True) -> Broadcast:
@@ -140,7 +141,7 @@ FIELDSETS: list[Any] = [
         gettext_lazy("To whom"),
         {
             "fields": ("language", "is_linked", "active_days", "came_by", "min_ratings"),
-            "description": gettext_lazy("Empty: everybody. Who has blocked the bot or opted out gets nothing."),
+            "description": gettext_lazy("Empty: everybody. People who have blocked the bot or opted out get nothing."),
         },
     ),
 ]
@@ -339,5 +340,5 @@ def step(request: HttpRequest, broadcast_id: int, step: str) -> HttpResponse:
     if act(broadcast):
         done(request, broadcast, f"{step}_broadcast", description)
     else:
-        messages.warning(request, _("It is not in a state in which that can be done."))
+        messages.warning(request, _("That cannot be done now: the broadcast is in another state."))
     return redirect("admin:users_broadcast_change", broadcast_id)

@@ -52,7 +52,7 @@ def write(request: HttpRequest, user_id: int) -> HttpResponse:
     if request.method == "POST":
         text = request.POST.get("text", "").replace("\r\n", "\n").strip()
         if not text or len(text.encode("utf-16-le")) // 2 > MAX_TEXT_LENGTH:
-            messages.error(request, _("Write a text of 1 to %d letters.") % MAX_TEXT_LENGTH)
+            messages.error(request, _("Write a text of 1 to %d characters.") % MAX_TEXT_LENGTH)
         elif person.banned_at:
             messages.error(request, _("This person is banned: lift the ban first."))
         else:

@@ -181,7 +181,9 @@ class UserAdmin(ReadOnlyAdmin[User]):
     def disconnect_tmdb(self, request: HttpRequest, users: UserQuerySet) -> int:
         sessions = disconnect.disconnect_all(users)
         if left := disconnect.revoke_soon(sessions):
-            text = ngettext("TMDb has %d session yet to end.", "TMDb has %d sessions yet to end.", left)
+            text = ngettext(
+                "%d session is still to be ended on TMDb.", "%d sessions are still to be ended on TMDb.", left
+            )
             self.message_user(request, text % left, messages.WARNING)
         return len(sessions)
 

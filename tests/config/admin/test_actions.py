@@ -160,7 +160,7 @@ def test_a_hundred_sessions_are_ended_in_a_job_and_none_while_the_operator_waits
     people = linked(sandbox, 101)
     page = act(operator, PEOPLE, "disconnect_tmdb", people, confirmed="1")
     assert told(page) == [
-        ("warning", "TMDb has 101 sessions yet to end."),
+        ("warning", "101 sessions are still to be ended on TMDb."),
         ("info", "101 people disconnected from TMDb."),
     ]
     assert not User.objects.connected().exists()

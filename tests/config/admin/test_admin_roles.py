@@ -278,7 +278,7 @@ def test_what_a_job_came_to_is_told_in_the_viewers_language(member):
         Task.objects.create(
             id=str(number) * 32, name="black-cat", func=func, started=now, stopped=now, success=True, result=result
         )
-    Heartbeat.objects.create(kind="schedule", name="go on with evenings", seen_at=time.time(), doing="7 steps")
+    Heartbeat.objects.create(kind="schedule", name="resume film evenings", seen_at=time.time(), doing="7 steps")
     client = member("operators")
     client.cookies["django_language"] = "ru"
     jobs = client.get(reverse("admin:django_q_success_changelist")).text

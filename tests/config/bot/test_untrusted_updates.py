@@ -167,7 +167,7 @@ def test_a_made_up_button_reaches_nothing_of_another_persons(press, anna, boris,
     assert "somebody else's" in press(f"card:603:{boris.id}")
     assert "somebody else's" in press(f"similar:603:0:{boris.id}")
     assert "somebody else's" in press(f"found:0:{boris.id}:матрица")
-    assert "no longer good" in press("approved:" + "f" * 40)
+    assert "no longer works" in press("approved:" + "f" * 40)
     press("unrate:603"), press("matchend:abcdefghijkl"), press("forget:yes"), press("writes:off")
     other.refresh_from_db()
     file.refresh_from_db()

@@ -31,7 +31,7 @@ def test_clusters_of_their_own_get_imports_and_posters(settings):
     where = dict(Schedule.objects.values_list("name", "cluster"))
     assert where["import ratings"] == "imports"
     assert where["download posters"] == where["upload posters"] == "posters"
-    assert where["recover updates"] == "kinoteka"
+    assert where["resume interrupted updates"] == "kinoteka"
     settings.Q_CLUSTERS = False
     sync_schedules()
     assert set(Schedule.objects.values_list("cluster", flat=True)) == {None}

@@ -141,7 +141,7 @@ def test_a_whole_file_is_taken_back_at_tmdb_as_well(sandbox, anna, user, send, p
     told = send("tmdbID,Rating10,Date\n603,9,2024-05-01\n680,7.5,2024-05-01\n129,8,2024-05-01\n13,6,2024-05-01\n")
     write_ratings()
     assert demo.ratings == {680: 7.5, 603: 9.0, 129: 8.0, 13: 6.0}
-    assert "at TMDb: all 4" in told.text
+    assert "written to TMDb: all 4" in told.text
     Rating.objects.filter(movie_id=13).update(manual_rating=2, rated_at=NOW)
     press(told, "Undo")
     assert "3 ratings are as they were" in told.text
@@ -240,7 +240,7 @@ def test_a_rating_made_at_tmdb_meanwhile_counts(sandbox, user, send):
     assert demo.ratings == {603: 3.0, 680: 8.0}
     assert values(user) == {603: 3, 680: 8}
     assert mine(user)[603].source == "tmdb"
-    assert "1 was rated at TMDb meanwhile" in told.text
+    assert "1 was rated on TMDb meanwhile" in told.text
 
 
 def test_half_points_reach_tmdb_and_the_message_tells_how_many(sandbox, user, send, monkeypatch):
@@ -251,11 +251,11 @@ def test_half_points_reach_tmdb_and_the_message_tells_how_many(sandbox, user, se
         film(number, f"Film {number}")
         sandbox.tmdb.add_film(number, title_en=f"Film {number}")
     told = send("tmdbID,Rating10\n" + "".join(f"{number},7.5\n" for number in range(1, 6)))
-    assert "at TMDb: 0 of 5" in told.text
+    assert "written to TMDb: 0 of 5" in told.text
     monkeypatch.setattr("ratings.files.report.EDIT_INTERVAL_SECONDS", 0.0)
     PendingWrite.objects.filter(movie_id=5).update(next_try_at=int(time.time()) + 60)
     write_ratings()
-    assert "at TMDb: 4 of 5" in told.text
+    assert "written to TMDb: 4 of 5" in told.text
     assert demo.ratings == dict.fromkeys(range(1, 5), 7.5)
     assert Decimal("7.5") == PendingWrite.objects.get().rating
 
@@ -266,6 +266,6 @@ def test_how_many_ratings_tmdb_has_is_told_as_people_write_numbers(user):
     for movie in movies:
         file.changes.create(movie=movie, after=8)
         PendingWrite.objects.create(user=user, movie=movie, rating=8)
-    for language, text in (("en", "at TMDb: 1,202 of 1,204"), ("ru", "В TMDb: 1\xa0202 из 1\xa0204")):
+    for language, text in (("en", "written to TMDb: 1,202 of 1,204"), ("ru", "В TMDb: 1\xa0202 из 1\xa0204")):
         with translation.override(language):
             assert text in report(file)[0]

@@ -293,7 +293,7 @@ def test_without_the_others_consent_nothing_is_compared(anna, boris, handle):
 def test_a_link_that_is_no_longer_good_says_so(anna, boris, handle, end):
     token = link_for(anna, handle)
     if end == "stopped":
-        tap(anna, handle, "Stop the link")
+        tap(anna, handle, "Turn off the link")
     elif end == "old":
         MatchLink.objects.update(created_at=MatchLink.objects.get().created_at - LINK_TTL_SECONDS - 1)
     elif end == "replaced":
@@ -311,11 +311,11 @@ def test_the_button_of_an_older_message_stops_its_own_link_only(anna, boris, han
     link_for(anna, handle)
     old = anna.chat[-1]
     token = link_for(anna, handle)
-    anna.press(old, "Stop the link")
+    anna.press(old, "Turn off the link")
     handle()
-    assert "This link has ended already" in old.text
+    assert "Use the newer one" in old.text
     assert MatchLink.objects.get().token == token
-    tap(anna, handle, "Stop the link")
+    tap(anna, handle, "Turn off the link")
     assert "The link no longer works" in anna.chat[-1].text
     assert not MatchLink.objects.exists()
 
@@ -343,7 +343,7 @@ def test_a_link_is_stopped_and_tastes_are_compared_where_the_message_can_no_long
     assert "% match" in anna.chat[-1].caption
     anna.send("/match")
     handle()
-    answer = tap_too_old(anna, "Stop the link")
+    answer = tap_too_old(anna, "Turn off the link")
     assert "no longer works" in answer.text
     assert answer.show_alert
     assert not MatchLink.objects.exists()

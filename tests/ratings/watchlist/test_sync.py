@@ -140,7 +140,7 @@ def test_a_film_added_here_and_rated_there_is_off_the_list_and_sync_says_so(anna
     assert films[50] not in there(anna)
     sync(anna)
     assert wanted_by(anna.pk) == there(anna) == films[:45]
-    assert "rated these at TMDb" in last_text(anna)
+    assert "rated these on TMDb" in last_text(anna)
     assert f"Film {films[50]}" in last_text(anna)
 
 
@@ -173,7 +173,7 @@ def test_a_list_that_is_suddenly_much_shorter_waits_for_a_second_reading(sandbox
     anna.account.unwant(*films[:30])
     sync(anna)
     assert wanted_by(anna.pk) == films[:45]
-    assert "stay until another import says the same" in last_text(anna)
+    assert "so they stay for now" in last_text(anna)
     monkeypatch.setattr(limits, "CONFIRM_REMOVAL_SECONDS", 0)
     sync(anna)
     assert wanted_by(anna.pk) == films[30:45]
@@ -385,7 +385,7 @@ def test_an_admin_reads_a_list_and_what_waits_for_tmdb(anna, films, admin_client
     assert page.count('<th scope="row">') == 44 + 1
     assert "/account: 503" in page
     front = read("/admin/").content.decode()
-    assert "Films to see" in front
+    assert "Watchlists" in front
     assert "1 change to be written to TMDb" in front
     assert "503" in read("/admin/ratings/watchlistwrite/").content.decode()
     assert f"/admin/watchlist/user/{anna.pk}/" in read(f"/admin/users/user/{anna.pk}/change/").content.decode()
