@@ -71,7 +71,7 @@ def test_no_message_goes_on_saying_that_an_import_is_under_way(anna, linked, han
     anna.send("/sync")
     handle()
     queued = anna.chat[-1]
-    assert "queued" in queued.text
+    assert "I will read your ratings" in queued.text
     User.objects.filter(pk=anna.id).update(sync_status=SyncStatus.QUEUED)
     show_in(anna.id, queued.id)
     anna.send(parting)
