@@ -74,12 +74,19 @@ def rate_by_button(query: CallbackQuery) -> None:
     movie.user_rating, movie.on_watchlist = value, False
     answer(query, rated_text(taken_off) % texts_of(movie))
     if isinstance(query.message, Message) and movie_on_card(query.message) is None:  # a question, not a card
-        edit(query.message, escaped(rated_text(taken_off), movie))
+        if is_question_to(query.from_user.id, query.message):
+            edit(query.message, escaped(rated_text(taken_off), movie))
         user_id = query.from_user.id
         if query.message.chat.type == "private" and not rated_elsewhere(last_card(user_id), user_id, movie.pk, undo):
             show_rating_on_last_card(user_id, movie)
     else:
         show_rating(query.message, movie)
+
+
+def is_question_to(user_id: int, question: Message) -> bool:
+    """Whether a press answers the question: in a group others rate by its buttons too, and it stays for who asked."""
+    asked = question.reply_to_message
+    return question.chat.type == "private" or bool(asked and asked.from_user and asked.from_user.id == user_id)
 
 
 def undo_of(movie: Movie) -> str:

@@ -214,6 +214,20 @@ def test_in_a_group_a_tap_rates_for_who_taps_and_the_card_shows_nobodys_rating(a
     assert card.content == before
 
 
+def test_in_a_group_whoever_presses_another_persons_question_rates_for_themselves_and_leaves_it(anna, sandbox, handle):
+    boris = sandbox.telegram.person("Boris", language_code="en")
+    group = sandbox.telegram.group("Film club", [anna, boris])
+    asked = anna.send("/rate матриц 8", chat=group)
+    handle()
+    question = anna.wait(after=asked, chat=group)
+    before = question.content
+    assert "your rating is 8" in tap(boris, question, handle, data="rate:604:8").text
+    assert question.content == before
+    tap(anna, question, handle, data="rate:605:8")
+    assert "your rating is 8" in question.text
+    assert {(one.user_id, one.movie_id) for one in Rating.objects.all()} == {(boris.id, 604), (anna.id, 605)}
+
+
 # --- Half points
 
 
