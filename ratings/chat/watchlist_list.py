@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from telebot.types import Message
 
-from config.bot.replies import answer, command_button, edit, edit_buttons
+from config.bot.replies import answer, command_button, edit, edit_buttons, keyboard
 from config.bot.router import UserError, bot, button, command, parse_callback_data
 from movies.bot import require_original_user
 from movies.cards import error_text, send_card
@@ -130,13 +130,7 @@ class Watchlist(Source):
         return _("🎲 My choice for you") if because == movie.pk else ""
 
     def nothing(self, carousel: Carousel) -> tuple[str, list[list[KeyboardButton]]]:
-        text = _("Your watchlist is empty. Press 🔖 on a film's card, and it waits for you here.")
-        user = User.objects.filter(pk=carousel.user_id).first()
-        rows: list[list[KeyboardButton]] = [[command_button(_("Find something to watch"), "recommend")]]
-        if user and not user.connected:
-            link = command_button(_("Bring my list from TMDb"), "connect")
-            rows.append([link, (_("I have a file"), "file_help")])
-        return escape(text), rows
+        return nothing_wanted(carousel.user_id)
 
     def press(self, query: CallbackQuery, carousel: Carousel, action: str, argument: str) -> bool:
         if action == "order" and argument in ORDERS:
@@ -167,6 +161,17 @@ def send_watchlist(message: Message) -> None:
     """In a group for whoever asked."""
     user = User.objects.get_or_create_from_telegram(message.from_user)
     send(WATCHLIST, user, message.chat.id, argument=NEW, filters=NO_FILTERS)
+
+
+def nothing_wanted(user_id: int) -> tuple[str, list[list[KeyboardButton]]]:
+    """What is said of an empty list, HTML, and the ways to fill it."""
+    text = _("Your watchlist is empty. Press 🔖 on a film's card, and it waits for you here.")
+    user = User.objects.filter(pk=user_id).first()
+    rows: list[list[KeyboardButton]] = [[command_button(_("Find something to watch"), "recommend")]]
+    if user and not user.connected:
+        link = command_button(_("Bring my list from TMDb"), "connect")
+        rows.append([link, (_("I have a file"), "file_help")])
+    return escape(text), rows
 
 
 def choose_for(carousel: Carousel, source: Watchlist) -> None:
@@ -217,7 +222,8 @@ def list_page(user_id: int, order: str, page: int, marks: bool) -> Page:
     ids = in_order(movies, user_id, order)
     total = len(ids)
     if not total:
-        return {"text": escape(_("Your watchlist is empty.")), "reply_markup": None}
+        text, rows = nothing_wanted(user_id)
+        return {"text": text, "reply_markup": keyboard(*rows)}
     page = min(page, (total - 1) // PAGE_SIZE)
     shown_ids = ids[page * PAGE_SIZE : (page + 1) * PAGE_SIZE]
     found = Movie.objects.with_user_rating(None).in_bulk(shown_ids)

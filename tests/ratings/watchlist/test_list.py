@@ -193,6 +193,10 @@ def test_the_whole_list_has_pages_orders_and_opens_cards(anna, ask, handle):
     assert anna.wait(after=text).button(data=f"watch:{opened.data.split(':')[1]}:0")
     assert WatchlistEntry.objects.filter(picked_at__isnull=False).count() == 1
     assert not film_labels(text)
+    WatchlistEntry.objects.all().delete()
+    press(anna, text, handle, text="‹")
+    assert "Your watchlist is empty" in text.words
+    assert text.button(data="do:recommend")
 
 
 def press_list(person, message, handle):
