@@ -166,7 +166,9 @@ class MovieAdmin(ReadOnlyAdmin[Movie]):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         may_act = self.has_act_permission(request)
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "may_act": may_act})
+        movie = Movie.objects.filter(pk__in=[parse_id(object_id) or 0] if may_act else [])
+        context = {"may_act": may_act, "offered": offered_actions(movie)}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **context})
 
     @admin.display(description=gettext_lazy("title"))
     def movie(self, movie: Movie) -> str:
@@ -262,6 +264,18 @@ class MovieAdmin(ReadOnlyAdmin[Movie]):
         count = movies.poster_failed().requeue_posters()
         async_task("posters.tasks.download_posters")
         return count
+
+
+def offered_actions(movie: MovieQuerySet) -> list[tuple[str, str]]:
+    """(name, label) of the actions that would do something to this movie, for its page."""
+    does = {
+        "requeue_posters": movie.filter(poster_path__gt=""),
+        "keep_old_posters": movie.replacing_posters(),
+        "resume_posters": movie.poster_failed(),
+        "pause_posters": movie.poster_unfinished(),
+        "read_again": movie,
+    }
+    return [(name, getattr(MovieAdmin, name).short_description) for name, rows in does.items() if rows.exists()]
 
 
 def upload_time(posters: int) -> str:

@@ -251,15 +251,22 @@ class MovieQuerySet(models.QuerySet["Movie"]):
 
     def keep_old_posters(self) -> int:
         """Take posters that are in Telegram out of the queue again; files that are on the disk are cleaned up later."""
-        queued = self.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL], telegram_file_id__gt="")
         state = {"poster_status": PosterStatus.TELEGRAM, "poster_priority": PosterPriority.SOMEDAY}
-        return update_rows(queued, **RESET_POSTER | state)
+        return update_rows(self.replacing_posters(), **RESET_POSTER | state)
+
+    def replacing_posters(self) -> MovieQuerySet:
+        """Movies whose poster is in Telegram and is queued again."""
+        return self.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL], telegram_file_id__gt="")
+
+    def poster_unfinished(self) -> MovieQuerySet:
+        """Movies whose poster waits for a step, and is neither paused nor given up."""
+        waiting = self.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL])
+        return waiting.filter(poster_next_try_at__lt=NEVER)
 
     def suspend_posters(self, reason: str) -> int:
         """Stop trying unfinished posters until an operator queues them again; their files are cleaned up later."""
-        unfinished = self.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL])
         state = {"poster_priority": PosterPriority.SOMEDAY, "poster_next_try_at": NEVER, "poster_error": reason}
-        return update_rows(unfinished, **RESET_POSTER | state)
+        return update_rows(self.poster_unfinished(), **RESET_POSTER | state)
 
     def without_pending_poster(self) -> MovieQuerySet:
         """Movies whose poster is in Telegram, or that have none, or one that cannot be had."""

@@ -108,6 +108,8 @@ class UserAdmin(ReadOnlyAdmin[User]):
         person = self.get_object(request, object_id)
         context = {
             "may_act": self.has_act_permission(request),
+            "is_linked": person and User.objects.connected().filter(pk=person.pk).exists(),
+            "is_queued": person and person.sync_status == SyncStatus.QUEUED,
             "may_delete": self.has_delete_data_permission(request),
             "may_write": request.user.has_perm("users.add_directmessage"),
             "messages_sent": shown(person) if person else [],

@@ -16,7 +16,7 @@ from config.admin.actions import MAX_UNASKED
 from config.jobs.schedules import sync_schedules
 from config.jobs.tasks import run_bulk_actions
 from config.models import BulkAction, BulkBatch
-from movies.models import Movie, PosterStatus
+from movies.models import NEVER, Movie, PosterStatus
 from tests.conftest import queued
 from users.models import SessionToRevoke, SyncStatus, User
 from users.tasks import revoke_sessions
@@ -154,6 +154,41 @@ def test_what_did_nothing_says_why_and_is_no_success(operator, page, action, rea
     assert reason in text
     assert "0" not in text
     assert not LogEntry.objects.exists()
+
+
+BUTTON = re.compile(r'<input type="hidden" name="action" value="(\w+)">')
+PAUSED = {"poster_path": "/p", "poster_status": PosterStatus.WAITING, "poster_next_try_at": NEVER}
+GIVEN_UP = {"poster_path": "/p", "poster_status": PosterStatus.NONE, "poster_error": "no such image"}
+
+
+@pytest.mark.parametrize(
+    ("state", "offered"),
+    [
+        ({}, []),
+        ({"poster_path": "/p", "poster_status": PosterStatus.WAITING}, ["requeue_posters", "pause_posters"]),
+        ({"poster_path": "/p", "poster_status": PosterStatus.TELEGRAM, "telegram_file_id": "x"}, ["requeue_posters"]),
+        (PAUSED | {"poster_error": "paused by olga"}, ["requeue_posters", "resume_posters"]),
+        (GIVEN_UP, ["requeue_posters", "resume_posters"]),
+        (
+            {"poster_path": "/p", "poster_status": PosterStatus.LOCAL, "telegram_file_id": "x"},
+            ["requeue_posters", "keep_old_posters", "pause_posters"],
+        ),
+    ],
+)
+def test_a_films_page_offers_what_would_do_something(operator, state, offered):
+    Movie.objects.create(id=1, title="Film", **state)
+    assert BUTTON.findall(operator.get(FILMS + "1/change/").text) == [*offered, "read_again"]
+
+
+def test_a_persons_page_offers_what_would_do_something(operator, sandbox):
+    person = linked(sandbox, 1)[0]
+    User.objects.create(pk=2, banned_at=5)
+    page = reverse("admin:users_user_change", args=[1])
+    assert BUTTON.findall(operator.get(page).text) == ["import_again", "disconnect_tmdb", "ban", "delete_data"]
+    User.objects.filter(pk=person.pk).update(sync_status=SyncStatus.QUEUED)
+    assert BUTTON.findall(operator.get(page).text) == ["disconnect_tmdb", "ban", "delete_data"]
+    stranger = operator.get(reverse("admin:users_user_change", args=[2])).text
+    assert BUTTON.findall(stranger) == ["lift_ban", "delete_data"]
 
 
 def test_a_hundred_sessions_are_ended_in_a_job_and_none_while_the_operator_waits(operator, sandbox):
