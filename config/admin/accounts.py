@@ -1,6 +1,6 @@
 """Django's own pages of staff accounts, in the viewer's language."""
 
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -11,6 +11,7 @@ ACTIONS = {  # the beginning of a permission's name, which Django stores in Engl
     "view": gettext_noop("may view"),
 }
 OTHERS = {"send_broadcast": gettext_noop("may send broadcasts")}
+GROUPS = [gettext_noop("support"), gettext_noop("operators"), gettext_noop("broadcasters")]  # ours, as they are stored
 
 
 def permission_title(permission: Permission) -> str:
@@ -20,4 +21,10 @@ def permission_title(permission: Permission) -> str:
     return f"{permission.content_type} | {_(name) if name else permission.name}"
 
 
+def group_title(group: Group) -> str:
+    """Our own groups in the viewer's language, wherever they are listed; others as somebody has named them."""
+    return _(group.name) if group.name in GROUPS else group.name
+
+
+Group.__str__ = group_title  # type: ignore[method-assign, assignment]
 Permission.__str__ = permission_title  # type: ignore[method-assign, assignment]

@@ -405,6 +405,17 @@ def test_failed_updates_are_counted_in_full_and_each_cause_leads_to_just_those(m
     assert "Traceback …" in client.get(reverse("admin:config_updatefailure_change", args=[failure.pk])).text
 
 
+def test_our_groups_are_named_in_the_viewers_language_and_keep_their_names(admin_client):
+    Group.objects.create(name="Ночная смена")
+    page = admin_client.get(reverse("admin:auth_group_changelist"))
+    assert "операторы" in page.text
+    names = ["Ночная смена", "broadcasters", "operators", "support"]
+    assert sorted(Group.objects.values_list("name", flat=True)) == sorted(names)
+    account = admin_client.get(reverse("admin:auth_user_change", args=[admin_client.get("/admin/").context["user"].pk]))
+    for title in ("поддержка", "операторы", "рассылки", "Ночная смена"):
+        assert f">{title}</option>" in account.text
+
+
 def test_permissions_are_named_in_the_viewers_language(admin_client):
     address = reverse("admin:auth_group_change", args=[Group.objects.get(name="broadcasters").pk])
     english = admin_client.get(address, headers={"accept-language": "en"}).text
