@@ -358,7 +358,8 @@ def show_settings(message: Message) -> None:
 
 def settings_page(user: User) -> Page:
     if user.writes_ratings:
-        text = _("Ratings you give here are written to your TMDb account too.")
+        linked = _("Ratings you give here are written to your TMDb account too.")
+        text = linked if user.connected else _("Once TMDb is linked, ratings you give here are written to it too.")
         switch = (_("Keep them here only"), "writes:off")
     else:
         text = _("Ratings you give here stay here: nothing is written to your TMDb account.")

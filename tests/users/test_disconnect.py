@@ -287,7 +287,7 @@ def test_settings_switch_writing_off_with_what_waits_and_on_again(sandbox, anna,
     handle()
     linked.refresh_from_db()
     assert linked.writes_ratings
-    assert "too" in page.text
+    assert "written to your TMDb account too" in page.text
 
 
 def test_in_a_group_nothing_of_a_person_is_shown_or_changed(sandbox, anna, linked, handle):

@@ -92,6 +92,7 @@ def test_a_greeting_is_answered_and_not_searched_for(ask, sandbox, text):
 
 def test_the_language_is_switched_in_the_settings_and_stays_so(ask, anna, handle):
     page = ask("/settings")
+    assert "Once TMDb is linked" in page.text, "nothing is written there yet"
     anna.press(page, text="Русский")
     handle()
     assert page.button(text="English")
