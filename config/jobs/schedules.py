@@ -46,16 +46,20 @@ SCHEDULES = {
 
 
 def sync_schedules(**signal: Any) -> None:
-    """Make django-q2's schedules those of SCHEDULES: what is in both keeps its next run, and whether it is paused."""
+    """Make django-q2's schedules those of SCHEDULES.
+
+    A function's schedule keeps its next run, and whether it is paused, also where its name is another now.
+    """
     from django_q.models import Schedule
 
     from config.jobs.enqueue import cluster_for
 
-    Schedule.objects.exclude(name__in=SCHEDULES).delete()  # operators add jobs by code, not by hand
+    functions = [func for func, _minutes in SCHEDULES.values()]
+    Schedule.objects.exclude(func__in=functions).delete()  # operators add jobs by code, not by hand
     for name, (func, minutes) in SCHEDULES.items():
-        row = {"func": func, "schedule_type": Schedule.MINUTES, "minutes": minutes, "cluster": cluster_for(func)}
+        row = {"name": name, "schedule_type": Schedule.MINUTES, "minutes": minutes, "cluster": cluster_for(func)}
         new = {**row, "repeats": FOREVER}
-        Schedule.objects.update_or_create(name=name, defaults=row, create_defaults=new)
+        Schedule.objects.update_or_create(func=func, defaults=row, create_defaults=new)
 
 
 def is_paused(schedule: "Schedule") -> bool:

@@ -195,6 +195,7 @@ def test_a_paused_schedule_stays_paused_over_a_migrate_until_it_is_resumed(membe
     job = Schedule.objects.get(name="upload posters")
     client = member("operators")
     act(client, "django_q_schedule", "pause", job.pk)
+    Schedule.objects.filter(pk=job.pk).update(name="what an older version called it")
     sync_schedules()
     act(client, "django_q_schedule", "run_now", job.pk)
     job.refresh_from_db()
