@@ -369,7 +369,7 @@ def is_rating_reply(message: types.Message) -> bool:
 def movie_of_bare_number(message: types.Message) -> int | None:
     """The TMDb id of the movie that a number may be a rating of: the one whose card was sent last in a private chat."""
     found = NUMBER.fullmatch((message.text or "").strip())
-    if message.chat.type != "private" or not found:
+    if message.chat.type != "private" or not found or found[1].startswith("+"):
         return None
     value = float(found[1].replace(",", "."))
     if not 0.5 <= value <= 10 or value * 2 % 1:

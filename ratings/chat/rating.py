@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from movies.models import Movie
 
 MAX_TITLE_LENGTH = 60
+MAX_NUMBER_LENGTH = 20  # characters of a typed number that a button carries
 OUT_OF_TEN = re.compile(r"(?:(?P<movie>.*\S)\s+)?(?P<rating>[0-9][0-9.,]{0,3}\s*(?:/|из|out of)\s*10)", re.DOTALL)
 
 # --- The buttons of a card
@@ -206,7 +207,7 @@ def ask_about_number(message: Message) -> None:
     movie = get_movie(movie_id, message.chat.id) if movie_id else None
     if movie is None or value is None:
         return
-    typed, rating = (message.text or "").strip(), format_rating(value)
+    typed, rating = " ".join((message.text or "").split())[:MAX_NUMBER_LENGTH], format_rating(value)
     title = display_title(movie, MAX_TITLE_LENGTH)
     rows: list[list[KeyboardButton]] = [
         [(_("Rate it %(rating)s") % {"rating": rating}, f"rate:{movie.pk}:{rating}")],

@@ -310,11 +310,14 @@ def test_a_command_rates_a_film_whose_title_is_a_number(anna, handle):
     assert Rating.objects.get(movie_id=530915).value == 9
 
 
-@pytest.mark.parametrize("typed", ["8", "7.5", "7,5"])
-def test_a_number_after_a_card_is_asked_about(anna, handle, card, typed):
+@pytest.mark.parametrize(
+    ("typed", "rating"),
+    [("8", "8"), ("7.5", "7.5"), ("7,5", "7.5"), (f"8{' ' * 80}/ 10", "8"), (f"7.5{'0' * 80}", "7.5")],
+)
+def test_a_number_after_a_card_is_asked_about(anna, handle, card, typed, rating):
     anna.send(typed)
     handle()
-    question, rating = anna.chat[-1], typed.replace(",", ".")
+    question = anna.chat[-1]
     assert Rating.objects.count() == 0
     assert question.text.endswith(f"{rating}?")
     anna.press(question, data=f"rate:603:{rating}")
@@ -323,6 +326,12 @@ def test_a_number_after_a_card_is_asked_about(anna, handle, card, typed):
     assert f"your rating is {rating}" in question.text
     assert f"Your rating: {rating}" in card.words, "the card above shows it as well"
     assert card.button(data="unrate:603")
+
+
+def test_a_number_with_a_sign_after_a_card_is_a_search(anna, handle, card):
+    asked = anna.send("+8")
+    handle()
+    assert anna.wait(after=asked).words
 
 
 def test_a_number_after_a_card_may_be_searched_for(anna, sandbox, handle, card):
