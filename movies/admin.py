@@ -63,6 +63,7 @@ class PosterFilter(ConditionFilter):
             "later": (_("to be tried later"), unfinished & Q(poster_next_try_at__gt=now, poster_next_try_at__lt=NEVER)),
             "failed": (_("failed or paused"), POSTER_FAILED & ~Q(poster_error="")),
             "error": (_("with an error"), ~Q(poster_error="")),
+            "day": (_("failed within a day"), ~Q(poster_error="") & Q(poster_failed_at__gt=now - DAY_SECONDS)),
         }
 
 

@@ -410,6 +410,9 @@ class Movie(models.Model):
         default=0, db_default=0, db_comment="uploads begun whose outcome is not known; counted before each"
     )
     poster_error = models.TextField(db_default="", default="", blank=True, db_comment="why the last attempt failed")
+    poster_failed_at = models.BigIntegerField(
+        null=True, blank=True, db_comment="UNIX time an attempt last failed through the poster's fault; NULL: not known"
+    )
 
     objects = MovieQuerySet.as_manager()
 
@@ -472,6 +475,11 @@ class Movie(models.Model):
         )
         metrics.increment("posters.uploaded", saved)
         return bool(saved)
+
+    @staticmethod
+    def poster_fault(why: str) -> dict[str, Any]:
+        """The columns that say that an attempt failed now, through the poster's fault."""
+        return {"poster_error": why, "poster_failed_at": UnixNow()}
 
     def refetch_poster(self) -> bool:
         """Telegram no longer knows the file_id: fetch the poster again. False if that has been done already."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,6 +32,8 @@ from movies.models import Movie, PosterStatus
 from posters.thumbnails import thumbnail
 
 HOURS = 24
+MAX_FAILED_READ = 20_000  # for the front page; of more, it says no causes
+FILMS_OWN = re.compile(r"/\S+:? *|\b\d{4,}\b")  # what an error says of one film alone: a path, a number
 
 log = logging.getLogger(__name__)
 
@@ -106,11 +110,27 @@ def posters_widget(request: HttpRequest) -> PostersWidget:
 
 @failures("movies.view_movie")
 def failed_posters() -> Iterator[Failure]:
-    url = reverse("admin:movies_movie_changelist")
-    counted = MetricCount.objects.filter(name__startswith="failed:posters:", minute__gt=time.time() - DAY_SECONDS)
-    for name, number in counted.values_list("name").annotate(Sum("number")):
-        cause = name.removeprefix("failed:posters:")
-        # the counter leaves out numbers and paths; what comes before them is the cause's beginning
-        beginning = cause.partition("…")[0].partition(" (")[0].strip()
-        query = urlencode({"poster": "error", "poster_error__contains": beginning})
-        yield Failure(_("poster"), cause, number, f"{url}?{query}")
+    """Films whose poster failed within the day, each once, by cause; its link lists just those."""
+    url = f"{reverse('admin:movies_movie_changelist')}?poster=day"
+    failed = Movie.objects.exclude(poster_error="").filter(poster_failed_at__gt=int(time.time()) - DAY_SECONDS)
+    total = failed.order_by().count()
+    if total > MAX_FAILED_READ:
+        yield Failure(_("poster"), _("various causes"), total, url)
+        return
+    causes: Counter[tuple[str, str]] = Counter()
+    for error in failed.order_by().values_list("poster_error", flat=True):
+        causes[cause_of(error)] += 1
+    for (cause, pattern), number in causes.items():
+        yield Failure(_("poster"), cause, number, f"{url}&{urlencode({'poster_error__regex': pattern})}")
+
+
+def cause_of(error: str) -> tuple[str, str]:
+    """An error without the path and the numbers of its film, and a regular expression of all with the same cause."""
+    text, pattern, end = "", "", 0
+    for match in FILMS_OWN.finditer(error):
+        before = error[end : match.start()]
+        is_path = match[0].startswith("/")
+        text += before + ("" if is_path else "…")
+        pattern += re.escape(before) + (r"/\S+:? *" if is_path else r"\d{4,}")
+        end = match.end()
+    return (text + error[end:]).strip(), f"^{pattern}{re.escape(error[end:])}$"

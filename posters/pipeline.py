@@ -164,7 +164,7 @@ def _retry_later(movie: Movie, why: str, **columns: Any) -> None:
     delay = POSTER_DELAYS[movie.poster_attempts - 1]
     log.warning("movie %s: %s; again in %s s", movie.pk, why, delay)
     metrics.count_failure("posters", why)
-    _still_claimed(movie).update(poster_next_try_at=int(time.time()) + delay, poster_error=why, **columns)
+    _still_claimed(movie).update(poster_next_try_at=int(time.time()) + delay, **Movie.poster_fault(why), **columns)
 
 
 def _fail_permanently(movie: Movie, why: str) -> None:
@@ -175,7 +175,7 @@ def _fail_permanently(movie: Movie, why: str) -> None:
         "poster_status": PosterStatus.WAITING,
         "poster_priority": PosterPriority.SOMEDAY,  # at the end of the index, where no claim has to skip it
         "poster_next_try_at": NEVER,
-        "poster_error": why,
+        **Movie.poster_fault(why),
         "local_path": "",
     }
     if _still_claimed(movie).update(**columns):
@@ -325,7 +325,7 @@ def _save_failure(movie: Movie, error: BaseException) -> Result:
         # an older poster in Telegram continues to serve; a refresh that brings another path queues the movie again
         status = PosterStatus.TELEGRAM if movie.telegram_file_id else PosterStatus.NONE
         next_try_at = int(time.time()) + image_server.RECHECK_SECONDS
-        columns = {"poster_attempts": 0, "poster_next_try_at": next_try_at, "poster_error": why}
+        columns = {"poster_attempts": 0, "poster_next_try_at": next_try_at, **Movie.poster_fault(why)}
         _still_claimed(movie).update(poster_status=status, **columns)
         return "not_found"
     if isinstance(error, DiskError):

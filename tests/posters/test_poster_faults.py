@@ -123,6 +123,7 @@ def test_garbage_blocks_no_other_is_tried_again_later_and_then_set_aside(sandbox
         download()
         matrix.refresh_from_db()
         delays.append(matrix.poster_next_try_at - before)
+        assert before <= matrix.poster_failed_at <= time.time()
         assert download().started == 0
     assert Movie.objects.filter(poster_status=PosterStatus.LOCAL).count() == len(others)
     steps = [delay // 10 for delay in delays[:-1]]  # a second may pass between the two looks at the clock

@@ -243,6 +243,7 @@ def test_a_new_poster_that_does_not_exist_leaves_the_old_one_serving(sandbox, ma
     matrix.refresh_from_db()
     assert (matrix.poster_status, matrix.telegram_file_id) == (PosterStatus.TELEGRAM, "old")
     assert "no such image" in matrix.poster_error
+    assert matrix.poster_failed_at
 
 
 def test_another_bot_sends_every_poster_again_rated_films_first(sandbox, monkeypatch):

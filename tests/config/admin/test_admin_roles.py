@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from config.jobs.schedules import PAUSED, SCHEDULES, sync_schedules
 from config.jobs.tasks import delete_old_records
-from config.models import Heartbeat, UpdateFailure
+from config.models import Heartbeat, MetricCount, UpdateFailure
 from movies.models import Movie, PosterStatus
 from ratings.models import Import, Rating, TrainingRun
 from tests.conftest import queued
@@ -404,6 +404,32 @@ def test_failed_updates_are_counted_in_full_and_each_cause_leads_to_just_those(m
     found = client.get(reverse("admin:config_updatefailure_changelist"), {"q": "u999"}).context["cl"].result_list
     (failure,) = found
     assert "Traceback …" in client.get(reverse("admin:config_updatefailure_change", args=[failure.pk])).text
+
+
+def test_failed_posters_of_the_day_are_counted_by_film_and_each_cause_leads_to_just_those(member):
+    now = int(time.time())
+    errors = {
+        1: ("TMDb has no such image (/w500/a1.jpg: 404)", now),
+        2: ("TMDb has no such image (/w500/b2.jpg: 404)", now),
+        3: ("TMDb has no such image (/w500/c3.jpg: 404)", now - 2 * 86_400),  # of another day
+        4: ("12000 × 9000 pixels are too many", now),
+        5: ("10001 × 15000 pixels are too many", now),
+        6: ("an empty file", now),
+        7: ("paused by olga", None),
+        8: ("", now),  # there by now
+    }
+    Movie.objects.bulk_create(
+        Movie(id=pk, poster_path="/p", poster_status=0, poster_error=error, poster_failed_at=failed_at)
+        for pk, (error, failed_at) in errors.items()
+    )
+    MetricCount.objects.create(name="failed:posters:an empty file", minute=now // 60 * 60, number=5)  # tried five times
+    client = member("operators")
+    (widget,) = [one for one in client.get(reverse("admin:index")).context["widgets"] if one.id == "failures"]
+    listed = {row.cause: [film.pk for film in client.get(row.url).context["cl"].result_list] for row in widget.rows}
+    assert listed.pop("an empty file") == [6]
+    assert listed.pop("… × … pixels are too many") == [5, 4]
+    assert listed == {"TMDb has no such image (404)": [2, 1]}
+    assert (widget.total, [row.number for row in widget.rows]) == (5, [2, 2, 1])
 
 
 def test_our_groups_are_named_in_the_viewers_language_and_keep_their_names(admin_client):
