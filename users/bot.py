@@ -105,6 +105,8 @@ def show_start(message: Message) -> None:
 @button("file_help")
 def explain_files(query: CallbackQuery) -> None:
     answer(query)
+    if isinstance(query.message, Message) and not require_private_chat(query.message):
+        return
     bot.send_message(
         query.from_user.id,
         _(

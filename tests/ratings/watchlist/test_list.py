@@ -212,6 +212,17 @@ def test_a_film_that_is_not_out_yet_shows_its_day(anna, ask, handle):
     assert text.button(text="1. Film 101 · December 31 2099")
 
 
+def test_in_a_group_the_ways_to_fill_an_empty_list_lead_to_the_private_chat(anna, sandbox, handle):
+    group = sandbox.telegram.group("Film club", [anna])
+    anna.send("/watchlist", chat=group)
+    handle()
+    message = said = anna.wait(chat=group)
+    for data in ("do:connect", "file_help"):
+        press(anna, message, handle, data=data)
+        said = anna.wait(after=said, chat=group)
+        assert said.button(text="Open a private chat")
+
+
 def test_in_a_group_the_list_is_of_whoever_asked(anna, sandbox, handle, films):
     boris = sandbox.telegram.person("Boris", language_code="en")
     group = sandbox.telegram.group("Film club", [anna, boris])
