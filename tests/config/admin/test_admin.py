@@ -398,8 +398,8 @@ def test_the_front_page_shows_running_imports_and_failures_by_cause(operator, an
     for person in (601, 602):
         failed = User.objects.create(pk=person)
         Import.objects.create(user=failed, started_at=now - 60, finished_at=now, error="TMDb refused the session")
-    metrics.count_failure("posters", "TMDb has no such image (/w500/x.jpg: 404)")
-    metrics.flush()
+    error = "TMDb has no such image (/w500/x.jpg: 404)"
+    Movie.objects.create(id=1, poster_path="/x.jpg", poster_error=error, poster_failed_at=now)
     assert widget(operator, "imports").number == "1"
     assert "120" in widget(operator, "imports").running[0].outcome
     causes = [(cause, number) for _what, cause, number, _url in widget(operator, "failures").rows]
