@@ -345,7 +345,7 @@ def test_a_film_that_is_deleted_while_it_is_shown_makes_room_for_the_next(anna, 
     assert shown_film(message) == 102
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(1, "changes in 1 s"), (3600, "press again in 60 min")])
+@pytest.mark.parametrize(("seconds", "words"), [(1, "will change in 1 s"), (3600, "press again in 60 min")])
 def test_where_telegram_asks_to_wait_the_button_says_so_and_the_decision_is_kept(
     anna, ask, handle, sandbox, posters, monkeypatch, seconds, words
 ):

@@ -382,7 +382,7 @@ def test_no_token_is_in_what_a_file_leaves_behind(sandbox, anna, user, handle, c
         (b"Title,Year,Rating10\n", "empty"),
         (b"PK\x03\x04" + os.urandom(3000), "archive is damaged"),
         (b"\x1f\x8b" + os.urandom(3000), "archive"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(3000), "no table"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(3000), "a saved page or a zip archive"),
         (b"%PDF-1.7 " + b"endobj\n" * 500, "no ratings"),
         (b"hello world", "no ratings"),
         (b"{}" * 10_000, "no ratings"),
