@@ -210,7 +210,7 @@ def test_several_films_are_sent_at_once(sandbox, anna, films):
     work(anna)
     for film in films[45:]:
         want_here(anna, film)
-    sandbox.tmdb.latency, sandbox.tmdb.peak_in_flight = 0.02, 0
+    sandbox.tmdb.latency, sandbox.tmdb.peak_in_flight = 0.2, 0
     write_watchlist()
     assert there(anna) == films
     assert sandbox.tmdb.peak_in_flight > 2
