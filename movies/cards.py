@@ -51,7 +51,8 @@ RECENT = timedelta(days=365)  # a newer film's day of release is named
 LATIN = re.compile(r"[A-Za-z]")
 MIN_OVERVIEW_LENGTH = 40  # with less room there is none
 TAG = re.compile(r"<[^<>]*>")  # all other text is escaped
-NUMBER = re.compile(r"([-+]?[0-9]{1,2}(?:[.,][0-9]*)?)(?:\s*(?:/|из|out of)\s*10)?", re.ASCII)  # perhaps a rating
+OUT_OF_TEN = r"\s*(?:/|из|out of)\s*10"  # behind a rating
+NUMBER = re.compile(rf"([-+]?[0-9]{{1,2}}(?:[.,][0-9]*)?)(?:{OUT_OF_TEN})?", re.ASCII)  # perhaps a rating
 # Telegram's words for a file_id it does not know, or that belongs to another bot
 INVALID_FILE_ID_ERRORS = (
     "wrong file identifier",

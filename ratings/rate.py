@@ -9,12 +9,13 @@ from decimal import Decimal
 from django.db import transaction
 
 from config.jobs.enqueue import async_task
+from movies.cards import OUT_OF_TEN
 from ratings.models import HALF_POINTS, PendingWrite, Rating, Source, normalize
 from ratings.recommendations.dismissals import undismiss
 from ratings.watchlist.entries import take_off
 from users.models import User
 
-POINTS = re.compile(r"([0-9]{1,2})(?:[.,]([05])?0*)?(?:\s*(?:/|из|out of)\s*10)?", re.ASCII)
+POINTS = re.compile(rf"([0-9]{{1,2}})(?:[.,]([05])?0*)?(?:{OUT_OF_TEN})?", re.ASCII)
 
 
 def points_in(text: str) -> Decimal | None:

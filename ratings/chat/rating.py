@@ -16,6 +16,7 @@ from config.bot.replies import KeyboardButton, answer, edit, keyboard, reply_to
 from config.bot.router import UserError, bot, button, command, parse_callback_data
 from config.monitoring import metrics
 from movies.cards import (
+    OUT_OF_TEN,
     display_title,
     error_text,
     format_rating,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 MAX_TITLE_LENGTH = 60
 MAX_NUMBER_LENGTH = 20  # characters of a typed number that a button carries
-OUT_OF_TEN = re.compile(r"(?:(?P<movie>.*\S)\s+)?(?P<rating>[0-9][0-9.,]{0,3}\s*(?:/|из|out of)\s*10)", re.DOTALL)
+RATED_OUT_OF_TEN = re.compile(rf"(?:(?P<movie>.*\S)\s+)?(?P<rating>[0-9][0-9.,]{{0,3}}{OUT_OF_TEN})", re.DOTALL)
 
 # --- The buttons of a card
 
@@ -181,7 +182,7 @@ def rate_by_command(message: Message) -> None:
 
 def movie_and_rating(text: str) -> tuple[str, str]:
     """What /rate is given: the last word is the rating, or the last words, as in "8 из 10"."""
-    if found := OUT_OF_TEN.fullmatch(text):
+    if found := RATED_OUT_OF_TEN.fullmatch(text):
         return found["movie"] or "", found["rating"]
     movie, _space, rating = text.rpartition(" ")
     return movie, rating
