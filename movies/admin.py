@@ -29,6 +29,7 @@ from movies.cards import buttons, caption
 from movies.models import (
     NEVER,
     POSTER_FAILED,
+    UNFINISHED,
     Movie,
     MovieQuerySet,
     PosterPriority,
@@ -36,6 +37,7 @@ from movies.models import (
     casefolded_text,
     longest_waiting_poster,
     place_in_poster_queue,
+    poster_failed_since,
     upload_seconds,
 )
 
@@ -48,7 +50,6 @@ TONES = {
     PosterStatus.WAITING: "busy",
     PosterStatus.NONE: "idle",
 }
-UNFINISHED = [PosterStatus.WAITING, PosterStatus.LOCAL]
 
 
 class PosterFilter(ConditionFilter):
@@ -63,7 +64,7 @@ class PosterFilter(ConditionFilter):
             "later": (_("to be tried later"), unfinished & Q(poster_next_try_at__gt=now, poster_next_try_at__lt=NEVER)),
             "failed": (_("failed or paused"), POSTER_FAILED & ~Q(poster_error="")),
             "error": (_("with an error"), ~Q(poster_error="")),
-            "day": (_("failed within a day"), ~Q(poster_error="") & Q(poster_failed_at__gt=now - DAY_SECONDS)),
+            "day": (_("failed within a day"), poster_failed_since(now - DAY_SECONDS)),
         }
 
 

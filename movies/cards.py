@@ -29,7 +29,7 @@ from config.bot.router import bot
 from config.bot.validation import cleaned
 from config.monitoring import metrics
 from movies import details
-from movies.models import Movie, PendingCard, PosterStatus
+from movies.models import UNFINISHED, Movie, PendingCard
 from movies.names import country_names, genre_names
 from movies.query import IsSeries, OtherAddress
 from movies.tmdb import NotFound, TMDb, TMDbError
@@ -294,7 +294,7 @@ def with_photo(movie: Movie, call: Callable[[Photo | None], Sent]) -> Sent:
         else:
             metrics.increment("cards.by_file_id")
             return sent
-    if movie.poster_status in (PosterStatus.WAITING, PosterStatus.LOCAL) and (poster := poster_bytes(movie)):
+    if movie.poster_status in UNFINISHED and (poster := poster_bytes(movie)):
         try:
             sent = call(types.InputFile(BytesIO(poster), file_name=f"{movie.pk}.jpg"))
         except ApiTelegramException as error:

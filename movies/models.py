@@ -77,10 +77,18 @@ LONGEST_POSTER_WAIT = Case(
 )
 # Likewise of its details: a claim, or the longest delay of those that TMDb does not show
 LONGEST_DETAILS_WAIT = Case(When(details_error="", then=Value(60)), default=Value(60 * 86_400))
+UNFINISHED = (PosterStatus.WAITING, PosterStatus.LOCAL)  # the poster waits for a step
 POSTER_FAILED = Q(poster_path__gt="") & (
-    Q(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL], poster_next_try_at__gte=NEVER)
+    Q(poster_status__in=UNFINISHED, poster_next_try_at__gte=NEVER)
     | Q(poster_status__in=[PosterStatus.NONE, PosterStatus.TELEGRAM]) & ~Q(poster_error="")
 )
+
+
+def poster_failed_since(moment: int) -> Q:
+    """Condition: the poster has failed through its own fault since `moment`, UNIX seconds, and that still stands."""
+    return ~Q(poster_error="") & Q(poster_failed_at__gt=moment)
+
+
 # A poster at the first step; due from now on, so that the admin shows which one has waited longest
 RESET_POSTER: dict[str, Any] = {  # the values of an update(): numbers, texts and expressions
     "poster_status": PosterStatus.WAITING,
@@ -256,11 +264,11 @@ class MovieQuerySet(models.QuerySet["Movie"]):
 
     def replacing_posters(self) -> MovieQuerySet:
         """Movies whose poster is in Telegram and is queued again."""
-        return self.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL], telegram_file_id__gt="")
+        return self.filter(poster_status__in=UNFINISHED, telegram_file_id__gt="")
 
     def poster_unfinished(self) -> MovieQuerySet:
         """Movies whose poster waits for a step, and is neither paused nor given up."""
-        waiting = self.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL])
+        waiting = self.filter(poster_status__in=UNFINISHED)
         return waiting.filter(poster_next_try_at__lt=NEVER)
 
     def suspend_posters(self, reason: str) -> int:
@@ -275,7 +283,7 @@ class MovieQuerySet(models.QuerySet["Movie"]):
 
     def prioritize_posters(self) -> int:
         """Users are about to look at these movies: their posters go before the others. Returns how many are pending."""
-        pending = self.filter(poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL], telegram_file_id="")
+        pending = self.filter(poster_status__in=UNFINISHED, telegram_file_id="")
         ids = list(pending.order_by("pk").values_list("pk", flat=True))
         later = Movie.objects.filter(pk__in=ids, poster_priority__lt=PosterPriority.ASKED)
         update_rows(later, poster_priority=PosterPriority.ASKED)
@@ -489,7 +497,7 @@ class Movie(models.Model):
 
     def prioritize_poster(self) -> None:
         """A user looks at the movie now: its poster goes before the others."""
-        pending = Movie.objects.filter(pk=self.pk, poster_status__in=[PosterStatus.WAITING, PosterStatus.LOCAL])
+        pending = Movie.objects.filter(pk=self.pk, poster_status__in=UNFINISHED)
         pending.filter(poster_priority__lt=PosterPriority.ASKED).update(poster_priority=PosterPriority.ASKED)
 
 
@@ -534,7 +542,7 @@ def longest_waiting_poster() -> Movie | None:
         Movie.objects.filter(poster_status=status, poster_priority=priority, poster_next_try_at__lte=now)
         .order_by("poster_next_try_at", "id")
         .first()
-        for status in (PosterStatus.WAITING, PosterStatus.LOCAL)
+        for status in UNFINISHED
         for priority in PosterPriority
     ]
     return min(filter(None, first), key=lambda movie: movie.poster_next_try_at, default=None)
@@ -548,11 +556,10 @@ def oldest_waiting_poster() -> int:
 
 def place_in_poster_queue(movie: Movie, most: int) -> int | None:
     """How many posters are to be sent before this one's, at most `most`; None where it does not wait now."""
-    unfinished = (PosterStatus.WAITING, PosterStatus.LOCAL)
-    if movie.poster_status not in unfinished or movie.poster_next_try_at >= NEVER:
+    if movie.poster_status not in UNFINISHED or movie.poster_next_try_at >= NEVER:
         return None
     count = 0
-    for status in unfinished:
+    for status in UNFINISHED:
         for priority in PosterPriority:
             if priority < movie.poster_priority:
                 continue

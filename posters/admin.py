@@ -28,7 +28,7 @@ from config.admin.charts import columns
 from config.admin.formatting import DAY_SECONDS, format_hour
 from config.admin.site import Failure, Widget, dashboard_widget, failures, page
 from config.models import MetricCount
-from movies.models import Movie, PosterStatus
+from movies.models import Movie, PosterStatus, poster_failed_since
 from posters.thumbnails import thumbnail
 
 HOURS = 24
@@ -112,7 +112,7 @@ def posters_widget(request: HttpRequest) -> PostersWidget:
 def failed_posters() -> Iterator[Failure]:
     """Films whose poster failed within the day, each once, by cause; its link lists just those."""
     url = f"{reverse('admin:movies_movie_changelist')}?poster=day"
-    failed = Movie.objects.exclude(poster_error="").filter(poster_failed_at__gt=int(time.time()) - DAY_SECONDS)
+    failed = Movie.objects.filter(poster_failed_since(int(time.time()) - DAY_SECONDS))
     total = failed.order_by().count()
     if total > MAX_FAILED_READ:
         yield Failure(_("poster"), _("various causes"), total, url)
