@@ -41,12 +41,14 @@ DETAIL_FIELDS = [
 
 
 @transaction.atomic
-def save_movies(movies: Iterable[Movie], priority: PosterPriority | None = PosterPriority.SOMEDAY) -> None:
+def save_movies(movies: Iterable[Movie], priority: PosterPriority | None = PosterPriority.SOMEDAY) -> dict[int, Movie]:
     """Insert or update movies from TMDb in one transaction; new and changed posters are queued with this priority.
 
     With None, each with its movie's own. Movies from list rows (`details_at` None) are only added: they never overwrite
     more than an id. Movies with details overwrite everything they carry. Those that are new come in first, then all
     rows are locked in the order of their ids, so that concurrent calls do not deadlock.
+
+    Returns {id: row} of those that were known before, as they stood: with title, poster_path and details_at alone.
     """
     unique = {movie.id: movie for movie in movies}
     in_order = [unique[id] for id in sorted(unique)]
@@ -56,7 +58,7 @@ def save_movies(movies: Iterable[Movie], priority: PosterPriority | None = Poste
     known = set(Movie.objects.filter(id__in=list(unique)).values_list("id", flat=True))
     if new := [movie for movie in in_order if movie.id not in known]:
         Movie.objects.bulk_create(new, ignore_conflicts=True, batch_size=500)
-    rows = {row.id: row for row in Movie.objects.locked(unique).only("title", "poster_path")}
+    rows = {row.id: row for row in Movie.objects.locked(unique).only("title", "poster_path", "details_at")}
     if merged := [movie for movie in in_order if movie.id not in rows]:  # into others, this very moment
         Movie.objects.bulk_create(merged, ignore_conflicts=True, batch_size=500)
     known_by_id = [movie for movie in in_order if movie.id in rows and not rows[movie.id].title]
@@ -66,6 +68,7 @@ def save_movies(movies: Iterable[Movie], priority: PosterPriority | None = Poste
     if detailed := [movie for movie in in_order if movie.details_at is not None]:
         _save_details(detailed, rows)
     vocabulary.cached.add(movie.search_text for movie in in_order if movie.id not in known or movie.details_at)
+    return {id: row for id, row in rows.items() if id in known}
 
 
 def _save_details(movies: list[Movie], rows: dict[int, Movie]) -> None:

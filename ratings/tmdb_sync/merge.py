@@ -13,7 +13,7 @@ from django.db import connection
 
 from movies.cards import format_rating
 from movies.merging import successors
-from movies.models import Movie, PosterPriority, PosterStatus
+from movies.models import UNFINISHED, Movie, PosterPriority
 from movies.saving import save_movies
 from ratings.models import PendingWrite, Rating, Source, normalize
 from ratings.recommendations.dismissals import undismiss
@@ -77,12 +77,10 @@ def merge_page(run: Import, page: Page, now: int) -> PageResult:
 def save_listed(movies: list[Movie]) -> tuple[dict[int, int | None], bool]:
     """Have the movies of a list in the table: ({id: details_at}, whether there are new posters)."""
     ids = [movie.id for movie in movies]
-    shown = Movie.objects.filter(id__in=ids).exclude(title="")
-    known = dict(shown.values_list("id", "details_at"))
-    save_movies(movies, PosterPriority.IMPORT)  # which locks all their rows
+    before = save_movies(movies, PosterPriority.IMPORT)
+    known = {movie_id: row.details_at for movie_id, row in before.items() if row.title}
     if known:
-        without_poster = [PosterStatus.WAITING, PosterStatus.LOCAL]
-        waiting = Movie.objects.filter(id__in=list(known), poster_status__in=without_poster)
+        waiting = Movie.objects.filter(id__in=list(known), poster_status__in=UNFINISHED)
         waiting.filter(poster_priority__lt=PosterPriority.IMPORT).update(poster_priority=PosterPriority.IMPORT)
     has_new_posters = any(movie.poster_path for movie in movies if movie.id not in known)
     return {movie_id: known.get(movie_id) for movie_id in ids}, has_new_posters
