@@ -34,13 +34,14 @@ def history(model: type[Model], key: Any, page: str | int) -> dict[str, Any]:
 def among_many(model: type[Model], key: Any) -> list[LogEntry]:
     """An entry, stored nowhere, for each action over many rows that reached this one: they share a stored one."""
     accounts = get_user_model()
+    batches = BulkBatch.objects.filter(is_done=True).holding(model._meta.label, key)
+    known = accounts.objects.in_bulk({batch.bulk.username for batch in batches}, field_name="username")
     return [
         LogEntry(
-            user=accounts.objects.filter(username=batch.bulk.username).first()
-            or accounts(username=batch.bulk.username),
+            user=known.get(batch.bulk.username) or accounts(username=batch.bulk.username),
             action_time=datetime.fromtimestamp(batch.bulk.created_at, UTC),
             action_flag=CHANGE,
             change_message=_(batch.bulk.title),
         )
-        for batch in BulkBatch.objects.filter(is_done=True).holding(model._meta.label, key)
+        for batch in batches
     ]
