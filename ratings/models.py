@@ -23,7 +23,7 @@ from ratings.watchlist.models import ReleaseDate as ReleaseDate
 from ratings.watchlist.models import ReleaseReading as ReleaseReading
 from ratings.watchlist.models import WatchlistEntry as WatchlistEntry
 from ratings.watchlist.models import WatchlistWrite as WatchlistWrite
-from users.models import User
+from users.models import REACHABLE, User
 
 HALF_POINTS = [Decimal(n) / 2 for n in range(1, 21)]  # 0.5, 1.0 … 10.0, as TMDb holds ratings
 MAX_NAMES = 200  # movies of a kind that an import names
@@ -153,12 +153,7 @@ class ImportQuerySet(models.QuerySet["Import"]):
 
     def unreported(self) -> ImportQuerySet:
         """Finished imports whose outcome the user has not been sent; after a day it is of no use to them."""
-        return self.filter(
-            reported_at=None,
-            finished_at__gt=int(time.time()) - 86_400,
-            user__blocked_at=None,
-            user__banned_at=None,
-        )
+        return self.filter(REACHABLE, reported_at=None, finished_at__gt=int(time.time()) - 86_400)
 
 
 class Import(models.Model):

@@ -95,6 +95,9 @@ def searchable(name: str) -> str:
     return name.casefold().replace("ё", "е")
 
 
+REACHABLE = Q(user__blocked_at=None, user__banned_at=None)  # of a row of somebody's
+
+
 class UserQuerySet(models.QuerySet["User"]):
     def get_or_create_from_telegram(self, sender: types.User | None) -> "User":
         """The row of a message's sender, created when there is none, with the language they read now."""
@@ -125,7 +128,7 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.filter(banned_at__isnull=False)
 
     def reachable(self) -> "UserQuerySet":
-        """Who may be written to: they have not blocked the bot and are not banned."""
+        """Who may be written to: they have not blocked the bot and are not banned; of a row of theirs, REACHABLE."""
         return self.filter(blocked_at=None, banned_at=None)
 
     @staticmethod

@@ -21,7 +21,7 @@ from movies.cards import format_rating, strip_tags, truncate, utf16_length
 from movies.models import Movie
 from ratings.files.merge import candidates_of, row_from
 from ratings.models import FileImport, FileRow, PendingWrite
-from users.models import User
+from users.models import REACHABLE, User
 
 if TYPE_CHECKING:
     from django.db.models.query import QuerySet
@@ -204,8 +204,7 @@ class OutboxReporter:
 def unreported() -> QuerySet[FileImport]:
     """Finished imports whose outcome the user has not been sent."""
     since = int(time.time()) - REPORT_WITHIN_SECONDS
-    finished = FileImport.objects.filter(reported_at=None, finished_at__gt=since)
-    return finished.filter(user__blocked_at=None, user__banned_at=None)
+    return FileImport.objects.filter(REACHABLE, reported_at=None, finished_at__gt=since)
 
 
 def notify(file: FileImport) -> None:

@@ -21,7 +21,7 @@ from movies.cards import display_title, format_rating
 from movies.models import Movie
 from ratings.models import Import
 from ratings.tmdb_sync import limits
-from users.models import SessionUnreadable, User
+from users.models import REACHABLE, SessionUnreadable, User
 
 log = logging.getLogger(__name__)
 
@@ -114,8 +114,7 @@ class ProgressReporter(threading.Thread):
 
 def report(run_id: int) -> float:
     """Bring the message of an import up to date. Returns the seconds to wait before another attempt, or 0."""
-    reachable = Import.objects.select_related("user").filter(user__blocked_at=None, user__banned_at=None)
-    run = reachable.filter(pk=run_id, reported_at=None).first()
+    run = Import.objects.select_related("user").filter(REACHABLE, pk=run_id, reported_at=None).first()
     if run is None or (run.scheduled and not run.finished_at):
         return 0
     if not run.message_id and not run.finished_at and 0 <= time.time() - run.started_at < GRACE_SECONDS:
