@@ -54,6 +54,13 @@ def wait_asked(error: BaseException) -> int:
     return client.seconds_asked(error.result_json)
 
 
+def is_transient(error: BaseException) -> bool:
+    """Whether Telegram will take the same call later, and certainly has not taken it now."""
+    if isinstance(error, client.TelegramUnavailable):
+        return not error.sent
+    return isinstance(error, ApiTelegramException) and (error.error_code == 429 or error.error_code >= 500)
+
+
 def wait_text(seconds: int) -> str:
     """What the user of a button reads who has to wait for Telegram; up to a minute the bot waits for them."""
     if seconds <= client.MAX_RETRY_WAIT_SECONDS:

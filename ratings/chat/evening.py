@@ -14,7 +14,7 @@ from telebot import types
 from telebot.apihelper import ApiTelegramException
 
 from config.bot.client import TelegramUnavailable, max_retry_wait
-from config.bot.replies import answer, edit_buttons, keyboard, reply_to, topic_of
+from config.bot.replies import answer, edit_buttons, is_transient, keyboard, reply_to, topic_of
 from config.bot.router import UserError, bot, button, command, parse_callback_data
 from ratings.chat import filters as filter_menus
 from ratings.evenings import messages, run, steps
@@ -88,13 +88,13 @@ def press(query: types.CallbackQuery) -> None:
 def show(query: types.CallbackQuery, evening: Evening, page: str) -> None:
     """A page of the invitation, in the asker's language: it is one message for all."""
     with translation.override(evening.language):
-        shown = messages.show_invitation(evening, page, messages.MENU_EDITS)
+        shown = messages.show_invitation(evening, page, messages.Presses.MENU)
     answer(query, None if shown else _("Telegram asks me to wait: the message will change within a minute."))
 
 
 def show_guests(evening: Evening) -> None:
     with translation.override(evening.language):
-        messages.show_invitation(evening, limit=messages.GUEST_EDITS)
+        messages.show_invitation(evening, presses=messages.Presses.GUESTS)
 
 
 def require_gathering(evening: Evening) -> None:
@@ -182,7 +182,7 @@ def is_taken_now(step: Callable[[], None]) -> bool:
         with max_retry_wait(run.MAX_RETRY_WAIT_SECONDS):  # shorter than the claim holds
             step()
     except (ApiTelegramException, TelegramUnavailable) as error:
-        if not run.is_transient(error):
+        if not is_transient(error):
             raise
         log.warning("evening: left to the job: %s", error)
         return False

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from enum import Enum
 from html import escape
 from typing import Any
 
@@ -17,7 +18,7 @@ from telebot import apihelper, types
 from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot.client import TelegramUnavailable, in_topic, max_retry_wait
-from config.bot.replies import Keyboard, KeyboardButton, is_unreachable, keyboard, try_edit
+from config.bot.replies import Keyboard, KeyboardButton, is_transient, is_unreachable, keyboard, try_edit
 from config.bot.router import bot
 from config.jobs import rate_limiter
 from movies.cards import Photo, display_title, rating_buttons, send_card, truncate, with_photo
@@ -33,10 +34,7 @@ from users.models import User
 
 log = logging.getLogger(__name__)
 
-# Edits of the message with who is in, (per second, seconds of burst): a group takes 20 messages a minute, edits
-# included, and so the first few presses of each kind are shown at once
-GUEST_EDITS = (1 / 10, 30.0)
-MENU_EDITS = (1 / 10, 40.0)
+EDITS_PER_SECOND = 1 / 10  # of each kind: a group takes 20 messages a minute, edits included
 POSTER_WAIT_SECONDS = 3.0
 MAX_NAMES = 30
 MAX_OPTION_LENGTH, MAX_TITLE_LENGTH = 100, 80
@@ -92,15 +90,20 @@ def send_invitation(evening: Evening, reply_to: types.ReplyParameters) -> None:
     Evening.objects.filter(pk=evening.pk).update(message_id=sent.message_id)
 
 
-def show_invitation(evening: Evening, page: str = "", limit: tuple[float, float] | None = None) -> bool:
-    """Have its message show the row; False: a job does so later.
+class Presses(Enum):
+    """Presses that edit the message with who is in and may be many: seconds of burst, so the first show at once."""
 
-    `limit`: GUEST_EDITS or MENU_EDITS, of presses that may be many; None: it is shown anyway.
-    """
+    GUESTS = 30.0
+    MENU = 40.0
+
+
+def show_invitation(evening: Evening, page: str = "", presses: Presses | None = None) -> bool:
+    """Have its message show the row; False: a job does so later. `presses` None: it is shown anyway."""
     if evening.message_id is None:
         return True
-    name = f"evening:{evening.chat_id}:{'guests' if limit == GUEST_EDITS else 'menu'}"
-    may_edit = limit is None or not rate_limiter.try_acquire(name, *limit)
+    may_edit = presses is None or not rate_limiter.try_acquire(
+        f"evening:{evening.chat_id}:{presses.name.lower()}", EDITS_PER_SECOND, presses.value
+    )
     shown = may_edit and _edit_invitation(evening, page)
     Evening.objects.filter(pk=evening.pk).exclude(is_stale=not shown).update(is_stale=not shown)
     return shown
@@ -116,7 +119,7 @@ def _edit_invitation(evening: Evening, page: str) -> bool:
     except TelegramUnavailable:
         return False
     except ApiTelegramException as error:
-        if error.error_code != 429 and error.error_code < 500:
+        if not is_transient(error):
             raise
         return False
     return True

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from django.db.models import QuerySet
 from django.utils import translation
-from telebot.apihelper import ApiException, ApiTelegramException
+from telebot.apihelper import ApiException
 
 from config.bot.client import TelegramUnavailable, max_retry_wait
-from config.bot.replies import is_unreachable
+from config.bot.replies import is_transient, is_unreachable
 from config.jobs.enqueue import StopEvent
 from ratings.evenings import messages, steps
 from ratings.evenings.models import Evening, EveningGuest
@@ -114,13 +114,6 @@ def run(stop: StopEvent, seconds: float) -> int:
                 return done
             done += _step(evening, action)
     return done
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether Telegram will take the same call later, and certainly has not taken it now."""
-    if isinstance(error, TelegramUnavailable):
-        return not error.sent
-    return isinstance(error, ApiTelegramException) and (error.error_code == 429 or error.error_code >= 500)
 
 
 def _step(evening: Evening, action: Callable[[Evening], None]) -> int:

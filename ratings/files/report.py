@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from telebot.apihelper import ApiException, ApiTelegramException
 
 from config.bot.client import TelegramUnavailable, in_topic, max_retry_wait
-from config.bot.replies import KeyboardButton, is_not_modified, is_unreachable, keyboard
+from config.bot.replies import KeyboardButton, is_not_modified, is_transient, is_unreachable, keyboard
 from config.bot.router import bot
 from movies.cards import format_rating, strip_tags, truncate, utf16_length
 from movies.models import Movie
@@ -220,7 +220,7 @@ def notify(file: FileImport) -> None:
         log.info("file import %s could not be reported: %s", file.pk, error.description)
         if error.error_code == 403 and is_unreachable(error):
             User.objects.filter(pk=user.pk).update(blocked_at=int(time.time()))
-        if error.error_code == 429 or error.error_code >= 500:
+        if is_transient(error):
             return
     except (ApiException, TelegramUnavailable) as error:
         log.info("file import %s could not be reported: %s", file.pk, error)
